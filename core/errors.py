@@ -1,0 +1,124 @@
+"""The only exceptions that cross a layer, each final or transient by its class.
+
+::
+
+    SegnodeError
+    ├── StudyRejected    final: this study cannot be segmented, with a reason code     exit 3
+    ├── RetryLater       transient: the same work may succeed later                    exit 5
+    ├── PackageInvalid   a model package cannot be loaded or added                     exit 4
+    └── ConfigInvalid    settings or command line are wrong                            exit 2
+
+A programming error stays a plain ``ValueError`` or ``TypeError``.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class ReasonCode(StrEnum):
+    """Why a series or a study is refused; the value is what reports and logs carry."""
+
+    MISSING_SLICE = "missing_slice"
+    UNEVEN_SPACING = "uneven_spacing"
+    DUPLICATE_POSITION = "duplicate_position"
+    GANTRY_TILT = "gantry_tilt"
+    MIXED_ORIENTATION = "mixed_orientation"
+    MIXED_FRAME_OF_REFERENCE = "mixed_frame_of_reference"
+    MIXED_MATRIX = "mixed_matrix"
+    MIXED_RESCALE_TYPE = "mixed_rescale_type"
+    MIXED_PATIENTS = "mixed_patients"
+    NO_POSITION = "no_position"
+    TOO_FEW_SLICES = "too_few_slices"
+    WRONG_MODALITY = "wrong_modality"
+    INVALID_SPACING = "invalid_spacing"
+    EMPTY_UID = "empty_uid"
+    UNREADABLE_PIXELS = "unreadable_pixels"
+    TRUNCATED_PIXELS = "truncated_pixels"
+    GRIDS_DIFFER = "grids_differ"
+    NO_MATCHING_SERIES = "no_matching_series"
+    NO_DICOM = "no_dicom"
+    SEG_MISMATCH = "seg_mismatch"
+
+    @property
+    def sentence(self) -> str:
+        """What the code means, in words for the person who has to act on it."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    ReasonCode.MISSING_SLICE: "A slice is missing inside the series.",
+    ReasonCode.UNEVEN_SPACING: "The distance between slices is not the same throughout the series.",
+    ReasonCode.DUPLICATE_POSITION: "Two different images lie at the same position.",
+    ReasonCode.GANTRY_TILT: "The slices are shifted against each other within their plane (gantry tilt).",
+    ReasonCode.MIXED_ORIENTATION: "The images of the series have different orientations.",
+    ReasonCode.MIXED_FRAME_OF_REFERENCE: "The images of the series have different frames of reference.",
+    ReasonCode.MIXED_MATRIX: "The images of the series differ in rows, columns or pixel spacing.",
+    ReasonCode.MIXED_RESCALE_TYPE: "The images of the series are rescaled to different units.",
+    ReasonCode.MIXED_PATIENTS: "The images belong to more than one patient.",
+    ReasonCode.NO_POSITION: "An image has no position or orientation in the patient.",
+    ReasonCode.TOO_FEW_SLICES: "The series has too few slices.",
+    ReasonCode.WRONG_MODALITY: "The series is of another modality than the model was trained for.",
+    ReasonCode.INVALID_SPACING: "The pixel spacing is missing or not a positive number.",
+    ReasonCode.EMPTY_UID: "An identifier (UID) that DICOM requires is empty or invalid.",
+    ReasonCode.UNREADABLE_PIXELS: "The pixel data of an image cannot be decoded.",
+    ReasonCode.TRUNCATED_PIXELS: "The pixel data of an image is shorter than its header says.",
+    ReasonCode.GRIDS_DIFFER: "The series of the model's channels do not lie on one grid.",
+    ReasonCode.NO_MATCHING_SERIES: "No series of the study fits what the model asks for.",
+    ReasonCode.NO_DICOM: "No DICOM images were found.",
+    ReasonCode.SEG_MISMATCH: "The written segmentation, read back, is not the mask that went in.",
+}
+
+
+class SegnodeError(Exception):
+    """Base of the tree; ``exit_code`` is what ``segnode run`` ends with."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class StudyRejected(SegnodeError):
+    """The study or series cannot be segmented; trying again gives the same answer.
+
+    Parameters
+    ----------
+    code
+        Why, as a code that tools can rely on.
+    detail
+        What exactly was found, with numbers; never a patient's name or ID.
+    series_uid
+        Series Instance UID of the offending series, where it is one series.
+    """
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, code: ReasonCode, detail: str = "", series_uid: str | None = None) -> None:
+        self.code = code
+        self.detail = detail
+        self.series_uid = series_uid
+        super().__init__(code, detail, series_uid)
+
+    @property
+    def message(self) -> str:
+        """The code's sentence, followed by the detail."""
+        return f"{self.code.sentence} {self.detail}".rstrip()
+
+    def __str__(self) -> str:
+        where = f" (series {self.series_uid})" if self.series_uid else ""
+        return f"{self.code}: {self.message}{where}"
+
+
+class RetryLater(SegnodeError):
+    """Something outside the study failed for now: a peer that is down, a full disk."""
+
+    exit_code: ClassVar[int] = 5
+
+
+class PackageInvalid(SegnodeError):
+    """A model package or nnU-Net folder is damaged, unsafe or not supported; the text names what and where."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class ConfigInvalid(SegnodeError):
+    """A setting or argument is wrong; the text names the key and the remedy."""
+
+    exit_code: ClassVar[int] = 2

@@ -1,0 +1,216 @@
+"""``model.yaml``: what nnU-Net does not know about a model, validated.
+
+The nnU-Net folder says how the network was trained. This file says which series feed which channel, what the labels
+mean, in which axis order the network saw its images, and what the result looks like in the PACS.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from core.errors import PackageInvalid
+
+Orientation = Literal["acquired", "RAS", "LPS"]
+Plane = Literal["axial", "coronal", "sagittal", "oblique"]
+Phase = Literal["native", "arterial", "portal", "delayed"]
+Preference = Literal[
+    "thinnest", "thickest", "most_slices", "earliest", "latest", "finest_pixels", "lowest_series_number"
+]
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_compiles)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Range(_Frozen):
+    """A closed interval in mm; an end that is left out is open."""
+
+    min: float | None = Field(default=None, ge=0)
+    max: float | None = Field(default=None, gt=0)
+
+    def __contains__(self, value: float) -> bool:
+        return (self.min is None or value >= self.min) and (self.max is None or value <= self.max)
+
+    def __str__(self) -> str:
+        return f"{self.min or 0:g} to {'any' if self.max is None else format(self.max, 'g')} mm"
+
+
+class SeriesRule(_Frozen):
+    """Which series may feed a channel. Every condition given must hold; patterns are searched, ignoring case."""
+
+    modality: tuple[str, ...] = Field(min_length=1, description="DICOM Modality, any of")
+    body_part: tuple[Pattern, ...] = Field(default=(), description="any of; a series without one is kept")
+    description: tuple[Pattern, ...] = Field(default=(), description="SeriesDescription or ProtocolName, any of")
+    exclude_description: tuple[Pattern, ...] = Field(default=(), description="none of")
+    image_type: tuple[str, ...] = Field(default=(), description="values that ImageType must contain, all of")
+    exclude_image_type: tuple[str, ...] = Field(default=(), description="values that ImageType must not contain")
+    orientation: tuple[Plane, ...] = Field(default=(), description="plane of the slices, any of")
+    slice_thickness: Range | None = None
+    slice_spacing: Range | None = None
+    pixel_spacing: Range | None = None
+    min_slices: int = Field(default=3, ge=1)
+    phase: tuple[Phase, ...] = Field(default=(), description="contrast phase, any of; unknown phases are left")
+    prefer: tuple[Preference, ...] = Field(
+        default=("thinnest", "most_slices", "lowest_series_number"), description="order among several that match"
+    )
+
+
+class Channel(_Frozen):
+    """One input channel of the network."""
+
+    name: str
+    series: SeriesRule
+
+
+class Code(_Frozen):
+    """A coded concept (PS3.3 section 8.8)."""
+
+    value: str = Field(min_length=1, max_length=16)
+    scheme: str = Field(min_length=1, max_length=16)
+    meaning: str = Field(min_length=1, max_length=64)
+
+
+class LabelSpec(_Frozen):
+    """One label: its value in the network's output, and its meaning."""
+
+    value: int = Field(ge=1, le=65535)
+    name: str = Field(min_length=1, max_length=64)
+    category: Code = Code(value="85756007", scheme="SCT", meaning="Tissue")
+    type: Code = Code(value="85756007", scheme="SCT", meaning="Tissue")
+    laterality: Code | None = None
+    colour: tuple[Byte, Byte, Byte] = (255, 0, 0)
+
+
+class KeepLargest(_Frozen):
+    """Keep the largest connected components (26 neighbours), of each label or of all of them together."""
+
+    step: Literal["keep_largest"]
+    labels: tuple[int, ...] = ()
+    together: bool = False
+    components: int = Field(default=1, ge=1)
+
+
+class RemoveSmall(_Frozen):
+    """Remove connected components below a volume."""
+
+    step: Literal["remove_small"]
+    labels: tuple[int, ...] = ()
+    min_volume_mm3: float = Field(gt=0)
+
+
+class FillHoles(_Frozen):
+    """Fill holes that a label encloses, with that label; voxels of other labels stay."""
+
+    step: Literal["fill_holes"]
+    labels: tuple[int, ...] = ()
+    max_volume_mm3: float | None = Field(default=None, gt=0)
+
+
+class Smooth(_Frozen):
+    """Smooth label surfaces at a scale in mm; labels stay disjoint and thin structures connected."""
+
+    step: Literal["smooth"]
+    labels: tuple[int, ...] = ()
+    sigma_mm: float = Field(gt=0, le=20)
+
+
+PostprocessingStep = Annotated[KeepLargest | RemoveSmall | FillHoles | Smooth, Field(discriminator="step")]
+"""Steps run in the order given; ``labels: []`` means every label of the model."""
+
+
+class Inference(_Frozen):
+    """How the sliding window runs."""
+
+    mirroring: bool = True
+    step_size: float = Field(default=0.5, gt=0, le=1)
+    folds: tuple[int | Literal["all"], ...] = Field(default=(), description="empty: all that the package holds")
+
+
+class Output(_Frozen):
+    """What the result looks like in the PACS."""
+
+    segmentation_type: Literal["BINARY", "LABELMAP"] = "BINARY"
+    series_description: str = Field(default="", max_length=64, description="empty: the model's name")
+    series_number: int | None = Field(default=None, ge=1, le=2**31 - 1, description="empty: 9000 + source number")
+    character_set: Literal["utf8", "source"] = "utf8"
+    when_empty: Literal["object", "none"] = "none"
+
+
+class ModelManifest(_Frozen):
+    """The whole of ``model.yaml``."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
+    version: str = Field(default="1", max_length=64)
+    description: str = ""
+    orientation: Orientation
+    channels: tuple[Channel, ...] = Field(min_length=1)
+    on_other_grid: Literal["refuse", "resample"] = "refuse"
+    labels: tuple[LabelSpec, ...] = Field(min_length=1)
+    postprocessing: tuple[PostprocessingStep, ...] = ()
+    inference: Inference = Inference()
+    output: Output = Output()
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _labels_are_consistent(self) -> "ModelManifest":
+        values = [label.value for label in self.labels]
+        if len(set(values)) != len(values) or len({label.name for label in self.labels}) != len(values):
+            raise ValueError("labels: two labels share a value or a name")
+        for number, step in enumerate(self.postprocessing):
+            unknown = set(step.labels) - set(values)
+            if unknown:
+                raise ValueError(f"postprocessing[{number}]: no label has the value {sorted(unknown)}")
+        return self
+
+
+def load_model_manifest(path: Path) -> ModelManifest:
+    """Read and validate a ``model.yaml``.
+
+    Raises
+    ------
+    PackageInvalid
+        With file, line where known, key and reason.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PackageInvalid(f"{path}: {error}") from error
+    try:
+        return ModelManifest.model_validate(content)
+    except ValidationError as error:
+        problems = [(line_of(text, e["loc"]), ".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
+        raise PackageInvalid("\n".join(f"{path}:{line}: {key}: {why}" for line, key, why in problems)) from error
+
+
+def line_of(text: str, location: tuple[int | str, ...]) -> int:
+    """1-based line in a YAML text at which the value of a validation error's location stands."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    line = 1
+    for key in location:
+        if isinstance(node, yaml.MappingNode):
+            match = next(((k, v) for k, v in node.value if k.value == str(key)), None)
+            if match is None:
+                continue  # a discriminator's tag, or a key that is missing: stay at its parent
+            line, node = match[0].start_mark.line + 1, match[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+            node = node.value[key]
+            line = node.start_mark.line + 1
+    return line

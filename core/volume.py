@@ -1,0 +1,149 @@
+"""Geometry and voxels of one image, in the order that every room shares.
+
+Arrays are ``(channel, slice, row, column)`` or ``(slice, row, column)``; lengths are mm; coordinates are DICOM's
+patient system, LPS (x to the patient's left, y to the back, z to the head).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+GEOMETRY_TOLERANCE = 1e-5
+"""Largest absolute difference, in mm and in direction cosines, at which two geometries count as one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """A regular grid in the patient: where each voxel's centre lies.
+
+    Attributes
+    ----------
+    shape
+        Voxels along ``(slice, row, column)``.
+    spacing
+        Distance of neighbouring voxel centres in mm along ``(slice, row, column)``.
+    origin
+        LPS coordinates in mm of the centre of voxel ``(0, 0, 0)``.
+    direction
+        ``(3, 3)``; the columns are the LPS unit vectors along which the column, row and slice index grow, as in
+        SimpleITK's ``GetDirection`` (which lists x, y, z of the array in this order).
+    """
+
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    origin: tuple[float, float, float]
+    direction: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        direction = np.array(self.direction, dtype=np.float64).reshape(3, 3)
+        direction.setflags(write=False)
+        object.__setattr__(self, "direction", direction)
+        if min(self.shape) < 1 or not all(np.isfinite(s) and s > 0 for s in self.spacing):
+            raise ValueError(f"not a grid: shape {self.shape}, spacing {self.spacing}")
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """``(4, 4)`` matrix from the index ``(slice, row, column, 1)`` to LPS mm."""
+        affine = np.eye(4)
+        affine[:3, :3] = self.direction[:, ::-1] * np.array(self.spacing)
+        affine[:3, 3] = self.origin
+        return affine
+
+    @property
+    def voxel_volume_mm3(self) -> float:
+        """Volume of one voxel in mm³."""
+        return float(np.prod(self.spacing) * abs(np.linalg.det(self.direction)))
+
+    def index_to_lps(self, index: ArrayLike) -> NDArray[np.float64]:
+        """LPS mm of ``(..., 3)`` indices in ``(slice, row, column)`` order."""
+        return np.asarray(index, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+    def same_grid(self, other: "Geometry", tolerance: float = GEOMETRY_TOLERANCE) -> bool:
+        """Whether both grids have equal shape and all corner voxels within ``tolerance`` of each other (mm)."""
+        if self.shape != other.shape:
+            return False
+        last = np.array(self.shape, dtype=np.float64) - 1
+        corners = np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)]) * last
+        return bool(np.abs(self.index_to_lps(corners) - other.index_to_lps(corners)).max() <= tolerance)
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Voxels of one series, or of several stacked on one grid, as nnU-Net's SimpleITK reader would give them.
+
+    Attributes
+    ----------
+    array
+        float32 ``(channel, slice, row, column)`` in the unit of the rescaled images (CT: HU).
+    geometry
+        The grid of every channel.
+    sop_instance_uids
+        For channel 0, the SOP Instance UID of each slice, in slice order.
+    frame_numbers
+        For channel 0, the 1-based frame within that instance for each slice; 1 throughout for classic images.
+    series_uids
+        Series Instance UID of each channel.
+    frame_of_reference_uid
+        Frame of Reference UID of channel 0.
+    warnings
+        What a person should know, e.g. a gap in InstanceNumber; never patient data.
+    """
+
+    array: NDArray[np.float32]
+    geometry: Geometry
+    sop_instance_uids: tuple[str, ...]
+    frame_numbers: tuple[int, ...]
+    series_uids: tuple[str, ...]
+    frame_of_reference_uid: str
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.array.dtype != np.float32 or self.array.shape[1:] != self.geometry.shape:
+            raise ValueError(f"array {self.array.dtype} {self.array.shape} is not float32 on {self.geometry.shape}")
+        if not len(self.sop_instance_uids) == len(self.frame_numbers) == self.geometry.shape[0]:
+            raise ValueError("every slice needs its SOP Instance UID and frame number")
+
+    @property
+    def nnunet_properties(self) -> dict[str, Any]:
+        """The properties that nnU-Net's ``SimpleITKIO.read_images`` gives for the same image.
+
+        References
+        ----------
+        nnU-Net v2 ``imageio/simpleitk_reader_writer.py``.
+        """
+        spacing = [float(s) for s in self.geometry.spacing]
+        return {
+            "sitk_stuff": {
+                "spacing": tuple(spacing[::-1]),
+                "origin": tuple(self.geometry.origin),
+                "direction": tuple(self.geometry.direction.ravel()),
+            },
+            "spacing": spacing,
+        }
+
+
+def stack_channels(volumes: Sequence[Volume]) -> Volume:
+    """Stack volumes on one grid along the channel axis; slices and frame of reference are channel 0's.
+
+    Raises
+    ------
+    ValueError
+        If the grids differ.
+    """
+    first = volumes[0]
+    if len(volumes) == 1:
+        return first
+    if not all(first.geometry.same_grid(v.geometry) for v in volumes[1:]):
+        raise ValueError("channels lie on different grids")
+    return Volume(
+        array=np.concatenate([v.array for v in volumes]),
+        geometry=first.geometry,
+        sop_instance_uids=first.sop_instance_uids,
+        frame_numbers=first.frame_numbers,
+        series_uids=tuple(uid for v in volumes for uid in v.series_uids),
+        frame_of_reference_uid=first.frame_of_reference_uid,
+        warnings=tuple(w for v in volumes for w in v.warnings),
+    )
