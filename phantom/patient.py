@@ -1,0 +1,65 @@
+"""One made patient: sizes and positions that differ from seed to seed, never the side an organ is on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+TABLE_SEEDS = 3
+"""Every patient but each third lies on a table."""
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What the seed decides about the anatomy; lengths in mm.
+
+    Attributes
+    ----------
+    scale
+        Stretch of the whole body along x, y and z.
+    fat
+        Thickness of the fat under the skin.
+    lean
+        Sideways bend of the spine at its middle.
+    lung, liver, spleen, kidney
+        Relative sizes.
+    tumour
+        Radius of the tumour in the right kidney.
+    breath
+        How much lower (inspiration) or higher the diaphragm stands.
+    on_table
+        Whether a table lies behind the patient.
+    bowel_seed
+        Where the bowel loops and their gas lie.
+    """
+
+    scale: tuple[float, float, float]
+    fat: float
+    lean: float
+    lung: float
+    liver: float
+    spleen: float
+    kidney: float
+    tumour: float
+    breath: float
+    on_table: bool
+    bowel_seed: int
+
+
+def make_patient(seed: int) -> Patient:
+    """Draw the patient of this seed."""
+    rng = np.random.default_rng([seed, 1])
+    size = float(rng.uniform(0.92, 1.08))
+    x, y, z = (float(size * rng.uniform(0.95, 1.05)) for _ in range(3))
+    return Patient(
+        scale=(x, y, z),
+        fat=float(rng.uniform(8.0, 24.0)),
+        lean=float(rng.uniform(3.0, 9.0)),
+        lung=float(rng.uniform(0.93, 1.05)),
+        liver=float(rng.uniform(0.93, 1.08)),
+        spleen=float(rng.uniform(0.85, 1.2)),
+        kidney=float(rng.uniform(0.9, 1.1)),
+        tumour=float(rng.uniform(14.0, 22.0)),
+        breath=float(rng.uniform(-12.0, 12.0)),
+        on_table=seed % TABLE_SEEDS != TABLE_SEEDS - 1,
+        bowel_seed=seed,
+    )
