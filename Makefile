@@ -1,0 +1,36 @@
+# make demo    a phantom study through a PACS and the node, and the overlay to look at
+# make test    the test suite; peers that are not installed are skipped with a reason
+# make check   formatting, lint, types, import rules
+#
+# PYTHON=python3.11 chooses the interpreter; DICOM=folder gives the demo a series of one's own.
+
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+DICOM  ?=
+
+.PHONY: setup demo test check clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/segnode demo $(if $(DICOM),--dicom "$(DICOM)")
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) demo

@@ -1,0 +1,75 @@
+"""The application graph: which box follows which, and nothing else."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from monai.deploy.core import Application
+
+from dicom_io.outbox import StudyOutbox
+from dicom_io.study import Study
+from operators.model_run import ModelRun
+from operators.nnunet_segmentation import NnunetSegmentationOperator
+from operators.outbox import OutboxOperator
+from operators.postprocess import PostprocessOperator
+from operators.select_series import SelectSeriesOperator
+from operators.series_to_volume import SeriesToVolumeOperator
+from operators.study_source import StudySourceOperator
+from operators.write_seg import WriteSegOperator
+from segmentation.engine import Engine
+from segmentation.package import Package
+
+
+@dataclass(frozen=True)
+class StudyJob:
+    """What one run of the graph is about.
+
+    Attributes
+    ----------
+    study, packages
+        Which models run on which study.
+    outbox
+        Where results are staged.
+    engine_for
+        Gives the warm engine of a package.
+    on_progress
+        Called with a model's name and the fraction done.
+    on_complete
+        Called once with the finished runs.
+    """
+
+    study: Study
+    packages: Sequence[Package]
+    outbox: StudyOutbox
+    engine_for: Callable[[Package], Engine]
+    on_progress: Callable[[str, float], None]
+    on_complete: Callable[[tuple[ModelRun, ...]], None]
+
+
+class StudyApplication(Application):
+    """One study through the graph, once."""
+
+    def __init__(self, job: StudyJob) -> None:
+        self._job = job
+        # Without an argument list of its own, the SDK would parse the command line of the process.
+        super().__init__([sys.executable, "segnode"])
+
+    def compose(self) -> None:
+        """Name the boxes, then the flows."""
+        job = self._job
+        source = StudySourceOperator(self, name="study_source", study=job.study, packages=job.packages)
+        select = SelectSeriesOperator(self, name="select_series")
+        volume = SeriesToVolumeOperator(self, name="series_to_volume")
+        network = NnunetSegmentationOperator(
+            self, name="nnunet_segmentation", engine_for=job.engine_for, on_progress=job.on_progress
+        )
+        post = PostprocessOperator(self, name="postprocess")
+        seg = WriteSegOperator(self, name="write_seg", outbox=job.outbox)
+        outbox = OutboxOperator(self, name="outbox", outbox=job.outbox, on_complete=job.on_complete)
+
+        self.add_flow(source, select, {("runs", "runs")})
+        self.add_flow(select, volume, {("runs", "runs")})
+        self.add_flow(volume, network, {("runs", "runs")})
+        self.add_flow(network, post, {("runs", "runs")})
+        self.add_flow(post, seg, {("runs", "runs")})
+        self.add_flow(seg, outbox, {("runs", "runs")})

@@ -1,0 +1,127 @@
+"""``segnode run``: one folder of DICOM in, one folder of results out."""
+
+import logging
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, TaskID
+from rich.table import Table
+
+from core.errors import ConfigInvalid
+from core.report import Report
+
+if TYPE_CHECKING:
+    from app.segmenter import Segmenter
+    from dicom_io.study import Study
+
+logger = logging.getLogger(__name__)
+
+
+class Device(StrEnum):
+    """Where the network runs."""
+
+    AUTO = "auto"
+    CUDA = "cuda"
+    CPU = "cpu"
+
+
+def run(
+    input_folder: Annotated[Path, typer.Argument(metavar="INPUT", help="Folder with DICOM files, of any shape.")],
+    output_folder: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Results go to OUTPUT/<StudyInstanceUID>/.")],
+    model: Annotated[list[str], typer.Option("--model", "-m", help="Name of a model package; may be repeated.")],
+    nifti: Annotated[bool, typer.Option("--nifti", help="Also write <model>_seg.nii.gz.")] = False,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
+) -> None:
+    """Segment every study of a folder.
+
+    \b
+    Examples:
+      segnode run ct-folder out --model demo
+      segnode run ct-folder out --model liver --model vessels --nifti --device cuda
+
+    \b
+    Exit codes: 0 done (also when nothing was found), 2 usage or configuration, 3 a study was refused,
+    4 a model package is invalid, 5 try again later, 1 anything else. With several studies the highest counts.
+    """
+    raise typer.Exit(run_folder(input_folder, output_folder, model, nifti=nifti, device=device))
+
+
+def run_folder(
+    input_folder: Path, output_folder: Path, models: Sequence[str], *, nifti: bool = False, device: str = "auto"
+) -> int:
+    """Segment every study of a folder, show what came of each, and give the exit code.
+
+    Raises
+    ------
+    ConfigInvalid
+        If the input is not a folder, or a model's name is given twice.
+    PackageInvalid
+        If a model is not found or its hashes do not match.
+    StudyRejected
+        ``no_dicom`` if the folder holds no DICOM image.
+    """
+    if not input_folder.is_dir():
+        raise ConfigInvalid(f"{input_folder} is not a folder; give the folder that holds the DICOM files")
+    if len(set(models)) != len(models):
+        raise ConfigInvalid("--model names the same package twice")
+    from segmentation.package import default_models_path, find_package, load_package
+
+    packages = {name: load_package(find_package(name, default_models_path())) for name in models}
+    from app.segmenter import Segmenter
+    from dicom_io.study import read_studies
+
+    segmenter = Segmenter(packages, device)
+    console = Console(stderr=True)
+    with console.status("Reading headers") if console.is_terminal else _quiet():
+        studies = read_studies(input_folder)
+    codes = [_run_one(segmenter, study, output_folder, models, nifti, console) for study in studies]
+    return max(codes)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    yield
+
+
+def _run_one(
+    segmenter: "Segmenter", study: "Study", output: Path, models: Sequence[str], nifti: bool, console: Console
+) -> int:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(model: str, done: float) -> None:
+            if model not in tasks:
+                tasks[model] = progress.add_task(model, total=1.0)
+            progress.update(tasks[model], completed=done)
+
+        try:
+            report = segmenter.run_study(study, output, models, nifti=nifti, on_progress=show)
+        except Exception as error:  # noqa: BLE001 - the command's outermost loop: one study never takes the next with it
+            # Only where it happened: an exception's text can quote a data element, and that can be a patient's.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            logger.error("study %s failed: %s\n%s", study.uid, type(error).__name__, where)
+            return 1
+    _show(report, output / study.uid)
+    return report.exit_code
+
+
+def _show(report: Report, folder: Path) -> None:
+    console = Console()
+    console.print(f"[bold]{report.outcome}[/bold]  study {report.study}", highlight=False)
+    if report.reason is not None:
+        console.print(f"  {report.reason.code}: {report.reason.message}", highlight=False, markup=False)
+    for model in report.models:
+        table = Table("label", "volume (ml)", title=model.name, title_justify="left")
+        for label, volume in model.volumes_ml.items():
+            table.add_row(label, f"{volume:.1f}")
+        console.print(table)
+    if report.timings_s:
+        stages = "  ".join(f"{stage} {seconds:.1f}" for stage, seconds in report.timings_s.items())
+        console.print(f"  seconds: {stages}  on {report.device}", highlight=False)
+    console.print(f"  {folder}", highlight=False, soft_wrap=True)

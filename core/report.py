@@ -1,0 +1,85 @@
+"""``report.json``: what was done with one study, for tools and for the person who asks why.
+
+It carries UIDs, decisions, volumes and timings, and no attribute of the patient.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.errors import ConfigInvalid, PackageInvalid, RetryLater, SegnodeError, StudyRejected
+from core.version import VERSION
+
+Outcome = Literal["segmented", "nothing_found", "refused", "failed"]
+Stage = Literal["read", "preprocess", "network", "labels", "postprocess", "seg", "total"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Reason(_Frozen):
+    """Why a study was refused or failed."""
+
+    code: str
+    message: str
+    series: str | None = None
+
+    @classmethod
+    def of(cls, error: SegnodeError, model: str | None = None) -> "Reason":
+        """The reason that an error states; with several models, which of them it concerns."""
+        prefix = f"{model}: " if model else ""
+        if isinstance(error, StudyRejected):
+            return cls(code=str(error.code), message=prefix + error.message, series=error.series_uid)
+        return cls(code=_CODES.get(type(error), "failed"), message=prefix + str(error))
+
+
+_CODES: dict[type[SegnodeError], str] = {
+    RetryLater: "retry_later",
+    PackageInvalid: "package_invalid",
+    ConfigInvalid: "config_invalid",
+}
+
+
+class SeriesReport(_Frozen):
+    """What became of one series, and why."""
+
+    uid: str
+    decision: str
+    channel: str | None = None
+    reason: str
+
+
+class ModelReport(_Frozen):
+    """What one model found."""
+
+    name: str
+    sha256: str
+    volumes_ml: dict[str, float] = {}
+    outputs: tuple[str, ...] = ()
+
+
+class Report(_Frozen):
+    """The whole of ``report.json``."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    segnode: str = VERSION
+    study: str
+    outcome: Outcome
+    reason: Reason | None = None
+    series: tuple[SeriesReport, ...] = ()
+    models: tuple[ModelReport, ...] = ()
+    timings_s: dict[Stage, float] = {}
+    device: str
+
+    @property
+    def exit_code(self) -> int:
+        """What ``segnode run`` ends with for this study alone."""
+        if self.outcome == "failed":
+            codes = {code: error.exit_code for error, code in _CODES.items()}
+            return codes.get(self.reason.code if self.reason else "", 1)
+        return 0 if self.reason is None else StudyRejected.exit_code
+
+    def to_json(self) -> str:
+        """The text of ``report.json``."""
+        return self.model_dump_json(by_alias=True, indent=2) + "\n"

@@ -1,0 +1,129 @@
+"""Where a study's results are written: whole or not at all.
+
+Results are staged in a hidden folder beside their place and renamed into it once the report is there, so that whoever
+sees ``OUT/<StudyInstanceUID>/`` sees all of it.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydicom.uid import UID
+
+from core.errors import ReasonCode, RetryLater, StudyRejected
+from core.label_map import LabelMap
+from core.model_manifest import ModelManifest
+from core.report import Report
+from core.version import VERSION
+from core.volume import Volume
+from dicom_io.study import Instance
+
+REPORT_NAME = "report.json"
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into the error that says: later."""
+    try:
+        yield
+    except OSError as error:
+        raise RetryLater(f"{folder}: cannot write results: {error.strerror}") from error
+
+
+class StudyOutbox:
+    """Stages and publishes the results of one study.
+
+    Parameters
+    ----------
+    output_folder
+        The folder in which ``<StudyInstanceUID>/`` appears.
+    study_uid
+        Checked here, since it becomes the name of a folder.
+    nifti
+        Whether ``<model>_seg.nii.gz`` is written too.
+    revision
+        Number of the run on the same study, from 0; part of the results' UIDs.
+
+    Raises
+    ------
+    StudyRejected
+        ``empty_uid`` if the study's UID is not a valid UID.
+    RetryLater
+        Here and in every method, if the disk refuses (full, read-only).
+    """
+
+    def __init__(self, output_folder: Path, study_uid: str, *, nifti: bool = False, revision: int = 0) -> None:
+        if not UID(study_uid).is_valid:
+            raise StudyRejected(ReasonCode.EMPTY_UID, "The Study Instance UID is not a valid UID.")
+        self._target = output_folder / study_uid
+        self._nifti = nifti
+        self._revision = revision
+        with _writing(output_folder):
+            output_folder.mkdir(parents=True, exist_ok=True)
+            self._staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=output_folder))
+            self._staging.chmod(0o755)
+
+    def put_seg(
+        self, label_map: LabelMap, volume: Volume, sources: Sequence[Instance], manifest: ModelManifest, sha256: str
+    ) -> tuple[str, ...]:
+        """Write ``<model>.seg.dcm`` and read it back; gives the names written.
+
+        Raises
+        ------
+        StudyRejected
+            ``seg_mismatch`` if what was read back is not the mask that went in.
+        """
+        from dicom_io.seg import SegContext, build_seg, verify_seg, write_seg
+
+        if label_map.is_empty and manifest.output.when_empty == "none":
+            return ()
+        name = f"{manifest.name}.seg.dcm"
+        context = SegContext(manifest, sha256, VERSION, self._revision)
+        seg = build_seg(label_map, volume, sources, context)
+        with _writing(self._staging):
+            write_seg(seg, self._staging / name)
+        verify_seg(self._staging / name, label_map)
+        return (name,)
+
+    def put_pictures(self, label_map: LabelMap, volume: Volume, model: str) -> tuple[str, ...]:
+        """Write ``<model>.png`` and, where asked for, ``<model>_seg.nii.gz``; gives the names written."""
+        from dicom_io.overlay import write_overlay
+
+        names = [f"{model}.png"]
+        with _writing(self._staging):
+            write_overlay(self._staging / names[0], volume, label_map, model)
+            if self._nifti:
+                from dicom_io.nifti import write_nifti
+
+                names.append(f"{model}_seg.nii.gz")
+                write_nifti(self._staging / names[1], label_map)
+        return tuple(names)
+
+    def publish(self, report: Report) -> Path:
+        """Add the report and let the folder appear; earlier results of the study are replaced.
+
+        A refused or failed study shows its report alone.
+        """
+        with _writing(self._target):
+            if report.outcome in ("refused", "failed"):
+                for path in self._staging.iterdir():
+                    path.unlink()
+            with (self._staging / REPORT_NAME).open("w", encoding="utf-8") as file:
+                file.write(report.to_json())
+                file.flush()
+                os.fsync(file.fileno())
+            if self._target.exists():
+                retired = Path(tempfile.mkdtemp(prefix=".retired-", dir=self._target.parent))
+                self._target.rename(retired / "old")
+                self._staging.rename(self._target)
+                shutil.rmtree(retired)
+            else:
+                self._staging.rename(self._target)
+        return self._target
+
+    def discard(self) -> None:
+        """Remove what was staged; harmless after ``publish``."""
+        shutil.rmtree(self._staging, ignore_errors=True)

@@ -1,0 +1,93 @@
+"""What travels between the boxes: one model's way through the graph, and the operator that moves it on."""
+
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import ClassVar
+
+from monai.deploy.core import ExecutionContext, InputContext, Operator, OperatorSpec, OutputContext
+
+from core.errors import StudyRejected
+from core.label_map import LabelMap
+from core.volume import Volume
+from dicom_io.series import Selection
+from dicom_io.study import Study
+from segmentation.package import Package
+
+
+@dataclass(frozen=True, eq=False)
+class ModelRun:
+    """One model on one study, as far as the graph has come with it.
+
+    Attributes
+    ----------
+    study, package
+        What runs on what.
+    selection
+        Which series were taken, and why.
+    volume
+        The channels on one grid.
+    label_map
+        The mask, from the engine or post-processed.
+    outputs
+        Names of the files written so far, relative to the study's output folder.
+    timings_s
+        Seconds per stage of ``report.json``.
+    rejection
+        Why the study is refused for this model; later boxes let such a run pass untouched.
+    """
+
+    study: Study
+    package: Package
+    selection: Selection | None = None
+    volume: Volume | None = None
+    label_map: LabelMap | None = None
+    outputs: tuple[str, ...] = ()
+    timings_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    rejection: StudyRejected | None = None
+
+    def timed(self, **seconds: float) -> "ModelRun":
+        """The same run with seconds added to stages."""
+        total = dict(self.timings_s)
+        for stage, value in seconds.items():
+            total[stage] = total.get(stage, 0.0) + value
+        return replace(self, timings_s=total)
+
+
+class ModelRunOperator(Operator):
+    """Receives ``runs``, advances each by one library call, and emits ``runs``.
+
+    A study that is refused for one model is not refused for the others, so a rejection becomes part of that run. Every
+    other error leaves the graph and ends it.
+    """
+
+    stage: ClassVar[str | None] = None
+    """Stage of ``report.json`` to which the time of ``advance`` counts, where it does not say so itself."""
+
+    def setup(self, spec: OperatorSpec) -> None:
+        """One input and one output port."""
+        spec.input("runs")
+        spec.output("runs")
+
+    def compute(self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext) -> None:
+        """Advance every run that has not been refused."""
+        runs: tuple[ModelRun, ...] = op_input.receive("runs")
+        op_output.emit(tuple(self._advance_timed(run) for run in runs), "runs")
+
+    def _advance_timed(self, run: ModelRun) -> ModelRun:
+        if run.rejection is not None:
+            return run
+        start = time.perf_counter()
+        try:
+            advanced = self.advance(run)
+        except StudyRejected as rejection:
+            advanced = replace(run, rejection=rejection)
+        if self.stage is None:
+            return advanced
+        return advanced.timed(**{self.stage: time.perf_counter() - start})
+
+    @abstractmethod
+    def advance(self, run: ModelRun) -> ModelRun:
+        """Do this box's work on one model's run."""

@@ -1,0 +1,18 @@
+"""Fifth box: the model's post-processing, in physical units."""
+
+from dataclasses import replace
+
+from operators.model_run import ModelRun, ModelRunOperator
+from segmentation.postprocessing import postprocess
+
+
+class PostprocessOperator(ModelRunOperator):
+    """Applies the steps of ``model.yaml`` in their order."""
+
+    stage = "postprocess"
+
+    def advance(self, run: ModelRun) -> ModelRun:
+        """Post-process the mask."""
+        if run.label_map is None:
+            raise ValueError("postprocess comes after nnunet_segmentation")
+        return replace(run, label_map=postprocess(run.label_map, run.package.manifest.postprocessing))

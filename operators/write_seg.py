@@ -1,0 +1,27 @@
+"""Sixth box: the mask as a DICOM SEG."""
+
+from dataclasses import replace
+from typing import Any
+
+from monai.deploy.core import Fragment
+
+from dicom_io.outbox import StudyOutbox
+from operators.model_run import ModelRun, ModelRunOperator
+
+
+class WriteSegOperator(ModelRunOperator):
+    """Writes ``<model>.seg.dcm`` into the study's outbox and reads it back before it may leave."""
+
+    stage = "seg"
+
+    def __init__(self, fragment: Fragment, *args: Any, outbox: StudyOutbox, **kwargs: Any) -> None:
+        self._outbox = outbox
+        super().__init__(fragment, *args, **kwargs)
+
+    def advance(self, run: ModelRun) -> ModelRun:
+        """Write the SEG, unless nothing was found and the model asks for no empty object."""
+        if run.label_map is None or run.volume is None or run.selection is None:
+            raise ValueError("write_seg comes after postprocess")
+        sources = run.selection.channels[0].instances
+        outputs = self._outbox.put_seg(run.label_map, run.volume, sources, run.package.manifest, run.package.sha256)
+        return replace(run, outputs=run.outputs + outputs)
