@@ -1,0 +1,44 @@
+import json
+
+import pytest
+
+from core.errors import ConfigInvalid, PackageInvalid, ReasonCode, RetryLater, SegnodeError, StudyRejected
+from core.report import Reason, Report
+
+KEYS = ["schema", "segnode", "study", "outcome", "reason", "series", "models", "timings_s", "device"]
+
+
+def test_the_json_has_the_documented_keys() -> None:
+    content = json.loads(Report(study="1.2.3", outcome="nothing_found", device="cpu").to_json())
+    assert list(content) == KEYS
+    assert content["schema"] == 1
+    assert content["reason"] is None
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "exit_code"),
+    [
+        (RetryLater("disk full"), "retry_later", 5),
+        (PackageInvalid("hash"), "package_invalid", 4),
+        (ConfigInvalid("key"), "config_invalid", 2),
+    ],
+)
+def test_a_failure_keeps_its_exit_code(error: SegnodeError, code: str, exit_code: int) -> None:
+    report = Report(study="1.2.3", outcome="failed", reason=Reason.of(error), device="cpu")
+    assert report.reason is not None
+    assert report.reason.code == code
+    assert report.exit_code == exit_code
+
+
+def test_a_refusal_ends_with_3_and_names_the_series() -> None:
+    reason = Reason.of(StudyRejected(ReasonCode.GANTRY_TILT, "12 mm.", "1.2.9"), "liver")
+    report = Report(study="1.2.3", outcome="refused", reason=reason, device="cpu")
+    assert report.exit_code == 3
+    assert reason.series == "1.2.9"
+    assert reason.message.startswith("liver: ")
+
+
+def test_a_study_of_which_one_model_was_refused_does_not_end_with_0() -> None:
+    reason = Reason.of(StudyRejected(ReasonCode.NO_MATCHING_SERIES), "vessels")
+    assert Report(study="1.2.3", outcome="segmented", reason=reason, device="cpu").exit_code == 3
+    assert Report(study="1.2.3", outcome="segmented", device="cpu").exit_code == 0

@@ -1,0 +1,90 @@
+"""Rules of the house that no other tool holds."""
+
+import ast
+import re
+import subprocess
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("app", "core", "dicom_io", "operators", "phantom", "segmentation", "training")
+GRAPH_ROOMS = {"operators", "app/graph.py"}
+GPL = re.compile(r"(?<!L)(?<!Lesser )(?<!Library )(AGPL|GPL|Affero General|General Public License)")
+
+
+def sources() -> list[Path]:
+    return [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+
+
+def imported_modules(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+def test_only_operators_and_graph_import_the_sdk() -> None:
+    offenders = []
+    for path in sources():
+        name = path.relative_to(ROOT).as_posix()
+        if name in GRAPH_ROOMS or name.split("/")[0] in GRAPH_ROOMS:
+            continue
+        if any(module.split(".")[0] in ("monai", "holoscan") for module in imported_modules(path)):
+            offenders.append(name)
+    assert offenders == []
+
+
+def test_the_scan_sees_the_sdk_where_it_is() -> None:
+    assert "monai.deploy.core" in imported_modules(ROOT / "app" / "graph.py")
+
+
+def test_no_dependency_is_under_the_gpl() -> None:
+    """LGPL is fine; GPL and AGPL are not, by licence expression, licence field or classifier."""
+    offenders = {}
+    for distribution in distributions():
+        meta = distribution.metadata
+        claims = [meta.get("License-Expression") or "", (meta.get("License") or "").split("\n")[0]]
+        claims += [c for c in meta.get_all("Classifier") or [] if c.startswith("License")]
+        # A choice such as "BSD OR GPL" leaves the other one to take.
+        bad = [claim for claim in claims if GPL.search(claim) and " OR " not in claim]
+        if bad:
+            offenders[meta["Name"]] = bad
+    assert offenders == {}
+
+
+@pytest.mark.parametrize("claim", ["GPL-3.0-only", "AGPL-3.0", "GNU General Public License v3 (GPLv3)"])
+def test_the_licence_pattern_finds_the_gpl(claim: str) -> None:
+    assert GPL.search(claim)
+
+
+@pytest.mark.parametrize("claim", ["LGPL-3.0-or-later", "GNU Lesser General Public License v3 (LGPLv3)"])
+def test_the_licence_pattern_lets_the_lgpl_pass(claim: str) -> None:
+    assert not GPL.search(claim)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """``segnode --help`` answers at once: no network, no graph, no image library."""
+    heavy = ("torch", "holoscan", "monai", "nnunetv2", "SimpleITK", "highdicom", "scipy", "dbos")
+    program = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from app.cli import cli\n"
+        "result = CliRunner().invoke(cli, ['--help'])\n"
+        "assert result.exit_code == 0, result.output\n"
+        f"loaded = [name for name in {heavy!r} if name in sys.modules]\n"
+        "assert not loaded, loaded\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter and program text
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_constraints_pin_torch_without_a_local_suffix() -> None:
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert "torch==2.13.0" in pins
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[^+@ ]+", pin) for pin in pins)
