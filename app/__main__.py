@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from app.cli import configure_logging
+from app.logs import configure_logging
 from core.errors import ConfigInvalid, SegnodeError
 
 WORKDIR = "/var/holoscan"
@@ -17,6 +17,7 @@ WORKDIR = "/var/holoscan"
 
 def main() -> int:
     """Run on ``HOLOSCAN_INPUT_PATH`` and give the exit code of ``segnode run``."""
+    configure_logging("map")
     workdir = Path(os.environ.get("HOLOSCAN_WORKDIR", WORKDIR))
     input_path = workdir / os.environ.get("HOLOSCAN_INPUT_PATH", "input")
     output_path = workdir / os.environ.get("HOLOSCAN_OUTPUT_PATH", "output")
@@ -26,7 +27,6 @@ def main() -> int:
     from app.run_cli import run_folder
     from segmentation.package import default_models_path, list_packages
 
-    configure_logging()
     names = [path.name for path in list_packages(default_models_path())]
     if not names:
         raise ConfigInvalid(f"no model package below {os.pathsep.join(map(str, default_models_path()))}")

@@ -1,13 +1,11 @@
 """The ``segnode`` command. Heavy imports wait until a command needs them, so that ``--help`` answers at once."""
 
-import logging
-import os
 import sys
 from typing import Annotated
 
 import typer
 
-from app import models_cli, run_cli
+from app import demo_cli, models_cli, run_cli, serve_cli
 from core.errors import SegnodeError
 from core.version import VERSION
 
@@ -19,7 +17,10 @@ cli = typer.Typer(
     rich_markup_mode="rich",
 )
 cli.command(name="run")(run_cli.run)
+cli.command(name="serve")(serve_cli.serve)
+cli.command(name="demo")(demo_cli.demo)
 cli.add_typer(models_cli.app, name="models")
+cli.add_typer(serve_cli.studies, name="studies")
 
 
 def _show_version(wanted: bool) -> None:
@@ -30,24 +31,11 @@ def _show_version(wanted: bool) -> None:
 
 @cli.callback()
 def _options(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every step to standard error.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    configure_logging(verbose=verbose)
-
-
-def configure_logging(*, verbose: bool = False) -> None:
-    """Log to standard error, and keep the graph's runtime from narrating every start and stop."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        stream=sys.stderr,
-    )
-    for chatty in ("pydicom", "pynetdicom", "highdicom", "matplotlib", "PIL"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    os.environ.setdefault("HOLOSCAN_LOG_LEVEL", "ERROR")
+    pass
 
 
 def main() -> None:

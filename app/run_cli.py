@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from app.logs import configure_logging
 from core.errors import ConfigInvalid
 from core.report import Report
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from app.segmenter import Segmenter
     from dicom_io.study import Study
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("segnode")
 
 
 class Device(StrEnum):
@@ -49,6 +50,7 @@ def run(
     Exit codes: 0 done (also when nothing was found), 2 usage or configuration, 3 a study was refused,
     4 a model package is invalid, 5 try again later, 1 anything else. With several studies the highest counts.
     """
+    configure_logging("run")
     raise typer.Exit(run_folder(input_folder, output_folder, model, nifti=nifti, device=device))
 
 

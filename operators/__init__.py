@@ -5,6 +5,7 @@ runtime's library even where there is no GPU; a machine without a CUDA toolkit h
 runtime, which has to be loaded first. So this happens here, before any operator's module.
 """
 
+import os
 import resource
 
 from cuda.pathfinder import load_nvidia_dynamic_lib
@@ -14,6 +15,8 @@ HOLOSCAN_STACK_BYTES = 32 * 2**20
 
 
 def _prepare_holoscan() -> None:
+    # Its default level narrates every start and stop of every graph.
+    os.environ.setdefault("HOLOSCAN_LOG_LEVEL", "ERROR")
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
     if soft != resource.RLIM_INFINITY and soft < HOLOSCAN_STACK_BYTES:
         wanted = HOLOSCAN_STACK_BYTES if hard == resource.RLIM_INFINITY else min(HOLOSCAN_STACK_BYTES, hard)
