@@ -1,0 +1,263 @@
+"""Reading SEG objects of any origin, and holding a written one against the mask that it was made from.
+
+Pixels are unpacked here with numpy, from the bytes of the file and not by the library that wrote them.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels.decoders.base import get_decoder
+
+from core.errors import ReasonCode, StudyRejected
+from core.label_map import LabelMap
+from core.model_manifest import Code
+from core.volume import Geometry
+from dicom_io.seg_sources import functional_group
+
+DIRECTION_TOLERANCE = 1e-4
+"""Largest difference of direction cosines at which two orientations count as one."""
+PLANE_TOLERANCE = 0.25
+"""Largest distance of a frame from its slice of the grid, as a part of the smallest voxel spacing."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What one segment is."""
+
+    number: int
+    label: str
+    category: Code
+    type: Code
+    algorithm_name: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where one frame lies, and what it was derived from.
+
+    Attributes
+    ----------
+    segment
+        Number of its segment; ``None`` in a LABELMAP, whose pixels are the numbers.
+    position
+        LPS mm of the centre of its first voxel.
+    source
+        SOP Instance UID and 1-based frame number (``None`` for classic images) of its source image, if it names one.
+    """
+
+    segment: int | None
+    position: tuple[float, float, float]
+    source: tuple[str, int | None] | None
+
+
+@dataclass(frozen=True, eq=False)
+class SegContent:
+    """A SEG object as read: its segments, frames and grid; pixels are unpacked when asked for."""
+
+    dataset: Dataset
+    segments: tuple[Segment, ...]
+    frames: tuple[Frame, ...]
+    geometry: Geometry
+
+    @property
+    def is_labelmap(self) -> bool:
+        """Whether the pixels hold segment numbers."""
+        return str(self.dataset.SegmentationType) == "LABELMAP"
+
+    @property
+    def background(self) -> int | None:
+        """Segment number that stands for background in a LABELMAP, where the object marks it by Pixel Padding Value."""
+        value = self.dataset.get("PixelPaddingValue")
+        return None if value is None else int(value)
+
+    def slice_index(self, frame: Frame) -> int:
+        """0-based slice of the grid that a frame lies on."""
+        return int(_indices([frame], self.geometry)[0][0].round())
+
+    def pixels(self, frame_index: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Pixels ``(row, column)`` of a frame: 0 and 1, or segment numbers, or the fraction's numerator."""
+        rows, columns = self.geometry.shape[1:]
+        if self.dataset.BitsAllocated == 1:
+            first = frame_index * rows * columns
+            last = first + rows * columns
+            packed = self._packed[first // 8 : -(-last // 8)]
+            bits = np.unpackbits(packed, bitorder="little")[first % 8 : first % 8 + rows * columns]
+            return bits.reshape(rows, columns)
+        frame: NDArray[np.uint8] | NDArray[np.uint16] = self._planes[frame_index]
+        return frame
+
+    def mask(self, number: int) -> NDArray[np.bool_]:
+        """Voxels ``(slice, row, column)`` of one segment on :attr:`geometry`."""
+        result = np.zeros(self.geometry.shape, dtype=np.bool_)
+        for index, frame in enumerate(self.frames):
+            if frame.segment in (None, number):
+                pixels = self.pixels(index)
+                result[self.slice_index(frame)] |= pixels == number if frame.segment is None else pixels > 0
+        return result
+
+    @cached_property
+    def _packed(self) -> NDArray[np.uint8]:
+        syntax = self.dataset.file_meta.TransferSyntaxUID
+        if syntax.is_encapsulated:
+            raise ValueError(f"1-bit pixels in the transfer syntax {syntax.name} are not supported")
+        packed = np.frombuffer(self.dataset.PixelData, dtype=np.uint8)
+        needed = -(-len(self.frames) * self.geometry.shape[1] * self.geometry.shape[2] // 8)
+        if packed.size < needed:
+            raise ValueError(f"{packed.size} bytes of pixels, {needed} needed")
+        return packed
+
+    @cached_property
+    def _planes(self) -> list[NDArray[np.uint8] | NDArray[np.uint16]]:
+        syntax = self.dataset.file_meta.TransferSyntaxUID
+        rows, columns = self.geometry.shape[1:]
+        if not syntax.is_encapsulated:
+            dtype = np.dtype(f"<u{self.dataset.BitsAllocated // 8}")
+            count = len(self.frames) * rows * columns
+            stack = np.frombuffer(self.dataset.PixelData, dtype=dtype, count=count).reshape(-1, rows, columns)
+            return list(stack)
+        return [array for array, _ in get_decoder(syntax).iter_array(self.dataset)]
+
+
+def read_seg(path: Path) -> SegContent:
+    """Read a DICOM SEG, of this program or another's.
+
+    The grid spans the positions that the frames occupy; slices between them that have no frame are part of it.
+
+    Raises
+    ------
+    ValueError
+        If the file is no segmentation on parallel, regularly spaced planes.
+    """
+    dataset = pydicom.dcmread(path)
+    if "SegmentSequence" not in dataset or "PerFrameFunctionalGroupsSequence" not in dataset:
+        raise ValueError("not a segmentation object")
+    frames = tuple(_frame(dataset, number) for number in range(1, int(dataset.NumberOfFrames) + 1))
+    segments = tuple(_segment(item) for item in dataset.SegmentSequence)
+    return SegContent(dataset, segments, frames, _geometry(dataset, frames))
+
+
+def verify_seg(path: Path, label_map: LabelMap) -> None:
+    """Hold a written object against the mask it was made from: grid, frames and every voxel.
+
+    Raises
+    ------
+    StudyRejected
+        ``SEG_MISMATCH``, naming the first difference.
+    """
+    try:
+        content = read_seg(path)
+        _compare(content, label_map)
+    except (ValueError, AttributeError, KeyError, IndexError, OSError, EOFError) as error:
+        raise StudyRejected(ReasonCode.SEG_MISMATCH, str(error)) from error
+
+
+def _compare(content: SegContent, label_map: LabelMap) -> None:
+    grid, array = label_map.geometry, label_map.array
+    if content.geometry.shape[1:] != grid.shape[1:]:
+        raise ValueError(f"frames of {content.geometry.shape[1:]}, the mask has {grid.shape[1:]}")
+    if np.abs(content.geometry.direction - grid.direction).max() > DIRECTION_TOLERANCE:
+        raise ValueError("the orientation is another")
+    if not np.allclose(content.geometry.spacing[1:], grid.spacing[1:], rtol=1e-4, atol=0):
+        raise ValueError(f"pixel spacing {content.geometry.spacing[1:]}, the mask has {grid.spacing[1:]}")
+    values = {spec.name: spec.value for spec in label_map.labels}
+    described = [s for s in content.segments if not (content.is_labelmap and s.number == content.background)]
+    if [s.number for s in described] != list(range(1, len(described) + 1)):
+        raise ValueError("segment numbers do not count from 1")
+    value_of = {segment.number: values[segment.label] for segment in described}
+    planes = _slices_on(content.frames, grid)
+    counted: dict[int, int] = defaultdict(int)
+    for index, (frame, plane) in enumerate(zip(content.frames, planes, strict=True)):
+        pixels = content.pixels(index)
+        for number in value_of if frame.segment is None else (frame.segment,):
+            found = pixels == number if frame.segment is None else pixels.astype(np.bool_)
+            expected = array[plane] == value_of[number]
+            if not np.array_equal(found, expected):
+                raise ValueError(f"segment {number} differs in slice {plane}")
+            counted[value_of[number]] += int(np.count_nonzero(found))
+    counts = np.bincount(array.ravel())
+    wanted = {value: int(n) for value, n in enumerate(counts) if value and n}
+    if {value: n for value, n in counted.items() if n} != wanted:
+        raise ValueError(f"voxels by label {dict(counted)}, the mask has {wanted}")
+
+
+def _slices_on(frames: Sequence[Frame], grid: Geometry) -> list[int]:
+    """The slice of the grid that each frame lies on; two frames of one segment never share one."""
+    indices = _indices(frames, grid)
+    nearest = indices.round()
+    distance = np.abs((indices - nearest) * grid.spacing).max()
+    if distance > PLANE_TOLERANCE * min(grid.spacing) or nearest[:, 1:].any():
+        raise ValueError(f"a frame lies {distance:.3f} mm off the grid")
+    slices = [int(value) for value in nearest[:, 0]]
+    if min(slices) < 0 or max(slices) >= grid.shape[0]:
+        raise ValueError("a frame lies outside the grid")
+    if len({(frame.segment, index) for frame, index in zip(frames, slices, strict=True)}) != len(slices):
+        raise ValueError("two frames of one segment lie on one slice")
+    return slices
+
+
+def _indices(frames: Sequence[Frame], grid: Geometry) -> NDArray[np.float64]:
+    """Fractional ``(slice, row, column)`` indices of the first voxel of each frame."""
+    offsets = np.array([frame.position for frame in frames], dtype=np.float64) - np.array(grid.origin)
+    indices: NDArray[np.float64] = np.linalg.solve(grid.affine[:3, :3], offsets.T).T
+    return indices
+
+
+def _frame(dataset: Dataset, number: int) -> Frame:
+    plane = functional_group(dataset, number, "PlanePositionSequence")
+    if plane is None:
+        raise ValueError(f"frame {number} has no position")
+    segment = functional_group(dataset, number, "SegmentIdentificationSequence")
+    derivation = functional_group(dataset, number, "DerivationImageSequence")
+    source = None
+    if derivation is not None and derivation.get("SourceImageSequence"):
+        image = derivation.SourceImageSequence[0]
+        referenced = image.get("ReferencedFrameNumber")
+        source = (str(image.ReferencedSOPInstanceUID), None if referenced is None else int(referenced))
+    x, y, z = (float(value) for value in plane.ImagePositionPatient)
+    labelmap = str(dataset.SegmentationType) == "LABELMAP"
+    if segment is None and not labelmap:
+        raise ValueError(f"frame {number} names no segment")
+    return Frame(None if labelmap or segment is None else int(segment.ReferencedSegmentNumber), (x, y, z), source)
+
+
+def _segment(item: Dataset) -> Segment:
+    def code(sequence: str) -> Code:
+        first = item[sequence].value[0]
+        return Code(value=first.CodeValue, scheme=first.CodingSchemeDesignator, meaning=first.CodeMeaning)
+
+    return Segment(
+        number=int(item.SegmentNumber),
+        label=str(item.SegmentLabel),
+        category=code("SegmentedPropertyCategoryCodeSequence"),
+        type=code("SegmentedPropertyTypeCodeSequence"),
+        algorithm_name=str(item.get("SegmentAlgorithmName", "")),
+    )
+
+
+def _geometry(dataset: Dataset, frames: Sequence[Frame]) -> Geometry:
+    orientation = functional_group(dataset, 1, "PlaneOrientationSequence")
+    measures = functional_group(dataset, 1, "PixelMeasuresSequence")
+    if orientation is None or measures is None:
+        raise ValueError("no orientation or pixel spacing")
+    row, column = np.array(orientation.ImageOrientationPatient, dtype=np.float64).reshape(2, 3)
+    normal = np.cross(row, column)
+    positions = np.array(sorted({frame.position for frame in frames}, key=lambda p: float(np.dot(p, normal))))
+    distances = positions @ normal
+    gaps = np.diff(distances)
+    between = float(measures.get("SpacingBetweenSlices") or 0)
+    spacing = between or (float(gaps.min()) if gaps.size else float(measures.get("SliceThickness") or 1))
+    count = round(float(distances[-1] - distances[0]) / spacing) + 1
+    height, width = (float(value) for value in measures.PixelSpacing)
+    return Geometry(
+        shape=(count, int(dataset.Rows), int(dataset.Columns)),
+        spacing=(spacing, height, width),
+        origin=tuple(float(v) for v in positions[0]),  # type: ignore[arg-type]  # three values by construction
+        direction=np.stack([row, column, normal], axis=1),
+    )

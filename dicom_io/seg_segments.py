@@ -1,0 +1,58 @@
+"""What each segment of a SEG is: codes, colour, and the algorithm that made it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from core.model_manifest import Code, LabelSpec, ModelManifest
+from dicom_io.uids import derive_uid
+
+if TYPE_CHECKING:
+    from highdicom.seg import SegmentDescription
+    from highdicom.sr import CodedConcept
+
+
+def describe(
+    specs: Sequence[LabelSpec], manifest: ModelManifest, model_sha256: str, identity: Sequence[str | int]
+) -> list["SegmentDescription"]:
+    """One description for each label, numbered from 1 in the order given.
+
+    The tracking UID, by which a measurement report names a segment, follows from the object's identity and the label.
+    """
+    import highdicom
+    from pydicom.sr.codedict import codes
+
+    algorithm = highdicom.AlgorithmIdentificationSequence(
+        name=manifest.name,
+        family=codes.cid7162.ArtificialIntelligence,
+        version=manifest.version,
+        source="nnU-Net v2",
+        parameters={
+            "model_sha256": model_sha256,
+            "step_size": f"{manifest.inference.step_size:g}",
+            "mirroring": str(manifest.inference.mirroring).lower(),
+        },
+    )
+    result = []
+    for number, spec in enumerate(specs, start=1):
+        segment = highdicom.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=spec.name,
+            segmented_property_category=_concept(spec.category),
+            segmented_property_type=_concept(spec.type),
+            algorithm_type="AUTOMATIC",
+            algorithm_identification=algorithm,
+            tracking_id=spec.name,
+            tracking_uid=derive_uid("segment", [*identity, spec.value]),
+            display_color=highdicom.color.CIELabColor.from_rgb(*spec.colour),
+        )
+        if spec.laterality is not None:
+            type_item = segment.SegmentedPropertyTypeCodeSequence[0]
+            type_item.SegmentedPropertyTypeModifierCodeSequence = [_concept(spec.laterality)]
+        result.append(segment)
+    return result
+
+
+def _concept(code: Code) -> "CodedConcept":
+    from highdicom.sr import CodedConcept
+
+    return CodedConcept(code.value, code.scheme, code.meaning)

@@ -1,0 +1,29 @@
+"""UIDs that follow from what a result was made of, so that the same work never has two names."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Sequence
+
+from pydicom.uid import UID
+
+
+def derive_uid(purpose: str, parts: Sequence[str | int]) -> UID:
+    """A UID below ``2.25`` that is a function of its arguments alone.
+
+    Parameters
+    ----------
+    purpose
+        What the UID names (``"series"``, ``"instance"``), so that one set of parts gives several UIDs.
+    parts
+        What the named thing was made of; their order and their borders count.
+
+    References
+    ----------
+    PS3.5 annex B.2 (UUID derived UID); RFC 9562 section 5.8, with SHA-256 in place of a random number.
+    """
+    digest = hashlib.sha256(json.dumps([purpose, *parts], ensure_ascii=True).encode("ascii")).digest()
+    number = bytearray(digest[:16])
+    number[6] = number[6] & 0x0F | 0x80  # version 8: made by the application's own rule
+    number[8] = number[8] & 0x3F | 0x80  # the variant of RFC 9562
+    return UID(f"2.25.{uuid.UUID(bytes=bytes(number)).int}")
