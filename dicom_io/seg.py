@@ -1,7 +1,8 @@
 """DICOM SEG out: a label map as a segmentation object on the source's own grid, BINARY or LABELMAP.
 
 highdicom builds the modules from one slice; the frames are added here (``seg_frames``), since a loop over the frames
-that exist is several times faster than one over all segments and slices.
+that exist is several times faster than one over all segments and slices. BINARY pixels are not compressed; LABELMAP ones are, with
+RLE Lossless: as small as needed, quick to write, and dcmqi reads it where it refuses JPEG-LS.
 
 Only labels that have voxels become segments, numbered from 1 without gaps in the order of the manifest's values: a
 segment without a frame is an error to some viewers, and a list of a hundred empty ones hides what was found. What a
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, JPEGLSLossless
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless
 
 from core.errors import ConfigInvalid
 from core.label_map import LabelMap
@@ -173,7 +174,7 @@ def _template(
         content_label="SEGMENTATION",
         content_description=manifest.description[:64] or None,
         series_description=manifest.output.series_description or manifest.name,
-        transfer_syntax_uid=JPEGLSLossless if labelmap else ExplicitVRLittleEndian,
+        transfer_syntax_uid=RLELossless if labelmap else ExplicitVRLittleEndian,
         omit_empty_frames=False,
         specific_character_set=None,
         contributing_equipment=[
@@ -260,7 +261,7 @@ def _add_labelmap_pixels(seg: Dataset, label_map: LabelMap, numbers: dict[int, i
     encoded = [
         encode_frame(
             plane,
-            transfer_syntax_uid=JPEGLSLossless,
+            transfer_syntax_uid=RLELossless,
             bits_allocated=seg.BitsAllocated,
             bits_stored=seg.BitsStored,
             photometric_interpretation=seg.PhotometricInterpretation,
