@@ -20,7 +20,7 @@ cli.command(name="run")(run_cli.run)
 cli.command(name="serve")(serve_cli.serve)
 cli.command(name="demo")(demo_cli.demo)
 cli.add_typer(models_cli.app, name="models")
-cli.add_typer(serve_cli.studies, name="studies")
+cli.add_typer(serve_cli.app, name="studies")
 
 
 def _show_version(wanted: bool) -> None:
@@ -45,3 +45,7 @@ def main() -> None:
     except SegnodeError as error:
         typer.echo(f"segnode: {error}", err=True)
         sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""A PACS for the demo: Orthanc where it is installed, else a small storage node of the project's own."""
+
+import hashlib
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydicom import dcmread
+from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom.events import Event
+
+from core.errors import RetryLater
+from dicom_io.sender import Destination, send_object
+
+PACS_AE = "PACS"
+NODE_AE = "SEGNODE"
+STARTUP_S = 30.0
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class DemoPacs(Protocol):
+    """What the demo needs of a PACS."""
+
+    name: str
+    destination: Destination
+
+    def take_in(self, files: Sequence[Path], node: Destination, study_uid: str) -> None:
+        """Archive a study and send it on to the node."""
+
+    def seg_count(self, study_uid: str) -> int:
+        """How many SEG series the archived study has."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
+def start_pacs(folder: Path, node: Destination) -> DemoPacs:
+    """Start Orthanc if it is installed, else the small storage node; both listen on loopback only."""
+    orthanc = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
+    return OrthancPacs(orthanc, folder, node) if orthanc else StorageNode(folder)
+
+
+class OrthancPacs:
+    """Orthanc, as it is installed, on a folder and free ports of its own."""
+
+    def __init__(self, program: str, folder: Path, node: Destination) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._http_port = free_port()
+        self.destination = Destination("127.0.0.1", free_port(), PACS_AE)
+        self.name = f"Orthanc (http://127.0.0.1:{self._http_port})"
+        settings = {
+            "Name": "segnode demo",
+            "StorageDirectory": str(folder / "storage"),
+            "IndexDirectory": str(folder / "storage"),
+            "Plugins": [],
+            "HttpPort": self._http_port,
+            "RemoteAccessAllowed": False,
+            "DicomAet": PACS_AE,
+            "DicomPort": self.destination.port,
+            "DicomModalities": {"node": [node.ae_title, node.host, node.port]},
+        }
+        (folder / "orthanc.json").write_text(json.dumps(settings, indent=2))
+        self._log = (folder / "orthanc.log").open("wb")
+        self._process = subprocess.Popen(  # noqa: S603 - the installed Orthanc with a file of our own
+            [program, str(folder / "orthanc.json")], stdout=self._log, stderr=subprocess.STDOUT
+        )
+        self._wait_until_up()
+
+    def take_in(self, files: Sequence[Path], node: Destination, study_uid: str) -> None:
+        """Push the files by C-STORE as a modality would, then let Orthanc send the study to the node."""
+        for path in files:
+            send_object(path, self.destination, "MODALITY")
+        resources = self._find("Study", {"StudyInstanceUID": study_uid})
+        self._request("POST", "/modalities/node/store", {"Resources": resources, "Synchronous": True})
+
+    def seg_count(self, study_uid: str) -> int:
+        """How many SEG series Orthanc has below the study."""
+        return len(self._find("Series", {"StudyInstanceUID": study_uid, "Modality": "SEG"}))
+
+    def stop(self) -> None:
+        """End Orthanc; its storage stays."""
+        self._process.terminate()
+        self._process.wait()
+        self._log.close()
+
+    def _wait_until_up(self) -> None:
+        deadline = time.monotonic() + STARTUP_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                self._request("GET", "/system")
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+        self.stop()
+        raise RetryLater(f"Orthanc did not start; see {self._log.name}")
+
+    def _find(self, level: str, query: dict[str, str]) -> list[str]:
+        found: list[str] = self._request("POST", "/tools/find", {"Level": level, "Query": query})
+        return found
+
+    def _request(self, method: str, path: str, content: object = None) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", self._http_port, timeout=120)
+        try:
+            connection.request(method, path, json.dumps(content) if content is not None else None)
+            response = connection.getresponse()
+            body = response.read()
+        finally:
+            connection.close()
+        if response.status != http.client.OK:
+            raise RetryLater(f"Orthanc answered {response.status} to {method} {path}")
+        return json.loads(body)
+
+
+class StorageNode:
+    """Stores what it is sent as files, and sends a study on: the least that a demo calls a PACS."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self.destination = Destination("127.0.0.1", free_port(), PACS_AE)
+        self.name = f"a storage node of the demo's own ({folder})"
+        ae = AE(ae_title=PACS_AE)
+        ae.supported_contexts = AllStoragePresentationContexts
+        self._server = ae.start_server(
+            ("127.0.0.1", self.destination.port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
+        )
+
+    def take_in(self, files: Sequence[Path], node: Destination, study_uid: str) -> None:
+        """Push the files here, then to the node."""
+        for path in files:
+            send_object(path, self.destination, "MODALITY")
+        for path in files:
+            send_object(path, node, PACS_AE)
+
+    def seg_count(self, study_uid: str) -> int:
+        """How many SEG objects of the study were stored."""
+        headers = (dcmread(path, stop_before_pixels=True) for path in self._folder.glob("*.dcm"))
+        return sum(1 for h in headers if h.get("Modality") == "SEG" and h.get("StudyInstanceUID") == study_uid)
+
+    def stop(self) -> None:
+        """Stop listening; the files stay."""
+        self._server.shutdown()
+
+    def _store(self, event: Event) -> int:
+        dataset = event.dataset
+        dataset.file_meta = event.file_meta
+        name = hashlib.sha256(str(dataset.SOPInstanceUID).encode()).hexdigest()[:32]
+        dataset.save_as(self._folder / f"{name}.dcm", enforce_file_format=True)
+        return 0x0000
