@@ -134,9 +134,10 @@ class StorageNode:
         self.name = f"a storage node of the demo's own ({folder})"
         ae = AE(ae_title=PACS_AE)
         ae.supported_contexts = AllStoragePresentationContexts
-        self._server = ae.start_server(
+        ae.start_server(
             ("127.0.0.1", self.destination.port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
         )
+        self._ae = ae
 
     def take_in(self, files: Sequence[Path], node: Destination, study_uid: str) -> None:
         """Push the files here, then to the node."""
@@ -152,7 +153,7 @@ class StorageNode:
 
     def stop(self) -> None:
         """Stop listening; the files stay."""
-        self._server.shutdown()
+        self._ae.shutdown()
 
     def _store(self, event: Event) -> int:
         dataset = event.dataset
