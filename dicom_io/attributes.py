@@ -1,0 +1,112 @@
+"""Read attributes of a header that may hold anything: a value that is missing or malformed is ``None``, never an error.
+
+No text that this module gives out or raises quotes a value, since a value may be a patient's name.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+
+from pydicom import config
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
+
+# pydicom's warnings about malformed values quote them. What matters here is checked here.
+config.settings.reading_validation_mode = config.IGNORE
+
+MALFORMED = (ValueError, TypeError, OverflowError, AttributeError, KeyError, IndexError, LookupError, ArithmeticError)
+"""What pydicom raises when a malformed element is converted; ``NotImplementedError`` and I/O are not among them."""
+
+_UID = re.compile(r"\d+(\.\d+)*")
+_UID_LENGTH = 64
+
+
+def tag_of(keyword: str) -> BaseTag:
+    """Tag of a standard keyword."""
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise ValueError(f"{keyword} is not a keyword of the dictionary")
+    return Tag(tag)
+
+
+def value_of(header: Dataset, keyword: str) -> object | None:
+    """Value as pydicom gives it; ``None`` where it is missing, empty or malformed."""
+    try:
+        element = header.get(tag_of(keyword))
+    except MALFORMED:
+        return None
+    value = element.value if isinstance(element, DataElement) else None
+    return None if value is None or value == "" else value
+
+
+def text(header: Dataset, keyword: str) -> str:
+    """Value as stripped text, several values joined by a backslash; empty where it is missing."""
+    return "\\".join(texts(header, keyword))
+
+
+def texts(header: Dataset, keyword: str) -> tuple[str, ...]:
+    """Values as stripped texts."""
+    value = value_of(header, keyword)
+    if value is None:
+        return ()
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        value = [value]
+    return tuple(str(part).strip(" \0") for part in value)
+
+
+def uid(header: Dataset, keyword: str) -> str:
+    """A valid UID, or an empty text.
+
+    Leading zeros of a component are let pass: they are common and do no harm. Anything else that breaks PS3.5
+    section 9 is no identifier, and must never become part of a path.
+    """
+    value = text(header, keyword)
+    return value if _UID.fullmatch(value, endpos=_UID_LENGTH + 1) and len(value) <= _UID_LENGTH else ""
+
+
+def numbers(header: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+    """Exactly ``count`` finite numbers, or ``None``.
+
+    Decimal strings are read from their bytes: for thousands of slices, pydicom's own objects take seconds.
+    """
+    try:
+        element = header.get_item(tag_of(keyword))
+        value = None if element is None else element.value
+        if isinstance(value, bytes) and (element is None or element.VR not in (None, "DS", "IS", "UN")):
+            value = header[tag_of(keyword)].value
+        if value is None:
+            return None
+        if isinstance(value, bytes):
+            parts: Sequence[object] = value.split(b"\\")
+        else:
+            parts = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        result = tuple(float(part) for part in parts)  # type: ignore[arg-type]  # anything else is the TypeError caught
+    except MALFORMED:
+        return None
+    return result if len(result) == count and all(map(math.isfinite, result)) else None
+
+
+def number(header: Dataset, keyword: str) -> float | None:
+    """One finite number, or ``None``."""
+    found = numbers(header, keyword, 1)
+    return None if found is None else found[0]
+
+
+def integer(header: Dataset, keyword: str) -> int | None:
+    """One whole number, or ``None``."""
+    found = number(header, keyword)
+    return int(found) if found is not None and found == int(found) else None
+
+
+def items(header: Dataset, keyword: str) -> Sequence[Dataset]:
+    """Items of a sequence; none where it is missing or malformed."""
+    value = value_of(header, keyword)
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
+
+
+def first_item(header: Dataset, keyword: str) -> Dataset | None:
+    """First item of a sequence, or ``None``."""
+    found = items(header, keyword)
+    return found[0] if found and isinstance(found[0], Dataset) else None

@@ -1,0 +1,136 @@
+"""One DICOM file: its header, and where its pixels begin."""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+
+from dicom_io.attributes import MALFORMED, uid
+from dicom_io.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFile
+
+_PREAMBLE = 128
+_META_GROUP = 0x0002
+_PIXEL_GROUP = 0x7FE0
+_ICON_IMAGE_SEQUENCE = 0x00880200
+_OVERLAY_GROUPS = range(0x6000, 0x6100)
+
+
+class NotDicomError(ValueError):
+    """The file is no DICOM file."""
+
+
+class BadDicomError(ValueError):
+    """The file begins as DICOM, but its header cannot be read; the text says why and quotes nothing of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One SOP instance on disk.
+
+    Attributes
+    ----------
+    path
+        The file; its name may hold a patient's name and goes into no message.
+    header
+        All standard attributes before the pixels, with ``file_meta``; private attributes, overlays and icons are
+        dropped, since thousands of slices are held at once.
+    pixel_offset
+        Byte at which the pixel data element starts (of deflated files: in the inflated dataset); ``None`` where there
+        is none.
+    """
+
+    path: Path
+    header: Dataset
+    pixel_offset: int | None
+
+    @property
+    def transfer_syntax(self) -> str:
+        """Transfer Syntax UID; implicit little endian where the file does not say."""
+        return uid(self.header.file_meta, "TransferSyntaxUID") or str(ImplicitVRLittleEndian)
+
+
+def read_instance(path: Path) -> Instance:
+    """Read a header; of the pixels, not a byte.
+
+    Raises
+    ------
+    NotDicomError
+        If the file is something else.
+    BadDicomError
+        If the header is damaged, nested too deeply, or inflates without bound.
+    OSError
+        If the file cannot be read.
+    """
+    with path.open("rb") as file:
+        meta = _read_meta(file)
+        syntax = uid(meta, "TransferSyntaxUID")
+        if syntax == DeflatedExplicitVRLittleEndian:
+            # the dataset starts where the meta information ends, and positions count from there
+            return _read_header(path, InflatingFile(file, MAX_INFLATED_HEADER), meta, syntax)  # type: ignore[arg-type]
+        return _read_header(path, file, meta, syntax)
+
+
+def open_dataset(file: BinaryIO, limit: int) -> InflatingFile:
+    """View of the deflated dataset in an open DICOM file.
+
+    Raises
+    ------
+    NotDicomError, BadDicomError
+        If the meta information cannot be read.
+    """
+    _read_meta(file)
+    return InflatingFile(file, limit)
+
+
+def _read_header(path: Path, file: BinaryIO, meta: FileMetaDataset, syntax: str) -> Instance:
+    big_endian, implicit = syntax == ExplicitVRBigEndian, syntax in ("", ImplicitVRLittleEndian)
+    header = _parse(file, implicit, not big_endian, _at_pixels)
+    header.file_meta = meta
+    offset = file.tell()
+    start = file.read(4)
+    at_pixels = start[:2] in ((b"\x7f\xe0",) if big_endian else (b"\xe0\x7f",))
+    return Instance(path, header, offset if at_pixels else None)
+
+
+def _read_meta(file: BinaryIO) -> FileMetaDataset:
+    if file.read(_PREAMBLE + 4)[_PREAMBLE:] != b"DICM":
+        # a dataset without the file format's preamble: group 0002 or 0008, little endian, an even small length
+        file.seek(0)
+        if file.read(4)[:2] not in (b"\x02\x00", b"\x08\x00"):
+            raise NotDicomError("no DICOM file")
+        file.seek(0)
+    return FileMetaDataset(_parse(file, False, True, _after_meta))
+
+
+def _parse(
+    file: BinaryIO, implicit: bool, little_endian: bool, stop_when: Callable[[BaseTag, str | None, int], bool]
+) -> Dataset:
+    try:
+        return _slim(read_dataset(file, implicit, little_endian, stop_when=stop_when))
+    except RecursionError as error:
+        raise BadDicomError("its sequences are nested too deeply") from error
+    except InflateLimitError as error:
+        raise BadDicomError("its deflated header is damaged or too large") from error
+    except (*MALFORMED, EOFError, NotImplementedError, zlib.error, MemoryError) as error:
+        raise BadDicomError("its header is damaged") from error
+
+
+def _at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
+    return tag.group >= _PIXEL_GROUP
+
+
+def _after_meta(tag: BaseTag, vr: str | None, length: int) -> bool:
+    return tag.group != _META_GROUP
+
+
+def _slim(header: Dataset) -> Dataset:
+    for tag in list(header.keys()):
+        if tag.group & 1 or tag.group in _OVERLAY_GROUPS or tag == _ICON_IMAGE_SEQUENCE:
+            del header[tag]
+    return header
