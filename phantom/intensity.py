@@ -24,7 +24,7 @@ _NATIVE_HU = {
     "air": -1000, "fat": -100, "muscle": 55, "skin": 30, "lung": -830, "lung_vessel": 10, "cortical": 650,
     "marrow": 290, "disc": 85, "blood_artery": 42, "blood_vein": 40, "heart": 42, "liver": 58, "spleen": 50,
     "kidney_cortex": 33, "kidney_medulla": 30, "urine": 8, "bladder": 6, "tumour": 38, "stomach": 18, "bowel": 35,
-    "gas": -940, "gallbladder": 12, "table_foam": -850, "table_shell": -200, "cord": 35, "stool": 20,
+    "gas": -975, "gallbladder": 12, "table_foam": -850, "table_shell": -200, "cord": 35, "stool": 20,
     "diaphragm": 50,
 }  # fmt: skip
 

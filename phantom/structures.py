@@ -94,7 +94,7 @@ def _abdomen(patient: Patient) -> Iterator[Part]:
     yield Part("spleen", "spleen", Ellipsoid((92.0, 34.0, 42.0 - shift), spleen, (15.0, 0.0, -20.0)), ("fat",))
     stomach = Ellipsoid((56.0, -24.0, 38.0 - shift), (40.0, 42.0, 36.0), (0.0, 20.0, 0.0))
     yield Part("stomach", "stomach", stomach, ("fat",))
-    yield Part("gas", "gas", Ellipsoid((58.0, -44.0, 42.0 - shift), (28.0, 16.0, 24.0)), ("stomach",))
+    yield Part("gas", "gas", Ellipsoid((58.0, -44.0, 34.0 - shift), (25.0, 15.0, 17.0)), ("stomach",))
     yield from _bowel(patient)
     yield Part("bladder", "bladder", Ellipsoid((4.0, -22.0, -205.0), (42.0, 36.0, 32.0)))
 

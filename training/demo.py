@@ -63,11 +63,8 @@ def write_raw(data: Path, work: Path) -> None:
     for case in cases:
         array, labels, spacing = load_case(case, data)
         log.info("%s %s %s: %s", case.name, array.shape, spacing, np.bincount(labels.ravel(), minlength=4))
-        for folder, name, values in (("imagesTr", f"{case.name}_0000", np.round(array).astype(np.int16)),
-                                     ("labelsTr", case.name, labels)):  # fmt: skip
-            image = sitk.GetImageFromArray(values)
-            image.SetSpacing(spacing[::-1])
-            sitk.WriteImage(image, str(raw / folder / f"{name}{ENDING}"), True, compressionLevel=1)
+        _write(raw / "imagesTr" / f"{case.name}_0000{ENDING}", np.round(array).astype(np.int16), spacing)
+        _write(raw / "labelsTr" / f"{case.name}{ENDING}", labels, spacing)
     dataset = {
         "channel_names": {"0": "CT"},
         "labels": LABELS,
@@ -80,6 +77,12 @@ def write_raw(data: Path, work: Path) -> None:
     (raw / "dataset.json").write_text(json.dumps(dataset, indent=2))
     (preprocessed / "splits_final.json").write_text(json.dumps(splits, indent=2))
     (work / "training_cases.json").write_text(json.dumps(case_list(data), indent=1))
+
+
+def _write(path: Path, array: NDArray[Any], spacing: tuple[float, float, float]) -> None:
+    image: Any = sitk.GetImageFromArray(array)
+    image.SetSpacing(spacing[::-1])
+    sitk.WriteImage(image, str(path), True, compressionLevel=1)
 
 
 def preprocess(work: Path, processes: int) -> None:

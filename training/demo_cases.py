@@ -173,11 +173,11 @@ def read_axial(files: list[Path]) -> tuple[NDArray[np.float32], tuple[float, flo
     if len(files) == 1:
         image = sitk.ReadImage(str(files[0]))
     else:
-        reader = sitk.ImageSeriesReader()
-        folder = str(files[0].parent)
-        reader.SetFileNames(reader.GetGDCMSeriesFileNames(folder))
+        # SimpleITK's wrappers have no annotations.
+        reader: Any = sitk.ImageSeriesReader()  # type: ignore[no-untyped-call]
+        reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(files[0].parent)))
         image = reader.Execute()
-    image = sitk.DICOMOrient(image, "LPS")
+    image = sitk.DICOMOrient(image, "LPS")  # type: ignore[no-untyped-call]
     column, row, slice_ = image.GetSpacing()
     return sitk.GetArrayFromImage(image).astype(np.float32), (slice_, row, column)
 

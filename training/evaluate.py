@@ -64,7 +64,7 @@ def picture(array: NDArray[np.float32], spacing: tuple[float, float, float], mas
 
     count, rows, columns = array.shape
     z, y, x = spacing
-    planes = [(np.s_[int(count * f)], y / x) for f in (0.15, 0.5, 0.85)]
+    planes: list[tuple[Any, float]] = [(np.s_[int(count * f)], y / x) for f in (0.15, 0.5, 0.85)]
     planes += [(np.s_[::-1, rows // 2], z / x), (np.s_[::-1, :, columns // 2], z / y)]
     lines = []
     for mask in masks:
@@ -81,7 +81,7 @@ def _tile(plane: NDArray[np.float32], labels: NDArray[np.uint8], aspect: float, 
     grey = np.clip((plane[np.ix_(r, c)] + 1000.0) / 1600.0, 0.0, 1.0) * 255.0
     label = labels[np.ix_(r, c)]
     colour = 0.6 * grey[..., None] + 0.4 * _COLOURS[label]
-    return np.where(label[..., None] > 0, colour, grey[..., None]).astype(np.uint8)
+    return np.asarray(np.where(label[..., None] > 0, colour, grey[..., None]), dtype=np.uint8)
 
 
 def main(

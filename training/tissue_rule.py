@@ -68,7 +68,7 @@ def _disc(radius_mm: float, spacing: Sequence[float]) -> Mask:
     """In-plane structuring element ``(1, row, column)``."""
     rows, columns = (int(radius_mm / s + 1e-6) for s in spacing[1:])
     y, x = np.mgrid[-rows : rows + 1, -columns : columns + 1]
-    return ((y * spacing[1]) ** 2 + (x * spacing[2]) ** 2 <= radius_mm**2 + 1e-6)[None]
+    return np.asarray((y * spacing[1]) ** 2 + (x * spacing[2]) ** 2 <= radius_mm**2 + 1e-6)[None]
 
 
 def _body(array: Image, spacing: Sequence[float]) -> Mask:

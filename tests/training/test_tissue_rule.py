@@ -1,0 +1,90 @@
+"""The published rule on made slices where each trap is known."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from phantom import make_phantom, trunk_geometry
+from training.tissue_rule import BODY, BONE, LUNG, label_tissues
+
+SPACING = (4.0, 2.0, 2.0)
+Y, X = np.mgrid[-64:64, -100:100] * 2.0
+
+
+def ellipse(x: float, y: float, half_x: float, half_y: float) -> NDArray[np.bool_]:
+    return ((X - x) / half_x) ** 2 + ((Y - y) / half_y) ** 2 <= 1.0
+
+
+@pytest.fixture
+def trunk() -> NDArray[np.float32]:
+    """Twelve equal slices: an oval of 40 HU with two lungs, and a spine."""
+    plane = np.full(X.shape, -1000.0, np.float32)
+    plane[ellipse(0, 0, 160, 100)] = 40.0
+    plane[ellipse(-75, -10, 50, 60)] = -820.0
+    plane[ellipse(75, -10, 40, 55)] = -820.0
+    plane[ellipse(0, 60, 20, 18)] = 400.0
+    return np.repeat(plane[None], 12, axis=0)
+
+
+def test_body_lung_and_bone_are_where_they_were_made(trunk: NDArray[np.float32]) -> None:
+    labels = label_tissues(trunk, SPACING)
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels[:, 54, 62], LUNG)
+    np.testing.assert_array_equal(labels[:, 54, 138], LUNG)
+    np.testing.assert_array_equal(labels[:, 94, 100], BONE)
+    np.testing.assert_array_equal(labels[:, 64, 100], BODY)
+    assert (labels[:, :10] == 0).all()
+    np.testing.assert_array_equal((labels == BONE), trunk == 400.0)
+    np.testing.assert_array_equal((labels == LUNG), trunk == -820.0)
+
+
+def test_bowel_gas_is_body_though_it_is_large(trunk: NDArray[np.float32]) -> None:
+    gas = ellipse(0, -60, 25, 25)
+    trunk[:, gas] = -995.0
+    labels = label_tissues(trunk, SPACING)
+    assert gas.sum() * 12 * np.prod(SPACING) / 1000 > 20
+    np.testing.assert_array_equal(labels[:, gas], BODY)
+
+
+def test_a_small_dark_spot_is_body(trunk: NDArray[np.float32]) -> None:
+    trunk[4:6, ellipse(0, -60, 20, 10)] = -800.0
+    assert (label_tissues(trunk, SPACING)[:, ellipse(0, -60, 20, 10)] == BODY).all()
+
+
+def test_a_touching_table_is_not_body(trunk: NDArray[np.float32]) -> None:
+    table = (Y >= 99.0) & (Y <= 103.0) & (np.abs(X) < 180.0)
+    trunk[:, table] = 100.0
+    labels = label_tissues(trunk, SPACING)
+    assert (labels[:, table & (np.abs(X) > 60.0)] == 0).all()
+    assert (labels[:, ellipse(0, 0, 158, 96)] > 0).all()
+
+
+def test_a_bone_outside_the_body_does_not_count(trunk: NDArray[np.float32]) -> None:
+    arm = ellipse(185, 0, 10, 10)
+    trunk[:, arm] = 500.0
+    assert (label_tissues(trunk, SPACING)[:, arm] == 0).all()
+
+
+def test_specks_are_not_bone_and_thin_sheets_are_opened_away() -> None:
+    spacing = (4.0, 1.0, 1.0)
+    array = np.full((6, 80, 80), 40.0, np.float32)
+    array[:, 10, 10:70] = 600.0
+    array[2, 40:43, 40:43] = 600.0
+    array[:, 60:70, 30:50] = 600.0
+    bone = label_tissues(array, spacing) == BONE
+    assert not bone[:, 10].any()
+    assert not bone[:, 40:43].any()
+    assert bone[:, 61:69, 31:49].all()
+
+
+def test_an_empty_image_has_no_body() -> None:
+    assert not label_tissues(np.full((3, 8, 8), -1000.0, np.float32), SPACING).any()
+
+
+def test_the_rule_finds_the_phantoms_lungs_and_not_its_bowel_gas() -> None:
+    phantom = make_phantom(trunk_geometry((5.0, 2.5, 2.5)), phase="P")
+    labels = label_tissues(phantom.array, phantom.geometry.spacing)
+    lung = phantom.mask("lung_right", "lung_left")
+    assert 2 * (lung & (labels == LUNG)).sum() / (lung.sum() + (labels == LUNG).sum()) > 0.95
+    assert (labels[phantom.mask("gas")] == LUNG).mean() < 0.01
+    assert (labels[phantom.labels == 0] > 0).mean() < 0.01
