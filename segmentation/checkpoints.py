@@ -1,0 +1,172 @@
+"""nnU-Net's checkpoints, read without running them, and the safetensors that a package keeps instead.
+
+A checkpoint is a pickle. It is read with torch's ``weights_only`` unpickler, which builds tensors and plain containers
+and nothing else; the allow-list below adds the numpy scalars that nnU-Net's training log leaves in it.
+"""
+
+import json
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import PackageInvalid
+
+if TYPE_CHECKING:
+    import torch
+
+MAX_CHECKPOINT_BYTES = 8 * 2**30
+"""Largest checkpoint that is read; nnU-Net's largest preset with its optimizer state stays below 3 GiB."""
+ALIASES = "aliases"
+
+# What reading a damaged or hostile archive raises, besides the unpickler's own refusal.
+_DAMAGE = (
+    RuntimeError,
+    EOFError,
+    KeyError,
+    IndexError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    MemoryError,
+    OSError,
+    zipfile.BadZipFile,
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a package needs of one ``checkpoint_final.pth``.
+
+    Attributes
+    ----------
+    weights
+        State dict of the network, on the CPU.
+    mirror_axes
+        Spatial axes that inference may mirror; empty where training did not, or did not say.
+    """
+
+    weights: dict[str, "torch.Tensor"]
+    trainer: str
+    configuration: str
+    mirror_axes: tuple[int, ...]
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint; no code of the file runs.
+
+    Raises
+    ------
+    PackageInvalid
+        If it is no nnU-Net v2 checkpoint, is damaged, compressed, too large, or asks for anything but tensors.
+    """
+    _check_archive(path)
+    content = _load(path)
+    try:
+        weights = content["network_weights"]
+        mirror_axes = content.get("inference_allowed_mirroring_axes") or ()
+        checkpoint = Checkpoint(
+            weights=dict(weights),
+            trainer=str(content["trainer_name"]),
+            configuration=str(content["init_args"]["configuration"]),
+            mirror_axes=tuple(int(axis) for axis in mirror_axes),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PackageInvalid(f"{path.name}: not an nnU-Net v2 checkpoint: {error!r}") from error
+    _check_tensors(checkpoint.weights, path.name)
+    return checkpoint
+
+
+def write_weights(weights: Mapping[str, "torch.Tensor"], aliases: Mapping[str, str], path: Path) -> None:
+    """Write weights to safetensors, each tensor once; further names go into the file's metadata.
+
+    Parameters
+    ----------
+    aliases
+        Names that the network shares, each with the name under which the tensor is stored.
+
+    Raises
+    ------
+    PackageInvalid
+        If two names that the network shares hold different numbers (which of them counts would depend on their
+        order), or a number is not finite.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise PackageInvalid(f"{path.name}: {name} holds values that are not finite")
+    for alias, name in aliases.items():
+        if not torch.equal(weights[alias], weights[name]):
+            raise PackageInvalid(f"{path.name}: {alias} and {name} are one tensor in the network but differ")
+    stored = {name: tensor.contiguous() for name, tensor in weights.items() if name not in aliases}
+    save_file(stored, path, metadata={ALIASES: json.dumps(dict(sorted(aliases.items())))})
+
+
+def read_weights(content: bytes, where: str) -> dict[str, "torch.Tensor"]:
+    """Read what :func:`write_weights` wrote: the full state dict, shared tensors under all of their names.
+
+    Raises
+    ------
+    PackageInvalid
+        If the bytes are no safetensors file with this project's table of aliases.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        aliases = json.loads(header["__metadata__"][ALIASES])
+        stored = load(content)
+        return stored | {alias: stored[name] for alias, name in aliases.items()}
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PackageInvalid(f"{where}: not weights of a package: {error}") from error
+
+
+def _check_archive(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError) as error:
+        raise PackageInvalid(f"{path.name}: not a checkpoint as torch.save writes it: {error}") from error
+    size = sum(entry.file_size for entry in entries)
+    # torch.save never compresses; a compressed entry could unfold to any size in memory.
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise PackageInvalid(f"{path.name}: holds compressed entries, which torch.save never writes")
+    if max(size, path.stat().st_size) > MAX_CHECKPOINT_BYTES:
+        raise PackageInvalid(f"{path.name}: {size} bytes, more than {MAX_CHECKPOINT_BYTES}")
+
+
+def _load(path: Path) -> Any:
+    import torch
+
+    try:
+        with torch.serialization.safe_globals(_numpy_scalars()):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        reason = next((line.strip() for line in str(error).splitlines() if "GLOBAL" in line.upper()), str(error)[:300])
+        raise PackageInvalid(f"{path.name}: refused, it holds more than weights: {reason}") from error
+    except _DAMAGE as error:
+        raise PackageInvalid(f"{path.name}: damaged: {str(error)[:300]}") from error
+
+
+def _numpy_scalars() -> list[Any]:
+    import numpy as np
+    from numpy._core.multiarray import scalar
+
+    dtypes = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
+    # The second spelling is what numpy 1 wrote, and with it most checkpoints that exist.
+    return [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *dtypes]
+
+
+def _check_tensors(weights: Mapping[str, Any], where: str) -> None:
+    import torch
+
+    for name, tensor in weights.items():
+        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided:
+            raise PackageInvalid(f"{where}: {name!r} in network_weights is no plain tensor")

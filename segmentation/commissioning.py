@@ -1,0 +1,145 @@
+"""Golden cases: proof that a package infers here what nnU-Net inferred where the model was made.
+
+A golden case is an image and the mask that nnU-Net itself predicted for it (not an expert's contour: a good model does
+not reproduce that one to 99 %). Its outcome is kept beside the package; the image and its name are not, only hashes.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from core.errors import PackageInvalid
+from core.model_manifest import ModelManifest
+from segmentation.hashes import sha256_of_bytes
+from segmentation.trainers import keeps_the_network
+
+OUTCOMES = "commissioning.json"
+GOLDEN_DICE = 0.99
+"""Every label of a golden case must reach this Dice: above what another GPU's rounding moves, below any wrong layer."""
+
+
+class Outcome(BaseModel):
+    """Outcome of one golden case.
+
+    Attributes
+    ----------
+    seal
+        SHA-256 of the package's ``SHA256SUMS`` at the time.
+    settings
+        SHA-256 of the settings in ``model.yaml`` that change labels (orientation, inference).
+    dice
+        Dice of every label by name; null where neither mask holds it: that label is not proven.
+    agreement
+        Fraction of voxels that are equal.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    when: str
+    seal: str
+    settings: str
+    image_sha256: tuple[str, ...]
+    expect_sha256: str
+    voxels: int
+    dice: dict[str, float | None]
+    agreement: float
+    device: str
+    passed: bool
+
+
+class Outcomes(BaseModel):
+    """The whole of ``commissioning.json``, newest last."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_version: Literal[1] = 1
+    cases: tuple[Outcome, ...] = ()
+
+
+def settings_hash(manifest: ModelManifest) -> str:
+    """SHA-256 of what in ``model.yaml`` changes the network's labels."""
+    return sha256_of_bytes(f"{manifest.orientation}\n{manifest.inference.model_dump_json()}".encode())
+
+
+def compare(
+    result: NDArray[np.integer], expected: NDArray[np.integer], labels: Iterable[tuple[str, int]]
+) -> tuple[dict[str, float | None], float]:
+    """Dice of every label, and the fraction of equal voxels.
+
+    Parameters
+    ----------
+    result, expected
+        Masks of one shape.
+    labels
+        Name and value of each label.
+    """
+    dice: dict[str, float | None] = {}
+    for name, value in labels:
+        ours, theirs = result == value, expected == value
+        total = int(ours.sum()) + int(theirs.sum())
+        dice[name] = round(2 * int((ours & theirs).sum()) / total, 6) if total else None
+    return dice, float((result == expected).mean())
+
+
+def judge(dice: dict[str, float | None], unexpected: Sequence[int]) -> bool:
+    """Whether a golden case passes: something to compare, every label equal enough, no value without a meaning."""
+    values = [value for value in dice.values() if value is not None]
+    return bool(values) and min(values) >= GOLDEN_DICE and not unexpected
+
+
+def read_outcomes(folder: Path) -> Outcomes:
+    """Outcomes that a package holds; none where it was never commissioned.
+
+    Raises
+    ------
+    PackageInvalid
+        If the file is damaged.
+    """
+    path = folder / OUTCOMES
+    if not path.exists():
+        return Outcomes()
+    try:
+        return Outcomes.model_validate_json(path.read_bytes())
+    except (ValidationError, OSError) as error:
+        raise PackageInvalid(f"{path}: {str(error).splitlines()[0]}") from error
+
+
+def store_outcome(folder: Path, outcome: Outcome) -> None:
+    """Append an outcome, written whole or not at all."""
+    outcomes = Outcomes(cases=(*read_outcomes(folder).cases, outcome))
+    temporary = folder / f".{OUTCOMES}.new"
+    temporary.write_text(outcomes.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    temporary.replace(folder / OUTCOMES)
+
+
+def require_commissioning(folder: Path, trainers: Iterable[str], seal: str, manifest: ModelManifest) -> None:
+    """Refuse a package whose trainer may have changed the network, unless its newest golden case passed.
+
+    Raises
+    ------
+    PackageInvalid
+        Naming the trainer and the command that commissions.
+    """
+    doubtful = [trainer for trainer in trainers if not keeps_the_network(trainer)]
+    if not doubtful:
+        return
+    settings = settings_hash(manifest)
+    fitting = [o for o in read_outcomes(folder).cases if o.seal == seal and o.settings == settings]
+    if not fitting or not fitting[-1].passed:
+        state = (
+            "its last golden case failed" if fitting else "no golden case has been run with these weights and settings"
+        )
+        raise PackageInvalid(
+            f"{folder}: trainer {', '.join(doubtful)} may have changed the network, and {state}; "
+            f"run: segnode models verify {manifest.name} --case IMAGE --expect MASK"
+        )
+
+
+def now() -> str:
+    """Time stamp of an outcome, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

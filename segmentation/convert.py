@@ -1,0 +1,137 @@
+"""From nnU-Net's results folders to the sealed part of a package: JSON copied, weights converted, plans normalised."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from core.errors import PackageInvalid
+from segmentation.checkpoints import Checkpoint, read_checkpoint, write_weights
+from segmentation.hashes import sha256_of_file
+from segmentation.manifest import Configuration, Fold, Labels, NetworkSpec, PackageManifest
+from segmentation.network import build_network, check_weights, shared_names
+from segmentation.plans import (
+    orientation_of,
+    read_channels,
+    read_labels,
+    read_network,
+    read_normalisation,
+    read_resampling,
+    refuse_unknown_parts,
+    resolve_configuration,
+)
+from segmentation.sources import ResultsFolder, Selection, read_json
+
+_KEPT_JSON = ("plans.json", "dataset.json", "dataset_fingerprint.json")
+
+
+def convert(selection: Selection, target: Path) -> PackageManifest:
+    """Write ``nnunet/`` and ``weights/`` of a package below ``target`` and return what describes them.
+
+    Raises
+    ------
+    PackageInvalid
+        If a part is damaged, unsafe or not supported, or the members do not belong together.
+    """
+    folders = {f.id: f for f in (*selection.members, *selection.previous_stages.values())}
+    datasets = {identifier: read_json(folder.path / "dataset.json") for identifier, folder in folders.items()}
+    labels, channels = _common(datasets)
+    originals: dict[str, str] = {}
+    configurations = []
+    for identifier, folder in folders.items():
+        stage = selection.previous_stages.get(identifier)
+        kept = [folder.path / name for name in _KEPT_JSON if (folder.path / name).is_file()]
+        if selection.postprocessing and identifier == selection.members[0].id:
+            kept.append(selection.postprocessing)
+        originals |= _keep(kept, target / "nnunet" / identifier, identifier)
+        configuration = _convert_configuration(folder, labels, channels, stage.id if stage else None, target)
+        originals |= {f"{identifier}/{f.checkpoint}": f.checkpoint_sha256 for f in configuration.folds}
+        configurations.append(configuration)
+    try:
+        return PackageManifest(
+            channels=channels,
+            labels=labels,
+            configurations=tuple(configurations),
+            members=tuple(member.id for member in selection.members),
+            originals=originals,
+        )
+    except ValidationError as error:
+        raise PackageInvalid(f"the configurations do not make one model: {error.errors()[0]['msg']}") from error
+
+
+def _common(datasets: dict[str, dict[str, Any]]) -> tuple[Labels, tuple[str, ...]]:
+    parts = [(read_labels(dataset), read_channels(dataset)) for dataset in datasets.values()]
+    if any(part != parts[0] or list(part[0].values) != list(parts[0][0].values) for part in parts):
+        raise PackageInvalid(f"dataset.json of {', '.join(datasets)} differ in labels or channels")
+    return parts[0]
+
+
+def _keep(files: Sequence[Path], folder: Path, identifier: str) -> dict[str, str]:
+    folder.mkdir(parents=True)
+    for path in files:
+        shutil.copyfile(path, folder / path.name)
+    return {f"{identifier}/{path.name}": sha256_of_file(folder / path.name) for path in files}
+
+
+def _convert_configuration(
+    folder: ResultsFolder, labels: Labels, channels: tuple[str, ...], previous: str | None, target: Path
+) -> Configuration:
+    plans = read_json(folder.path / "plans.json")
+    try:
+        configuration = resolve_configuration(plans, folder.configuration)
+        refuse_unknown_parts(plans, configuration)
+        reader, _ = orientation_of(plans)
+        inputs = len(channels) + (len(labels.foreground_values) if previous else 0)
+        heads = len(labels.outputs) + (0 if labels.has_regions else 1)
+        network = read_network(configuration, inputs, heads)
+        folds, checkpoint = _convert_folds(folder, network, target)
+        return Configuration(
+            id=folder.id,
+            name=folder.configuration,
+            trainer=checkpoint.trainer,
+            plans=folder.plans_name,
+            reader=reader,
+            patch_size=configuration["patch_size"],
+            spacing=configuration["spacing"],
+            transpose_forward=plans["transpose_forward"],
+            transpose_backward=plans["transpose_backward"],
+            normalisation=read_normalisation(plans, configuration, len(channels)),
+            resampling_data=read_resampling(configuration, "data"),
+            resampling_seg=read_resampling(configuration, "seg"),
+            resampling_probabilities=read_resampling(configuration, "probabilities"),
+            network=network,
+            mirror_axes=checkpoint.mirror_axes,
+            folds=folds,
+            previous_stage=previous,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise PackageInvalid(f"{folder.id}/plans.json: {where}: {first['msg']}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PackageInvalid(f"{folder.id}/plans.json: {error!r}") from error
+    except PackageInvalid as error:
+        raise PackageInvalid(f"{folder.id}: {error}") from error
+
+
+def _convert_folds(folder: ResultsFolder, spec: NetworkSpec, target: Path) -> tuple[tuple[Fold, ...], Checkpoint]:
+    network = build_network(spec, device="meta")
+    aliases = shared_names(network)
+    folds = []
+    first: Checkpoint | None = None
+    for fold, path in folder.checkpoints().items():
+        name = f"{path.parent.name}/{path.name}"
+        checkpoint = read_checkpoint(path)
+        said = (checkpoint.trainer, checkpoint.configuration, checkpoint.mirror_axes)
+        first = first or checkpoint
+        if said[:2] != (folder.trainer, folder.configuration) or said[2] != first.mirror_axes:
+            raise PackageInvalid(f"{name}: made by {said}, which is not what its folder and the other folds say")
+        check_weights(network, checkpoint.weights, f"{name} of trainer {checkpoint.trainer}")
+        stored = Path("weights") / folder.id / f"fold_{fold}.safetensors"
+        (target / stored).parent.mkdir(parents=True, exist_ok=True)
+        write_weights(checkpoint.weights, aliases, target / stored)
+        folds.append(Fold(fold=fold, file=stored.as_posix(), checkpoint=name, checkpoint_sha256=sha256_of_file(path)))
+    assert first is not None  # noqa: S101 - checkpoints() refuses a folder without one
+    return tuple(folds), first

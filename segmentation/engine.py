@@ -1,0 +1,255 @@
+"""Run a model package on a volume: orientation in, networks, labels, orientation back."""
+
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ConfigInvalid, PackageInvalid, RetryLater
+from core.label_map import LabelMap
+from core.volume import Volume
+from segmentation.checkpoints import read_weights
+from segmentation.hashes import sha256_of_bytes
+from segmentation.manifest import Configuration
+from segmentation.network import build_network, check_weights
+from segmentation.orientation import reorientation
+from segmentation.package import Package
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+    from segmentation.nnunet import Pipeline
+
+Progress = Callable[[float], None]
+STAGES = ("preprocess", "network", "labels")
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """Labels on the volume's grid, and seconds spent in each of ``preprocess``, ``network`` and ``labels``."""
+
+    label_map: LabelMap
+    timings_s: dict[str, float]
+
+
+def resolve_device(device: str) -> str:
+    """Turn ``auto`` into ``cuda`` where a GPU can be used, else ``cpu``; check a device that is asked for.
+
+    Raises
+    ------
+    ConfigInvalid
+        If the name is unknown, or ``cuda`` is asked for and not there.
+    """
+    import torch
+
+    if device not in ("auto", "cuda", "cpu"):
+        raise ConfigInvalid(f"device {device!r}: use auto, cuda or cpu")
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ConfigInvalid("device cuda: no CUDA device can be used here; use auto or cpu")
+    return "cuda" if available and device != "cpu" else "cpu"
+
+
+@dataclass
+class _Run:
+    """Seconds and progress of one call."""
+
+    networks: int
+    on_progress: Progress | None
+    timings: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    done: int = 0
+
+    @contextmanager
+    def timed(self, stage: str) -> "Iterator[None]":
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[stage] += time.perf_counter() - start
+
+    def on_tile(self, fraction: float) -> None:
+        if self.on_progress:
+            self.on_progress((self.done + fraction) / self.networks)
+
+
+class Engine:
+    """A package's networks, loaded and ready; use it for one volume at a time.
+
+    Parameters
+    ----------
+    package
+        As :func:`segmentation.package.load_package` gives it.
+    device
+        ``auto``, ``cuda`` or ``cpu``.
+
+    Raises
+    ------
+    ConfigInvalid
+        If the device is not there.
+    PackageInvalid
+        If weights changed since the package was loaded, or do not fit their network.
+    RetryLater
+        If the GPU's memory does not hold the networks now.
+    """
+
+    def __init__(self, package: Package, device: str = "auto") -> None:
+        import torch
+
+        self.package = package
+        self.device = resolve_device(device)
+        self._torch_device = torch.device(self.device)
+        with _out_of_memory_is_transient():
+            self._networks = {c.id: self._load(c) for c in package.network.configurations}
+        self._pipelines: dict[str, Pipeline] = {}
+
+    def segment(self, volume: Volume, on_progress: Progress | None = None) -> EngineResult:
+        """Segment a volume; it is not modified.
+
+        Parameters
+        ----------
+        volume
+            With as many channels as the model.
+        on_progress
+            Called with the fraction done, 0 to 1, after each tile of a network.
+
+        Raises
+        ------
+        RetryLater
+            If the GPU's memory does not suffice now.
+        PackageInvalid
+            If the network's logits overflow.
+        ValueError
+            If the number of channels is not the model's.
+        """
+        wanted = len(self.package.network.channels)
+        if volume.array.shape[0] != wanted:
+            raise ValueError(f"the volume has {volume.array.shape[0]} channels, the model {wanted}")
+        turn = reorientation(volume.geometry, self.package.manifest.orientation)
+        image, spacing = turn.apply(volume.array), turn.spacing(volume.geometry.spacing)
+        run = _Run(self._network_count(), on_progress)
+        with _out_of_memory_is_transient():
+            labels = self._label(image, spacing, run)
+        values = [spec.value for spec in self.package.manifest.labels]
+        kind = np.uint8 if max(values) < 256 else np.uint16
+        array = np.ascontiguousarray(turn.undo(labels).astype(kind))
+        specs = tuple(sorted(self.package.manifest.labels, key=lambda spec: spec.value))
+        return EngineResult(LabelMap(array, volume.geometry, specs), run.timings)
+
+    def _label(self, image: NDArray[np.float32], spacing: tuple[float, ...], run: _Run) -> NDArray[np.integer[Any]]:
+        members = [self.package.network.configuration(member) for member in self.package.network.members]
+        if len(members) == 1:
+            return self._labels_of(members[0], image, spacing, run)
+        average: NDArray[np.float32] | None = None
+        for member in members:
+            logits, properties = self._logits_of(member, image, spacing, run)
+            with run.timed("labels"):
+                probabilities = self._pipeline(member).probabilities(logits, properties)
+                if average is None:
+                    average = probabilities.astype(np.float32)
+                else:
+                    average += probabilities
+        assert average is not None  # noqa: S101 - the manifest holds at least one member
+        with run.timed("labels"):
+            average /= len(members)
+            return self._pipeline(members[0]).labels_of_probabilities(average)
+
+    def _labels_of(
+        self, configuration: Configuration, image: NDArray[np.float32], spacing: tuple[float, ...], run: _Run
+    ) -> NDArray[np.integer[Any]]:
+        logits, properties = self._logits_of(configuration, image, spacing, run)
+        with run.timed("labels"):
+            return self._pipeline(configuration).labels(logits, properties)
+
+    def _logits_of(
+        self, configuration: Configuration, image: NDArray[np.float32], spacing: tuple[float, ...], run: _Run
+    ) -> tuple["torch.Tensor", dict[str, Any]]:
+        previous = None
+        if configuration.previous_stage:
+            stage = self.package.network.configuration(configuration.previous_stage)
+            previous = self._labels_of(stage, image, spacing, run)
+        with run.timed("preprocess"):
+            preprocessed = self._pipeline(configuration).preprocess(image, spacing, previous)
+        with run.timed("network"):
+            return self._mean_logits(configuration, preprocessed.data, run), preprocessed.properties
+
+    def _mean_logits(self, configuration: Configuration, data: "torch.Tensor", run: _Run) -> "torch.Tensor":
+        import torch
+
+        networks = self._networks[configuration.id]
+        total: torch.Tensor | None = None
+        with torch.inference_mode():
+            for network in networks:
+                logits = self._sliding_window(network, configuration, data, run)
+                run.done += 1
+                total = logits if total is None else total.add_(logits)
+            assert total is not None  # noqa: S101 - a configuration holds at least one fold
+            return total.div_(len(networks)) if len(networks) > 1 else total
+
+    def _sliding_window(
+        self, network: "torch.nn.Module", configuration: Configuration, data: "torch.Tensor", run: _Run
+    ) -> "torch.Tensor":
+        import torch
+
+        from segmentation.sliding_window import predict_logits
+
+        inference = self.package.manifest.inference
+        mirror_axes = configuration.mirror_axes if inference.mirroring else ()
+        arguments = (network, data, configuration.patch_size, inference.step_size, mirror_axes, self._torch_device)
+        try:
+            return predict_logits(*arguments, self._torch_device, run.on_tile)
+        except torch.cuda.OutOfMemoryError:
+            torch.cuda.empty_cache()
+        return predict_logits(*arguments, torch.device("cpu"), run.on_tile)
+
+    def _network_count(self) -> int:
+        passes = [
+            self.package.network.configuration(identifier)
+            for member in self.package.network.members
+            for identifier in (self.package.network.configuration(member).previous_stage, member)
+            if identifier
+        ]
+        return sum(len(self._networks[configuration.id]) for configuration in passes)
+
+    def _pipeline(self, configuration: Configuration) -> "Pipeline":
+        from segmentation.nnunet import Pipeline
+
+        if configuration.id not in self._pipelines:
+            self._pipelines[configuration.id] = Pipeline(configuration, self.package.network.labels)
+        return self._pipelines[configuration.id]
+
+    def _load(self, configuration: Configuration) -> list["torch.nn.Module"]:
+        wanted = self.package.manifest.inference.folds
+        folds = [fold for fold in configuration.folds if not wanted or fold.fold in wanted]
+        networks = []
+        for fold in folds:
+            path = self.package.folder / fold.file
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                raise PackageInvalid(f"{path}: {error.strerror or error}") from error
+            # Hashed again: the bytes that count are those that are used.
+            if sha256_of_bytes(content) != self.package.sums[fold.file]:
+                raise PackageInvalid(f"{path}: changed since the package was loaded")
+            weights = read_weights(content, str(path))
+            network = build_network(configuration.network)
+            check_weights(network, weights, str(path))
+            network.load_state_dict(weights, strict=True)
+            networks.append(network.to(self._torch_device))
+        return networks
+
+
+@contextmanager
+def _out_of_memory_is_transient() -> "Iterator[None]":
+    import torch
+
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise RetryLater(f"the GPU's memory does not suffice now: {str(error).splitlines()[0]}") from error

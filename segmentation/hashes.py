@@ -1,0 +1,81 @@
+"""SHA-256 of a package's files, in the format of ``sha256sum`` so that a person can check them without this program."""
+
+import hashlib
+from pathlib import Path
+
+from core.errors import PackageInvalid
+
+SUMS = "SHA256SUMS"
+_BLOCK = 1 << 20
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256_of_bytes(content: bytes) -> str:
+    """Hexadecimal SHA-256 of bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_sums(folder: Path) -> None:
+    """Write ``SHA256SUMS`` over all files below a folder but ``model.yaml``, which a person may edit."""
+    files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    lines = [f"{sha256_of_file(folder / name)}  {name}\n" for name in files if name not in (SUMS, "model.yaml")]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """File names and their SHA-256 from ``SHA256SUMS``.
+
+    Raises
+    ------
+    PackageInvalid
+        If the file is missing, or a line is not of its format or leads out of the folder.
+    """
+    path = folder / SUMS
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PackageInvalid(f"{path}: {error}") from error
+    sums = {}
+    for number, line in enumerate(lines, start=1):
+        digest, separator, name = line.partition("  ")
+        parts = Path(name).parts
+        if not separator or len(digest) != 64 or not parts or ".." in parts or Path(name).is_absolute():
+            raise PackageInvalid(f"{path}:{number}: not a line of sha256sum")
+        sums[name] = digest
+    return sums
+
+
+def check_sums(folder: Path) -> dict[str, str]:
+    """Hash every file of ``SHA256SUMS`` and compare.
+
+    Returns
+    -------
+    dict
+        The sums, all of which hold.
+
+    Raises
+    ------
+    PackageInvalid
+        Naming every file that is missing or altered.
+    """
+    sums = read_sums(folder)
+    problems = []
+    for name, expected in sums.items():
+        try:
+            actual = sha256_of_file(folder / name)
+        except OSError as error:
+            problems.append(f"{folder / name}: {error.strerror or error}")
+            continue
+        if actual != expected:
+            problems.append(f"{folder / name}: altered, SHA-256 {actual[:12]}… is not {expected[:12]}…")
+    if problems:
+        raise PackageInvalid("\n".join(problems))
+    return sums

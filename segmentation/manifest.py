@@ -1,0 +1,178 @@
+"""``manifest.json``: all of a trained nnU-Net that running it needs, in one form whatever nnU-Net wrote it.
+
+nnU-Net's plans inherit from each other, name Python classes and changed their form over the years; checkpoints are
+pickles. A package keeps the plans byte for byte, and runs from this file alone.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Scalar = bool | int | float | str | None
+Argument = Scalar | list[int] | list[list[int]] | dict[str, bool | int | float]
+FoldName = int | Literal["all"]
+Sha256 = str
+
+NormalisationScheme = Literal[
+    "CTNormalization", "ZScoreNormalization", "NoNormalization", "RescaleTo01Normalization", "RGBTo01Normalization"
+]
+ResamplingFunction = Literal["resample_data_or_seg_to_shape", "resample_torch_fornnunet", "no_resampling_hack"]
+Builder = Literal["PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Normalisation(_Frozen):
+    """How one input channel is brought to the network's range."""
+
+    scheme: NormalisationScheme
+    use_mask: bool = False
+    mean: float | None = None
+    std: float | None = None
+    percentile_00_5: float | None = None
+    percentile_99_5: float | None = None
+
+
+class Resampling(_Frozen):
+    """One of nnU-Net's resampling functions with its keyword arguments."""
+
+    function: ResamplingFunction
+    arguments: dict[str, Scalar] = {}
+
+
+class NetworkSpec(_Frozen):
+    """A network as its builder's keyword arguments; operations are short names that ``network.py`` knows."""
+
+    builder: Builder
+    operations: dict[str, str | None]
+    arguments: dict[str, Argument]
+    input_channels: int = Field(ge=1, le=4096)
+    outputs: int = Field(ge=1, le=4096)
+
+
+class Fold(_Frozen):
+    """One set of weights."""
+
+    fold: FoldName
+    file: str
+    checkpoint: str
+    checkpoint_sha256: Sha256
+
+
+class Configuration(_Frozen):
+    """One nnU-Net configuration (``3d_fullres``, ``2d`` …) with its weights; axes are in transposed order.
+
+    Attributes
+    ----------
+    id
+        Name of its results folder, ``TRAINER__PLANS__CONFIGURATION``.
+    spacing
+        Target spacing in mm; two values for 2d.
+    mirror_axes
+        Spatial axes that test-time mirroring may flip; empty where training did not mirror.
+    previous_stage
+        For a cascade, the ``id`` of the configuration whose labels are further inputs.
+    """
+
+    id: str
+    name: str
+    trainer: str
+    plans: str
+    reader: str
+    patch_size: tuple[int, ...] = Field(min_length=2, max_length=3)
+    spacing: tuple[float, ...] = Field(min_length=2, max_length=3)
+    transpose_forward: tuple[int, int, int]
+    transpose_backward: tuple[int, int, int]
+    normalisation: tuple[Normalisation, ...]
+    resampling_data: Resampling
+    resampling_seg: Resampling
+    resampling_probabilities: Resampling
+    network: NetworkSpec
+    mirror_axes: tuple[int, ...]
+    folds: tuple[Fold, ...] = Field(min_length=1)
+    previous_stage: str | None = None
+
+    @model_validator(mode="after")
+    def _axes_agree(self) -> "Configuration":
+        if len(self.patch_size) != len(self.spacing) or min(self.patch_size) < 1 or min(self.spacing) <= 0:
+            raise ValueError(f"{self.id}: patch size {self.patch_size} does not fit spacing {self.spacing}")
+        forward, backward = self.transpose_forward, self.transpose_backward
+        if sorted(forward) != [0, 1, 2] or tuple(forward[axis] for axis in backward) != (0, 1, 2):
+            raise ValueError(f"{self.id}: transpose {forward} and {backward} do not undo each other")
+        if any(axis not in range(len(self.patch_size)) for axis in self.mirror_axes):
+            raise ValueError(f"{self.id}: no axis {self.mirror_axes} to mirror in a patch of {self.patch_size}")
+        return self
+
+
+class Labels(_Frozen):
+    """``labels`` of ``dataset.json``: a value, or for regions the values that a region unites."""
+
+    values: dict[str, int | tuple[int, ...]]
+    regions_class_order: tuple[int, ...] | None = None
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether the outputs are overlapping regions instead of classes."""
+        return any(isinstance(value, tuple) and len(value) > 1 for value in self.values.values())
+
+    @property
+    def outputs(self) -> dict[str, int]:
+        """Every name that the result may carry with the integer that marks it, background and ignore left out."""
+        foreground = [
+            (name, value)
+            for name, value in self.values.items()
+            if name != "ignore" and set(value if isinstance(value, tuple) else (value,)) != {0}
+        ]
+        if self.has_regions:
+            return dict(zip((name for name, _ in foreground), self.regions_class_order or (), strict=True))
+        return {name: value[0] if isinstance(value, tuple) else value for name, value in foreground}
+
+    @property
+    def foreground_values(self) -> tuple[int, ...]:
+        """The values of ``labels`` other than background and ignore, ascending, regions taken apart."""
+        parts = [v if isinstance(v, tuple) else (v,) for name, v in self.values.items() if name != "ignore"]
+        return tuple(sorted({value for part in parts for value in part} - {0}))
+
+
+class PackageManifest(_Frozen):
+    """The whole of ``manifest.json``.
+
+    Attributes
+    ----------
+    channels
+        Names of the input channels, in order.
+    configurations
+        Every network of the package, the previous stages of cascades included.
+    members
+        Ids of the configurations whose probabilities are averaged; one where the package is no ensemble.
+    originals
+        SHA-256 of every file that was read when the package was added, by its name below the source.
+    """
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    channels: tuple[str, ...] = Field(min_length=1)
+    labels: Labels
+    configurations: tuple[Configuration, ...] = Field(min_length=1)
+    members: tuple[str, ...] = Field(min_length=1)
+    originals: dict[str, Sha256]
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> "PackageManifest":
+        ids = [c.id for c in self.configurations]
+        wanted = set(self.members) | {c.previous_stage for c in self.configurations if c.previous_stage}
+        if len(set(ids)) != len(ids) or not wanted <= set(ids):
+            raise ValueError(f"configurations {ids} do not hold {sorted(wanted)} once each")
+        return self
+
+    def configuration(self, identifier: str) -> Configuration:
+        """The configuration with this id."""
+        return next(c for c in self.configurations if c.id == identifier)
+
+    @property
+    def trainers(self) -> tuple[str, ...]:
+        """Names of the trainer classes that made the weights, each once."""
+        return tuple(sorted({c.trainer for c in self.configurations}))

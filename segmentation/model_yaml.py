@@ -1,0 +1,213 @@
+"""A first ``model.yaml``: what the nnU-Net folder tells is filled in, what a person must decide is marked.
+
+The text is written line by line and not dumped, because its comments are what makes it usable.
+"""
+
+import colorsys
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.errors import PackageInvalid
+from segmentation.manifest import PackageManifest
+from segmentation.plans import READERS
+from segmentation.sources import Selection, read_json
+from segmentation.vocabulary import meaning_of
+
+_KEEP_LARGEST = "remove_all_but_largest_component_from_segmentation"
+_MR = ("mr", "t1", "t2", "flair", "dwi", "adc", "dce", "pd", "stir", "dixon", "water", "inphase")
+
+
+def write_model_yaml(
+    path: Path, name: str, manifest: PackageManifest, datasets: Mapping[str, Any], selection: Selection
+) -> None:
+    """Write the commented template for a new package.
+
+    Parameters
+    ----------
+    datasets
+        ``dataset.json`` of the first member.
+
+    Raises
+    ------
+    PackageInvalid
+        If ``postprocessing.json`` asks for a step that this project does not have.
+    """
+    steps = read_postprocessing(selection.postprocessing) if selection.postprocessing else []
+    lines = [
+        "# What nnU-Net does not know about this model. Written by `segnode models add`; edit it freely: weights and",
+        "# plans are sealed (SHA256SUMS), this file is not. Check it with `segnode models verify " + name + "`.",
+        "# Lines with DECIDE need a person.",
+        "schema: 1",
+        f"name: {name}",
+        'version: "1"',
+        f"description: {_text(str(datasets.get('description', '')))}",
+        "",
+        *_orientation(manifest, datasets),
+        "",
+        *_channels(manifest, datasets),
+        "",
+        *_labels(manifest),
+        "",
+        *_postprocessing(steps, selection),
+        "",
+        *_inference(manifest),
+        "",
+        "output:",
+        "  segmentation_type: BINARY  # or LABELMAP, where the archive and the viewers know it",
+        '  series_description: ""  # what the radiologist sees; empty: the model\'s name',
+        "  when_empty: none  # nothing found: send `none`, or an `object` without segments",
+        "",
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def read_postprocessing(path: Path) -> list[list[int]]:
+    """Steps of nnU-Net's ``postprocessing.json``: for each, the labels of which together the largest component stays.
+
+    Raises
+    ------
+    PackageInvalid
+        For a function or an argument that is not nnU-Net's own "keep largest component".
+    """
+    content = read_json(path)
+    functions, arguments = content.get("postprocessing_fns"), content.get("postprocessing_kwargs")
+    if not isinstance(functions, list) or not isinstance(arguments, list) or len(functions) != len(arguments):
+        raise PackageInvalid(f"{path.name}: lacks postprocessing_fns and postprocessing_kwargs of equal length")
+    steps = []
+    for function, keywords in zip(functions, arguments, strict=True):
+        if function != _KEEP_LARGEST or set(keywords) - {"labels_or_regions", "background_label"}:
+            raise PackageInvalid(f"{path.name}: post-processing step {function!r} with {keywords} is not supported")
+        if keywords.get("background_label", 0) != 0:
+            raise PackageInvalid(f"{path.name}: background_label {keywords['background_label']!r} is not supported")
+        steps.append(_flat(keywords.get("labels_or_regions"), path.name))
+    return steps
+
+
+def _flat(labels: Any, where: str) -> list[int]:
+    if isinstance(labels, bool) or not isinstance(labels, int | list):
+        raise PackageInvalid(f"{where}: labels_or_regions {labels!r} are not labels")
+    parts = labels if isinstance(labels, list) else [labels]
+    return sorted({value for part in parts for value in ([part] if isinstance(part, int) else _flat(part, where))})
+
+
+def _text(value: str) -> str:
+    # JSON's strings are YAML's double-quoted ones.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _orientation(manifest: PackageManifest, dataset: Mapping[str, Any]) -> list[str]:
+    reader = manifest.configuration(manifest.members[0]).reader
+    orientation = READERS[reader]
+    ending = dataset.get("file_ending", "unknown")
+    lines = [f"# Axis order in which the network saw its training images. The plans' reader, {reader},"]
+    if orientation == "RAS":
+        lines.append("# brought every image to RAS.")
+    else:
+        lines += [
+            f"# kept the order of the training files ({ending}).",
+            "# DECIDE: `acquired` is right where those files had the order of the DICOM slices, as ITK programs write",
+            "# them. Where they were brought to RAS (TotalSegmentator, nibabel's as_closest_canonical) it must be RAS.",
+            "# dcm2niix turns the rows of axial images over: then no value fits, and the model needs a RAS reader.",
+            "# A wrong value shows the network the patient turned by 180 degrees, and nothing but a golden case tells:",
+            "# segnode models verify NAME --case IMAGE --expect MASK",
+        ]
+    return [*lines, f"orientation: {orientation}"]
+
+
+def _channels(manifest: PackageManifest, dataset: Mapping[str, Any]) -> list[str]:
+    lines = ["# Which series feeds which input channel, in the network's order. More conditions: docs/operations.md."]
+    lines.append("channels:")
+    ct = [n.scheme == "CTNormalization" for n in manifest.configuration(manifest.members[0]).normalisation]
+    for name, is_ct in zip(manifest.channels, ct, strict=True):
+        modality, certain = _modality(name, is_ct)
+        lines += [f"  - name: {_text(name)}", "    series:"]
+        lines.append(f"      modality: [{modality}]" + ("" if certain else "  # DECIDE: guessed from nothing"))
+        lines.append("      exclude_image_type: [LOCALIZER]")
+        if len(manifest.channels) > 1 or modality == "MR":
+            lines.append("      # DECIDE: which series this is, e.g. by description")
+            lines.append(f"      description: [{_text(_pattern(name))}]")
+    if len(manifest.channels) > 1:
+        lines.append("# Channels on another grid than the first: `refuse` the study, or `resample` them onto it.")
+        lines.append("on_other_grid: refuse")
+    return lines
+
+
+def _modality(channel: str, is_ct: bool) -> tuple[str, bool]:
+    plain = channel.casefold()
+    if is_ct or "ct" in plain.replace("_", " ").split():
+        return "CT", True
+    if plain.startswith(("pet", "suv")):
+        return "PT", True
+    return "MR", any(plain.startswith(sequence) for sequence in _MR)
+
+
+def _pattern(channel: str) -> str:
+    return "".join(c if c.isalnum() else "." for c in channel) or "."
+
+
+def _labels(manifest: PackageManifest) -> list[str]:
+    outputs = manifest.labels.outputs
+    lines = [
+        "# Meaning of every value in the network's result, for the DICOM SEG: SNOMED CT category, type and laterality",
+        "# (PS3.16 CID 7150, 7151, 244), and the colour in viewers.",
+        "labels:",
+    ]
+    merged: dict[int, list[str]] = {}
+    for name, value in outputs.items():
+        merged.setdefault(value, []).append(name)
+    for index, (value, names) in enumerate(sorted(merged.items())):
+        meaning = meaning_of(names[0])
+        if manifest.labels.has_regions:
+            lines.append(
+                f"  # Value {value} is what region {' / '.join(names)} keeps after later regions overwrote it:"
+            )
+            lines.append("  # DECIDE: name and code it as that remainder.")
+        lines.append(f"  - value: {value}")
+        lines.append(f"    name: {_text(' / '.join(names)[:64])}")
+        lines.append(f"    category: {_code(meaning.category)}")
+        lines.append(f"    type: {_code(meaning.type)}" + ("" if meaning.certain else "  # DECIDE: the right code"))
+        if meaning.laterality:
+            lines.append(f"    laterality: {_code(meaning.laterality)}")
+        lines.append(f"    colour: {list(colour(index, len(merged)))}")
+    return lines
+
+
+def _code(code: Any) -> str:
+    return f'{{value: "{code.value}", scheme: {code.scheme}, meaning: {_text(code.meaning)}}}'
+
+
+def colour(index: int, count: int) -> tuple[int, int, int]:
+    """Colour number ``index`` of ``count``, all of them different: hues in equal steps, lightness in three."""
+    lightness = (0.5, 0.68, 0.38)[index % 3]
+    red, green, blue = colorsys.hls_to_rgb(index / max(count, 1), lightness, 0.9)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def _postprocessing(steps: Sequence[Sequence[int]], selection: Selection) -> list[str]:
+    if selection.pickled_postprocessing:
+        return [
+            "# DECIDE: nnU-Net left a postprocessing.pkl and no postprocessing.json. A pickle can run code and was not",
+            "# read; find the steps in the cross-validation's report.",
+            "postprocessing: []",
+        ]
+    if not steps:
+        reason = "found none that helped" if selection.postprocessing else "left no postprocessing.json"
+        return [f"# nnU-Net {reason}.", "postprocessing: []"]
+    lines = ["# From nnU-Net's postprocessing.json; part of the validated result.", "postprocessing:"]
+    return lines + [f"  - {{step: keep_largest, labels: {list(labels)}, together: true}}" for labels in steps]
+
+
+def _inference(manifest: PackageManifest) -> list[str]:
+    mirrored = any(manifest.configuration(member).mirror_axes for member in manifest.members)
+    folds = {c.id: [fold.fold for fold in c.folds] for c in manifest.configurations}
+    return [
+        "inference:",
+        f"  mirroring: {str(mirrored).lower()}  # "
+        + (
+            "false is up to eight times faster and a little less accurate" if mirrored else "not trained with mirroring"
+        ),
+        "  step_size: 0.5  # overlap of the tiles; nnU-Net's default",
+        f"  folds: []  # all; held: {'; '.join(f'{k}: {v}' for k, v in folds.items())}",
+    ]

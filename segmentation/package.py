@@ -1,0 +1,231 @@
+"""A model package: a folder that holds all that a trained nnU-Net needs to run, sealed by hashes.
+
+::
+
+    models/NAME/
+    ├── model.yaml                        edited by people: series, labels, codes, post-processing
+    ├── manifest.json                     the plans, normalised; all that running reads of them
+    ├── nnunet/CONFIGURATION/*.json       what nnU-Net wrote, byte for byte
+    ├── weights/CONFIGURATION/fold_0.safetensors
+    ├── SHA256SUMS                        of all of the above but model.yaml
+    └── commissioning.json                outcomes of golden cases (commissioning.py)
+
+``Package.sha256`` is the SHA-256 of the line-wise hashes of ``SHA256SUMS`` and ``model.yaml``: another weight, plan,
+label or rule is another package, while a golden case that is added later is not.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from core.errors import ConfigInvalid, PackageInvalid
+from core.model_manifest import ModelManifest, load_model_manifest
+from segmentation.commissioning import require_commissioning
+from segmentation.convert import convert
+from segmentation.hashes import SUMS, check_sums, sha256_of_bytes, sha256_of_file, write_sums
+from segmentation.manifest import PackageManifest
+from segmentation.model_yaml import write_model_yaml
+from segmentation.sources import extract_export, read_json, select
+
+MODEL_YAML = "model.yaml"
+MANIFEST = "manifest.json"
+_PROJECT_MODELS = Path(__file__).parents[1] / "models"
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package whose hashes held when it was loaded.
+
+    Attributes
+    ----------
+    folder
+        Where it lies.
+    manifest
+        Its ``model.yaml``.
+    network
+        Its ``manifest.json``.
+    sums
+        SHA-256 of every sealed file by its name in the folder.
+    seal
+        SHA-256 of ``SHA256SUMS``: weights and plans.
+    sha256
+        Identity of the whole: weights, plans and ``model.yaml``.
+    """
+
+    folder: Path
+    manifest: ModelManifest
+    network: PackageManifest
+    sums: dict[str, str]
+    seal: str
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The name in ``model.yaml``."""
+        return self.manifest.name
+
+
+def load_package(folder: Path) -> Package:
+    """Load a package for use: every hash is checked, and golden cases where the trainer asks for them.
+
+    Raises
+    ------
+    PackageInvalid
+        With file and reason, where anything is missing, altered, contradictory or not commissioned.
+    """
+    package = open_package(folder)
+    require_commissioning(package.folder, package.network.trainers, package.seal, package.manifest)
+    return package
+
+
+def open_package(folder: Path) -> Package:
+    """Load a package as :func:`load_package` does, but without asking whether it is commissioned.
+
+    Raises
+    ------
+    PackageInvalid
+        With file and reason, where anything is missing, altered or contradictory.
+    """
+    if not folder.is_dir():
+        raise PackageInvalid(f"{folder}: no such package")
+    sums = check_sums(folder)
+    network = _read_manifest(folder / MANIFEST, sums)
+    manifest = load_model_manifest(folder / MODEL_YAML)
+    _check_agreement(folder / MODEL_YAML, manifest, network)
+    seal = sha256_of_file(folder / SUMS)
+    identity = f"{seal}  {SUMS}\n{sha256_of_file(folder / MODEL_YAML)}  {MODEL_YAML}\n"
+    return Package(folder, manifest, network, sums, seal, sha256_of_bytes(identity.encode()))
+
+
+def add_package(source: Path | Sequence[Path], name: str, models_folder: Path) -> Package:
+    """Make a package of what nnU-Net left, whole or not at all.
+
+    Parameters
+    ----------
+    source
+        A results folder, the zip of ``nnUNetv2_export_model_to_zip``, the parent of several results folders, or several
+        results folders whose probabilities are to be averaged.
+    name
+        Name of the package and of its folder: lower case letters, digits, ``.``, ``_`` and ``-``.
+
+    Returns
+    -------
+    Package
+        Opened, hashes checked; a trainer that is not known may still need a golden case before it loads.
+
+    Raises
+    ------
+    PackageInvalid
+        If the model is damaged, unsafe or not supported; the text names file and reason.
+    ConfigInvalid
+        If the name is not usable or taken.
+    """
+    sources = [source] if isinstance(source, Path) else list(source)
+    _check_name(name)
+    if (models_folder / name).exists():
+        raise ConfigInvalid(f"{models_folder / name} exists; remove it first (segnode models remove {name})")
+    models_folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".adding-", dir=models_folder) as work:
+        target = Path(work) / "package"
+        target.mkdir()
+        if len(sources) == 1 and sources[0].is_file():
+            sources = [extract_export(sources[0], Path(work) / "export")]
+        selection = select(sources)
+        network = convert(selection, target)
+        (target / MANIFEST).write_text(network.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
+        dataset = read_json(selection.members[0].path / "dataset.json")
+        write_model_yaml(target / MODEL_YAML, name, network, dataset, selection)
+        write_sums(target)
+        open_package(target)
+        target.rename(models_folder / name)
+    return open_package(models_folder / name)
+
+
+def remove_package(folder: Path) -> None:
+    """Remove a package; it disappears in one step, whatever happens after.
+
+    Raises
+    ------
+    PackageInvalid
+        If the folder is no package.
+    """
+    if not (folder / SUMS).is_file() and not (folder / MODEL_YAML).is_file():
+        raise PackageInvalid(f"{folder}: not a model package")
+    hidden = folder.with_name(f".removed-{folder.name}-{os.getpid()}")
+    folder.rename(hidden)
+    shutil.rmtree(hidden)
+
+
+def default_models_path() -> list[Path]:
+    """Folders that are searched for packages: ``SEGNODE_MODELS``, else the project's, then the user's data folder."""
+    configured = os.environ.get("SEGNODE_MODELS")
+    if configured:
+        return [Path(part) for part in configured.split(os.pathsep) if part]
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return [_PROJECT_MODELS, data / "segnode" / "models"]
+
+
+def find_package(name: str, search_path: Iterable[Path]) -> Path:
+    """Folder of a package by its name; the first that the search path holds.
+
+    Raises
+    ------
+    ConfigInvalid
+        If there is none; the text names what there is.
+    """
+    places = list(search_path)
+    _check_name(name)
+    for place in places:
+        if (place / name).is_dir():
+            return place / name
+    known = ", ".join(path.name for path in list_packages(places)) or "none"
+    raise ConfigInvalid(f"no model {name!r} in {', '.join(map(str, places))}; there is: {known}")
+
+
+def list_packages(search_path: Iterable[Path]) -> list[Path]:
+    """Folders of all packages, sound or not, in the order in which they are found."""
+    found: dict[str, Path] = {}
+    for place in search_path:
+        for path in sorted(place.iterdir()) if place.is_dir() else ():
+            if path.is_dir() and not path.name.startswith("."):
+                found.setdefault(path.name, path)
+    return list(found.values())
+
+
+def _check_name(name: str) -> None:
+    import re
+
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,62}", name):
+        raise ConfigInvalid(f"{name!r} is no name for a model: use lower case letters, digits, '.', '_' and '-'")
+
+
+def _read_manifest(path: Path, sums: dict[str, str]) -> PackageManifest:
+    if MANIFEST not in sums:
+        raise PackageInvalid(f"{path}: not listed in {SUMS}")
+    try:
+        network = PackageManifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise PackageInvalid(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    files = [fold.file for c in network.configurations for fold in c.folds]
+    unsealed = [name for name in files if name not in sums]
+    if unsealed:
+        raise PackageInvalid(f"{path}: weights {unsealed} are not listed in {SUMS}")
+    return network
+
+
+def _check_agreement(path: Path, manifest: ModelManifest, network: PackageManifest) -> None:
+    outputs, named = set(network.labels.outputs.values()), {label.value for label in manifest.labels}
+    if outputs != named:
+        raise PackageInvalid(f"{path}: labels: values {sorted(named)} are not the network's {sorted(outputs)}")
+    if len(manifest.channels) != len(network.channels):
+        raise PackageInvalid(f"{path}: channels: {len(manifest.channels)}, the network has {len(network.channels)}")
+    for fold in manifest.inference.folds:
+        for configuration in network.configurations:
+            if fold not in [held.fold for held in configuration.folds]:
+                raise PackageInvalid(f"{path}: inference.folds: {configuration.id} has no fold {fold}")

@@ -1,0 +1,268 @@
+"""Where the parts of a trained model lie: results folders, their parent, or the zip of an export.
+
+::
+
+    DatasetXXX_Name/                                    the parent; also what the zip holds
+    ├── nnUNetTrainer__nnUNetPlans__3d_fullres/         a results folder
+    │   ├── plans.json  dataset.json
+    │   ├── fold_0/checkpoint_final.pth …
+    │   └── crossval_results_folds_0_1_2_3_4/postprocessing.json
+    ├── ensembles/ensemble___A___B___0_1_2_3_4/postprocessing.json
+    └── inference_information.json                      which configuration or ensemble won
+"""
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from core.errors import PackageInvalid
+from segmentation.plans import resolve_configuration
+
+CHECKPOINT = "checkpoint_final.pth"
+MAX_JSON_BYTES = 64 * 2**20
+MAX_ZIP_BYTES = 32 * 2**30
+MAX_ZIP_ENTRIES = 100_000
+MAX_ZIP_RATIO = 200
+"""Weights hardly compress and JSON shrinks some tenfold; beyond this a zip is made to fill the disk."""
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class ResultsFolder:
+    """One trained configuration as nnU-Net left it; ``id`` is ``TRAINER__PLANS__CONFIGURATION``."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def trainer(self) -> str:
+        """First part of the folder's name."""
+        return self.path.name.split("__")[0]
+
+    @property
+    def plans_name(self) -> str:
+        """Second part of the folder's name."""
+        return self.path.name.split("__")[1]
+
+    @property
+    def configuration(self) -> str:
+        """Last part of the folder's name."""
+        return self.path.name.split("__")[2]
+
+    def checkpoints(self) -> dict[int | str, Path]:
+        """Final checkpoint of every fold; ``fold_all`` counts where there is no other, as in nnU-Net's detection.
+
+        Raises
+        ------
+        PackageInvalid
+            If there is none.
+        """
+        found: dict[int | str, Path] = {}
+        for path in sorted(self.path.glob(f"fold_*/{CHECKPOINT}")):
+            fold = path.parent.name.removeprefix("fold_")
+            if fold.isdigit() or fold == "all":
+                found[int(fold) if fold.isdigit() else fold] = path
+        if len(found) > 1:
+            found.pop("all", None)
+        if not found:
+            raise PackageInvalid(
+                f"{self.path}: no fold_*/{CHECKPOINT}; training has not finished, or it was not copied"
+            )
+        return dict(sorted(found.items(), key=lambda item: str(item[0]).zfill(9)))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What of a source becomes a package.
+
+    Attributes
+    ----------
+    members
+        Configurations whose probabilities are averaged; one where the model is no ensemble.
+    previous_stages
+        For each cascade among the members, by id, the configuration whose labels feed it.
+    postprocessing
+        ``postprocessing.json`` of the members' cross-validation, where there is one.
+    pickled_postprocessing
+        Whether only a ``postprocessing.pkl`` was found, which is never read.
+    """
+
+    members: tuple[ResultsFolder, ...]
+    previous_stages: dict[str, ResultsFolder]
+    postprocessing: Path | None
+    pickled_postprocessing: bool
+
+
+def is_results_folder(path: Path) -> bool:
+    """Whether a folder is named and filled as nnU-Net's results of one configuration are."""
+    return path.name.count("__") == 2 and (path / "plans.json").is_file() and (path / "dataset.json").is_file()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    PackageInvalid
+        With file and reason.
+    """
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise PackageInvalid(f"{path.name}: larger than {MAX_JSON_BYTES} bytes")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise PackageInvalid(f"{path.name}: {error}") from error
+    if not isinstance(content, dict):
+        raise PackageInvalid(f"{path.name}: not a JSON object")
+    return content
+
+
+def select(sources: Sequence[Path]) -> Selection:
+    """Find members, previous stages and post-processing below folders that a person gave.
+
+    Several folders make an ensemble (a cascade finds its first stage beside itself). A parent of several results
+    folders is decided by its ``inference_information.json``, which ``nnUNetv2_find_best_configuration`` writes.
+
+    Raises
+    ------
+    PackageInvalid
+        If a folder is no results folder, it stays open which of several counts, or a cascade lacks its first stage.
+    """
+    if len(sources) == 1 and not is_results_folder(sources[0]):
+        members = _members_below(sources[0])
+    else:
+        members = tuple(ResultsFolder(path.resolve()) for path in sources)
+    for member in members:
+        if not is_results_folder(member.path):
+            raise PackageInvalid(
+                f"{member.path}: not a results folder of nnU-Net v2 "
+                "(TRAINER__PLANS__CONFIGURATION with plans.json and dataset.json)"
+            )
+    stages = {m.id: stage for m in members if (stage := _previous_stage(m))}
+    postprocessing, pickled = _postprocessing(members)
+    return Selection(members, stages, postprocessing, pickled)
+
+
+def extract_export(archive: Path, folder: Path) -> Path:
+    """Unpack what a package needs of the zip of ``nnUNetv2_export_model_to_zip``.
+
+    Returns
+    -------
+    Path
+        The folder that holds the results folders.
+
+    Raises
+    ------
+    PackageInvalid
+        For entries that lead out of the folder, links, sizes beyond the limits, or a zip without a model.
+    """
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            entries = [entry for entry in zipped.infolist() if not entry.is_dir()]
+            _check_entries(entries, archive.name)
+            for entry in entries:
+                if entry.filename.endswith((".json", f"/{CHECKPOINT}", "postprocessing.pkl")):
+                    target = folder / entry.filename
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with zipped.open(entry) as source, target.open("wb") as file:
+                        _copy(source, file, entry.file_size, f"{archive.name}: {entry.filename}")
+    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, zipfile.LargeZipFile) as error:
+        raise PackageInvalid(f"{archive.name}: {error}") from error
+    parents = {path.parent.parent for path in folder.rglob("plans.json") if is_results_folder(path.parent)}
+    if len(parents) != 1:
+        raise PackageInvalid(f"{archive.name}: holds {len(parents)} data sets with results folders instead of one")
+    return parents.pop()
+
+
+def _check_entries(entries: Sequence[zipfile.ZipInfo], where: str) -> None:
+    if len(entries) > MAX_ZIP_ENTRIES or sum(entry.file_size for entry in entries) > MAX_ZIP_BYTES:
+        raise PackageInvalid(f"{where}: more than {MAX_ZIP_ENTRIES} entries or {MAX_ZIP_BYTES} bytes")
+    for entry in entries:
+        path = PurePosixPath(entry.filename)
+        if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in entry.filename:
+            raise PackageInvalid(f"{where}: entry {entry.filename!r} leads out of the folder")
+        if (entry.external_attr >> 16) & 0o170000 == 0o120000:
+            raise PackageInvalid(f"{where}: entry {entry.filename!r} is a link")
+        if entry.file_size > max(_BLOCK, MAX_ZIP_RATIO * entry.compress_size):
+            raise PackageInvalid(f"{where}: entry {entry.filename!r} unfolds to {entry.file_size} bytes")
+        if entry.filename.endswith(".json") and entry.file_size > MAX_JSON_BYTES:
+            raise PackageInvalid(f"{where}: entry {entry.filename!r} is larger than {MAX_JSON_BYTES} bytes")
+
+
+def _copy(source: IO[bytes], target: IO[bytes], size: int, where: str) -> None:
+    # The size in the directory is only a claim.
+    remaining = size
+    while block := source.read(_BLOCK):
+        remaining -= len(block)
+        if remaining < 0:
+            raise PackageInvalid(f"{where}: unfolds to more than the {size} bytes it declares")
+        target.write(block)
+
+
+def _members_below(folder: Path) -> tuple[ResultsFolder, ...]:
+    children = sorted(folder.iterdir()) if folder.is_dir() else []
+    found = [ResultsFolder(path.resolve()) for path in children if is_results_folder(path)]
+    if not found:
+        raise PackageInvalid(
+            f"{folder}: neither a results folder of nnU-Net v2 (TRAINER__PLANS__CONFIGURATION with plans.json and "
+            "dataset.json), nor a parent of one, nor an export zip"
+        )
+    information = folder / "inference_information.json"
+    if information.is_file():
+        return _winner(found, read_json(information))
+    stages = {stage.id for member in found if (stage := _previous_stage(member))}
+    candidates = [member for member in found if member.id not in stages]
+    if len(candidates) > 1:
+        names = ", ".join(member.id for member in candidates)
+        raise PackageInvalid(
+            f"{folder}: holds several models ({names}) and no inference_information.json says which one counts; "
+            "give the results folder that you want, or several to average them"
+        )
+    return tuple(candidates)
+
+
+def _winner(found: Sequence[ResultsFolder], information: dict[str, Any]) -> tuple[ResultsFolder, ...]:
+    try:
+        chosen = information["best_model_or_ensemble"]["selected_model_or_models"]
+        ids = [f"{c['trainer']}__{c['plans_identifier']}__{c['configuration']}" for c in chosen]
+    except (KeyError, TypeError) as error:
+        raise PackageInvalid(f"inference_information.json: lacks {error}") from error
+    by_id = {member.id: member for member in found}
+    missing = [identifier for identifier in ids if identifier not in by_id]
+    if missing or not ids:
+        raise PackageInvalid(
+            f"inference_information.json names {missing or 'no model'}, which the source does not hold"
+        )
+    return tuple(by_id[identifier] for identifier in ids)
+
+
+def _previous_stage(member: ResultsFolder) -> ResultsFolder | None:
+    plans = read_json(member.path / "plans.json")
+    previous = resolve_configuration(plans, member.configuration).get("previous_stage")
+    if previous is None:
+        return None
+    stage = ResultsFolder(member.path.with_name(f"{member.trainer}__{member.plans_name}__{previous}"))
+    if not is_results_folder(stage.path):
+        raise PackageInvalid(f"{member.id} is a cascade; its first stage {stage.id} must lie beside it")
+    return stage
+
+
+def _postprocessing(members: Sequence[ResultsFolder]) -> tuple[Path | None, bool]:
+    if len(members) == 1:
+        places = [members[0].path, *sorted(members[0].path.glob("crossval_results_folds_*"))]
+    else:
+        ensembles = sorted((members[0].path.parent / "ensembles").glob("ensemble___*"))
+        ids = {member.id for member in members}
+        places = [path for path in ensembles if set(path.name.split("___")[1:-1]) == ids]
+    jsons = [place / "postprocessing.json" for place in places if (place / "postprocessing.json").is_file()]
+    if len(jsons) > 1 and len({path.read_bytes() for path in jsons}) > 1:
+        raise PackageInvalid(f"several postprocessing.json disagree: {', '.join(str(p.parent.name) for p in jsons)}")
+    pickled = any((place / "postprocessing.pkl").is_file() for place in places)
+    return (jsons[0] if jsons else None), pickled and not jsons
