@@ -101,7 +101,9 @@ _VARIANTS: dict[str, list[tuple[int, int]]] = {
     "sts-001": [(0, 1)] * 4 + [(0, 2)] * 2,
     "sts-002": [(0, 1)] * 4 + [(0, 2)] * 2,
 }
-"""(first slice, slices averaged) of each copy; lungs are in the upper slices of the first source only."""
+"""(first slice, slices averaged) of each copy; lungs are in the upper slices of the first source only.
+
+Every second copy is perturbed; the others repeat, so that real cases are drawn more often than phantoms."""
 
 _WINDOWS = ((-150.0, 140.0), (-60.0, 170.0), (40.0, 290.0), (-270.0, 290.0), (-270.0, 60.0), (-30.0, 150.0))
 _SPACINGS = ((5.0, 0.8, 0.8), (3.0, 1.2, 1.2), (2.0, 1.5, 1.5), (5.0, 1.0, 1.0), (4.0, 1.4, 1.4))
