@@ -1,0 +1,69 @@
+"""One line an event, on stderr: time, level, event, then ``key=value`` pairs.
+
+Values are short IDs, counts and codes. What other libraries say may quote an element of a data set, so of those that
+read DICOM only the place in their source is logged, and tracebacks are cut to the type of the error.
+"""
+
+import logging
+import sys
+import time
+import warnings
+
+READ_DICOM = ("pydicom", "pynetdicom", "highdicom", "gdcm", "openjpeg")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+
+class EventFormatter(logging.Formatter):
+    """Formats a record as ``2026-11-20T12:00:00Z INFO worker study_closed study=1f2e…``."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self.process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, without a traceback."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+        fields: dict[str, object] = {}
+        if record.name.split(".")[0] in READ_DICOM:
+            event, fields["at"] = "library_message", f"{record.name}:{record.lineno}"
+        elif record.name == "segnode":
+            event = record.getMessage()
+            # Our own fields come as ``extra``; DBOS's filter adds others to its records, which are dropped.
+            fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        else:
+            event, fields["source"] = " ".join(record.getMessage().split()), record.name
+        if record.exc_info and record.exc_info[0]:
+            fields["error"] = record.exc_info[0].__name__
+        pairs = "".join(f" {key}={_quoted(value)}" for key, value in fields.items())
+        return f"{stamp} {record.levelname} {self.process} {event}{pairs}"
+
+
+def _quoted(value: object) -> str:
+    text = " ".join(str(value).split())
+    return f'"{text}"' if " " in text or not text else text
+
+
+def configure_logging(process: str) -> None:
+    """Send this process's log to stderr.
+
+    Parameters
+    ----------
+    process
+        Which of the node's processes it is: ``node``, ``listener`` or ``worker``.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(EventFormatter(process))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("segnode").setLevel(logging.INFO)
+    # It names no peer and no study, and what it reports comes back as a status, which this project logs itself.
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    warnings.showwarning = _log_warning
+
+
+def _log_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
+) -> None:
+    # The text may quote an element's value ("Invalid value for VR PN: ...").
+    logging.getLogger("segnode").debug(
+        "python_warning", extra={"category": category.__name__, "at": f"{filename}:{lineno}"}
+    )

@@ -1,0 +1,105 @@
+"""``segnode serve`` and ``segnode studies``."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.settings import NodeSettings, load_settings
+from core.errors import ConfigInvalid
+from dicom_io.revision import Revision
+from dicom_io.spool import Spool
+
+app = typer.Typer(help="Look at the studies of a node, and run one again.", no_args_is_help=True)
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The node's settings, a node.yaml.")]
+ShortID = Annotated[str, typer.Argument(metavar="SHORTID", help="The study's short ID, or its beginning.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def serve(config: Config) -> None:
+    """Run a node: receive studies, segment them, and send the results.
+
+    \b
+    Prints "ready ae=AE port=PORT" once it takes work. Ends on SIGTERM or Ctrl-C.
+    Exit codes: 0 stopped, 2 the settings are wrong, 4 a model package is invalid.
+    """
+    from app.logs import configure_logging
+    from app.node import Node, child_commands
+
+    configure_logging("node")
+    settings = load_settings(config)
+    Node(settings, child_commands(str(config.absolute())), announce).run()
+
+
+def announce(settings: NodeSettings) -> None:
+    """Say on standard output that the node takes work."""
+    sys.stdout.write(f"ready ae={settings.ae_title} port={settings.port}\n")
+    sys.stdout.flush()
+
+
+@app.command("list")
+def list_studies(config: Config, as_json: AsJson = False) -> None:
+    """List every study with its state."""
+    spool = Spool(load_settings(config).spool)
+    rows = [_row(latest) for key in spool.study_keys() if (latest := spool.latest_revision(key)) is not None]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    for row in rows:
+        reason = row["reason"]["code"] if row["reason"] else ""
+        typer.echo(
+            f"{row['id']}  {row['since']}  rev {row['revision']}  {row['images']:5d} images  {row['state']} {reason}"
+        )
+
+
+@app.command("show")
+def show(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
+    """Show which study a short ID is, and how far each of its revisions came."""
+    spool = Spool(load_settings(config).spool)
+    key = _find(spool, short_id)
+    revisions = [_row(r) | {"outcome": r.read_outcome(), "deliveries": r.deliveries()} for r in spool.revisions(key)]
+    if as_json:
+        typer.echo(json.dumps({"id": key, **spool.study(key), "revisions": revisions}))
+        return
+    facts = spool.study(key)
+    typer.echo(f"{key}  study {facts['study']}  called AE {facts['called_ae']}")
+    for row in revisions:
+        typer.echo(f"  rev {row['revision']}: {row['state']} since {row['since']}, {row['images']} images")
+        if row["reason"]:
+            typer.echo(f"    {row['reason']['code']}: {row['reason']['message']}")
+        for name, delivery in row["deliveries"].items():
+            typer.echo(f"    {name}: {delivery['state']}, {delivery['attempts']} attempts {delivery['reason']}")
+
+
+@app.command("retry")
+def retry(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
+    """Run a study again that is at its end; a node that serves this spool takes it up."""
+    spool = Spool(load_settings(config).spool)
+    try:
+        revision = spool.run_again(_find(spool, short_id))
+    except ValueError as error:
+        raise ConfigInvalid(f"{short_id}: {error}; wait until it is, see: segnode studies list") from error
+    typer.echo(json.dumps(_row(revision)) if as_json else f"{revision.key} rev {revision.number} waits to run")
+
+
+def _find(spool: Spool, short_id: str) -> str:
+    found = [key for key in spool.study_keys() if key.startswith(short_id)]
+    if len(found) != 1:
+        problem = "is the beginning of several short IDs" if found else "is no study of this node"
+        raise ConfigInvalid(f"{short_id} {problem}; see: segnode studies list")
+    return found[0]
+
+
+def _row(revision: Revision) -> dict[str, Any]:
+    state = revision.read_state()
+    return {
+        "id": revision.key,
+        "revision": revision.number,
+        "state": state["state"],
+        "since": state["since"],
+        "images": revision.image_count(),
+        "reason": state["reason"],
+    }

@@ -1,0 +1,100 @@
+"""The worker's process: ``python -m app.worker node.yaml``; holds the models and does the durable work."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+
+from app.child import ParentLink, run_child
+from app.intake import Intake
+from app.logs import EventFormatter, configure_logging
+from app.settings import NodeSettings, load_settings
+from app.workflow import STUDY_QUEUE, WORKFLOW_VERSION, StudyFlow, StudySegmenter, delivery_queue
+from dicom_io.durable import locked
+from dicom_io.spool import Spool
+
+LOOK_EVERY_S = 0.5
+DELIVERIES_AT_ONCE = 2
+
+
+def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudySegmenter]) -> None:
+    """Close, queue, segment and deliver studies until the node asks to stop.
+
+    Parameters
+    ----------
+    settings
+        The node's settings.
+    make_segmenter
+        Loads the models that the routes name.
+
+    Raises
+    ------
+    PackageInvalid
+        If a model cannot be loaded.
+    """
+    link = ParentLink()
+    spool = Spool(settings.spool)
+    spool.prepare()
+    # Two workers with one executor ID would both recover the same work.
+    with locked(settings.spool / f".{settings.executor_id}.lock"):
+        flow = StudyFlow(settings, spool, make_segmenter(settings))
+        _launch(settings)
+        intake = Intake(spool, settings.quiet_seconds, flow.enqueue)
+        intake.recover()
+        link.say_ready()
+        while not link.wait_for_stop(LOOK_EVERY_S):
+            intake.look()
+        # A network in mid-study cannot be interrupted; the study is recovered at the next start.
+        os._exit(0)
+
+
+def _launch(settings: NodeSettings) -> None:
+    logger = logging.getLogger("dbos")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(EventFormatter("worker"))
+    logger.handlers, logger.propagate = [handler], False
+    config: DBOSConfig = {
+        "name": "segnode",
+        "system_database_url": settings.database,
+        "application_version": WORKFLOW_VERSION,
+        "executor_id": settings.executor_id,
+        "serializer": DBOSPortableJSONSerializer(),
+        "log_level": "WARNING",
+        "use_listen_notify": False,
+    }
+    DBOS(config=config)
+    DBOS.launch()
+    DBOS.register_queue(STUDY_QUEUE, worker_concurrency=1, on_conflict="always_update")
+    for destination in settings.destinations:
+        DBOS.register_queue(
+            delivery_queue(destination), worker_concurrency=DELIVERIES_AT_ONCE, on_conflict="always_update"
+        )
+
+
+def load_segmenter(settings: NodeSettings) -> StudySegmenter:
+    """The models that the routes name, verified, on the best device there is.
+
+    Raises
+    ------
+    PackageInvalid
+        If a model is missing or its hashes do not match.
+    """
+    from app.segmenter import Segmenter
+    from segmentation.package import default_models_path, find_package, load_package
+
+    search_path = [settings.models] if settings.models is not None else default_models_path()
+    names = sorted({name for route in settings.routes for name in route.models})
+    return Segmenter({name: load_package(find_package(name, search_path)) for name in names}, "auto")
+
+
+def main() -> None:
+    """Entry of the process."""
+    configure_logging("worker")
+    run_child(lambda: work(load_settings(Path(sys.argv[1])), load_segmenter))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,306 @@
+"""The durable workflow of a study: route, segment, deliver.
+
+DBOS keeps which step has finished, the spool keeps what came of it. Every step looks into the spool first, so a step
+that is repeated after a crash, or a database that is rebuilt, does nothing twice. Workflow IDs are made of study,
+revision and run, so the same work cannot be queued twice. Each destination has a queue of its own, and a delivery that
+has to wait leaves its queue: a destination that is down holds up nobody.
+"""
+
+import logging
+import shutil
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID, error
+from pydicom import dcmread
+
+from app.routing import matching_routes
+from app.settings import NodeSettings
+from core.errors import PackageInvalid, RetryLater, StudyRejected
+from core.report import Report
+from dicom_io.facts import read_series_facts
+from dicom_io.revision import Revision, State
+from dicom_io.sender import Destination, send_object
+from dicom_io.spool import Spool
+
+STUDY_QUEUE = "studies"
+WORKFLOW_VERSION = "1"
+"""Pinned application version: DBOS goes on only with work of its own version. Raise it with the steps' order."""
+
+SEGMENT_TRIES = 4
+MAX_DEATHS = 3
+"""How often the worker may die over one study before the study is set aside."""
+
+FIRST_WAIT_S = 2.0
+LONGEST_WAIT_S = 600.0
+MAX_DELIVERY_ATTEMPTS = 500
+"""With the longest wait, a destination may be down for three days."""
+
+_log = logging.getLogger("segnode")
+
+
+class StudySegmenter(Protocol):
+    """What runs the graph: `app.segmenter.Segmenter`, or a stand-in."""
+
+    def run(self, input_folder: Path, output_folder: Path, models: Sequence[str], *, revision: int = 0) -> list[Report]:
+        """Segment what is in a folder."""
+        ...
+
+
+def delivery_wait_s(attempt: int) -> float:
+    """Seconds to wait after the given attempt (counted from 0) to deliver failed."""
+    return float(min(FIRST_WAIT_S * 2.0 ** min(attempt, 20), LONGEST_WAIT_S))
+
+
+def delivery_queue(destination: str) -> str:
+    """Name of a destination's queue."""
+    return f"deliver-{destination}"
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, RetryLater)
+
+
+@DBOS.dbos_class()
+class StudyFlow(DBOSConfiguredInstance):
+    """The workflows, bound to one node's settings, spool and models.
+
+    Parameters
+    ----------
+    settings
+        The node's settings.
+    spool
+        Its spool.
+    segmenter
+        Its warm models.
+    """
+
+    def __init__(self, settings: NodeSettings, spool: Spool, segmenter: StudySegmenter) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._segmenter = segmenter
+        # Recovered studies run beside the queue; the models serve one at a time.
+        self._one_at_a_time = threading.Lock()
+        super().__init__("node")
+
+    def enqueue(self, revision: Revision) -> None:
+        """Queue the work on a closed revision; queueing it again changes nothing."""
+        run = revision.read_state()["run"]
+        with SetWorkflowID(f"study.{revision.key}.{revision.number}.{run}"):
+            DBOS.enqueue_workflow(STUDY_QUEUE, self.process, revision.key, revision.number, run)
+
+    @DBOS.workflow()
+    def process(self, key: str, number: int, run: int) -> str:
+        """Bring one revision of a study from its images to queued deliveries."""
+        with self._failing_visibly(key, number):
+            plan = self.route(key, number)
+            outcome = self.segment(key, number, sorted({model for models in plan.values() for model in models}))
+            destinations = self.prepare_delivery(key, number, plan, outcome)
+            for destination in destinations:
+                self._enqueue_delivery(key, number, run, destination, attempt=0, wait_s=0.0)
+            return outcome
+
+    @DBOS.workflow()
+    def deliver(self, key: str, number: int, run: int, destination: str, attempt: int) -> str:
+        """Try once to bring the results to one destination; if that must wait, queue the next try."""
+        with self._failing_visibly(key, number):
+            state = self.send(key, number, destination, attempt)
+            if state == "waiting":
+                self._enqueue_delivery(
+                    key, number, run, destination, attempt=attempt + 1, wait_s=delivery_wait_s(attempt)
+                )
+            else:
+                self.finish(key, number)
+            return state
+
+    def _enqueue_delivery(
+        self, key: str, number: int, run: int, destination: str, *, attempt: int, wait_s: float
+    ) -> None:
+        with (
+            SetWorkflowID(f"delivery.{key}.{number}.{run}.{destination}.{attempt}"),
+            SetEnqueueOptions(delay_seconds=wait_s or None),
+        ):
+            DBOS.enqueue_workflow(delivery_queue(destination), self.deliver, key, number, run, destination, attempt)
+
+    @contextmanager
+    def _failing_visibly(self, key: str, number: int) -> Iterator[None]:
+        try:
+            yield
+        except Exception as problem:
+            revision = self._spool.revision(key, number)
+            if isinstance(problem, error.DBOSMaxStepRetriesExceeded):
+                self._end(revision, State.FAILED, "retry_later", f"Still not possible after {SEGMENT_TRIES} tries.")
+            else:
+                self._end(revision, State.FAILED, "internal_error", type(problem).__name__)
+            raise
+
+    # Steps
+
+    @DBOS.step()
+    def route(self, key: str, number: int) -> dict[str, list[str]]:
+        """Models for each destination, by the routes that the study takes."""
+        revision = self._spool.revision(key, number)
+        series = read_series_facts(revision.images)
+        plan: dict[str, list[str]] = {}
+        for route in matching_routes(self._settings.routes, self._spool.study(key)["called_ae"], series):
+            for destination in route.destinations:
+                models = plan.setdefault(destination, [])
+                models.extend(model for model in route.models if model not in models)
+        return plan
+
+    @DBOS.step(
+        retries_allowed=True,
+        interval_seconds=FIRST_WAIT_S,
+        backoff_rate=2.0,
+        max_attempts=SEGMENT_TRIES,
+        should_retry=_may_pass,
+    )
+    def segment(self, key: str, number: int, models: list[str]) -> str:
+        """Run the graph once, and keep what it answered in the spool."""
+        revision = self._spool.revision(key, number)
+        if (known := revision.read_outcome()) is not None:
+            return str(known["outcome"])
+        if not models:
+            outcome = _outcome("refused", "no_route", "No route of node.yaml takes a study like this.")
+        else:
+            with self._one_at_a_time:
+                outcome = self._run_graph(revision, models)
+        revision.write_outcome(outcome)
+        return str(outcome["outcome"])
+
+    def _run_graph(self, revision: Revision, models: list[str]) -> dict[str, Any]:
+        with self._spool.changing(revision):
+            deaths = revision.read_state()["attempts"]
+            if deaths >= MAX_DEATHS:
+                return _outcome("failed", "worker_died", f"The worker died {deaths} times over this study.")
+            revision.write_state(state=State.RUNNING, attempts=deaths + 1)
+        _log.info("study_running", extra={"study": revision.key, "revision": revision.number, "models": len(models)})
+        shutil.rmtree(revision.results, ignore_errors=True)
+        revision.results.mkdir()
+        try:
+            reports = self._segmenter.run(revision.images, revision.results, models, revision=revision.number)
+        except StudyRejected as rejection:
+            return _outcome("refused", str(rejection.code), rejection.message)
+        except PackageInvalid as error:
+            return _outcome("failed", "package_invalid", str(error))
+        finally:
+            # Reached unless the process died, which is what is counted.
+            with self._spool.changing(revision):
+                revision.write_state(attempts=deaths)
+        return _outcome_of(reports, revision)
+
+    @DBOS.step()
+    def prepare_delivery(self, key: str, number: int, plan: dict[str, list[str]], outcome: str) -> list[str]:
+        """Note what each destination is to get; without results, end here."""
+        revision = self._spool.revision(key, number)
+        known = revision.read_outcome() or {}
+        files: dict[str, list[str]] = known.get("files", {})
+        reason = known.get("reason")
+        if outcome in ("refused", "failed") or not any(files.values()):
+            state = State.NOTHING_FOUND if outcome == "segmented" else State(outcome)
+            self._end(revision, state, *((reason["code"], reason["message"]) if reason else ()))
+            return []
+        for name in {name for names in files.values() for name in names}:
+            header = dcmread(revision.results / name, specific_tags=["SOPInstanceUID"], stop_before_pixels=True)
+            self._spool.register_own(str(header.SOPInstanceUID))
+        destinations = []
+        for destination, models in plan.items():
+            wanted = sorted({name for model in models for name in files.get(model, [])})
+            if wanted:
+                if revision.read_delivery(destination) is None:
+                    revision.write_delivery(destination, _delivery("waiting", wanted))
+                destinations.append(destination)
+        with self._spool.changing(revision):
+            revision.write_state(state=State.DELIVERING, reason=reason)
+        return destinations
+
+    @DBOS.step()
+    def send(self, key: str, number: int, destination: str, attempt: int) -> str:
+        """Send what a destination has not got yet: ``delivered``, ``refused``, ``failed`` or ``waiting``."""
+        revision = self._spool.revision(key, number)
+        delivery = revision.read_delivery(destination)
+        if delivery is None or delivery["state"] != "waiting":
+            return "delivered" if delivery is None else str(delivery["state"])
+        delivery = {**delivery, "attempts": delivery["attempts"] + 1}
+        try:
+            delivery = self._send_all(revision, destination, delivery)
+        except RetryLater as error:
+            given_up = attempt + 1 >= MAX_DELIVERY_ATTEMPTS
+            delivery = {
+                **(revision.read_delivery(destination) or delivery),
+                "attempts": delivery["attempts"],
+                "state": "failed" if given_up else "waiting",
+                "reason": str(error),
+            }
+        revision.write_delivery(destination, delivery)
+        fields = {"study": key, "revision": number, "destination": destination, "attempt": attempt}
+        _log.info(f"delivery_{delivery['state']}", extra=fields | {"reason": delivery["reason"] or "none"})
+        return str(delivery["state"])
+
+    def _send_all(self, revision: Revision, destination: str, delivery: dict[str, Any]) -> dict[str, Any]:
+        settings = self._settings.destinations.get(destination)
+        if settings is None:
+            return {**delivery, "state": "failed", "reason": "the destination is no longer in node.yaml"}
+        target = Destination(settings.host, settings.port, settings.ae_title)
+        for name in delivery["files"]:
+            if name in delivery["sent"]:
+                continue
+            answer = send_object(revision.results / name, target, self._settings.ae_title)
+            if not answer.accepted:
+                return {**delivery, "state": "refused", "reason": answer.reason}
+            delivery = {**delivery, "sent": [*delivery["sent"], name], "reason": answer.reason}
+            revision.write_delivery(destination, delivery)
+        return {**delivery, "state": "delivered"}
+
+    @DBOS.step()
+    def finish(self, key: str, number: int) -> None:
+        """End the revision if this was its last delivery."""
+        revision = self._spool.revision(key, number)
+        states = {name: delivery["state"] for name, delivery in revision.deliveries().items()}
+        if "waiting" in states.values():
+            return
+        undelivered = sorted(name for name, state in states.items() if state != "delivered")
+        if undelivered:
+            self._end(revision, State.FAILED, "not_delivered", f"Not delivered to {', '.join(undelivered)}.")
+        else:
+            self._end(revision, State.DELIVERED)
+
+    def _end(self, revision: Revision, state: State, code: str = "", message: str = "") -> None:
+        with self._spool.changing(revision):
+            reason = {"code": code, "message": message} if code else revision.read_state()["reason"]
+            revision.write_state(state=state, reason=reason)
+        extra = {"study": revision.key, "revision": revision.number, "reason": code or "none"}
+        _log.info(f"study_{state}", extra=extra)
+
+
+def _delivery(state: str, files: Sequence[str]) -> dict[str, Any]:
+    return {"state": state, "attempts": 0, "reason": "", "files": list(files), "sent": []}
+
+
+def _outcome(
+    outcome: str, code: str = "", message: str = "", *, files: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, Any]:
+    return {
+        "outcome": outcome,
+        "reason": {"code": code, "message": message} if code else None,
+        "files": {model: list(names) for model, names in (files or {}).items()},
+    }
+
+
+def _outcome_of(reports: Sequence[Report], revision: Revision) -> dict[str, Any]:
+    if len(reports) != 1:
+        # The listener puts one Study Instance UID into one folder.
+        raise ValueError(f"{len(reports)} reports for one study")
+    report = reports[0]
+    reason = report.reason
+    if report.outcome == "failed" and reason is not None and reason.code == "retry_later":
+        raise RetryLater(reason.message)
+    files = {
+        model.name: [f"{report.study}/{name}" for name in model.outputs if name.endswith(".dcm")]
+        for model in report.models
+    }
+    code, message = (reason.code, reason.message) if reason is not None else ("", "")
+    return _outcome(report.outcome, code, message, files=files)

@@ -1,0 +1,66 @@
+"""Files that are there whole, or not at all, after a power cut."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a new file and flush it to the disk; its name is durable only after `sync_folder`.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written whole; what was written of it is removed.
+    """
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write or replace a file in one step: readers see the old content or the new, never a part.
+
+    Raises
+    ------
+    OSError
+        If the new content cannot be written; the old one is then untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    write_synced(temporary, data)
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock between processes for the duration of the block; the kernel frees it if the holder dies.
+
+    Parameters
+    ----------
+    path
+        The lock file; it is created where missing, and stays.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

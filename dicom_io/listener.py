@@ -1,0 +1,221 @@
+"""Takes what a PACS or modality sends, and answers "success" only when it is safe on disk.
+
+Runs in a process of its own, without the libraries of the networks. Images of the kinds that models read start work;
+everything else that comes along is kept beside the study and starts nothing. So nothing that this node makes (SEG, SR)
+can ever be its own input, whoever sends it back.
+"""
+
+import errno
+import logging
+import struct
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import cast
+
+import pynetdicom
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    LegacyConvertedEnhancedCTImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
+    MRImageStorage,
+    RLELossless,
+)
+from pynetdicom import AE, AllStoragePresentationContexts, VerificationPresentationContexts, evt
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.events import Event, EventHandlerType
+
+from dicom_io.spool import ReceivedObject, Spool, is_uid, study_key
+from dicom_io.transport import BoundedServer
+
+IMAGE_CLASSES = frozenset(
+    {
+        CTImageStorage,
+        MRImageStorage,
+        EnhancedCTImageStorage,
+        EnhancedMRImageStorage,
+        LegacyConvertedEnhancedCTImageStorage,
+        LegacyConvertedEnhancedMRImageStorage,
+    }
+)
+"""SOP classes that start work."""
+
+TRANSFER_SYNTAXES = (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    JPEGLosslessSV1,
+    JPEGLossless,
+    JPEGLSLossless,
+    JPEG2000Lossless,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    RLELossless,
+)
+"""Accepted, for every class. Deflated is not: a small object can grow without bound when it is read."""
+
+MAX_PDU_SIZE = 131072
+MAX_ASSOCIATIONS = 50
+GRACE_S = 5.0
+"""How long associations may go on after the node was told to stop."""
+
+SUCCESS = 0x0000
+OUT_OF_RESOURCES = 0xA700
+DOES_NOT_MATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+
+_LAST_TAG_READ = 0x0020000D
+_log = logging.getLogger("segnode")
+
+
+class Listener:
+    """A storage SCP in front of a spool.
+
+    Parameters
+    ----------
+    spool
+        Where objects go.
+    ae_title
+        The node's own AE title.
+    called_aes
+        Every AE title that is answered to; others are rejected.
+    """
+
+    def __init__(self, spool: Spool, ae_title: str, called_aes: Iterable[str]) -> None:
+        # Both write what the peer sent into the log.
+        pynetdicom._config.LOG_REQUEST_IDENTIFIERS = False
+        pynetdicom._config.LOG_RESPONSE_IDENTIFIERS = False
+        pynetdicom._config.LOG_HANDLER_LEVEL = "none"
+        self._spool = spool
+        self._called_aes = frozenset(called_aes)
+        self._ae = AE(ae_title=ae_title)
+        self._ae.require_called_aet = True
+        self._ae.maximum_pdu_size = MAX_PDU_SIZE
+        self._ae.maximum_associations = MAX_ASSOCIATIONS
+        for context in VerificationPresentationContexts:
+            self._ae.add_supported_context(str(context.abstract_syntax))
+        for context in AllStoragePresentationContexts:
+            self._ae.add_supported_context(str(context.abstract_syntax), list(TRANSFER_SYNTAXES))
+        self._server: BoundedServer | None = None
+
+    def start(self, host: str, port: int) -> int:
+        """Listen, in threads of its own.
+
+        Returns
+        -------
+        int
+            The port, which the system chooses where 0 is given.
+
+        Raises
+        ------
+        OSError
+            If the address cannot be listened on.
+        """
+        handlers: list[EventHandlerType] = [
+            (evt.EVT_REQUESTED, self._on_requested),
+            (evt.EVT_REJECTED, self._on_rejected),
+            (evt.EVT_C_ECHO, self._on_echo),
+            (evt.EVT_C_STORE, self._on_store),
+        ]
+        self._server = BoundedServer(self._ae, (host, port), handlers)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="accept", daemon=True)
+        self._thread.start()
+        return int(self._server.server_address[1])
+
+    def stop(self) -> None:
+        """Stop listening, and let associations that are under way end for `GRACE_S` at most."""
+        if self._server is None:
+            return
+        self._server.shutdown()
+        deadline = time.monotonic() + GRACE_S
+        for association in self._ae.active_associations:
+            association.join(max(0.0, deadline - time.monotonic()))
+        self._ae.shutdown()
+
+    def _on_requested(self, event: Event) -> None:
+        # pynetdicom compares the called AE title with this one, and rejects by itself (PS3.8 9.3.4, reason 7).
+        asked = event.assoc.requestor.primitive
+        if asked is not None and asked.called_ae_title in self._called_aes:
+            event.assoc.acceptor.ae_title = asked.called_ae_title
+
+    def _on_rejected(self, event: Event) -> None:
+        _log.warning("association_rejected", extra={"address": event.assoc.requestor.address})
+
+    def _on_echo(self, event: Event) -> int:
+        return SUCCESS
+
+    def _on_store(self, event: Event) -> int:
+        """Answer one C-STORE (PS3.4 annex B, table B.2-1)."""
+        request = cast(C_STORE, event.request)
+        called_ae = event.assoc.acceptor.ae_title
+        sop_class, instance = str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
+        if not is_uid(instance) or not is_uid(sop_class):
+            _log.warning("object_refused", extra={"reason": "invalid_uid"})
+            return CANNOT_UNDERSTAND
+        if self._spool.is_own(instance):
+            # It is on disk already, as this node's own result, and a PACS that routes all it has needs no error for it.
+            _log.info("own_result_ignored")
+            return SUCCESS
+        data = event.encoded_dataset()
+        uids = _identify(data)
+        if uids is None or not is_uid(uids.study):
+            _log.warning("object_refused", extra={"reason": "no_study_uid"})
+            return CANNOT_UNDERSTAND
+        if (uids.sop_class, uids.instance) != (sop_class, instance):
+            _log.warning("object_refused", extra={"reason": "uids_do_not_match"})
+            return DOES_NOT_MATCH
+        return self._store(ReceivedObject(called_ae, uids.study, instance, sop_class in IMAGE_CLASSES, data))
+
+    def _store(self, received: ReceivedObject) -> int:
+        key = study_key(received.called_ae, received.study_uid)
+        try:
+            placed = self._spool.store(received)
+        except OSError as error:
+            _log.error("object_not_stored", extra={"study": key, "reason": errno.errorcode.get(error.errno or 0, "OS")})
+            return OUT_OF_RESOURCES
+        if placed == "new_revision":
+            _log.info("study_opened", extra={"study": key})
+        elif placed != "stored":
+            _log.info(f"object_{placed}", extra={"study": key})
+        return SUCCESS
+
+
+@dataclass(frozen=True)
+class _Identity:
+    sop_class: str
+    instance: str
+    study: str
+
+
+def _identify(data: bytes) -> _Identity | None:
+    """UIDs of a DICOM file, read up to the Study Instance UID and no further; None where it cannot be read."""
+    try:
+        header = read_partial(BytesIO(data), stop_when=_is_beyond_study)
+    except (InvalidDicomError, EOFError, KeyError, NotImplementedError, RecursionError, ValueError, struct.error):
+        return None
+    return _Identity(
+        *(
+            str(header.get(keyword, "")).rstrip("\0 ")
+            for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID")
+        )
+    )
+
+
+def _is_beyond_study(tag: BaseTag, vr: str | None, length: int) -> bool:
+    return int(tag) > _LAST_TAG_READ

@@ -1,0 +1,130 @@
+"""One fixed set of images of a study, and how far the work on it has come."""
+
+import json
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from dicom_io.durable import replace_file
+
+
+class State(StrEnum):
+    """How far a revision of a study has come."""
+
+    RECEIVING = "receiving"
+    WAITING = "waiting"
+    RUNNING = "running"
+    DELIVERING = "delivering"
+    DELIVERED = "delivered"
+    NOTHING_FOUND = "nothing_found"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self in (State.DELIVERED, State.NOTHING_FOUND, State.REFUSED, State.FAILED)
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A folder ``rev-<n>`` of the spool.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    number
+        Counts from 0.
+    key
+        Short ID of the study.
+    """
+
+    path: Path
+    number: int
+    key: str
+
+    @property
+    def images(self) -> Path:
+        """Folder of the images."""
+        return self.path / "images"
+
+    @property
+    def results(self) -> Path:
+        """Folder that the graph writes to."""
+        return self.path / "results"
+
+    def arrival_stamp(self) -> int:
+        """A number that changes whenever an image arrives."""
+        return self.images.stat().st_mtime_ns
+
+    def image_count(self) -> int:
+        """How many images the revision has."""
+        return sum(1 for _ in self.images.iterdir())
+
+    # State
+
+    def read_state(self) -> dict[str, Any]:
+        """``state``, ``since`` (UTC), ``run`` (how often a person asked again), ``attempts``, ``reason``."""
+        content: dict[str, Any] = json.loads((self.path / "state.json").read_text())
+        return content
+
+    @property
+    def state(self) -> State:
+        """How far it has come."""
+        return State(self.read_state()["state"])
+
+    def write_state(self, **changes: object) -> None:
+        """Change some of the state; hold `Spool.changing` where others may change it too.
+
+        Parameters
+        ----------
+        changes
+            Any of the keys of `read_state` but ``since``; ``reason`` is ``{"code", "message"}`` or None.
+        """
+        path = self.path / "state.json"
+        old: dict[str, Any] = {"state": None, "since": "", "run": 0, "attempts": 0, "reason": None}
+        if path.exists():
+            old = self.read_state()
+        new = {**old, **changes}
+        if new["state"] != old["state"]:
+            new["since"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        replace_file(path, json.dumps(new, indent=1).encode())
+
+    # Outcome and deliveries
+
+    def read_outcome(self) -> dict[str, Any] | None:
+        """What the graph answered, if it has."""
+        return _read_json(self.path / "outcome.json")
+
+    def write_outcome(self, outcome: dict[str, Any]) -> None:
+        """Keep what the graph answered; from here on it is not run again for this revision."""
+        replace_file(self.path / "outcome.json", json.dumps(outcome, indent=1).encode())
+
+    def forget_outcome(self) -> None:
+        """Have the graph run again."""
+        (self.path / "outcome.json").unlink(missing_ok=True)
+
+    def read_delivery(self, destination: str) -> dict[str, Any] | None:
+        """What one destination has got: ``state``, ``attempts``, ``reason``, ``sent`` (file names)."""
+        return _read_json(self.path / "deliveries" / f"{destination}.json")
+
+    def write_delivery(self, destination: str, delivery: dict[str, Any]) -> None:
+        """Keep what one destination has got."""
+        folder = self.path / "deliveries"
+        folder.mkdir(exist_ok=True)
+        replace_file(folder / f"{destination}.json", json.dumps(delivery, indent=1).encode())
+
+    def deliveries(self) -> dict[str, dict[str, Any]]:
+        """What each destination has got, by name."""
+        names = sorted(path.stem for path in (self.path / "deliveries").glob("[!.]*.json"))
+        return {name: found for name in names if (found := self.read_delivery(name)) is not None}
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content

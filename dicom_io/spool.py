@@ -1,0 +1,313 @@
+"""The truth on disk: every study that was received, how far it came, and what came of it.
+
+::
+
+    spool/
+      incoming/                      images while they are being written
+      open/<key>                     an empty file for each study that still has to be looked at
+      own/<hash>                     an empty file for each object that this node made
+      studies/<key>/
+        study.json                   called AE title and Study Instance UID
+        others/<hash>.dcm            objects that are not images of a kind that models read
+        rev-<n>/
+          state.json                 state, since when, why
+          images/<hash>.dcm          the images, as received
+          replaced/                  images that came again under the same UID with other content
+          results/                   what the graph wrote
+          outcome.json               what the graph answered
+          deliveries/<name>.json     what each destination has got
+
+``<key>`` and ``<hash>`` are digests of validated UIDs: nothing that a peer sends becomes a path. A revision is one
+fixed set of images; once it is closed, further images open the next one, which starts with links to all images so far.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from uuid import uuid4
+
+from dicom_io.durable import locked, replace_file, sync_folder, write_synced
+from dicom_io.revision import Revision, State
+
+ABANDONED_AFTER_S = 3600.0
+"""Age from which a file in ``incoming`` belongs to a process that died."""
+
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+
+
+def is_uid(text: str) -> bool:
+    """Whether a text is a UID by PS3.5 section 9.1, leading zeros in a component aside, which real devices write."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
+def study_key(called_ae: str, study_uid: str) -> str:
+    """Short ID of a study as one called AE title received it: folder name, log entry and workflow ID."""
+    return hashlib.sha256(f"{called_ae}\0{study_uid}".encode()).hexdigest()[:16]
+
+
+def _object_name(sop_instance_uid: str) -> str:
+    return hashlib.sha256(sop_instance_uid.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class ReceivedObject:
+    """One object as it came.
+
+    Attributes
+    ----------
+    called_ae
+        The AE title it was sent to.
+    study_uid, sop_instance_uid
+        Validated UIDs of the data set.
+    starts_work
+        Whether it is an image of a kind that models read; only those open revisions.
+    data
+        The DICOM file (PS3.10), as it will be stored.
+    """
+
+    called_ae: str
+    study_uid: str
+    sop_instance_uid: str
+    starts_work: bool
+    data: bytes
+
+
+Placed = Literal["stored", "new_revision", "replaced", "repeated", "set_aside"]
+
+
+class Spool:
+    """The spool below one folder; any number of processes may use it at once.
+
+    Parameters
+    ----------
+    root
+        Its folder, on a file system with hard links and locks.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._incoming = root / "incoming"
+        self._open = root / "open"
+        self._own = root / "own"
+        self._studies = root / "studies"
+
+    def prepare(self) -> None:
+        """Create the folders, and remove what processes that died left unfinished.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be written to.
+        """
+        for folder in (self._incoming, self._open, self._own, self._studies):
+            folder.mkdir(parents=True, exist_ok=True)
+        for leftover in self._incoming.iterdir():
+            if time.time() - leftover.stat().st_mtime > ABANDONED_AFTER_S:
+                leftover.unlink(missing_ok=True)
+
+    # Receiving
+
+    def store(self, received: ReceivedObject) -> Placed:
+        """Put one object where it belongs; when this returns, it survives a power cut.
+
+        Raises
+        ------
+        OSError
+            If there is no room, or the disk cannot be written; nothing is left behind.
+        """
+        for uid in (received.study_uid, received.sop_instance_uid):
+            if not is_uid(uid):
+                raise ValueError("not a UID")
+        key = study_key(received.called_ae, received.study_uid)
+        temporary = self._incoming / f"{uuid4().hex}.part"
+        write_synced(temporary, received.data)
+        try:
+            self._create_study(key, received)
+            with self._locked(key):
+                return self._place(key, temporary, received)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _create_study(self, key: str, received: ReceivedObject) -> None:
+        folder = self._studies / key
+        if (folder / "study.json").exists():
+            return
+        folder.mkdir(exist_ok=True)
+        (folder / "others").mkdir(exist_ok=True)
+        facts = {"called_ae": received.called_ae, "study": received.study_uid}
+        replace_file(folder / "study.json", json.dumps(facts).encode())
+        sync_folder(self._studies)
+
+    def _place(self, key: str, temporary: Path, received: ReceivedObject) -> Placed:
+        name = f"{_object_name(received.sop_instance_uid)}.dcm"
+        folder = self._studies / key
+        if not received.starts_work:
+            temporary.replace(folder / "others" / name)
+            sync_folder(folder / "others")
+            return "set_aside"
+        latest = self.latest_revision(key)
+        if latest is None or latest.state is not State.RECEIVING:
+            if latest is not None and _same_content(latest.images / name, received.data):
+                return "repeated"
+            self._open_revision(key, latest, State.RECEIVING, (temporary, name))
+            return "new_revision"
+        target = latest.images / name
+        if _same_content(target, received.data):
+            return "repeated"
+        placed: Placed = "stored"
+        if target.exists():
+            replaced = latest.path / "replaced"
+            replaced.mkdir(exist_ok=True)
+            target.replace(replaced / f"{uuid4().hex}.dcm")
+            placed = "replaced"
+        temporary.replace(target)
+        sync_folder(latest.images)
+        return placed
+
+    def _open_revision(
+        self, key: str, latest: Revision | None, state: State, image: tuple[Path, str] | None
+    ) -> Revision:
+        number = 0 if latest is None else latest.number + 1
+        opening = Revision(self._studies / key / ".opening", number, key)
+        shutil.rmtree(opening.path, ignore_errors=True)
+        opening.images.mkdir(parents=True)
+        for known in latest.images.iterdir() if latest is not None else ():
+            (opening.images / known.name).hardlink_to(known)
+        if image is not None:
+            # It may take the place of one of the same UID, which stays in the older revision.
+            image[0].replace(opening.images / image[1])
+        sync_folder(opening.images)
+        opening.write_state(state=state)
+        self.mark_open(key)
+        opening.path.rename(self._studies / key / f"rev-{number}")
+        sync_folder(self._studies / key)
+        return self.revision(key, number)
+
+    # Looking
+
+    def study(self, key: str) -> dict[str, str]:
+        """``called_ae`` and ``study`` (the Study Instance UID) of a study."""
+        facts: dict[str, str] = json.loads((self._studies / key / "study.json").read_text())
+        return facts
+
+    def study_keys(self) -> list[str]:
+        """Keys of all studies, sorted."""
+        if not self._studies.is_dir():
+            return []
+        return sorted(folder.name for folder in self._studies.iterdir() if (folder / "study.json").exists())
+
+    def revisions(self, key: str) -> list[Revision]:
+        """All revisions of a study, oldest first."""
+        numbers = sorted(int(path.name[4:]) for path in (self._studies / key).glob("rev-*"))
+        return [self.revision(key, number) for number in numbers]
+
+    def revision(self, key: str, number: int) -> Revision:
+        """One revision of a study."""
+        return Revision(self._studies / key / f"rev-{number}", number, key)
+
+    def latest_revision(self, key: str) -> Revision | None:
+        """The newest revision of a study, if any image has come."""
+        revisions = self.revisions(key)
+        return revisions[-1] if revisions else None
+
+    def open_keys(self) -> list[str]:
+        """Keys of the studies that are receiving images, or wait for their workflow."""
+        return sorted(marker.name for marker in self._open.iterdir())
+
+    def unfinished(self) -> Iterator[Revision]:
+        """Every closed revision that has not come to its end: what a lost workflow database is rebuilt from."""
+        for key in self.study_keys():
+            for revision in self.revisions(key):
+                if revision.state is not State.RECEIVING and not revision.state.is_final:
+                    yield revision
+
+    # Changing
+
+    def mark_open(self, key: str) -> None:
+        """Have a study looked at again."""
+        (self._open / key).touch()
+        sync_folder(self._open)
+
+    def close(self, revision: Revision, stamp: int) -> bool:
+        """End the receiving of a revision, unless an image has come since the stamp was taken.
+
+        Parameters
+        ----------
+        revision
+            A revision in the state ``receiving``.
+        stamp
+            `Revision.arrival_stamp`, as it was when the quiet time began.
+        """
+        with self._locked(revision.key):
+            if revision.state is not State.RECEIVING or revision.arrival_stamp() != stamp:
+                return False
+            revision.write_state(state=State.WAITING)
+            return True
+
+    def unmark(self, key: str) -> None:
+        """Stop looking at a study, unless it is receiving again."""
+        with self._locked(key):
+            latest = self.latest_revision(key)
+            if latest is None or latest.state is not State.RECEIVING:
+                (self._open / key).unlink(missing_ok=True)
+
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        with locked(self._studies / key / ".lock"):
+            yield
+
+    @contextmanager
+    def changing(self, revision: Revision) -> Iterator[Revision]:
+        """Hold the study's lock while its state is read and written."""
+        with self._locked(revision.key):
+            yield revision
+
+    def run_again(self, key: str) -> Revision:
+        """Queue a study's newest revision again, at a person's wish.
+
+        What was refused or failed starts where it ended: results that exist are delivered, not made again. What was
+        delivered, or held nothing, is run as a new revision of the same images, with results of new UIDs.
+
+        Raises
+        ------
+        ValueError
+            If the study has no revision, or is at work.
+        """
+        with self._locked(key):
+            latest = self.latest_revision(key)
+            if latest is None or not latest.state.is_final:
+                raise ValueError("the study is not at an end")
+            if latest.state in (State.DELIVERED, State.NOTHING_FOUND):
+                return self._open_revision(key, latest, State.WAITING, None)
+            outcome = latest.read_outcome()
+            if outcome is not None and outcome["outcome"] in ("refused", "failed"):
+                latest.forget_outcome()
+            for name, delivery in latest.deliveries().items():
+                if delivery["state"] != "delivered":
+                    latest.write_delivery(name, {**delivery, "state": "waiting", "attempts": 0, "reason": ""})
+            run = latest.read_state()["run"] + 1
+            latest.write_state(state=State.WAITING, run=run, attempts=0, reason=None)
+            self.mark_open(key)
+            return latest
+
+    # Own results
+
+    def register_own(self, sop_instance_uid: str) -> None:
+        """Remember an object that this node made, before it is sent anywhere."""
+        (self._own / _object_name(sop_instance_uid)).touch()
+        sync_folder(self._own)
+
+    def is_own(self, sop_instance_uid: str) -> bool:
+        """Whether this node made the object."""
+        return (self._own / _object_name(sop_instance_uid)).exists()
+
+
+def _same_content(path: Path, data: bytes) -> bool:
+    return path.exists() and path.stat().st_size == len(data) and path.read_bytes() == data

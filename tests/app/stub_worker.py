@@ -1,0 +1,81 @@
+"""The node's worker with a stand-in for the models: ``python -m tests.app.stub_worker node.yaml``.
+
+It answers by the study's description: ``refuse``, ``empty``, ``break``, ``later``, ``slow``; for anything else with
+a small SEG-like object whose UIDs follow from study and revision. Every run leaves a line in ``runs.txt``.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage, generate_uid
+
+from app.child import run_child
+from app.logs import configure_logging
+from app.settings import NodeSettings, load_settings
+from app.worker import work
+from core.errors import ReasonCode, RetryLater, StudyRejected
+from core.report import ModelReport, Reason, Report
+
+
+def stub_result(study: str, series: str, revision: int) -> Dataset:
+    """An object of the SEG class, without pixels."""
+    result = Dataset()
+    result.SOPClassUID = SegmentationStorage
+    result.SOPInstanceUID = generate_uid(entropy_srcs=[study, series, str(revision)])
+    result.StudyInstanceUID = study
+    result.SeriesInstanceUID = generate_uid(entropy_srcs=[series, str(revision)])
+    result.PatientID = "made"
+    result.Modality = "SEG"
+    result.file_meta = FileMetaDataset()
+    result.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return result
+
+
+class StubSegmenter:
+    """Answers as `app.segmenter.Segmenter` does."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+
+    def run(self, input_folder: Path, output_folder: Path, models: Sequence[str], *, revision: int = 0) -> list[Report]:
+        headers = [dcmread(path, stop_before_pixels=True) for path in sorted(input_folder.iterdir())]
+        study, wish = str(headers[0].StudyInstanceUID), str(headers[0].get("StudyDescription", ""))
+        with self._log.open("a") as log:
+            log.write(f"{study} {revision} {len(headers)}\n")
+        if wish == "refuse":
+            rejection = StudyRejected(ReasonCode.MISSING_SLICE)
+            return [Report(study=study, outcome="refused", reason=Reason.of(rejection), device="cpu")]
+        if wish == "break":
+            raise ZeroDivisionError("a programming error")
+        if wish == "later":
+            raise RetryLater("the disk is full")
+        if wish == "empty":
+            return [Report(study=study, outcome="nothing_found", device="cpu")]
+        if wish == "slow":
+            time.sleep(3)
+        folder = output_folder / study
+        folder.mkdir()
+        for model in models:
+            stub_result(study, str(headers[0].SeriesInstanceUID) + model, revision).save_as(
+                folder / f"{model}.seg.dcm", enforce_file_format=True
+            )
+        done = tuple(ModelReport(name=model, sha256="0", outputs=(f"{model}.seg.dcm",)) for model in models)
+        return [Report(study=study, outcome="segmented", models=done, device="cpu")]
+
+
+def main() -> None:
+    """Entry of the process."""
+    configure_logging("worker")
+
+    def make(settings: NodeSettings) -> StubSegmenter:
+        return StubSegmenter(settings.spool.parent / "runs.txt")
+
+    run_child(lambda: work(load_settings(Path(sys.argv[1])), make))
+
+
+if __name__ == "__main__":
+    main()

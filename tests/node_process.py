@@ -1,0 +1,212 @@
+"""A whole node in processes of its own, and made images to send to it."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from dicom_io.revision import Revision, State
+from dicom_io.spool import Spool
+
+ROOT = Path(__file__).parents[1]
+SEGNODE = ("-c", "from app.cli import main; main()", "serve", "--config")
+STUB_NODE = ("-m", "tests.app.stub_node")
+
+
+def free_port() -> int:
+    """A TCP port on the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, every_s: float = 0.1) -> Any:
+    """The first true value of a condition; fails the test if there is none in time."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(every_s)
+    raise AssertionError(f"not within {timeout_s} s")
+
+
+def make_image(study: str, number: int = 1, *, description: str = "", sop_class: UID = CTImageStorage) -> Dataset:
+    """A small object of a study, valid enough for a storage SCP; equal arguments give equal objects."""
+    image = Dataset()
+    image.SOPClassUID = sop_class
+    image.SOPInstanceUID = generate_uid(entropy_srcs=[study, str(number), sop_class])
+    image.StudyInstanceUID = study
+    image.SeriesInstanceUID = generate_uid(entropy_srcs=[study, sop_class])
+    image.StudyDescription = description
+    image.Modality = "CT"
+    image.PatientName, image.PatientID = "CANARY^NAME", "CANARY-ID"
+    image.Rows = image.Columns = 16
+    image.BitsAllocated = image.BitsStored = 16
+    image.HighBit, image.PixelRepresentation, image.SamplesPerPixel = 15, 1, 1
+    image.PhotometricInterpretation = "MONOCHROME2"
+    image.PixelData = bytes(512)
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return image
+
+
+def write_study(
+    folder: Path, study: str, *, images: int = 3, first: int = 1, description: str = "", sop_class: UID = CTImageStorage
+) -> Path:
+    """Files of a made study."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(first, first + images):
+        image = make_image(study, number, description=description, sop_class=sop_class)
+        image.save_as(folder / f"{sop_class[-5:]}-{number}.dcm", enforce_file_format=True)
+    return folder
+
+
+class NodeProcess:
+    """One node on this machine, with the ``node.yaml`` that it was given.
+
+    Parameters
+    ----------
+    folder
+        Where its settings, spool and logs go.
+    destinations
+        Port and AE title of each destination, by name.
+    models
+        Names of the models on the only route.
+    program
+        Arguments of the interpreter that start it: `SEGNODE` or `STUB_NODE`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        destinations: dict[str, tuple[int, str]],
+        *,
+        models: Sequence[str] = ("stub",),
+        models_folder: Path | None = None,
+        program: Sequence[str] = STUB_NODE,
+        quiet_seconds: float = 1.0,
+        port: int | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.port = port or free_port()
+        self.config = folder / "node.yaml"
+        self.log = folder / "node.log"
+        self.spool = Spool(folder / "spool")
+        settings = {
+            "ae_title": "SEGNODE",
+            "host": "127.0.0.1",
+            "port": self.port,
+            "spool": "spool",
+            "database": "workflow.sqlite",
+            "quiet_seconds": quiet_seconds,
+            "routes": [{"called_ae": "SEGNODE", "models": list(models), "destinations": list(destinations)}],
+            "destinations": {
+                name: {"kind": "dicom", "ae_title": ae_title, "host": "127.0.0.1", "port": port}
+                for name, (port, ae_title) in destinations.items()
+            },
+        }
+        if models_folder is not None:
+            settings["models"] = str(models_folder)
+        self.config.write_text(yaml.safe_dump(settings))
+        self._program = program
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, timeout_s: float = 90.0) -> str:
+        """Start it, and wait until it takes work; its ready line."""
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+                [sys.executable, *self._program, str(self.config)],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line.startswith("ready "), f"{line!r}\n{self.log.read_text()}"
+        return line.strip()
+
+    def stop(self) -> int:
+        """Stop it as an operator does; its exit code."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        self._process.terminate()
+        code = self._process.wait(20)
+        self._process.stdout.close()
+        return code
+
+    def kill(self) -> None:
+        """Kill the supervisor with SIGKILL; its children notice by themselves."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the supervisor lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def pid_of(self, child: str) -> int:
+        """Process ID of the newest ``listener`` or ``worker``."""
+        return int(re.findall(rf"process_started child={child} pid=(\d+)", self.log.read_text())[-1])
+
+    def kill_child(self, child: str) -> None:
+        """Kill a child with SIGKILL, and wait until the node has started another."""
+        pid = self.pid_of(child)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: self.pid_of(child) != pid)
+
+    def latest(self, study: str) -> Revision | None:
+        """Newest revision of a study by its Study Instance UID."""
+        for key in self.spool.study_keys():
+            if self.spool.study(key)["study"] == study:
+                return self.spool.latest_revision(key)
+        return None
+
+    def wait_for_end(self, study: str, revision: int = 0, timeout_s: float = 60.0) -> dict[str, Any]:
+        """State of a revision once it is final."""
+
+        def final() -> dict[str, Any] | None:
+            latest = self.latest(study)
+            if latest is None or latest.number < revision:
+                return None
+            state = self.spool.revision(latest.key, revision).read_state()
+            return state if State(state["state"]).is_final else None
+
+        try:
+            found: dict[str, Any] = wait_until(final, timeout_s)
+        except AssertionError:
+            latest = self.latest(study)
+            state = latest.read_state() if latest is not None else None
+            raise AssertionError(f"{state} after {timeout_s} s\n{self.log.read_text()[-6000:]}") from None
+        return found
+
+    def is_idle(self) -> bool:
+        """Whether every study that came is at its end."""
+        latest = [self.spool.latest_revision(key) for key in self.spool.study_keys()]
+        return all(revision is None or revision.state.is_final for revision in latest)
+
+    def studies(self, *arguments: str) -> Any:
+        """What ``segnode studies … --json`` prints."""
+        done = subprocess.run(  # noqa: S603 - our own interpreter and modules
+            [sys.executable, *SEGNODE[:2], "studies", *arguments, "--config", str(self.config), "--json"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return json.loads(done.stdout)
