@@ -67,7 +67,7 @@ class Plane:
 
     def cut(self, turned: NDArray[Any], index: int) -> NDArray[Any]:
         """The ``(row, column)`` picture at an index of the axis looked along."""
-        picture = np.take(turned, index, axis=self.axis)
+        picture: NDArray[Any] = np.take(turned, index, axis=self.axis)
         return picture[::-1] if self.head_up else picture
 
     def spacing(self, axes: PatientAxes) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """DICOM SEG out: a label map as a segmentation object on the source's own grid, BINARY or LABELMAP.
 
 highdicom builds the modules from one slice; the frames are added here (``seg_frames``), since a loop over the frames
-that exist is several times faster than one over all segments and slices. BINARY pixels are not compressed; LABELMAP ones are, with
-RLE Lossless: as small as needed, quick to write, and dcmqi reads it where it refuses JPEG-LS.
+that exist is several times faster than one over all segments and slices. BINARY pixels are not compressed; LABELMAP
+ones are, with RLE Lossless: small enough, quick to write, and dcmqi reads it where it refuses JPEG-LS.
 
 Only labels that have voxels become segments, numbered from 1 without gaps in the order of the manifest's values: a
 segment without a frame is an error to some viewers, and a list of a hundred empty ones hides what was found. What a
