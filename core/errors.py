@@ -21,6 +21,7 @@ class ReasonCode(StrEnum):
     MISSING_SLICE = "missing_slice"
     UNEVEN_SPACING = "uneven_spacing"
     DUPLICATE_POSITION = "duplicate_position"
+    DUPLICATE_UID = "duplicate_uid"
     GANTRY_TILT = "gantry_tilt"
     MIXED_ORIENTATION = "mixed_orientation"
     MIXED_FRAME_OF_REFERENCE = "mixed_frame_of_reference"
@@ -49,6 +50,7 @@ _SENTENCES = {
     ReasonCode.MISSING_SLICE: "A slice is missing inside the series.",
     ReasonCode.UNEVEN_SPACING: "The distance between slices is not the same throughout the series.",
     ReasonCode.DUPLICATE_POSITION: "Two different images lie at the same position.",
+    ReasonCode.DUPLICATE_UID: "Two different images carry the same SOP Instance UID.",
     ReasonCode.GANTRY_TILT: "The slices are shifted against each other within their plane (gantry tilt).",
     ReasonCode.MIXED_ORIENTATION: "The images of the series have different orientations.",
     ReasonCode.MIXED_FRAME_OF_REFERENCE: "The images of the series have different frames of reference.",

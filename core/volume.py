@@ -90,6 +90,9 @@ class Volume:
         Frame of Reference UID of channel 0.
     warnings
         What a person should know, e.g. a gap in InstanceNumber; never patient data.
+    padding_values
+        For each channel, the value in ``array`` that marks voxels outside of the scanner's field of view, or ``None``
+        where the images state none; such voxels keep this value.
     """
 
     array: NDArray[np.float32]
@@ -99,6 +102,7 @@ class Volume:
     series_uids: tuple[str, ...]
     frame_of_reference_uid: str
     warnings: tuple[str, ...] = ()
+    padding_values: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
         if self.array.dtype != np.float32 or self.array.shape[1:] != self.geometry.shape:
@@ -146,4 +150,5 @@ def stack_channels(volumes: Sequence[Volume]) -> Volume:
         series_uids=tuple(uid for v in volumes for uid in v.series_uids),
         frame_of_reference_uid=first.frame_of_reference_uid,
         warnings=tuple(w for v in volumes for w in v.warnings),
+        padding_values=tuple(p for v in volumes for p in v.padding_values),
     )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from pydicom import config
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
@@ -71,17 +71,15 @@ def numbers(header: Dataset, keyword: str, count: int) -> tuple[float, ...] | No
 
     Decimal strings are read from their bytes: for thousands of slices, pydicom's own objects take seconds.
     """
+    tag = tag_of(keyword)
     try:
-        element = header.get_item(tag_of(keyword))
+        element = header.get_item(tag)
         value = None if element is None else element.value
-        if isinstance(value, bytes) and (element is None or element.VR not in (None, "DS", "IS", "UN")):
-            value = header[tag_of(keyword)].value
-        if value is None:
-            return None
-        if isinstance(value, bytes):
+        if isinstance(value, bytes) and dictionary_VR(tag) in ("DS", "IS"):
             parts: Sequence[object] = value.split(b"\\")
         else:
-            parts = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+            value = value_of(header, keyword)
+            parts = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
         result = tuple(float(part) for part in parts)  # type: ignore[arg-type]  # anything else is the TypeError caught
     except MALFORMED:
         return None

@@ -21,6 +21,9 @@ _ICON_IMAGE_SEQUENCE = 0x00880200
 _OVERLAY_GROUPS = range(0x6000, 0x6100)
 
 
+_Stop = Callable[[BaseTag, str | None, int], bool]
+
+
 class NotDicomError(ValueError):
     """The file is no DICOM file."""
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -195,10 +195,10 @@ def _decode(instance: Instance, file: BinaryIO, layout: PixelLayout, frame_numbe
     if _value_length(file, "little") != _UNDEFINED_LENGTH:
         raise _unreadable(instance, "uncompressed pixel data under a compressed transfer syntax")
     value = _encapsulated_value(instance, file, jpeg=syntax != RLELossless)
-    from pydicom.pixels.decoders import get_decoder  # loads the codecs; an uncompressed series needs none
+    from pydicom.pixels.decoders.base import get_decoder  # loads the codecs; an uncompressed series needs none
 
     decoder = get_decoder(syntax)
-    options = {
+    options: dict[str, Any] = {
         "rows": layout.rows,
         "columns": layout.columns,
         "number_of_frames": layout.frames,
@@ -209,14 +209,10 @@ def _decode(instance: Instance, file: BinaryIO, layout: PixelLayout, frame_numbe
         "bits_stored": layout.bits_stored,
         "pixel_keyword": "PixelData",
     }
+    indices = [number - 1 for number in frame_numbers]
+    plugin = _PLUGINS[syntax]
     try:
-        for frame, _ in decoder.iter_array(
-            value,
-            indices=[number - 1 for number in frame_numbers],
-            raw=True,
-            decoding_plugin=_PLUGINS[syntax],
-            **options,
-        ):
+        for frame, _ in decoder.iter_array(value, indices=indices, raw=True, decoding_plugin=plugin, **options):
             yield frame.view(layout.dtype)
     except (RuntimeError, ValueError, AttributeError, NotImplementedError, EOFError, LookupError) as error:
         raise _unreadable(instance, f"{syntax.name} does not decode") from error
