@@ -41,7 +41,8 @@ class Reorientation:
         lead = array.ndim - 3
         moved = array.transpose(*range(lead), *(lead + axis for axis in self.axes))
         index: tuple[Any, ...] = (..., *(slice(None, None, -1 if flip else 1) for flip in self.flips))
-        return moved[index]
+        reoriented: NDArray[Any] = moved[index]
+        return reoriented
 
     def undo(self, array: NDArray[Any]) -> NDArray[Any]:
         """Bring an array ``(slice, row, column)`` in the result's order back to the input's; the result is a view."""

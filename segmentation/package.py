@@ -170,6 +170,12 @@ def default_models_path() -> list[Path]:
     return [_PROJECT_MODELS, data / "segnode" / "models"]
 
 
+def folder_for_new_packages() -> Path:
+    """Where packages are added: the first folder of ``SEGNODE_MODELS``, else the user's data folder."""
+    path = default_models_path()
+    return path[0] if os.environ.get("SEGNODE_MODELS") else path[-1]
+
+
 def find_package(name: str, search_path: Iterable[Path]) -> Path:
     """Folder of a package by its name; the first that the search path holds.
 

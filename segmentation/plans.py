@@ -214,7 +214,7 @@ def read_resampling(configuration: Json, purpose: str) -> Resampling:
     if unknown:
         raise PackageInvalid(f"plans.json: {function} takes no argument {sorted(unknown)}")
     return Resampling(
-        function=function,  # type: ignore[arg-type] # pydantic checks the literal
+        function=function,
         arguments=arguments,
     )
 

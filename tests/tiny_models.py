@@ -35,6 +35,8 @@ KINDS = (
     "old_plans",
     "torch_resampling",
     "cropped",
+    "regions_ensemble",
+    "anisotropic_transposed",
 )
 DATASET = "Dataset901_Tiny"
 PLAIN_LABELS: dict[str, Any] = {"background": 0, "liver": 1, "left kidney": 2, "tumour": 3}
@@ -98,6 +100,8 @@ def plan_of(kind: str) -> TinyPlan:
         "transposed": {"transpose": (1, 0, 2), "spacing": (1.5, 2.5, 1.2), "patch_size": (24, 16, 24)},
         "old_plans": {"old_plans": True},
         "torch_resampling": {"resampling": "resample_torch_fornnunet"},
+        "regions_ensemble": {"labels": dict(REGION_LABELS), "regions_class_order": (1, 2, 3), "channels": ("T1",)},
+        "anisotropic_transposed": {"transpose": (2, 0, 1), "spacing": (1.2, 7.0, 1.5), "patch_size": (24, 8, 24)},
     }
     return TinyPlan(**table.get(kind, {}))
 
@@ -127,8 +131,11 @@ def make_results_folder(path: Path, kind: str = "3d_fullres", *, seed: int = 0, 
     dataset = path / DATASET
     if kind == "cascade":
         _write(dataset, _replace(plan_of("3d_lowres"), labels=plan.labels), seed + 100)
-    if kind == "ensemble":
-        members = [_write(dataset, plan, seed), _write(dataset, plan_of("2d"), seed + 1)]
+    if kind in ("ensemble", "regions_ensemble"):
+        second = _replace(
+            plan_of("2d"), labels=plan.labels, regions_class_order=plan.regions_class_order, channels=plan.channels
+        )
+        members = [_write(dataset, plan, seed), _write(dataset, second, seed + 1)]
         write_winner(dataset, members)
         return dataset
     return _write(dataset, plan, seed)
@@ -297,12 +304,12 @@ def _network(plan: TinyPlan, features: tuple[int, ...], convolutions: int) -> to
 def _calibrated_weights(network: torch.nn.Module, plan: TinyPlan, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter in network.parameters():
+        for name, parameter in network.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
             if parameter.ndim > 1:
-                fan_in = parameter[0].numel()
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * (2 / fan_in) ** 0.5)
+                parameter.copy_(noise * (2 / parameter[0].numel()) ** 0.5)
             else:
-                parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
+                parameter.copy_(noise * 0.1 + float(name.endswith("norm.weight")))
         rng = np.random.default_rng(seed)
         images = np.stack([_noise(plan.patch_size, rng) for _ in range(_input_channels(plan))])
         one_hot = images[len(plan.channels) :]
@@ -317,8 +324,7 @@ def _calibrated_weights(network: torch.nn.Module, plan: TinyPlan, seed: int) -> 
 
 def _architecture(plan: TinyPlan, features: tuple[int, ...], convolutions: int) -> dict[str, Any]:
     dimensions, stages = len(plan.patch_size), len(features)
-    flat = plan.patch_size[0] < 10 and dimensions == 3
-    strides = [[1] * dimensions] + [[1 if flat else 2, *[2] * (dimensions - 1)] for _ in range(stages - 1)]
+    strides = [[1] * dimensions] + [[1 if size < 10 else 2 for size in plan.patch_size] for _ in range(stages - 1)]
     per_stage = "n_conv_per_stage" if plan.builder == "PlainConvUNet" else "n_blocks_per_stage"
     return {
         "network_class_name": f"dynamic_network_architectures.architectures.unet.{plan.builder}",
