@@ -6,18 +6,16 @@ identifier. Nothing is made up.
 """
 
 import codecs
-import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from pydicom import config
-from pydicom.charset import convert_encodings, decode_bytes
-from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR
+from pydicom.charset import convert_encodings
+from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
-from pydicom.tag import BaseTag, Tag
-from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS, DSfloat, PersonName, validate_value
+from pydicom.valuerep import DSfloat, PersonName, validate_value
+
+from dicom_io.attributes import items, tag_of, texts
 
 UTF8 = "ISO_IR 192"
 
@@ -79,8 +77,7 @@ def inherit(source: Dataset) -> Dataset:
     for keyword in REQUIRED:
         setattr(result, keyword, "")
     for keyword in (*REQUIRED, *OPTIONAL):
-        tag = Tag(keyword)
-        copied = _copied(source, tag) if tag in source else None
+        copied = _copied(source, keyword)
         if copied is not None:
             result.add(copied)
     if result.PatientSex not in _SEXES:
@@ -88,38 +85,26 @@ def inherit(source: Dataset) -> Dataset:
     return result
 
 
-def _copied(source: Dataset, tag: BaseTag) -> DataElement | None:
+def _copied(source: Dataset, keyword: str) -> DataElement | None:
+    tag = tag_of(keyword)
     vr = dictionary_VR(tag)
     if vr == "SQ":
-        items = [_copied_item(item) for item in source[tag].value]
-        return DataElement(tag, vr, items) if any(items) else None
-    texts = _texts(source, tag, vr)
-    if (len(texts) > 1 and dictionary_VM(tag) == "1") or not all(_is_valid(vr, text) for text in texts):
+        copies = [_copied_item(item) for item in items(source, keyword)]
+        return DataElement(tag, vr, copies) if any(copies) else None
+    values = list(texts(source, keyword))
+    if not any(values) or not all(_is_valid(vr, value) for value in values):
         return None
-    if not any(texts):
-        return None
+    if dictionary_VM(tag) == "1" and len(values) > 1:
+        return None  # a backslash inside a single value makes it another
     if vr == "PN":
-        return DataElement(tag, vr, PersonName(texts[0]))
-    return DataElement(tag, vr, texts if len(texts) > 1 else texts[0])
-
-
-def _texts(source: Dataset, tag: BaseTag, vr: str) -> list[str]:
-    """Values as text, decoded without pydicom's checks, which would warn of what is about to be left out."""
-    element = source.get_item(tag)
-    value: Any = element.value if element is not None else None
-    if isinstance(value, bytes):
-        declared = source.original_character_set if vr in _CHARACTER_SET_VRS else "iso8859"
-        encodings = [declared] if isinstance(declared, str) else list(declared)
-        text = decode_bytes(value, encodings, TEXT_VR_DELIMS if vr != "PN" else PN_DELIMS)
-        return [part.strip(" \0") for part in text.split("\\")]
-    values = list(value) if isinstance(value, MultiValue) else [value]
-    return ["" if part is None else str(part) for part in values]
+        return DataElement(tag, vr, PersonName(values[0]))
+    return DataElement(tag, vr, values if len(values) > 1 else values[0])
 
 
 def _copied_item(item: Dataset) -> Dataset:
     result = Dataset()
-    for tag in item.keys():  # noqa: SIM118  # iterating a Dataset converts its elements, which may warn
-        copied = _copied(item, tag) if dictionary_has_tag(tag) else None
+    for keyword in item.dir():
+        copied = _copied(item, keyword)
         if copied is not None:
             result.add(copied)
     return result
@@ -134,12 +119,8 @@ def _is_valid(vr: str, text: str) -> bool:
 
 
 def decimal_strings(values: Iterable[float]) -> list[DSfloat]:
-    """Numbers as DS of at most 16 characters, keeping the source's own digits where they fit (PS3.5 section 6.2)."""
-    result = []
-    for value in values:
-        original = str(getattr(value, "original_string", "")).strip()
-        result.append(DSfloat(original) if 0 < len(original) <= 16 else DSfloat(float(value), auto_format=True))
-    return result
+    """Numbers as DS of at most 16 characters, the shortest that give the number back (PS3.5 section 6.2)."""
+    return [DSfloat(float(value), auto_format=True) for value in values]
 
 
 def choose_character_set(source: Dataset, keep: bool, texts: Iterable[str]) -> str | list[str]:
@@ -159,9 +140,7 @@ def choose_character_set(source: Dataset, keep: bool, texts: Iterable[str]) -> s
     if not keep or not declared:
         return UTF8
     terms = [declared] if isinstance(declared, str) else [str(term) for term in declared]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a misspelt term was already reported when the source was read
-        encodings = convert_encodings(list(terms))
+    encodings = convert_encodings(list(terms))
     if not all(_can_encode(character, encodings) for character in set("".join(texts))):
         return UTF8
     return terms if len(terms) > 1 else terms[0]

@@ -19,23 +19,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
+from pydicom.pixels.encoders.base import RLELosslessEncoder
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless
 
 from core.errors import ConfigInvalid
 from core.label_map import LabelMap
 from core.model_manifest import LabelSpec, ModelManifest
 from core.volume import Volume
+from dicom_io.attributes import integer
 from dicom_io.inherited import choose_character_set, decimal_strings, inherit, texts_of
+from dicom_io.instance import Instance
 from dicom_io.seg_frames import FrameKey, binary_frames, functional_groups, labelmap_planes, slices_by_value
 from dicom_io.seg_read import SegContent, read_seg, verify_seg
 from dicom_io.seg_segments import describe
-from dicom_io.seg_sources import add_references, attribute, source_slices
+from dicom_io.seg_sources import add_references, frame_numbers, source_slices
 from dicom_io.uids import derive_uid
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation
-
-    from dicom_io.study import Instance
 
 __all__ = ["SegContent", "SegContext", "build_seg", "read_seg", "verify_seg", "write_seg"]
 
@@ -67,7 +68,7 @@ class SegContext:
     revision: int = 0
 
 
-def build_seg(label_map: LabelMap, volume: Volume, sources: Sequence["Instance"], context: SegContext) -> Dataset:
+def build_seg(label_map: LabelMap, volume: Volume, sources: Sequence[Instance], context: SegContext) -> Dataset:
     """A SEG object of a label map; it may be empty.
 
     Parameters
@@ -126,7 +127,7 @@ def write_seg(dataset: Dataset, path: Path) -> None:
         os.close(folder)
 
 
-def _identity(volume: Volume, sources: Sequence["Instance"], context: SegContext) -> list[str | int]:
+def _identity(volume: Volume, sources: Sequence[Instance], context: SegContext) -> list[str | int]:
     study = str(sources[0].header.StudyInstanceUID)
     others = sorted({str(s.header.SOPInstanceUID) for s in sources} - set(volume.sop_instance_uids))
     return [
@@ -174,7 +175,7 @@ def _template(
         content_label="SEGMENTATION",
         content_description=manifest.description[:64] or None,
         series_description=manifest.output.series_description or manifest.name,
-        transfer_syntax_uid=RLELossless if labelmap else ExplicitVRLittleEndian,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=False,
         specific_character_set=None,
         contributing_equipment=[
@@ -218,26 +219,22 @@ def _source_image(header: Dataset, volume: Volume) -> Dataset:
     image.Modality = header.get("Modality") or "OT"
     image.Rows, image.Columns = volume.geometry.shape[1:]
     spacing, frame = volume.geometry.spacing, volume.frame_numbers[0]
-    orientation = attribute(header, frame, "PlaneOrientationSequence", "ImageOrientationPatient")
-    pixel_spacing = attribute(header, frame, "PixelMeasuresSequence", "PixelSpacing")
-    thickness = attribute(header, frame, "PixelMeasuresSequence", "SliceThickness")
-    if not orientation or not pixel_spacing:
+    orientation = frame_numbers(header, frame, "PlaneOrientationSequence", "ImageOrientationPatient", 6)
+    pixel_spacing = frame_numbers(header, frame, "PixelMeasuresSequence", "PixelSpacing", 2)
+    if orientation is None or pixel_spacing is None:
         raise ValueError("a source image has no orientation or pixel spacing")
+    thickness = frame_numbers(header, frame, "PixelMeasuresSequence", "SliceThickness", 1) or spacing[:1]
     image.ImagePositionPatient = decimal_strings(volume.geometry.origin)
-    image.ImageOrientationPatient = decimal_strings(orientation)  # type: ignore[arg-type]  # checked by the geometry
-    image.PixelSpacing = decimal_strings(pixel_spacing)  # type: ignore[arg-type]  # checked by the geometry
-    image.SliceThickness = decimal_strings([thickness or spacing[0]])[0]  # type: ignore[list-item]  # a number or None
-    image.SpacingBetweenSlices = decimal_strings([spacing[0]])[0]
+    image.ImageOrientationPatient = decimal_strings(orientation)
+    image.PixelSpacing = decimal_strings(pixel_spacing)
+    image.SliceThickness, image.SpacingBetweenSlices = decimal_strings([thickness[0], spacing[0]])
     return image
 
 
 def _series_number(header: Dataset, manifest: ModelManifest) -> int:
     if manifest.output.series_number is not None:
         return manifest.output.series_number
-    try:
-        source = int(header.get("SeriesNumber") or 0)
-    except ValueError:
-        source = 0
+    source = integer(header, "SeriesNumber") or 0
     return FIRST_SERIES_NUMBER + source if 0 <= source < 2**31 - FIRST_SERIES_NUMBER else FIRST_SERIES_NUMBER
 
 
@@ -255,19 +252,22 @@ def _add_binary_pixels(
 
 
 def _add_labelmap_pixels(seg: Dataset, label_map: LabelMap, numbers: dict[int, int]) -> list[FrameKey]:
-    from highdicom.frame import encode_frame
-
     dtype: type[np.uint8] | type[np.uint16] = np.uint8 if seg.BitsAllocated == 8 else np.uint16
     encoded = [
-        encode_frame(
+        RLELosslessEncoder.encode(
             plane,
-            transfer_syntax_uid=RLELossless,
+            encoding_plugin="pydicom",  # GDCM's encoder aborts the process on odd numbers of columns
+            rows=seg.Rows,
+            columns=seg.Columns,
+            samples_per_pixel=1,
+            number_of_frames=1,
             bits_allocated=seg.BitsAllocated,
             bits_stored=seg.BitsStored,
-            photometric_interpretation=seg.PhotometricInterpretation,
-            pixel_representation=seg.PixelRepresentation,
+            pixel_representation=0,
+            photometric_interpretation="MONOCHROME2",
         )
         for plane in labelmap_planes(label_map, numbers, dtype)
     ]
+    seg.file_meta.TransferSyntaxUID = RLELossless
     seg.PixelData = encapsulate(encoded)
     return [FrameKey(index, None) for index in range(len(encoded))]

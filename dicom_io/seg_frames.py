@@ -14,19 +14,19 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.valuerep import DSfloat
 
 from core.label_map import LabelMap
+from dicom_io.inherited import decimal_strings
 
 
 @dataclass(frozen=True)
 class SourceSlice:
-    """The source image of one slice: its references and its position as the source writes it (LPS mm)."""
+    """The source image of one slice: its references and its position as the source has it (LPS mm)."""
 
     sop_class_uid: str
     sop_instance_uid: str
     frame_number: int | None
-    position: tuple[DSfloat, ...]
+    position: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def functional_groups(keys: Sequence[FrameKey], sources: Sequence[SourceSlice]) 
     """
     used = sorted({key.slice_index for key in keys})
     ordinal = {index: number for number, index in enumerate(used, start=1)}
-    positions = {index: _item(ImagePositionPatient=list(sources[index].position)) for index in used}
+    positions = {index: _item(ImagePositionPatient=decimal_strings(sources[index].position)) for index in used}
     derivations = {index: _derivation(sources[index]) for index in used}
     segments = {key.segment: _item(ReferencedSegmentNumber=key.segment) for key in keys if key.segment is not None}
     groups = []

@@ -14,17 +14,17 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import RLELossless
 
 from core.errors import ReasonCode, StudyRejected
 from core.label_map import LabelMap
 from core.model_manifest import Code
 from core.volume import Geometry
-from dicom_io.seg_sources import functional_group
+from dicom_io.geometry import orthonormal_direction
+from dicom_io.seg_sources import functional_group, grid_slices
 
-DIRECTION_TOLERANCE = 1e-4
-"""Largest difference of direction cosines at which two orientations count as one."""
-PLANE_TOLERANCE = 0.25
-"""Largest distance of a frame from its slice of the grid, as a part of the smallest voxel spacing."""
+DIRECTION_TOLERANCE = 2e-3
+"""Largest difference of direction cosines: a grid's are orthonormal, a source's may be rounded to three digits."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class SegContent:
 
     def slice_index(self, frame: Frame) -> int:
         """0-based slice of the grid that a frame lies on."""
-        return int(_indices([frame], self.geometry)[0][0].round())
+        return grid_slices(frame.position, self.geometry)[0]
 
     def pixels(self, frame_index: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Pixels ``(row, column)`` of a frame: 0 and 1, or segment numbers, or the fraction's numerator."""
@@ -122,7 +122,8 @@ class SegContent:
             count = len(self.frames) * rows * columns
             stack = np.frombuffer(self.dataset.PixelData, dtype=dtype, count=count).reshape(-1, rows, columns)
             return list(stack)
-        return [array for array, _ in get_decoder(syntax).iter_array(self.dataset)]
+        plugin = "pydicom" if syntax == RLELossless else ""  # GDCM's RLE aborts the process on odd numbers of columns
+        return [array for array, _ in get_decoder(syntax).iter_array(self.dataset, decoding_plugin=plugin)]
 
 
 def read_seg(path: Path) -> SegContent:
@@ -171,7 +172,9 @@ def _compare(content: SegContent, label_map: LabelMap) -> None:
     if [s.number for s in described] != list(range(1, len(described) + 1)):
         raise ValueError("segment numbers do not count from 1")
     value_of = {segment.number: values[segment.label] for segment in described}
-    planes = _slices_on(content.frames, grid)
+    planes = grid_slices([frame.position for frame in content.frames], grid)
+    if len({(frame.segment, plane) for frame, plane in zip(content.frames, planes, strict=True)}) != len(planes):
+        raise ValueError("two frames of one segment lie on one slice")
     counted: dict[int, int] = defaultdict(int)
     for index, (frame, plane) in enumerate(zip(content.frames, planes, strict=True)):
         pixels = content.pixels(index)
@@ -185,28 +188,6 @@ def _compare(content: SegContent, label_map: LabelMap) -> None:
     wanted = {value: int(n) for value, n in enumerate(counts) if value and n}
     if {value: n for value, n in counted.items() if n} != wanted:
         raise ValueError(f"voxels by label {dict(counted)}, the mask has {wanted}")
-
-
-def _slices_on(frames: Sequence[Frame], grid: Geometry) -> list[int]:
-    """The slice of the grid that each frame lies on; two frames of one segment never share one."""
-    indices = _indices(frames, grid)
-    nearest = indices.round()
-    distance = np.abs((indices - nearest) * grid.spacing).max()
-    if distance > PLANE_TOLERANCE * min(grid.spacing) or nearest[:, 1:].any():
-        raise ValueError(f"a frame lies {distance:.3f} mm off the grid")
-    slices = [int(value) for value in nearest[:, 0]]
-    if min(slices) < 0 or max(slices) >= grid.shape[0]:
-        raise ValueError("a frame lies outside the grid")
-    if len({(frame.segment, index) for frame, index in zip(frames, slices, strict=True)}) != len(slices):
-        raise ValueError("two frames of one segment lie on one slice")
-    return slices
-
-
-def _indices(frames: Sequence[Frame], grid: Geometry) -> NDArray[np.float64]:
-    """Fractional ``(slice, row, column)`` indices of the first voxel of each frame."""
-    offsets = np.array([frame.position for frame in frames], dtype=np.float64) - np.array(grid.origin)
-    indices: NDArray[np.float64] = np.linalg.solve(grid.affine[:3, :3], offsets.T).T
-    return indices
 
 
 def _frame(dataset: Dataset, number: int) -> Frame:
@@ -246,8 +227,8 @@ def _geometry(dataset: Dataset, frames: Sequence[Frame]) -> Geometry:
     measures = functional_group(dataset, 1, "PixelMeasuresSequence")
     if orientation is None or measures is None:
         raise ValueError("no orientation or pixel spacing")
-    row, column = np.array(orientation.ImageOrientationPatient, dtype=np.float64).reshape(2, 3)
-    normal = np.cross(row, column)
+    direction = orthonormal_direction([float(value) for value in orientation.ImageOrientationPatient])
+    normal = direction[:, 2]
     positions = np.array(sorted({frame.position for frame in frames}, key=lambda p: float(np.dot(p, normal))))
     distances = positions @ normal
     gaps = np.diff(distances)
@@ -259,5 +240,5 @@ def _geometry(dataset: Dataset, frames: Sequence[Frame]) -> Geometry:
         shape=(count, int(dataset.Rows), int(dataset.Columns)),
         spacing=(spacing, height, width),
         origin=tuple(float(v) for v in positions[0]),  # type: ignore[arg-type]  # three values by construction
-        direction=np.stack([row, column, normal], axis=1),
+        direction=direction,
     )

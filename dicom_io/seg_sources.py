@@ -1,27 +1,53 @@
 """The source images of a SEG, slice by slice: which instance, which frame, and where it lies."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydicom.dataset import Dataset
-from pydicom.valuerep import DSfloat
 
-from core.volume import Volume
-from dicom_io.inherited import decimal_strings
+from core.volume import Geometry, Volume
+from dicom_io.attributes import first_item, items, numbers
+from dicom_io.instance import Instance
 from dicom_io.seg_frames import SourceSlice, reference
 
-if TYPE_CHECKING:
-    from dicom_io.study import Instance
+SLICE_TOLERANCE = 0.25
+"""Largest distance of an image from its slice of the grid along the normal, in gaps.
 
-POSITION_TOLERANCE = 0.25
-"""Largest distance of a source image from its slice of the grid, as a part of the smallest voxel spacing.
-
-Far above what the volume's own tolerances let through, far below the distance to a neighbour.
+Above what ``dicom_io.geometry`` lets through (0.1), far below the distance to a neighbour.
 """
+IN_PLANE_TOLERANCE_MM = 0.25
+"""Largest distance of an image from its place within the plane; ``dicom_io.geometry`` lets 0.2 mm through."""
 
 
-def source_slices(volume: Volume, sources: Sequence["Instance"]) -> list[SourceSlice]:
+def grid_slices(positions: ArrayLike, grid: Geometry) -> list[int]:
+    """The slice of a grid that lies at each position.
+
+    Parameters
+    ----------
+    positions
+        ``(n, 3)``, LPS mm of the centres of first voxels.
+    grid
+        The grid.
+
+    Raises
+    ------
+    ValueError
+        If a position is no slice's.
+    """
+    offsets = np.asarray(positions, dtype=np.float64).reshape(-1, 3) - np.array(grid.origin)
+    indices = np.linalg.solve(grid.affine[:3, :3], offsets.T).T
+    nearest = indices[:, 0].round()
+    along = float(np.abs(indices[:, 0] - nearest).max())
+    within = float(np.abs(indices[:, 1:] * grid.spacing[1:]).max())
+    if along > SLICE_TOLERANCE or within > IN_PLANE_TOLERANCE_MM:
+        raise ValueError(f"an image lies {along:.2f} gaps and {within:.2f} mm off the grid")
+    if nearest.min() < 0 or nearest.max() >= grid.shape[0]:
+        raise ValueError("an image lies outside the grid")
+    return [int(value) for value in nearest]
+
+
+def source_slices(volume: Volume, sources: Sequence[Instance]) -> list[SourceSlice]:
     """Reference and position of every slice of a volume.
 
     Raises
@@ -35,39 +61,32 @@ def source_slices(volume: Volume, sources: Sequence["Instance"]) -> list[SourceS
         if uid not in headers:
             raise ValueError(f"slice {index}: its instance is not among the sources")
         header = headers[uid]
-        position = _position(header, frame)
-        expected = volume.geometry.index_to_lps((index, 0, 0))
-        if np.abs(np.array(position, dtype=float) - expected).max() > POSITION_TOLERANCE * min(volume.geometry.spacing):
-            raise ValueError(f"slice {index}: its instance lies at {position}, the volume says {expected.tolist()}")
+        position = frame_numbers(header, frame, "PlanePositionSequence", "ImagePositionPatient", 3)
+        if position is None or grid_slices(position, volume.geometry) != [index]:
+            raise ValueError(f"slice {index}: its instance lies elsewhere")
         multi = "PerFrameFunctionalGroupsSequence" in header
-        result.append(SourceSlice(str(header.SOPClassUID), uid, frame if multi else None, position))
+        result.append(SourceSlice(str(header.SOPClassUID), uid, frame if multi else None, tuple(position)))
     return result
 
 
 def functional_group(header: Dataset, frame: int, keyword: str) -> Dataset | None:
-    """First item of a functional group of a frame (1-based), shared or its own; ``None`` where there is none."""
-    for groups, index in (("PerFrameFunctionalGroupsSequence", frame - 1), ("SharedFunctionalGroupsSequence", 0)):
-        if groups in header and header[groups].value[index].get(keyword):
-            item: Dataset = header[groups].value[index][keyword].value[0]
-            return item
+    """First item of a functional group of a frame (1-based), its own or shared; ``None`` where there is none."""
+    own, shared = items(header, "PerFrameFunctionalGroupsSequence"), items(header, "SharedFunctionalGroupsSequence")
+    for groups in (own[frame - 1 : frame], shared[:1]):
+        found = first_item(groups[0], keyword) if groups else None
+        if found is not None:
+            return found
     return None
 
 
-def attribute(header: Dataset, frame: int, group: str, keyword: str) -> object | None:
-    """Value of an attribute of the image, of the frame's functional group in a multi-frame one."""
-    place = functional_group(header, frame, group) if "PerFrameFunctionalGroupsSequence" in header else header
-    value: object | None = place.get(keyword) if place is not None else None
-    return value
+def frame_numbers(header: Dataset, frame: int, group: str, keyword: str, count: int) -> tuple[float, ...] | None:
+    """Numbers that describe an image: the header's, in a multi-frame one those of the frame's functional group."""
+    multi = "PerFrameFunctionalGroupsSequence" in header
+    place = functional_group(header, frame, group) if multi else header
+    return None if place is None else numbers(place, keyword, count)
 
 
-def _position(header: Dataset, frame: int) -> tuple[DSfloat, ...]:
-    value = attribute(header, frame, "PlanePositionSequence", "ImagePositionPatient")
-    if not value:
-        raise ValueError("a source image has no position")
-    return tuple(decimal_strings(value))  # type: ignore[arg-type]  # pydicom types values as Any behind object
-
-
-def add_references(seg: Dataset, volume: Volume, sources: Sequence["Instance"]) -> None:
+def add_references(seg: Dataset, volume: Volume, sources: Sequence[Instance]) -> None:
     """Name every source instance in ReferencedSeriesSequence and SourceImageSequence, channel 0's slices first."""
     headers = {str(source.header.SOPInstanceUID): source.header for source in sources}
     ordered = dict.fromkeys((*volume.sop_instance_uids, *headers))
@@ -76,11 +95,11 @@ def add_references(seg: Dataset, volume: Volume, sources: Sequence["Instance"]) 
         header = headers[uid]
         series.setdefault(str(header.SeriesInstanceUID), []).append(reference(str(header.SOPClassUID), uid))
     seg.ReferencedSeriesSequence = []
-    for uid, items in series.items():
+    for uid, references in series.items():
         item = Dataset()
         item.SeriesInstanceUID = uid
-        item.ReferencedInstanceSequence = items
+        item.ReferencedInstanceSequence = references
         seg.ReferencedSeriesSequence.append(item)
     seg.SourceImageSequence = [
-        reference(i.ReferencedSOPClassUID, i.ReferencedSOPInstanceUID) for items in series.values() for i in items
+        reference(i.ReferencedSOPClassUID, i.ReferencedSOPInstanceUID) for some in series.values() for i in some
     ]
