@@ -2,8 +2,8 @@
 
 DBOS keeps which step has finished, the spool keeps what came of it. Every step looks into the spool first, so a step
 that is repeated after a crash, or a database that is rebuilt, does nothing twice. Workflow IDs are made of study,
-revision and run, so the same work cannot be queued twice. Each destination has a queue of its own, and a delivery that
-has to wait leaves its queue: a destination that is down holds up nobody.
+revision, run and attempt, so the same work cannot be queued twice. Work that has to wait leaves its queue and is queued
+again with a delay, and each destination has a queue of its own: what cannot go on for now holds up nobody.
 """
 
 import logging
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID, error
+from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
 from pydicom import dcmread
 
 from app.routing import matching_routes
@@ -30,14 +30,13 @@ STUDY_QUEUE = "studies"
 WORKFLOW_VERSION = "1"
 """Pinned application version: DBOS goes on only with work of its own version. Raise it with the steps' order."""
 
-SEGMENT_TRIES = 4
 MAX_DEATHS = 3
 """How often the worker may die over one study before the study is set aside."""
 
 FIRST_WAIT_S = 2.0
 LONGEST_WAIT_S = 600.0
-MAX_DELIVERY_ATTEMPTS = 500
-"""With the longest wait, a destination may be down for three days."""
+MAX_ATTEMPTS = 500
+"""With the longest wait, a destination may be down, or a disk full, for three days."""
 
 _log = logging.getLogger("segnode")
 
@@ -50,18 +49,14 @@ class StudySegmenter(Protocol):
         ...
 
 
-def delivery_wait_s(attempt: int) -> float:
-    """Seconds to wait after the given attempt (counted from 0) to deliver failed."""
+def wait_s(attempt: int) -> float:
+    """Seconds to wait after the given attempt, counted from 0, could not be finished."""
     return float(min(FIRST_WAIT_S * 2.0 ** min(attempt, 20), LONGEST_WAIT_S))
 
 
 def delivery_queue(destination: str) -> str:
     """Name of a destination's queue."""
     return f"deliver-{destination}"
-
-
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, RetryLater)
 
 
 @DBOS.dbos_class()
@@ -88,19 +83,20 @@ class StudyFlow(DBOSConfiguredInstance):
 
     def enqueue(self, revision: Revision) -> None:
         """Queue the work on a closed revision; queueing it again changes nothing."""
-        run = revision.read_state()["run"]
-        with SetWorkflowID(f"study.{revision.key}.{revision.number}.{run}"):
-            DBOS.enqueue_workflow(STUDY_QUEUE, self.process, revision.key, revision.number, run)
+        self._enqueue_study(revision.key, revision.number, revision.read_state()["run"], 0)
 
     @DBOS.workflow()
-    def process(self, key: str, number: int, run: int) -> str:
-        """Bring one revision of a study from its images to queued deliveries."""
+    def process(self, key: str, number: int, run: int, attempt: int) -> str:
+        """Bring one revision of a study from its images to queued deliveries; queue the next try if that must wait."""
         with self._failing_visibly(key, number):
             plan = self.route(key, number)
-            outcome = self.segment(key, number, sorted({model for models in plan.values() for model in models}))
-            destinations = self.prepare_delivery(key, number, plan, outcome)
-            for destination in destinations:
-                self._enqueue_delivery(key, number, run, destination, attempt=0, wait_s=0.0)
+            models = sorted({model for models in plan.values() for model in models})
+            outcome = self.segment(key, number, models, attempt)
+            if outcome == "waiting":
+                self._enqueue_study(key, number, run, attempt + 1)
+                return outcome
+            for destination in self.prepare_delivery(key, number, plan, outcome):
+                self._enqueue_delivery(key, number, run, destination, 0)
             return outcome
 
     @DBOS.workflow()
@@ -109,20 +105,17 @@ class StudyFlow(DBOSConfiguredInstance):
         with self._failing_visibly(key, number):
             state = self.send(key, number, destination, attempt)
             if state == "waiting":
-                self._enqueue_delivery(
-                    key, number, run, destination, attempt=attempt + 1, wait_s=delivery_wait_s(attempt)
-                )
+                self._enqueue_delivery(key, number, run, destination, attempt + 1)
             else:
                 self.finish(key, number)
             return state
 
-    def _enqueue_delivery(
-        self, key: str, number: int, run: int, destination: str, *, attempt: int, wait_s: float
-    ) -> None:
-        with (
-            SetWorkflowID(f"delivery.{key}.{number}.{run}.{destination}.{attempt}"),
-            SetEnqueueOptions(delay_seconds=wait_s or None),
-        ):
+    def _enqueue_study(self, key: str, number: int, run: int, attempt: int) -> None:
+        with _as_attempt(f"study.{key}.{number}.{run}", attempt):
+            DBOS.enqueue_workflow(STUDY_QUEUE, self.process, key, number, run, attempt)
+
+    def _enqueue_delivery(self, key: str, number: int, run: int, destination: str, attempt: int) -> None:
+        with _as_attempt(f"delivery.{key}.{number}.{run}.{destination}", attempt):
             DBOS.enqueue_workflow(delivery_queue(destination), self.deliver, key, number, run, destination, attempt)
 
     @contextmanager
@@ -130,11 +123,7 @@ class StudyFlow(DBOSConfiguredInstance):
         try:
             yield
         except Exception as problem:
-            revision = self._spool.revision(key, number)
-            if isinstance(problem, error.DBOSMaxStepRetriesExceeded):
-                self._end(revision, State.FAILED, "retry_later", f"Still not possible after {SEGMENT_TRIES} tries.")
-            else:
-                self._end(revision, State.FAILED, "internal_error", type(problem).__name__)
+            self._end(self._spool.revision(key, number), State.FAILED, "internal_error", type(problem).__name__)
             raise
 
     # Steps
@@ -151,23 +140,23 @@ class StudyFlow(DBOSConfiguredInstance):
                 models.extend(model for model in route.models if model not in models)
         return plan
 
-    @DBOS.step(
-        retries_allowed=True,
-        interval_seconds=FIRST_WAIT_S,
-        backoff_rate=2.0,
-        max_attempts=SEGMENT_TRIES,
-        should_retry=_may_pass,
-    )
-    def segment(self, key: str, number: int, models: list[str]) -> str:
-        """Run the graph once, and keep what it answered in the spool."""
+    @DBOS.step()
+    def segment(self, key: str, number: int, models: list[str], attempt: int) -> str:
+        """Run the graph once, and keep what it answered in the spool: its outcome, or ``waiting``."""
         revision = self._spool.revision(key, number)
         if (known := revision.read_outcome()) is not None:
             return str(known["outcome"])
         if not models:
             outcome = _outcome("refused", "no_route", "No route of node.yaml takes a study like this.")
         else:
-            with self._one_at_a_time:
-                outcome = self._run_graph(revision, models)
+            try:
+                with self._one_at_a_time:
+                    outcome = self._run_graph(revision, models)
+            except RetryLater as problem:
+                if attempt + 1 < MAX_ATTEMPTS:
+                    self._wait(revision, str(problem))
+                    return "waiting"
+                outcome = _outcome("failed", "retry_later", str(problem))
         revision.write_outcome(outcome)
         return str(outcome["outcome"])
 
@@ -176,7 +165,7 @@ class StudyFlow(DBOSConfiguredInstance):
             deaths = revision.read_state()["attempts"]
             if deaths >= MAX_DEATHS:
                 return _outcome("failed", "worker_died", f"The worker died {deaths} times over this study.")
-            revision.write_state(state=State.RUNNING, attempts=deaths + 1)
+            revision.write_state(state=State.RUNNING, attempts=deaths + 1, reason=None)
         _log.info("study_running", extra={"study": revision.key, "revision": revision.number, "models": len(models)})
         shutil.rmtree(revision.results, ignore_errors=True)
         revision.results.mkdir()
@@ -228,7 +217,7 @@ class StudyFlow(DBOSConfiguredInstance):
         try:
             delivery = self._send_all(revision, destination, delivery)
         except RetryLater as error:
-            given_up = attempt + 1 >= MAX_DELIVERY_ATTEMPTS
+            given_up = attempt + 1 >= MAX_ATTEMPTS
             delivery = {
                 **(revision.read_delivery(destination) or delivery),
                 "attempts": delivery["attempts"],
@@ -268,12 +257,24 @@ class StudyFlow(DBOSConfiguredInstance):
         else:
             self._end(revision, State.DELIVERED)
 
+    def _wait(self, revision: Revision, message: str) -> None:
+        with self._spool.changing(revision):
+            revision.write_state(state=State.WAITING, reason={"code": "retry_later", "message": message})
+        _log.warning("study_waiting", extra={"study": revision.key, "revision": revision.number, "reason": message})
+
     def _end(self, revision: Revision, state: State, code: str = "", message: str = "") -> None:
         with self._spool.changing(revision):
             reason = {"code": code, "message": message} if code else revision.read_state()["reason"]
             revision.write_state(state=state, reason=reason)
         extra = {"study": revision.key, "revision": revision.number, "reason": code or "none"}
         _log.info(f"study_{state}", extra=extra)
+
+
+@contextmanager
+def _as_attempt(workflow_id: str, attempt: int) -> Iterator[None]:
+    delay = wait_s(attempt - 1) if attempt else None
+    with SetWorkflowID(f"{workflow_id}.{attempt}"), SetEnqueueOptions(delay_seconds=delay):
+        yield
 
 
 def _delivery(state: str, files: Sequence[str]) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """The node's worker with a stand-in for the models: ``python -m tests.app.stub_worker node.yaml``.
 
-It answers by the study's description: ``refuse``, ``empty``, ``break``, ``later``, ``slow``; for anything else with
-a small SEG-like object whose UIDs follow from study and revision. Every run leaves a line in ``runs.txt``.
+It answers by the study's description: ``refuse``, ``empty``, ``break``, ``later``, ``slow``, ``kill``; for anything
+else with a small SEG-like object whose UIDs follow from study and revision. Every run leaves a line in ``runs.txt``.
 """
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -36,7 +38,7 @@ def stub_result(study: str, series: str, revision: int) -> Dataset:
 
 
 class StubSegmenter:
-    """Answers as `app.segmenter.Segmenter` does."""
+    """Answers as `app.segmenter.Segmenter` does; ``later`` is over at the third run."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
@@ -51,7 +53,9 @@ class StubSegmenter:
             return [Report(study=study, outcome="refused", reason=Reason.of(rejection), device="cpu")]
         if wish == "break":
             raise ZeroDivisionError("a programming error")
-        if wish == "later":
+        if wish == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if wish == "later" and self._log.read_text().count(study) < 3:
             raise RetryLater("the disk is full")
         if wish == "empty":
             return [Report(study=study, outcome="nothing_found", device="cpu")]
