@@ -55,8 +55,9 @@ def configure_logging(process: str) -> None:
     handler.setFormatter(EventFormatter(process))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("segnode").setLevel(logging.INFO)
-    # It names no peer and no study, and what it reports comes back as a status, which this project logs itself.
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    # What they report names no study, and comes back as a status or an exception, which this project logs itself.
+    for name in READ_DICOM:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.showwarning = _log_warning
 
 

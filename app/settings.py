@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from core.errors import ConfigInvalid
 from core.model_manifest import Pattern, line_of
@@ -93,17 +93,18 @@ class NodeSettings(_Frozen):
             database = content.get("database", "workflow.sqlite")
             if isinstance(database, str) and not DATABASE_URL.match(database):
                 if "://" in database:
-                    raise ValueError(f"database: {database.split(':')[0]} is neither sqlite nor postgresql")
+                    raise _problem_at(("database",), "the URL is neither sqlite nor postgresql")
                 return {**content, "database": f"sqlite:///{_beside_the_file(Path(database), info)}"}
         return content
 
     @model_validator(mode="after")
     def _destinations_exist(self) -> "NodeSettings":
         for number, route in enumerate(self.routes):
-            for name in route.destinations:
+            for position, name in enumerate(route.destinations):
                 if name not in self.destinations:
                     known = ", ".join(sorted(self.destinations))
-                    raise ValueError(f"routes[{number}] sends to {name!r}, which is not below destinations: {known}")
+                    at = ("routes", number, "destinations", position)
+                    raise _problem_at(at, f"{name} is not below destinations: {known}")
         return self
 
     @property
@@ -140,8 +141,14 @@ def load_settings(path: Path) -> NodeSettings:
         raise ConfigInvalid("\n".join(_describe(path, text, problem) for problem in error.errors())) from error
 
 
+def _problem_at(location: tuple[int | str, ...], message: str) -> PydanticCustomError:
+    # A check of several keys has no location of its own in pydantic.
+    return PydanticCustomError("reference", "{message}", {"message": message, "at": location})
+
+
 def _describe(path: Path, text: str, problem: ErrorDetails) -> str:
-    location = tuple(part for part in problem["loc"] if part != "[key]")
+    at = problem.get("ctx", {}).get("at", problem["loc"])
+    location = tuple(part for part in at if part != "[key]")
     key = ".".join(map(str, location)) or "(whole file)"
     return f"{path}:{line_of(text, location)}: {key}: {problem['msg']}; {_remedy(problem)}"
 

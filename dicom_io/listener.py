@@ -144,7 +144,7 @@ class Listener:
             return
         self._server.shutdown()
         deadline = time.monotonic() + GRACE_S
-        for association in self._ae.active_associations:
+        for association in filter(lambda one: one.is_established, self._ae.active_associations):
             association.join(max(0.0, deadline - time.monotonic()))
         self._ae.shutdown()
 

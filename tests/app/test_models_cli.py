@@ -1,0 +1,127 @@
+"""``segnode models`` as a person and as a program use it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from app.models_cli import app
+from core.errors import ConfigInvalid, PackageInvalid
+from tests.segmentation import stock
+from tests.tiny_models import make_results_folder, make_volume
+
+
+@pytest.fixture(autouse=True)
+def _models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGNODE_MODELS", str(tmp_path / "models"))
+
+
+def run(*arguments: str | Path) -> str:
+    """Run a command; its error is raised as ``main`` would see it."""
+    result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def run_json(*arguments: str | Path) -> Any:
+    """Run a command with ``--json``; standard output is one JSON document and nothing else."""
+    return json.loads(run(*arguments, "--json"))
+
+
+def test_life_of_a_package(tmp_path: Path) -> None:
+    source = make_results_folder(tmp_path / "source", "cascade")
+    added = run_json("add", source, "--name", "liver")
+    assert added["labels"] == {"liver": 1, "left kidney": 2, "tumour": 3}
+    assert added["decide_lines"]
+    (row,) = run_json("list")
+    assert row["state"] == "ready"
+    assert row["sha256"] == added["sha256"]
+    shown = run_json("show", "liver")
+    assert shown["folds"] == {source.name: [0], "nnUNetTrainer__nnUNetPlans__3d_lowres": [0]}
+    assert run_json("verify", "liver")["state"] == "ready"
+    assert "liver" in run("list")
+    assert "3d_cascade_fullres" in run("show", "liver")
+    assert added["sha256"] in run("verify", "liver")
+    removed = run_json("remove", "liver")
+    assert removed["removed"].endswith("liver")
+    assert run_json("list") == []
+    assert "No packages" in run("list")
+
+
+def test_golden_case(tmp_path: Path) -> None:
+    source = make_results_folder(tmp_path / "source", "3d_fullres")
+    files = stock.write_images(make_volume(shape=(10, 24, 22)), tmp_path / "images")
+    stock.predict(source, files, tmp_path / "out")
+    run("add", source, "--name", "tiny")
+    arguments = ("verify", "tiny", "--case", files[0], "--device", "cpu", "--expect")
+    outcome = run_json(*arguments, tmp_path / "out" / "case.nrrd")
+    assert outcome["passed"]
+    assert outcome["dice"] == {"liver": 1.0, "left kidney": 1.0, "tumour": 1.0}
+    kept = (tmp_path / "models" / "tiny" / "commissioning.json").read_text()
+    assert "case_0000" not in kept  # a file's name can be a patient's
+    assert "passed" in run(*arguments, tmp_path / "out" / "case.nrrd")
+    with pytest.raises(PackageInvalid, match="the golden case failed"):
+        run(*arguments, files[0])
+    assert [case["passed"] for case in run_json("show", "tiny")["golden_cases"]] == [True, True, False]
+
+
+def test_golden_case_needs_both_files_on_one_grid(tmp_path: Path) -> None:
+    run("add", make_results_folder(tmp_path / "source", "3d_fullres"), "--name", "tiny")
+    image = stock.write_images(make_volume(shape=(10, 24, 22)), tmp_path / "images")[0]
+    other = stock.write_images(make_volume(shape=(10, 24, 23)), tmp_path / "other")[0]
+    with pytest.raises(ConfigInvalid, match="go together"):
+        run("verify", "tiny", "--case", image)
+    with pytest.raises(ConfigInvalid, match="does not lie on the image's grid"):
+        run("verify", "tiny", "--case", image, "--expect", other, "--device", "cpu")
+    with pytest.raises(ConfigInvalid, match="the model takes 1 images, 2 were given"):
+        run("verify", "tiny", "--case", image, "--case", image, "--expect", image, "--device", "cpu")
+    (tmp_path / "text.nrrd").write_text("no image")
+    with pytest.raises(ConfigInvalid, match="cannot be read"):
+        run("verify", "tiny", "--case", tmp_path / "text.nrrd", "--expect", image)
+
+
+def test_damaged_and_uncommissioned_packages_are_rows_with_a_reason(tmp_path: Path) -> None:
+    for name, trainer in (("sound", "nnUNetTrainer"), ("custom", "TrainerOfAClinic"), ("damaged", "nnUNetTrainer")):
+        run("add", make_results_folder(tmp_path / name, "3d_fullres", trainer=trainer), "--name", name)
+    (tmp_path / "models" / "damaged" / "manifest.json").write_text("{}")
+    states = {row["name"]: (row["state"], row["reason"]) for row in run_json("list")}
+    assert states["sound"] == ("ready", None)
+    assert states["custom"][0] == "not commissioned"
+    assert "TrainerOfAClinic" in states["custom"][1]
+    assert states["damaged"][0] == "invalid"
+    assert "manifest.json: altered" in states["damaged"][1]
+    assert "manifest.json: altered" in run("list").replace("\n", "")
+    for name in ("custom", "damaged"):
+        with pytest.raises(PackageInvalid):
+            run("verify", name)
+    with pytest.raises(PackageInvalid):
+        run("show", "damaged")
+    run("remove", "damaged", "--yes")
+
+
+def test_several_folders_make_an_ensemble(tmp_path: Path) -> None:
+    parent = make_results_folder(tmp_path / "source", "ensemble")
+    folders = sorted(path for path in parent.iterdir() if path.is_dir())
+    added = run_json("add", *folders, "--name", "both")
+    assert added["ensemble"] == [folder.name for folder in folders]
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match="no such file or folder"):
+        run("add", tmp_path / "nothing", "--name", "tiny")
+    with pytest.raises(ConfigInvalid, match="no model 'tiny'"):
+        run("show", "tiny")
+
+
+def test_removal_asks_first(tmp_path: Path) -> None:
+    run("add", make_results_folder(tmp_path / "source", "3d_fullres"), "--name", "tiny")
+    result = CliRunner().invoke(app, ["remove", "tiny"], input="n\n")
+    assert result.exit_code == 1
+    assert (tmp_path / "models" / "tiny").is_dir()
+
+
+@pytest.mark.parametrize("command", ["add", "list", "show", "verify", "remove"])
+def test_help_has_examples(command: str) -> None:
+    assert "segnode models" in run(command, "--help")
