@@ -11,8 +11,7 @@
         others/<hash>.dcm            objects that are not images of a kind that models read
         rev-<n>/
           state.json                 state, since when, why
-          images/<hash>.dcm          the images, as received
-          replaced/                  images that came again under the same UID with other content
+          images/<hash>.dcm          the images, as received; other content under the same UID: <hash>-<n>.dcm
           results/                   what the graph wrote
           outcome.json               what the graph answered
           deliveries/<name>.json     what each destination has got
@@ -79,7 +78,9 @@ class ReceivedObject:
     data: bytes
 
 
-Placed = Literal["stored", "new_revision", "replaced", "repeated", "set_aside"]
+Placed = Literal["stored", "new_revision", "replaced", "duplicated", "repeated", "set_aside"]
+"""What became of an object: ``replaced`` took the place of an image that an older revision keeps; ``duplicated`` lies
+beside another image of the same UID in the same revision, where the reader refuses the pair."""
 
 
 class Spool:
@@ -154,22 +155,26 @@ class Spool:
             return "set_aside"
         latest = self.latest_revision(key)
         if latest is None or latest.state is not State.RECEIVING:
-            if latest is not None and _same_content(latest.images / name, received.data):
+            if latest is not None and _is_known(latest, name, received.data):
                 return "repeated"
             self._open_revision(key, latest, State.RECEIVING, (temporary, name))
             return "new_revision"
-        target = latest.images / name
-        if _same_content(target, received.data):
+        if _is_known(latest, name, received.data):
             return "repeated"
-        placed: Placed = "stored"
-        if target.exists():
-            replaced = latest.path / "replaced"
-            replaced.mkdir(exist_ok=True)
-            target.replace(replaced / f"{uuid4().hex}.dcm")
-            placed = "replaced"
+        target, placed = self._place_of(latest, name)
         temporary.replace(target)
         sync_folder(latest.images)
         return placed
+
+    def _place_of(self, revision: Revision, name: str) -> tuple[Path, Placed]:
+        target = revision.images / name
+        if not target.exists():
+            return target, "stored"
+        inherited = self.revision(revision.key, revision.number - 1).images / name
+        if inherited.exists() and inherited.samefile(target):
+            return target, "replaced"
+        others = len(list(revision.images.glob(f"{target.stem}-*.dcm")))
+        return revision.images / f"{target.stem}-{others + 1}.dcm", "duplicated"
 
     def _open_revision(
         self, key: str, latest: Revision | None, state: State, image: tuple[Path, str] | None
@@ -309,5 +314,6 @@ class Spool:
         return (self._own / _object_name(sop_instance_uid)).exists()
 
 
-def _same_content(path: Path, data: bytes) -> bool:
-    return path.exists() and path.stat().st_size == len(data) and path.read_bytes() == data
+def _is_known(revision: Revision, name: str, data: bytes) -> bool:
+    same_uid = revision.images.glob(f"{Path(name).stem}*.dcm")
+    return any(path.stat().st_size == len(data) and path.read_bytes() == data for path in same_uid)

@@ -1,6 +1,6 @@
 """The node's worker with a stand-in for the models: ``python -m tests.app.stub_worker node.yaml``.
 
-It answers by the study's description: ``refuse``, ``empty``, ``break``, ``later``, ``slow``, ``kill``; for anything
+It answers by the study's description: ``refuse CODE``, ``empty``, ``break``, ``later``, ``slow``, ``kill``; for all
 else with a small SEG-like object whose UIDs follow from study and revision. Every run leaves a line in ``runs.txt``.
 """
 
@@ -48,8 +48,8 @@ class StubSegmenter:
         study, wish = str(headers[0].StudyInstanceUID), str(headers[0].get("StudyDescription", ""))
         with self._log.open("a") as log:
             log.write(f"{study} {revision} {len(headers)}\n")
-        if wish == "refuse":
-            rejection = StudyRejected(ReasonCode.MISSING_SLICE)
+        if wish.startswith("refuse "):
+            rejection = StudyRejected(ReasonCode(wish.split()[1]))
             return [Report(study=study, outcome="refused", reason=Reason.of(rejection), device="cpu")]
         if wish == "break":
             raise ZeroDivisionError("a programming error")

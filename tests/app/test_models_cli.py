@@ -51,7 +51,7 @@ def test_life_of_a_package(tmp_path: Path) -> None:
 
 
 def test_golden_case(tmp_path: Path) -> None:
-    source = make_results_folder(tmp_path / "source", "3d_fullres")
+    source = make_results_folder(tmp_path / "source", "3d_fullres", mirror_axes=None)
     files = stock.write_images(make_volume(shape=(10, 24, 22)), tmp_path / "images")
     stock.predict(source, files, tmp_path / "out")
     run("add", source, "--name", "tiny")

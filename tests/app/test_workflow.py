@@ -9,6 +9,7 @@ from pydicom import dcmread
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage, generate_uid
 
 from app.workflow import LONGEST_WAIT_S, wait_s
+from core.errors import ReasonCode
 from tests.node_process import NodeProcess, wait_until, write_study
 from tests.peers import StorageServer, store
 
@@ -58,7 +59,7 @@ def test_a_study_comes_back(node: NodeProcess, pacs: StorageServer, push: Push, 
 @pytest.mark.parametrize(
     ("wish", "state", "code"),
     [
-        ("refuse", "refused", "missing_slice"),
+        ("refuse missing_slice", "refused", "missing_slice"),
         ("empty", "nothing_found", None),
         ("break", "failed", "internal_error"),
     ],
@@ -74,6 +75,17 @@ def test_what_has_no_result_ends_visibly_and_sends_nothing(
     assert received(pacs, study) == []
     shown = next(row for row in node.studies("list") if row["id"] == node.latest(study).key)  # type: ignore[union-attr]
     assert shown["state"] == state
+
+
+def test_no_reason_code_sends_anything(node: NodeProcess, pacs: StorageServer, push: Push, tmp_path: Path) -> None:
+    studies = {code: generate_uid() for code in ReasonCode}
+    for code, study in studies.items():
+        write_study(tmp_path / code, study, images=1, description=f"refuse {code}")
+    assert push(tmp_path) == 0
+    for code, study in studies.items():
+        end = node.wait_for_end(study)
+        assert (end["state"], end["reason"]["code"]) == ("refused", code)
+        assert received(pacs, study) == []
 
 
 def test_what_has_to_wait_is_tried_again_and_holds_up_nobody(node: NodeProcess, push: Push, tmp_path: Path) -> None:
@@ -147,7 +159,7 @@ def test_what_is_no_image_for_models_is_kept_and_starts_nothing(
 
 def test_retry_runs_a_refused_study_again(node: NodeProcess, push: Push, tmp_path: Path) -> None:
     study = generate_uid()
-    push(write_study(tmp_path, study, description="refuse"))
+    push(write_study(tmp_path, study, description="refuse missing_slice"))
     node.wait_for_end(study)
     key = node.latest(study).key  # type: ignore[union-attr]
     node.studies("retry", key[:8])
