@@ -3,7 +3,6 @@
 Pixels are unpacked here with numpy, from the bytes of the file and not by the library that wrote them.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,13 +12,14 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import RLELossless
 
 from core.errors import ReasonCode, StudyRejected
 from core.label_map import LabelMap
 from core.model_manifest import Code
 from core.volume import Geometry
+from dicom_io.attributes import MALFORMED
 from dicom_io.geometry import orthonormal_direction
 from dicom_io.seg_sources import functional_group, grid_slices
 
@@ -40,7 +40,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Frame:
-    """Where one frame lies, and what it was derived from.
+    """What one frame shows, and where it lies.
 
     Attributes
     ----------
@@ -48,13 +48,10 @@ class Frame:
         Number of its segment; ``None`` in a LABELMAP, whose pixels are the numbers.
     position
         LPS mm of the centre of its first voxel.
-    source
-        SOP Instance UID and 1-based frame number (``None`` for classic images) of its source image, if it names one.
     """
 
     segment: int | None
     position: tuple[float, float, float]
-    source: tuple[str, int | None] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +77,15 @@ class SegContent:
     def slice_index(self, frame: Frame) -> int:
         """0-based slice of the grid that a frame lies on."""
         return grid_slices(frame.position, self.geometry)[0]
+
+    def source(self, frame_index: int) -> tuple[str, int | None] | None:
+        """SOP Instance UID and 1-based frame number (``None``: classic) of a frame's source image, if it names one."""
+        derivation = functional_group(self.dataset, frame_index + 1, "DerivationImageSequence")
+        if derivation is None or not derivation.get("SourceImageSequence"):
+            return None
+        image = derivation.SourceImageSequence[0]
+        number = image.get("ReferencedFrameNumber")
+        return str(image.ReferencedSOPInstanceUID), None if number is None else int(number)
 
     def pixels(self, frame_index: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Pixels ``(row, column)`` of a frame: 0 and 1, or segment numbers, or the fraction's numerator."""
@@ -122,8 +128,7 @@ class SegContent:
             count = len(self.frames) * rows * columns
             stack = np.frombuffer(self.dataset.PixelData, dtype=dtype, count=count).reshape(-1, rows, columns)
             return list(stack)
-        plugin = "pydicom" if syntax == RLELossless else ""  # GDCM's RLE aborts the process on odd numbers of columns
-        return [array for array, _ in get_decoder(syntax).iter_array(self.dataset, decoding_plugin=plugin)]
+        return [array for array, _ in get_decoder(syntax).iter_array(self.dataset)]
 
 
 def read_seg(path: Path) -> SegContent:
@@ -153,9 +158,8 @@ def verify_seg(path: Path, label_map: LabelMap) -> None:
         ``SEG_MISMATCH``, naming the first difference.
     """
     try:
-        content = read_seg(path)
-        _compare(content, label_map)
-    except (ValueError, AttributeError, KeyError, IndexError, OSError, EOFError) as error:
+        _compare(read_seg(path), label_map)
+    except (*MALFORMED, InvalidDicomError, OSError, EOFError) as error:
         raise StudyRejected(ReasonCode.SEG_MISMATCH, str(error)) from error
 
 
@@ -172,22 +176,28 @@ def _compare(content: SegContent, label_map: LabelMap) -> None:
     if [s.number for s in described] != list(range(1, len(described) + 1)):
         raise ValueError("segment numbers do not count from 1")
     value_of = {segment.number: values[segment.label] for segment in described}
-    planes = grid_slices([frame.position for frame in content.frames], grid)
-    if len({(frame.segment, plane) for frame, plane in zip(content.frames, planes, strict=True)}) != len(planes):
+    places = grid_slices([frame.position for frame in content.frames], grid)
+    if len({(frame.segment, place) for frame, place in zip(content.frames, places, strict=True)}) != len(places):
         raise ValueError("two frames of one segment lie on one slice")
-    counted: dict[int, int] = defaultdict(int)
-    for index, (frame, plane) in enumerate(zip(content.frames, planes, strict=True)):
+    missing = np.zeros(1 << 16, dtype=np.int64)
+    for plane in array:
+        missing += np.bincount(plane.ravel(), minlength=missing.size)
+    number_of = np.zeros(int(array.max()) + 1, dtype=np.uint16)
+    for number, value in value_of.items():
+        number_of[value : value + 1] = number
+    for index, (frame, place) in enumerate(zip(content.frames, places, strict=True)):
         pixels = content.pixels(index)
-        for number in value_of if frame.segment is None else (frame.segment,):
-            found = pixels == number if frame.segment is None else pixels.astype(np.bool_)
-            expected = array[plane] == value_of[number]
-            if not np.array_equal(found, expected):
-                raise ValueError(f"segment {number} differs in slice {plane}")
-            counted[value_of[number]] += int(np.count_nonzero(found))
-    counts = np.bincount(array.ravel())
-    wanted = {value: int(n) for value, n in enumerate(counts) if value and n}
-    if {value: n for value, n in counted.items() if n} != wanted:
-        raise ValueError(f"voxels by label {dict(counted)}, the mask has {wanted}")
+        if frame.segment is None:
+            expected = number_of[array[place]]
+            missing -= np.bincount(array[place].ravel(), minlength=1 << 16)
+        else:
+            expected = array[place] == value_of[frame.segment]
+            missing[value_of[frame.segment]] -= np.count_nonzero(expected)
+        if not np.array_equal(pixels, expected):
+            raise ValueError(f"frame {index + 1} differs from slice {place}")
+    if missing[1:].any():
+        values_left = {int(value): int(missing[value]) for value in np.flatnonzero(missing[1:]) + 1}
+        raise ValueError(f"voxels that are in no frame, by label: {values_left}")
 
 
 def _frame(dataset: Dataset, number: int) -> Frame:
@@ -195,17 +205,11 @@ def _frame(dataset: Dataset, number: int) -> Frame:
     if plane is None:
         raise ValueError(f"frame {number} has no position")
     segment = functional_group(dataset, number, "SegmentIdentificationSequence")
-    derivation = functional_group(dataset, number, "DerivationImageSequence")
-    source = None
-    if derivation is not None and derivation.get("SourceImageSequence"):
-        image = derivation.SourceImageSequence[0]
-        referenced = image.get("ReferencedFrameNumber")
-        source = (str(image.ReferencedSOPInstanceUID), None if referenced is None else int(referenced))
     x, y, z = (float(value) for value in plane.ImagePositionPatient)
     labelmap = str(dataset.SegmentationType) == "LABELMAP"
     if segment is None and not labelmap:
         raise ValueError(f"frame {number} names no segment")
-    return Frame(None if labelmap or segment is None else int(segment.ReferencedSegmentNumber), (x, y, z), source)
+    return Frame(None if labelmap or segment is None else int(segment.ReferencedSegmentNumber), (x, y, z))
 
 
 def _segment(item: Dataset) -> Segment:

@@ -1,10 +1,13 @@
 """Series, masks and manifests that the tests of SEG, overlay and NIfTI share."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK as sitk  # its documentation's own name
 from numpy.typing import NDArray
 
 from core.label_map import LabelMap
@@ -110,3 +113,14 @@ def context(
         output=Output(**output),
     )
     return SegContext(manifest, sha256, version, revision)
+
+
+def decoded_by_dcmqi(path: Path, folder: Path) -> sitk.Image:
+    """Segment numbers as dcmqi's decoder, which knows nothing of highdicom or pydicom, gives them."""
+    program = Path(sys.executable).with_name("segimage2itkimage")
+    folder.mkdir()
+    command = [program, "--inputDICOM", path, "--outputDirectory", folder, "-t", "nrrd", "--mergeSegments"]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)  # noqa: S603 - in this environment
+    assert done.returncode == 0, done.stdout + done.stderr
+    (image,) = folder.glob("*.nrrd")
+    return sitk.ReadImage(str(image))

@@ -1,7 +1,6 @@
 """SEG objects: what is written, held against the sources, dciodvfy and dcmqi."""
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,17 @@ from core.model_manifest import LabelSpec
 from core.volume import Geometry
 from dicom_io import seg as seg_module
 from dicom_io.seg import build_seg, verify_seg, write_seg
-from tests.dicom_io.seg_cases import LABELS, SHA256, Case, asymmetric_mask, context, label_map, made_case, read_case
+from tests.dicom_io.seg_cases import (
+    LABELS,
+    SHA256,
+    Case,
+    asymmetric_mask,
+    context,
+    decoded_by_dcmqi,
+    label_map,
+    made_case,
+    read_case,
+)
 
 REAL = ("crlm-ct-1006", "sts-001-ct/dicom", "totalsegmentator/example_ct_dicom")
 SAGITTAL = [[0, 0, 1], [1, 0, 0], [0, -1, 0]]
@@ -38,17 +47,6 @@ def saved(dataset: pydicom.Dataset, folder: Path) -> Path:
 def errors(dciodvfy: str, path: Path) -> set[str]:
     done = subprocess.run([dciodvfy, str(path)], capture_output=True, text=True, check=False)  # noqa: S603 - a peer found by name
     return {line for line in done.stderr.splitlines() if line.startswith("Error")}
-
-
-def decoded_by_dcmqi(path: Path, folder: Path) -> sitk.Image:
-    """Segment numbers as dcmqi's decoder, which knows nothing of highdicom or pydicom, gives them."""
-    program = Path(sys.executable).with_name("segimage2itkimage")
-    folder.mkdir()
-    command = [program, "--inputDICOM", path, "--outputDirectory", folder, "-t", "nrrd", "--mergeSegments"]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)  # noqa: S603 - in this environment
-    assert done.returncode == 0, done.stdout + done.stderr
-    (image,) = folder.glob("*.nrrd")
-    return sitk.ReadImage(str(image))
 
 
 def as_image(array: NDArray[Any], grid: Geometry) -> sitk.Image:
