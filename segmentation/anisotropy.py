@@ -1,0 +1,63 @@
+"""nnU-Net's rules for the target grid: its shape, and which axis of an anisotropic image is resampled on its own."""
+
+from collections.abc import Sequence
+
+ANISOTROPY_THRESHOLD = 3.0
+"""Ratio of the largest to the smallest spacing above which nnU-Net takes an image as anisotropic."""
+
+Shape3 = tuple[int, int, int]
+
+
+def resampled_shape(shape: Sequence[int], spacing: Sequence[float], new_spacing: Sequence[float]) -> Shape3:
+    """Voxels along each axis after resampling from ``spacing`` to ``new_spacing`` (mm, array order).
+
+    Raises
+    ------
+    ValueError
+        If less than half a voxel of an axis would be left.
+
+    References
+    ----------
+    nnU-Net v2 ``default_resampling.py``, ``compute_new_shape``.
+    """
+    sizes = [round(old / new * size) for old, new, size in zip(spacing, new_spacing, shape, strict=True)]
+    if min(sizes) < 1:
+        raise ValueError(f"an image of {tuple(shape)} voxels has none left at a spacing of {tuple(new_spacing)} mm")
+    return sizes[0], sizes[1], sizes[2]
+
+
+def separate_axis(
+    spacing: Sequence[float],
+    new_spacing: Sequence[float],
+    force: bool | None = None,
+    threshold: float = ANISOTROPY_THRESHOLD,
+) -> int | None:
+    """The axis that is resampled apart from the two others, or ``None`` where all are resampled together.
+
+    Parameters
+    ----------
+    spacing, new_spacing
+        In mm, in array order, before and after.
+    force
+        ``force_separate_z`` of the plans: ``None`` lets the spacings decide.
+
+    References
+    ----------
+    nnU-Net v2 ``default_resampling.py``, ``determine_do_sep_z_and_axis``.
+    """
+    if force is False:
+        return None
+    deciding = spacing
+    if force is None and not _is_anisotropic(spacing, threshold):
+        if not _is_anisotropic(new_spacing, threshold):
+            return None
+        deciding = new_spacing
+    coarsest = max(deciding)
+    # nnU-Net compares the ratio, which is 1 for values that are nearly equal too.
+    axes = [axis for axis, value in enumerate(deciding) if coarsest / value == 1]
+    # Two coarse axes, as in (0.24, 1.25, 1.25), are no slices that could be taken apart.
+    return axes[0] if len(axes) == 1 else None
+
+
+def _is_anisotropic(spacing: Sequence[float], threshold: float) -> bool:
+    return max(spacing) / min(spacing) > threshold

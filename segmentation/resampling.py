@@ -1,0 +1,213 @@
+"""nnU-Net's ``resample_data_or_seg_to_shape`` for images, as one matrix product per axis on any device.
+
+Planes of the input are read, resampled in plane, and combined along axis 0 as soon as all planes that an output plane
+needs are there, so that no more than the band of the axis's matrix is ever held in double precision.
+
+References
+----------
+nnU-Net v2 ``default_resampling.py``: ``resample_data_or_seg``.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segmentation.anisotropy import ANISOTROPY_THRESHOLD, Shape3, separate_axis
+from segmentation.interpolation import axis_matrix, nearest_index
+
+NEGLIGIBLE = 1e-12
+"""Weights below this are left out: a spline's influence falls by a factor of 3.7 from voxel to voxel."""
+BLOCK = 64
+"""Output voxels whose part of the matrix is multiplied at once."""
+BLOCK_PLANES = 16
+"""The same along axis 0, smaller since the planes that a block needs are held at a time."""
+VOXELS_AT_ONCE = 2**22
+"""Input voxels that are held in working precision at a time, at least one plane."""
+
+ReadPlanes = Callable[[int, int], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Rows ``rows`` of an axis's matrix, and the columns that are not negligible in them."""
+
+    rows: slice
+    columns: slice
+    weights: torch.Tensor
+
+
+def resample_image(
+    image: NDArray[np.float32] | torch.Tensor,
+    shape: Shape3,
+    spacing: Sequence[float],
+    new_spacing: Sequence[float],
+    *,
+    order: int = 3,
+    force_separate_z: bool | None = None,
+    separate_z_anisotropy_threshold: float = ANISOTROPY_THRESHOLD,
+) -> torch.Tensor:
+    """Resample every channel of an image to ``shape`` as nnU-Net does with ``order_z=0``.
+
+    Parameters
+    ----------
+    image
+        float32 ``(channel, z, y, x)`` in any unit; each channel (each slice, where slices are resampled on their own)
+        is clipped to its own range.
+    shape
+        Target ``(z, y, x)`` in voxels, each at least 1.
+    spacing, new_spacing
+        In mm, in array order; they only decide whether an axis is resampled on its own.
+
+    Returns
+    -------
+    torch.Tensor
+        float32 ``(channel, z, y, x)`` on the image's device.
+
+    Raises
+    ------
+    ValueError
+        If an axis is empty.
+    """
+    source = torch.as_tensor(image)
+    axis = separate_axis(spacing, new_spacing, force_separate_z, separate_z_anisotropy_threshold)
+    result = torch.empty((source.shape[0], *shape), dtype=torch.float32, device=source.device)
+    for channel, out in zip(source, result, strict=True):
+        bounds = float(channel.min()), float(channel.max())
+        resample_planes(_slices_of(channel, axis), channel.shape, out, axis, order, bounds)
+    return result
+
+
+def resample_planes(
+    read: ReadPlanes,
+    size_in: Sequence[int],
+    out: torch.Tensor,
+    axis: int | None,
+    order: int,
+    bounds: tuple[float, float],
+) -> None:
+    """Resample one channel that is read plane after plane, into ``out``.
+
+    Parameters
+    ----------
+    read
+        Gives float32 planes ``start`` to before ``stop``, ``(planes, a, b)``, on ``out``'s device: along axis 0, or
+        along ``axis`` (moved to the front) where that one is resampled on its own. Each plane is read once, in order.
+    size_in
+        ``(z, y, x)`` of the channel.
+    out
+        float32 ``(z, y, x)``, written.
+    axis
+        As :func:`segmentation.anisotropy.separate_axis` gives it.
+    bounds
+        Least and greatest value of the channel.
+
+    Raises
+    ------
+    ValueError
+        If an axis is empty.
+    """
+    if min(size_in) < 1 or min(out.shape) < 1:
+        raise ValueError(f"cannot resample {tuple(size_in)} voxels to {tuple(out.shape)}")
+    lead = axis or 0
+    planes = out.movedim(lead, 0)
+    old = torch.Size(size_in)
+    old_plane = tuple(size for index, size in enumerate(old) if index != lead)
+    step = max(1, VOXELS_AT_ONCE // (old_plane[0] * old_plane[1]))
+    if old == out.shape:
+        for start in range(0, old[lead], step):
+            stop = min(start + step, old[lead])
+            planes[start:stop] = read(start, stop)
+    elif axis is None:
+        _resample_together(read, old, planes, order, bounds, step)
+    else:
+        _resample_apart(read, old[lead], old_plane, planes, order, step)
+
+
+def working_precision(device: torch.device) -> torch.dtype:
+    """Double on a CPU, as nnU-Net, which gives its very values; single on a GPU, within 1e-5 of the range."""
+    return torch.float64 if device.type == "cpu" else torch.float32
+
+
+def _slices_of(channel: torch.Tensor, axis: int | None) -> ReadPlanes:
+    moved = channel.movedim(axis or 0, 0)
+    return lambda start, stop: moved[start:stop]
+
+
+def _resample_apart(
+    read: ReadPlanes, count: int, old_plane: tuple[int, ...], out: torch.Tensor, order: int, step: int
+) -> None:
+    """Each slice in plane, clipped to its own range; along the slices the nearest one."""
+    in_plane = _InPlane(old_plane, out.shape[1:], order, out.device)
+    wanted = torch.from_numpy(nearest_index(count, out.shape[0])).to(out.device)
+    for start in range(0, count, step):
+        stop = min(start + step, count)
+        slices = read(start, stop)
+        low, high = slices.amin((1, 2), keepdim=True), slices.amax((1, 2), keepdim=True)
+        resampled = in_plane(slices).to(torch.float32).clamp_(low, high)
+        targets = torch.nonzero((wanted >= start) & (wanted < stop)).flatten()
+        out[targets] = resampled[wanted[targets] - start]
+
+
+def _resample_together(
+    read: ReadPlanes, old: Sequence[int], out: torch.Tensor, order: int, bounds: tuple[float, float], step: int
+) -> None:
+    in_plane = _InPlane(old[1:], out.shape[1:], order, out.device)
+    held = torch.empty((0, *out.shape[1:]), dtype=in_plane.dtype, device=out.device)
+    start = stop = 0
+    for block in _blocks(old[0], out.shape[0], order, BLOCK_PLANES, in_plane.dtype, out.device):
+        # Matrices are banded from the upper left to the lower right, so planes before the block are done with.
+        parts = [held[max(0, block.columns.start - start) :]]
+        start = max(start, block.columns.start)
+        while stop < block.columns.stop:
+            following = min(stop + step, old[0])
+            parts.append(in_plane(read(stop, following))[max(0, start - stop) :])
+            stop = following
+        held = torch.cat(parts) if len(parts) > 1 else parts[0]
+        needed = held[block.columns.start - start : block.columns.stop - start]
+        combined = needed if block.weights.numel() == 1 else torch.tensordot(block.weights, needed, dims=1)
+        out[block.rows] = combined.clamp(*bounds)
+
+
+class _InPlane:
+    """Resample planes ``(plane, a, b)`` along their two axes."""
+
+    def __init__(self, old: Sequence[int], new: Sequence[int], order: int, device: torch.device) -> None:
+        self.dtype = working_precision(device)
+        self._new = tuple(new)
+        self._rows = _blocks(old[0], new[0], order, BLOCK, self.dtype, device) if old[0] != new[0] else None
+        self._columns = _blocks(old[1], new[1], order, BLOCK, self.dtype, device) if old[1] != new[1] else None
+
+    def __call__(self, planes: torch.Tensor) -> torch.Tensor:
+        values = planes.to(self.dtype)
+        if self._columns is not None:
+            flat = values.reshape(-1, values.shape[2])
+            narrow = torch.empty((len(flat), self._new[1]), dtype=self.dtype, device=values.device)
+            for block in self._columns:
+                narrow[:, block.rows] = flat[:, block.columns] @ block.weights.T
+            values = narrow.reshape(*values.shape[:2], -1)
+        if self._rows is not None:
+            short = torch.empty((len(values), *self._new), dtype=self.dtype, device=values.device)
+            for block in self._rows:
+                short[:, block.rows] = block.weights @ values[:, block.columns]
+            values = short
+        return values
+
+
+def _blocks(
+    size_in: int, size_out: int, order: int, length: int, dtype: torch.dtype, device: torch.device
+) -> list[_Block]:
+    if size_in == size_out:
+        one = torch.ones((1, 1), dtype=dtype, device=device)
+        return [_Block(slice(i, i + 1), slice(i, i + 1), one) for i in range(size_in)]
+    matrix = axis_matrix(size_in, size_out, order)
+    blocks = []
+    for start in range(0, size_out, length):
+        rows = slice(start, min(start + length, size_out))
+        used = np.flatnonzero((np.abs(matrix[rows]) > NEGLIGIBLE).any(axis=0))
+        columns = slice(int(used[0]), int(used[-1]) + 1)
+        weights = torch.tensor(matrix[rows, columns], dtype=dtype, device=device)
+        blocks.append(_Block(rows, columns, weights))
+    return blocks
