@@ -5,7 +5,7 @@ A file of 0.5 MB can inflate to 1 GB, and ``zlib.decompress`` does so before any
 
 import io
 import zlib
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 MAX_INFLATED_HEADER = 64 * 2**20
 """Largest header in bytes; a functional group sequence of 10,000 frames takes a tenth of it."""
@@ -67,6 +67,13 @@ class InflatingFile(io.RawIOBase):
         data = bytes(self._inflated[self._position : end])
         self._position += len(data)
         return data
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer as far as there are bytes; see ``read``."""
+        view = memoryview(buffer)
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
 
     def _inflate(self, end: int) -> None:
         if end > self._limit:

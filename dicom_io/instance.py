@@ -9,7 +9,12 @@ from typing import BinaryIO
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
+)
 
 from dicom_io.attributes import MALFORMED, uid
 from dicom_io.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFile
@@ -64,7 +69,7 @@ def read_instance(path: Path) -> Instance:
     Raises
     ------
     NotDicomError
-        If the file is something else.
+        If the file is something else, or a DICOMDIR: the files are the truth, not their index.
     BadDicomError
         If the header is damaged, nested too deeply, or inflates without bound.
     OSError
@@ -72,6 +77,8 @@ def read_instance(path: Path) -> Instance:
     """
     with path.open("rb") as file:
         meta = _read_meta(file)
+        if uid(meta, "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+            raise NotDicomError("an index of files, no object")
         syntax = uid(meta, "TransferSyntaxUID")
         if syntax == DeflatedExplicitVRLittleEndian:
             # the dataset starts where the meta information ends, and positions count from there
@@ -92,13 +99,30 @@ def open_dataset(file: BinaryIO, limit: int) -> InflatingFile:
 
 
 def _read_header(path: Path, file: BinaryIO, meta: FileMetaDataset, syntax: str) -> Instance:
-    big_endian, implicit = syntax == ExplicitVRBigEndian, syntax in ("", ImplicitVRLittleEndian)
+    big_endian = syntax == ExplicitVRBigEndian
+    first = _peek(file, 6)
+    if len(first) < 6:
+        raise BadDicomError("it ends after its meta information")
+    # what stands in the place of the first VR tells implicit from explicit, where the file is silent or wrong
+    implicit = not (first[4:].isalpha() and first[4:].isupper())
     header = _parse(file, implicit, not big_endian, _at_pixels)
     header.file_meta = meta
+    if "SOPClassUID" not in header and "StudyInstanceUID" not in header:
+        raise BadDicomError("it says neither what it is nor to which study it belongs")
     offset = file.tell()
     start = file.read(4)
     at_pixels = start[:2] in ((b"\x7f\xe0",) if big_endian else (b"\xe0\x7f",))
     return Instance(path, header, offset if at_pixels else None)
+
+
+def _peek(file: BinaryIO, size: int) -> bytes:
+    start = file.tell()
+    try:
+        content = file.read(size)
+    except InflateLimitError as error:
+        raise BadDicomError("its deflated header is damaged or too large") from error
+    file.seek(start)
+    return content
 
 
 def _read_meta(file: BinaryIO) -> FileMetaDataset:

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import FileIO, RawIOBase
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -112,10 +114,20 @@ def read_layout(instance: Instance) -> PixelLayout:
     return layout
 
 
-def read_frames(instance: Instance, frame_numbers: Sequence[int]) -> Iterator[Stored]:
+def read_frames(
+    instance: Instance, frame_numbers: Sequence[int], buffer: NDArray[np.uint8] | None = None
+) -> Iterator[Stored]:
     """Yield stored values of frames, 1-based, each ``(row, column)`` and valid until the next is asked for.
 
     Bits above Bits Stored are dropped and the sign is extended, as GDCM does. MONOCHROME1 is not inverted.
+
+    Parameters
+    ----------
+    instance, frame_numbers
+        Which frames of which file.
+    buffer
+        Memory to read uncompressed frames into; of another size than a frame, it is not used. One buffer for a whole
+        series halves the time, since fresh memory has to be mapped page by page.
 
     Raises
     ------
@@ -130,10 +142,16 @@ def read_frames(instance: Instance, frame_numbers: Sequence[int]) -> Iterator[St
     syntax = instance.transfer_syntax
     clean = _bit_cleaner(layout)
     try:
-        with instance.path.open("rb") as file:
-            frames = (_read_native if syntax in _NATIVE else _decode)(instance, file, layout, frame_numbers)
-            for frame in frames:
-                yield clean(frame)
+        if syntax in _NATIVE:
+            if buffer is None or buffer.size != layout.frame_bytes:
+                buffer = np.empty(layout.frame_bytes, np.uint8)
+            with instance.path.open("rb", buffering=0) as file:
+                for frame in _read_native(instance, file, layout, frame_numbers, buffer):
+                    yield clean(frame)
+        else:
+            with instance.path.open("rb") as file:
+                for frame in _decode(instance, file, layout, frame_numbers):
+                    yield clean(frame)
     except OSError as error:
         raise _unreadable(instance, f"the file cannot be read ({error.strerror})") from error
     except InflateLimitError as error:
@@ -161,13 +179,13 @@ def _bit_cleaner(layout: PixelLayout) -> Callable[[Stored], Stored]:
 
 
 def _read_native(
-    instance: Instance, file: BinaryIO, layout: PixelLayout, frame_numbers: Sequence[int]
+    instance: Instance, file: FileIO, layout: PixelLayout, frame_numbers: Sequence[int], buffer: NDArray[np.uint8]
 ) -> Iterator[Stored]:
-    data: BinaryIO = file
+    data: RawIOBase = file
     big_endian = instance.transfer_syntax == ExplicitVRBigEndian
     if instance.transfer_syntax == DeflatedExplicitVRLittleEndian:
         limit = (instance.pixel_offset or 0) + 12 + layout.frames * layout.frame_bytes
-        data = open_dataset(file, min(limit, MAX_INFLATED_BYTES))  # type: ignore[assignment]  # reads, seeks, tells
+        data = open_dataset(file, min(limit, MAX_INFLATED_BYTES))
     data.seek(instance.pixel_offset or 0)
     length = _value_length(data, "big" if big_endian else "little")
     if length == _UNDEFINED_LENGTH:
@@ -177,14 +195,24 @@ def _read_native(
     if big_endian and layout.bits_allocated == 8:
         raise _unreadable(instance, "8-bit pixels in big endian words")
     start = data.tell()
-    dtype = layout.dtype.newbyteorder(">" if big_endian else "<")
+    frame = buffer.view(layout.dtype.newbyteorder(">" if big_endian else "<")).reshape(layout.rows, layout.columns)
     for number in frame_numbers:
         data.seek(start + (number - 1) * layout.frame_bytes)
-        content = data.read(layout.frame_bytes)
-        if len(content) < layout.frame_bytes:
-            raise _truncated(instance, f"the file ends {layout.frame_bytes - len(content)} bytes early")
-        frame = np.frombuffer(content, dtype).reshape(layout.rows, layout.columns)
+        missing = layout.frame_bytes - _read_into(data, buffer.data)
+        if missing:
+            raise _truncated(instance, f"the file ends {missing} bytes early")
         yield frame.astype(layout.dtype) if big_endian else frame
+
+
+def _read_into(data: RawIOBase, view: memoryview) -> int:
+    """Fill a view as far as there are bytes; gives their number."""
+    done = 0
+    while done < len(view):
+        count = data.readinto(view[done:])
+        if not count:
+            break
+        done += count
+    return done
 
 
 def _decode(instance: Instance, file: BinaryIO, layout: PixelLayout, frame_numbers: Sequence[int]) -> Iterator[Stored]:
@@ -195,8 +223,6 @@ def _decode(instance: Instance, file: BinaryIO, layout: PixelLayout, frame_numbe
     if _value_length(file, "little") != _UNDEFINED_LENGTH:
         raise _unreadable(instance, "uncompressed pixel data under a compressed transfer syntax")
     value = _encapsulated_value(instance, file, jpeg=syntax != RLELossless)
-    from pydicom.pixels.decoders.base import get_decoder  # loads the codecs; an uncompressed series needs none
-
     decoder = get_decoder(syntax)
     options: dict[str, Any] = {
         "rows": layout.rows,
@@ -218,11 +244,11 @@ def _decode(instance: Instance, file: BinaryIO, layout: PixelLayout, frame_numbe
         raise _unreadable(instance, f"{syntax.name} does not decode") from error
 
 
-def _value_length(data: BinaryIO, byte_order: Literal["big", "little"]) -> int:
+def _value_length(data: RawIOBase | BinaryIO, byte_order: Literal["big", "little"]) -> int:
     """Length of the pixel data element at the current position, which moves on to its value."""
-    head = data.read(8)
+    head = data.read(8) or b""
     if head[4:6] in (b"OW", b"OB"):
-        head = data.read(4)
+        head = data.read(4) or b""
     return int.from_bytes(head[-4:], byte_order)
 
 

@@ -179,8 +179,8 @@ def _decide(traits: Traits, manifest: ModelManifest, matches: Sequence[_Match], 
 
 
 def _why_taken(traits: Traits, match: _Match) -> str:
-    others = len(match.candidates) - 1
-    why = "fits" if not others else f"comes first of {others + 1} that fit, by {', '.join(match.rule.prefer)}"
+    fitting, order = len(match.candidates), ", ".join(match.rule.prefer)
+    why = "the only one that fits" if fitting == 1 else f"comes first of {fitting} that fit, by {order}"
     if traits.series.uid in match.phases and match.rule.phase:
         why += f"; {match.phases[traits.series.uid].why}"
     return _sentence(why)

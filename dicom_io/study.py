@@ -15,7 +15,6 @@ from pydicom.uid import (
     LegacyConvertedEnhancedCTImageStorage,
     LegacyConvertedEnhancedMRImageStorage,
     LegacyConvertedEnhancedPETImageStorage,
-    MediaStorageDirectoryStorage,
     MRImageStorage,
     PositronEmissionTomographyImageStorage,
 )
@@ -104,7 +103,7 @@ class Study:
 def read_studies(folder: Path, on_progress: Callable[[int, int], None] | None = None) -> list[Study]:
     """Group every DICOM file below a folder by study and series, reading headers only.
 
-    Files that are no DICOM are passed over, and so is a DICOMDIR: the files are the truth, not their index.
+    Files that are no DICOM are passed over, and so is a DICOMDIR.
 
     Parameters
     ----------
@@ -131,8 +130,7 @@ def read_studies(folder: Path, on_progress: Callable[[int, int], None] | None = 
         except OSError:
             unreadable["the file cannot be opened"] = unreadable.get("the file cannot be opened", 0) + 1
         else:
-            if uid(instance.header.file_meta, "MediaStorageSOPClassUID") != MediaStorageDirectoryStorage:
-                drafts.setdefault(uid(instance.header, "StudyInstanceUID"), _StudyDraft()).add(instance)
+            drafts.setdefault(uid(instance.header, "StudyInstanceUID"), _StudyDraft()).add(instance)
         finally:
             if on_progress is not None:
                 on_progress(number, len(paths))

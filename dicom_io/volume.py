@@ -13,7 +13,7 @@ from core.volume import Geometry, Volume, stack_channels
 from dicom_io.attributes import uid
 from dicom_io.geometry import Layout, lay_out
 from dicom_io.padding import padding_value
-from dicom_io.pixels import Stored, read_frames
+from dicom_io.pixels import Stored, read_frames, read_layout
 from dicom_io.regrid import resample, share_outside
 from dicom_io.series import Selection, select_series
 from dicom_io.study import Series, Study
@@ -71,12 +71,13 @@ def _fill(array: NDArray[np.float32], layout: Layout) -> None:
     slice_of = np.empty(len(frames), np.intp)
     slice_of[layout.order] = np.arange(len(frames))
     scratch = np.empty(array.shape[1:], np.float64)
+    buffer = np.empty(read_layout(frames.instances[0]).frame_bytes, np.uint8)
     start = 0
     while start < len(frames):
         end = start + 1
         while end < len(frames) and frames.instances[end] is frames.instances[start]:
             end += 1
-        stored_frames = read_frames(frames.instances[start], frames.numbers[start:end])
+        stored_frames = read_frames(frames.instances[start], frames.numbers[start:end], buffer)
         for index, stored in enumerate(stored_frames, start):
             slope, intercept = frames.rescales[index]
             rescale_into(stored, float(slope), float(intercept), array[slice_of[index]], scratch)
