@@ -175,7 +175,7 @@ def verify(
 @app.command()
 def remove(
     name: Name,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; --json does not ask either.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove a package and its files.

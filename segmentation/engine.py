@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     import torch
 
-    from segmentation.nnunet import Pipeline
-
 Progress = Callable[[float], None]
 STAGES = ("preprocess", "network", "labels")
 
@@ -101,12 +99,15 @@ class Engine:
     def __init__(self, package: Package, device: str = "auto") -> None:
         import torch
 
+        from segmentation.nnunet import Pipeline
+
         self.package = package
         self.device = resolve_device(device)
         self._torch_device = torch.device(self.device)
         with _out_of_memory_is_transient():
             self._networks = {c.id: self._load(c) for c in package.network.configurations}
-        self._pipelines: dict[str, Pipeline] = {}
+        # Now and not at the first volume: importing nnU-Net takes a second.
+        self._pipelines = {c.id: Pipeline(c, package.network.labels) for c in package.network.configurations}
 
     def segment(self, volume: Volume, on_progress: Progress | None = None) -> EngineResult:
         """Segment a volume; it is not modified.
@@ -149,7 +150,7 @@ class Engine:
         for member in members:
             logits, properties = self._logits_of(member, image, spacing, run)
             with run.timed("labels"):
-                probabilities = self._pipeline(member).probabilities(logits, properties)
+                probabilities = self._pipelines[member.id].probabilities(logits, properties)
                 if average is None:
                     average = probabilities.astype(np.float32)
                 else:
@@ -157,14 +158,14 @@ class Engine:
         assert average is not None  # noqa: S101 - the manifest holds at least one member
         with run.timed("labels"):
             average /= len(members)
-            return self._pipeline(members[0]).labels_of_probabilities(average)
+            return self._pipelines[members[0].id].labels_of_probabilities(average)
 
     def _labels_of(
         self, configuration: Configuration, image: NDArray[np.float32], spacing: tuple[float, ...], run: _Run
     ) -> NDArray[np.integer[Any]]:
         logits, properties = self._logits_of(configuration, image, spacing, run)
         with run.timed("labels"):
-            return self._pipeline(configuration).labels(logits, properties)
+            return self._pipelines[configuration.id].labels(logits, properties)
 
     def _logits_of(
         self, configuration: Configuration, image: NDArray[np.float32], spacing: tuple[float, ...], run: _Run
@@ -174,7 +175,7 @@ class Engine:
             stage = self.package.network.configuration(configuration.previous_stage)
             previous = self._labels_of(stage, image, spacing, run)
         with run.timed("preprocess"):
-            preprocessed = self._pipeline(configuration).preprocess(image, spacing, previous)
+            preprocessed = self._pipelines[configuration.id].preprocess(image, spacing, previous)
         with run.timed("network"):
             return self._mean_logits(configuration, preprocessed.data, run), preprocessed.properties
 
@@ -215,13 +216,6 @@ class Engine:
             if identifier
         ]
         return sum(len(self._networks[configuration.id]) for configuration in passes)
-
-    def _pipeline(self, configuration: Configuration) -> "Pipeline":
-        from segmentation.nnunet import Pipeline
-
-        if configuration.id not in self._pipelines:
-            self._pipelines[configuration.id] = Pipeline(configuration, self.package.network.labels)
-        return self._pipelines[configuration.id]
 
     def _load(self, configuration: Configuration) -> list["torch.nn.Module"]:
         wanted = self.package.manifest.inference.folds

@@ -20,6 +20,26 @@ ResamplingFunction = Literal["resample_data_or_seg_to_shape", "resample_torch_fo
 Builder = Literal["PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet"]
 
 
+_SEPARATE_Z = {"is_seg", "force_separate_z", "separate_z_anisotropy_threshold"}
+_RESAMPLING_ARGUMENTS: dict[str, set[str]] = {
+    "resample_data_or_seg_to_shape": _SEPARATE_Z | {"order", "order_z"},
+    "resample_torch_fornnunet": _SEPARATE_Z | {"memefficient_seg_resampling", "mode", "aniso_axis_mode"},
+    "no_resampling_hack": set(),
+}
+_CHOICES: dict[str, tuple[Scalar, ...]] = {
+    "order": (0, 1, 2, 3, 4, 5),
+    "order_z": (0, 1, 2, 3, 4, 5),
+    "mode": ("linear",),
+    "aniso_axis_mode": ("nearest-exact", "nearest", "linear"),
+}
+
+
+def _fits(name: str, value: Scalar) -> bool:
+    if name in _CHOICES:
+        return value in _CHOICES[name]
+    return not isinstance(value, str)
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -40,6 +60,14 @@ class Resampling(_Frozen):
 
     function: ResamplingFunction
     arguments: dict[str, Scalar] = {}
+
+    @model_validator(mode="after")
+    def _arguments_are_known(self) -> "Resampling":
+        known = _RESAMPLING_ARGUMENTS[self.function]
+        wrong = [name for name, value in self.arguments.items() if name not in known or not _fits(name, value)]
+        if wrong:
+            raise ValueError(f"{self.function} takes no argument {sorted(wrong)}, or not with these values")
+        return self
 
 
 class NetworkSpec(_Frozen):
@@ -111,6 +139,12 @@ class Labels(_Frozen):
 
     values: dict[str, int | tuple[int, ...]]
     regions_class_order: tuple[int, ...] | None = None
+
+    @model_validator(mode="after")
+    def _every_output_has_its_value(self) -> "Labels":
+        if not self.outputs:  # which raises where regions_class_order is shorter or longer than the regions
+            raise ValueError("there is no label besides background")
+        return self
 
     @property
     def has_regions(self) -> bool:

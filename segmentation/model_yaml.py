@@ -5,17 +5,20 @@ The text is written line by line and not dumped, because its comments are what m
 
 import colorsys
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.errors import PackageInvalid
+from core.model_manifest import SeriesRule
 from segmentation.manifest import PackageManifest
 from segmentation.plans import READERS
 from segmentation.sources import Selection, read_json
 from segmentation.vocabulary import meaning_of
 
 _KEEP_LARGEST = "remove_all_but_largest_component_from_segmentation"
+_STEPS = "keep_largest, remove_small, fill_holes, smooth"
 _MR = ("mr", "t1", "t2", "flair", "dwi", "adc", "dce", "pd", "stir", "dixon", "water", "inphase")
 
 
@@ -117,8 +120,12 @@ def _orientation(manifest: PackageManifest, dataset: Mapping[str, Any]) -> list[
 
 
 def _channels(manifest: PackageManifest, dataset: Mapping[str, Any]) -> list[str]:
-    lines = ["# Which series feeds which input channel, in the network's order. More conditions: docs/operations.md."]
-    lines.append("channels:")
+    conditions = ", ".join(name for name in SeriesRule.model_fields if name != "modality")
+    lines = [
+        "# Which series feeds which input channel, in the network's order. Further conditions of a series:",
+        *(f"# {line}" for line in textwrap.wrap(conditions, 110)),
+        "channels:",
+    ]
     ct = [n.scheme == "CTNormalization" for n in manifest.configuration(manifest.members[0]).normalisation]
     for name, is_ct in zip(manifest.channels, ct, strict=True):
         modality, certain = _modality(name, is_ct)
@@ -194,8 +201,8 @@ def _postprocessing(steps: Sequence[Sequence[int]], selection: Selection) -> lis
         ]
     if not steps:
         reason = "found none that helped" if selection.postprocessing else "left no postprocessing.json"
-        return [f"# nnU-Net {reason}.", "postprocessing: []"]
-    lines = ["# From nnU-Net's postprocessing.json; part of the validated result.", "postprocessing:"]
+        return [f"# nnU-Net {reason}. Steps: {_STEPS}.", "postprocessing: []"]
+    lines = [f"# From nnU-Net's postprocessing.json; part of the validated result. Steps: {_STEPS}.", "postprocessing:"]
     return lines + [f"  - {{step: keep_largest, labels: {list(labels)}, together: true}}" for labels in steps]
 
 

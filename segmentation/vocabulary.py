@@ -14,7 +14,7 @@ def _sct(value: str, meaning: str) -> Code:
     return Code(value=value, scheme="SCT", meaning=meaning)
 
 
-ANATOMY = _sct("123037004", "Anatomical Structure")
+ANATOMY = _sct("91723000", "Anatomical Structure")
 TISSUE = _sct("85756007", "Tissue")
 ABNORMAL = _sct("49755003", "Morphologically Abnormal Structure")
 LEFT = _sct("7771000", "Left")

@@ -202,8 +202,8 @@ def make_directional(path: Path, reader: str = "SimpleITKIOWithReorient", spacin
 
 def _directional_weights(network: torch.nn.Module, _: TinyPlan, __: int) -> None:
     state = network.state_dict()
-    for name, tensor in state.items():
-        tensor.fill_(1.0 if name.endswith("norm.weight") else 0.0)
+    for name, parameter in network.named_parameters():  # not the state dict, whose further names would undo it
+        parameter.data.fill_(float(name.endswith("norm.weight")))
     first = state["encoder.stages.0.0.convs.0.conv.weight"]
     for output, (axis, sign) in enumerate([(2, 1), (2, -1), (1, 1), (1, -1), (0, 1), (0, -1)]):
         for offset, side in ((0, -1), (2, 1)):
