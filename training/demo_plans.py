@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 SPACING_MM = (3.0, 1.5, 1.5)
-PATCH = (32, 96, 96)
+PATCH = (32, 64, 64)
 FEATURES = (16, 32, 64, 128)
-STRIDES = ((1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 2, 2))
+STRIDES = ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
 
 _RESAMPLE = "resample_data_or_seg_to_shape"
 
