@@ -132,7 +132,8 @@ class Engine:
         if volume.array.shape[0] != wanted:
             raise ValueError(f"the volume has {volume.array.shape[0]} channels, the model {wanted}")
         turn = reorientation(volume.geometry, self.package.manifest.orientation)
-        image, spacing = turn.apply(volume.array), turn.spacing(volume.geometry.spacing)
+        # Contiguous as nnU-Net's readers give it: numpy's sums, and with them z-scores, depend on the memory's order.
+        image, spacing = np.ascontiguousarray(turn.apply(volume.array)), turn.spacing(volume.geometry.spacing)
         run = _Run(self._network_count(), on_progress)
         with _out_of_memory_is_transient():
             labels = self._label(image, spacing, run)

@@ -1,9 +1,13 @@
-"""One thread for torch in every test of networks, and the table of parity with nnU-Net at the end of the run."""
+"""Sound results folders and packages, one thread for torch, and the table of parity with nnU-Net at the end."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+
+from segmentation.package import Package, add_package
+from tests.tiny_models import make_results_folder
 
 PARITY = "parity"
 
@@ -15,6 +19,18 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A plain results folder."""
+    return make_results_folder(tmp_path / "source", "3d_fullres")
+
+
+@pytest.fixture
+def package(results: Path, tmp_path: Path) -> Package:
+    """A sound package."""
+    return add_package(results, "tiny", tmp_path / "models")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

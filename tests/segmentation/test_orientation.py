@@ -93,7 +93,9 @@ def test_wrong_orientation_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("acquisition", ACQUISITIONS)
 def test_labels_equal_those_of_nnunets_reorienting_reader(acquisition: str, tmp_path: Path) -> None:
     """``SimpleITKIOWithReorient`` on nnU-Net's side, on an image without any symmetry."""
-    source = make_results_folder(tmp_path, "3d_fullres", reader="SimpleITKIOWithReorient", mirror_axes=None)
+    source = make_results_folder(
+        tmp_path, "3d_fullres", reader="SimpleITKIOWithReorient", channels=("T1",), mirror_axes=None
+    )
     volume = make_volume(direction=ACQUISITIONS[acquisition])
     files = stock.write_images(volume, tmp_path / "images", ".mha")
     package = add_package(source, "tiny", tmp_path / "models")
