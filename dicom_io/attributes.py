@@ -6,6 +6,7 @@ No text that this module gives out or raises quotes a value, since a value may b
 import math
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from pydicom import config
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -23,12 +24,18 @@ _UID = re.compile(r"\d+(\.\d+)*")
 _UID_LENGTH = 64
 
 
+@cache
 def tag_of(keyword: str) -> BaseTag:
     """Tag of a standard keyword."""
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise ValueError(f"{keyword} is not a keyword of the dictionary")
     return Tag(tag)
+
+
+@cache
+def _is_decimal(keyword: str) -> bool:
+    return dictionary_VR(tag_of(keyword)) in ("DS", "IS")
 
 
 def value_of(header: Dataset, keyword: str) -> object | None:
@@ -71,11 +78,10 @@ def numbers(header: Dataset, keyword: str, count: int) -> tuple[float, ...] | No
 
     Decimal strings are read from their bytes: for thousands of slices, pydicom's own objects take seconds.
     """
-    tag = tag_of(keyword)
     try:
-        element = header.get_item(tag)
+        element = header.get_item(tag_of(keyword))
         value = None if element is None else element.value
-        if isinstance(value, bytes) and dictionary_VR(tag) in ("DS", "IS"):
+        if isinstance(value, bytes) and _is_decimal(keyword):
             parts: Sequence[object] = value.split(b"\\")
         else:
             value = value_of(header, keyword)

@@ -121,7 +121,9 @@ def make_series(
         If the values do not fit the bits or the transfer syntax cannot be written.
     """
     stored = _stored_values(phantom, encoding)
-    series_uid = made_uid("series", study, series, encoding, phantom.modality, phantom.phase, phantom.seed)
+    grid = phantom.geometry
+    where = (grid.shape, grid.spacing, grid.origin, grid.direction.tolist())
+    series_uid = made_uid("series", study, series, encoding, phantom.modality, phantom.phase, phantom.seed, where)
     images = [stored] if encoding.enhanced else list(stored)
     return [
         _make_instance(phantom, study, series, encoding, series_uid, number, image)

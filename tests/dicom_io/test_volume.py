@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from numpy.testing import assert_array_equal
-from pydicom.uid import UID
+from pydicom.uid import JPEG2000, UID, JPEGLSNearLossless
 
 from core.errors import ReasonCode, StudyRejected
 from core.model_manifest import SeriesRule
@@ -105,6 +105,21 @@ def test_every_transfer_syntax_gives_the_same_voxels(syntax: UID, signed: bool, 
 
 def _image(folder: Path, enhanced: bool) -> sitk.Image:
     return sitk.ReadImage(str(folder / "IM0001")) if enhanced else read_with_simpleitk(folder)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "options"),
+    [(JPEGLSNearLossless, {"jls_error": 3}), (JPEG2000, {"j2k_psnr": [80]})],
+    ids=["near-lossless JPEG-LS", "lossy JPEG 2000"],
+)
+def test_lossy_images_are_bit_equal_to_simpleitk(syntax: UID, options: dict[str, object], tmp_path: Path) -> None:
+    series = ct_series()
+    for dataset in series:
+        dataset.compress(syntax, generate_instance_uid=False, **options)
+    save_series(series, tmp_path)
+    volume = read(tmp_path)
+    assert_as_simpleitk(volume, read_with_simpleitk(tmp_path))
+    assert 0 < np.abs(volume.array[0] - phantom().array).mean() < 10
 
 
 @pytest.mark.parametrize("modality", ["CT", "MR"])
