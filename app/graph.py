@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from monai.deploy.conditions import CountCondition
 from monai.deploy.core import Application
 
 from dicom_io.outbox import StudyOutbox
@@ -57,7 +58,9 @@ class StudyApplication(Application):
     def compose(self) -> None:
         """Name the boxes, then the flows."""
         job = self._job
-        source = StudySourceOperator(self, name="study_source", study=job.study, packages=job.packages)
+        # Once: an operator without inputs would otherwise run for ever.
+        once = CountCondition(self, 1)
+        source = StudySourceOperator(self, once, name="study_source", study=job.study, packages=job.packages)
         select = SelectSeriesOperator(self, name="select_series")
         volume = SeriesToVolumeOperator(self, name="series_to_volume")
         network = NnunetSegmentationOperator(
