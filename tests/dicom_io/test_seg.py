@@ -265,3 +265,35 @@ def test_an_object_too_large_for_one_file_says_what_to_do(case: Case, monkeypatc
 def test_the_name_appears_only_with_the_whole_object(case: Case, tmp_path: Path) -> None:
     path = saved(build_seg(label_map(case), case.volume, case.sources, context()), tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_cosines_of_three_digits_and_small_drifts_pass_the_check(tmp_path: Path) -> None:
+    """What ``dicom_io.geometry`` accepts as a grid is written as the source has it, and read back as equal."""
+    phantom_case = made_case(tmp_path / "exact", OBLIQUE)
+    for number, source in enumerate(phantom_case.sources):
+        dataset = pydicom.dcmread(source.path)
+        dataset.ImageOrientationPatient = [round(float(v), 3) for v in dataset.ImageOrientationPatient]
+        x, y, z = (float(v) for v in dataset.ImagePositionPatient)
+        dataset.ImagePositionPatient = [round(x + 0.02 * (number % 2), 2), round(y, 2), round(z, 2)]
+        dataset.save_as(source.path)
+    case = read_case(tmp_path / "exact")
+    path = saved(build_seg(label_map(case), case.volume, case.sources, context()), tmp_path)
+    verify_seg(path, label_map(case))
+    seg = pydicom.dcmread(path)
+    orientation = seg.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0].ImageOrientationPatient
+    assert orientation == case.sources[0].header.ImageOrientationPatient
+
+
+def test_lossy_sources_are_named_as_such(tmp_path: Path, peer: Callable[[str], str]) -> None:
+    lossless = made_case(tmp_path / "series")
+    for source in lossless.sources:
+        dataset = pydicom.dcmread(source.path)
+        dataset.LossyImageCompression = "01"
+        dataset.LossyImageCompressionRatio = 12.5
+        dataset.LossyImageCompressionMethod = "ISO_15444_1"
+        dataset.save_as(source.path)
+    case = read_case(tmp_path / "series")
+    path = saved(build_seg(label_map(case), case.volume, case.sources, context()), tmp_path)
+    seg = pydicom.dcmread(path)
+    assert (seg.LossyImageCompression, seg.LossyImageCompressionRatio) == ("01", 12.5)
+    assert errors(peer("dciodvfy"), path) == set()
