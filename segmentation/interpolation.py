@@ -42,18 +42,19 @@ def axis_matrix(size_in: int, size_out: int, order: int) -> NDArray[np.float64]:
 
 
 def coordinates(size_in: int, size_out: int) -> NDArray[np.float64]:
-    """Where the voxel centres of the output lie on the input's axis, in voxels, kept inside of it.
+    """Where the voxel centres of the output lie on the input's axis, in voxels; up to half a voxel outside of it.
 
     The order of operations is scipy's, since ties between two voxels hang on the last bit.
     """
     scale = np.float64(size_in) / np.float64(size_out)
-    inside: NDArray[np.float64] = np.clip((np.arange(size_out) + 0.5) * scale - 0.5, 0, size_in - 1)
-    return inside
+    position: NDArray[np.float64] = (np.arange(size_out) + 0.5) * scale - 0.5
+    return position
 
 
 def nearest_index(size_in: int, size_out: int) -> NDArray[np.int64]:
     """For each voxel of the output, the voxel of the input that order 0 takes."""
-    return np.floor(coordinates(size_in, size_out) + 0.5).astype(np.int64)
+    inside = np.clip(coordinates(size_in, size_out), 0, size_in - 1)
+    return np.floor(inside + 0.5).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,10 +101,11 @@ def linear_cells(size_in: int, size_out: int) -> Cells:
     floor = np.floor(position)
     # scipy takes the last weight as what is missing to 1, which is not always the fraction itself.
     low = 1.0 - (position - floor)
-    lower, first = np.unique(floor.astype(np.int64), return_index=True)
+    below, first = np.unique(floor.astype(np.int64), return_index=True)
+    # At the edges scipy adds the two shares of one and the same voxel, which rounds differently from taking it whole.
     return Cells(
-        lower=lower,
-        upper=np.minimum(lower + 1, size_in - 1),
+        lower=np.maximum(below, 0),
+        upper=np.minimum(below + 1, size_in - 1),
         first=np.append(first, size_out).astype(np.int64),
         weights=np.stack([low, 1.0 - low]),
     )
