@@ -116,8 +116,9 @@ def _draw_letters(picture: Image.Image, letters: tuple[str, str, str, str]) -> N
 
 
 def _compose(panels: Sequence[Image.Image], label_map: LabelMap, title: str) -> Image.Image:
-    volumes = label_map.volumes_ml()
-    entries = [(spec, volumes[spec.name]) for spec in label_map.labels if volumes[spec.name] > 0]
+    voxel_ml = label_map.geometry.voxel_volume_mm3 / 1000
+    counts = label_map.voxel_counts()
+    entries = [(spec, counts[spec.name] * voxel_ml) for spec in label_map.labels if counts[spec.name]]
     width = max(sum(p.width for p in panels) + _MARGIN * (len(panels) + 1), 3 * _COLUMN)
     columns = max(1, (width - _MARGIN) // _COLUMN)
     rows = -(-max(len(entries), 1) // columns)
@@ -136,5 +137,6 @@ def _compose(panels: Sequence[Image.Image], label_map: LabelMap, title: str) -> 
         x, y = _MARGIN + number // rows * _COLUMN, bottom + number % rows * _LINE
         draw.rectangle((x, y + 3, x + 12, y + 15), fill=spec.colour)
         name = spec.name if len(spec.name) <= 20 else f"{spec.name[:19]}…"
-        draw.text((x + 20, y), f"{name}  {volume_ml:.1f} ml", fill=_TEXT, font=font)
+        amount = f"{volume_ml:.1f}" if volume_ml >= 1 else f"{volume_ml:.2g}"
+        draw.text((x + 20, y), f"{name}  {amount} ml", fill=_TEXT, font=font)
     return canvas
