@@ -5,6 +5,7 @@ No text that this module gives out or raises quotes a value, since a value may b
 
 import math
 import re
+import struct
 from collections.abc import Sequence
 from functools import cache
 
@@ -12,13 +13,24 @@ from pydicom import config
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag, Tag
 
 # pydicom's warnings about malformed values quote them. What matters here is checked here.
 config.settings.reading_validation_mode = config.IGNORE
 
-MALFORMED = (ValueError, TypeError, OverflowError, AttributeError, KeyError, IndexError, LookupError, ArithmeticError)
-"""What pydicom raises when a malformed element is converted; ``NotImplementedError`` and I/O are not among them."""
+MALFORMED = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    NotImplementedError,
+    EOFError,
+    struct.error,
+    BytesLengthException,
+)
+"""What pydicom raises when a malformed element is converted."""
 
 _UID = re.compile(r"\d+(\.\d+)*")
 _UID_LENGTH = 64

@@ -177,8 +177,9 @@ def _check_uniform(series: Series, frames: Frames) -> None:
         raise StudyRejected(
             ReasonCode.MIXED_ORIENTATION, f"Direction cosines differ by up to {spread:.2g}.", series.uid
         )
-    row, column = frames.orientations[0, :3], frames.orientations[0, 3:]
-    error = float(np.abs([np.linalg.norm(row) - 1, np.linalg.norm(column) - 1, row @ column]).max())
+    row, column = frames.orientations[0].reshape(2, 3)
+    lengths = np.linalg.norm([row, column], axis=1)
+    error = max(float(np.abs(lengths - 1).max()), abs(float(row @ column)))
     if error > ORTHONORMAL_TOLERANCE:
         raise StudyRejected(
             ReasonCode.NO_POSITION, f"The orientation is not two perpendicular unit vectors ({error:.2g}).", series.uid

@@ -1,6 +1,5 @@
 """One DICOM file: its header, and where its pixels begin."""
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,9 @@ from dicom_io.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFi
 
 _PREAMBLE = 128
 _META_GROUP = 0x0002
-_PIXEL_GROUP = 0x7FE0
+_FLOAT_PIXEL_DATA = 0x7FE00008
+"""The first of the three kinds of pixel data; offset tables of compressed pixels come before."""
+
 _ICON_IMAGE_SEQUENCE = 0x00880200
 _OVERLAY_GROUPS = range(0x6000, 0x6100)
 
@@ -109,10 +110,8 @@ def _read_header(path: Path, file: BinaryIO, meta: FileMetaDataset, syntax: str)
     header.file_meta = meta
     if "SOPClassUID" not in header and "StudyInstanceUID" not in header:
         raise BadDicomError("it says neither what it is nor to which study it belongs")
-    offset = file.tell()
-    start = file.read(4)
-    at_pixels = start[:2] in ((b"\x7f\xe0",) if big_endian else (b"\xe0\x7f",))
-    return Instance(path, header, offset if at_pixels else None)
+    at_pixels = _peek(file, 4) == (b"\x7f\xe0\x00\x10" if big_endian else b"\xe0\x7f\x10\x00")
+    return Instance(path, header, file.tell() if at_pixels else None)
 
 
 def _peek(file: BinaryIO, size: int) -> bytes:
@@ -144,12 +143,12 @@ def _parse(
         raise BadDicomError("its sequences are nested too deeply") from error
     except InflateLimitError as error:
         raise BadDicomError("its deflated header is damaged or too large") from error
-    except (*MALFORMED, EOFError, NotImplementedError, zlib.error, MemoryError) as error:
+    except (*MALFORMED, MemoryError) as error:
         raise BadDicomError("its header is damaged") from error
 
 
 def _at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
-    return tag.group >= _PIXEL_GROUP
+    return int(tag) >= _FLOAT_PIXEL_DATA
 
 
 def _after_meta(tag: BaseTag, vr: str | None, length: int) -> bool:

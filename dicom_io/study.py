@@ -20,8 +20,9 @@ from pydicom.uid import (
 )
 
 from core.errors import ReasonCode, StudyRejected
-from dicom_io.attributes import text, texts, uid
+from dicom_io.attributes import MALFORMED, text, texts, uid
 from dicom_io.instance import BadDicomError, Instance, NotDicomError, read_instance
+from dicom_io.pixels import same_pixels
 
 IMAGE_CLASSES = frozenset(
     (
@@ -207,10 +208,11 @@ def same_image(first: Instance, second: Instance) -> bool:
     """Whether two files hold the same image: equal bytes, or equal headers and equal pixels otherwise encoded."""
     if cmp(first.path, second.path, shallow=False):
         return True
-    if first.header != second.header:
+    try:
+        if first.header != second.header:
+            return False
+    except MALFORMED:
         return False
-    from dicom_io.pixels import same_pixels  # only a repeat that differs in bytes needs a decoder
-
     return same_pixels(first, second)
 
 

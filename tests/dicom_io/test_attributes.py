@@ -19,7 +19,7 @@ def raw(keyword: str, vr: str | None, value: bytes) -> Dataset:
     return header
 
 
-@given(st.binary(max_size=40), st.sampled_from(["DS", None]))
+@given(st.binary(max_size=40), st.sampled_from(["DS", None, "Uw", "C\xcc", "US", "FD", "SQ", "PN", "AT"]))
 def test_any_bytes_are_numbers_or_nothing(value: bytes, vr: str | None) -> None:
     header = raw("ImagePositionPatient", vr, value)
     found = numbers(header, "ImagePositionPatient", 3)

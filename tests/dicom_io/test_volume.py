@@ -9,7 +9,8 @@ import pytest
 import SimpleITK as sitk
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from numpy.testing import assert_array_equal
-from pydicom.uid import JPEG2000, UID, JPEGLSNearLossless
+from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
+from pydicom.uid import JPEG2000, UID, JPEGLSLossless, JPEGLSNearLossless
 
 from core.errors import ReasonCode, StudyRejected
 from core.model_manifest import SeriesRule
@@ -139,6 +140,20 @@ def test_enhanced_images_equal_their_classic_twin(modality: Modality, tmp_path: 
     assert multi.frame_numbers == tuple(range(len(made.array), 0, -1))
     assert set(multi.sop_instance_uids) == {enhanced.SOPInstanceUID}
     assert classic.frame_numbers == (1,) * len(made.array)
+
+
+@pytest.mark.parametrize("table", ["none", "basic", "extended"])
+@pytest.mark.parametrize("fragments", [1, 3])
+def test_compressed_frames_are_found_by_any_offset_table(table: str, fragments: int, tmp_path: Path) -> None:
+    (enhanced,) = make_series(phantom(), encoding=Encoding(transfer_syntax=JPEGLSLossless, enhanced=True))
+    frames = list(generate_frames(enhanced.PixelData, number_of_frames=8))
+    if table == "extended":
+        enhanced.PixelData, offsets, lengths = encapsulate_extended(frames)
+        enhanced.ExtendedOffsetTable, enhanced.ExtendedOffsetTableLengths = offsets, lengths
+    else:
+        enhanced.PixelData = encapsulate(frames, fragments_per_frame=fragments, has_bot=table == "basic")
+    save_series([enhanced], tmp_path)
+    assert_array_equal(read(tmp_path).array[0], phantom().array)
 
 
 def test_order_of_files_and_instance_numbers_does_not_matter(tmp_path: Path) -> None:
