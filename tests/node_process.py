@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -81,8 +82,8 @@ class NodeProcess:
         Where its settings, spool and logs go.
     destinations
         Port and AE title of each destination, by name.
-    models
-        Names of the models on the only route.
+    routes
+        Models of each route by its called AE title; all go to every destination.
     program
         Arguments of the interpreter that start it: `SEGNODE` or `STUB_NODE`.
     """
@@ -92,7 +93,7 @@ class NodeProcess:
         folder: Path,
         destinations: dict[str, tuple[int, str]],
         *,
-        models: Sequence[str] = ("stub",),
+        routes: Mapping[str, Sequence[str]] = MappingProxyType({"SEGNODE": ("stub",)}),
         models_folder: Path | None = None,
         program: Sequence[str] = STUB_NODE,
         quiet_seconds: float = 1.0,
@@ -111,7 +112,10 @@ class NodeProcess:
             "spool": "spool",
             "database": "workflow.sqlite",
             "quiet_seconds": quiet_seconds,
-            "routes": [{"called_ae": "SEGNODE", "models": list(models), "destinations": list(destinations)}],
+            "routes": [
+                {"called_ae": called_ae, "models": list(models), "destinations": list(destinations)}
+                for called_ae, models in routes.items()
+            ],
             "destinations": {
                 name: {"kind": "dicom", "ae_title": ae_title, "host": "127.0.0.1", "port": port}
                 for name, (port, ae_title) in destinations.items()

@@ -1,0 +1,210 @@
+"""``segnode run`` and ``python -m app`` on made and on real series: files, exit codes, report."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from pydicom import dcmread
+
+from app import cli
+from app.__main__ import main as map_main
+from core.errors import ConfigInvalid
+from dicom_io.volume import VolumeReader
+from phantom.anatomy import make_phantom, trunk_geometry
+from phantom.series import StudyTags, make_series, save_series
+from tests.dicom_io.faults import drop_slice
+from tests.e2e.conftest import make_model
+
+CANARIES = ("Canary^Patient", "CANARY-ID")
+STUDY = StudyTags(patient_name=CANARIES[0], patient_id=CANARIES[1])
+REPORT_KEYS = ["schema", "segnode", "study", "outcome", "reason", "series", "models", "timings_s", "device"]
+STAGES = {"read", "preprocess", "network", "labels", "postprocess", "seg", "total"}
+
+Run = Callable[..., int]
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Packages ``tiny`` and ``second`` for any CT, ``mri`` for MR."""
+    folder, work = tmp_path_factory.mktemp("run_models"), tmp_path_factory.mktemp("run_nnunet")
+    make_model(folder, work, "tiny", {"modality": ["CT"]})
+    make_model(folder, work, "second", {"modality": ["CT"]})
+    make_model(folder, work, "mri", {"modality": ["MR"]})
+    return folder
+
+
+@pytest.fixture
+def run(models: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Call the command line in this process and give its exit code."""
+    monkeypatch.setenv("SEGNODE_MODELS", str(models))
+
+    def call(*arguments: str | Path) -> int:
+        monkeypatch.setattr(sys, "argv", ["segnode", "run", *map(str, arguments), "--device", "cpu"])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return int(str(caught.value.code))
+
+    return call
+
+
+def write_ct(folder: Path, study: StudyTags = STUDY, *, broken: bool = False) -> str:
+    """Write a small CT study; gives its UID."""
+    geometry = trunk_geometry((12.0, 6.0, 6.0), extent=(180.0, 240.0, 300.0))
+    series = make_series(make_phantom(geometry, phase="P"), study=study)
+    save_series(drop_slice(series) if broken else series, folder)
+    return study.uid
+
+
+def report_of(output: Path, study_uid: str) -> dict[str, object]:
+    content: dict[str, object] = json.loads((output / study_uid / "report.json").read_text(encoding="utf-8"))
+    return content
+
+
+def test_a_study_becomes_seg_picture_nifti_and_report(run: Run, tmp_path: Path) -> None:
+    uid = write_ct(tmp_path / "in")
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny", "--nifti") == 0
+    names = sorted(path.name for path in (tmp_path / "out" / uid).iterdir())
+    assert names == ["report.json", "tiny.png", "tiny.seg.dcm", "tiny_seg.nii.gz"]
+    report = report_of(tmp_path / "out", uid)
+    assert list(report) == REPORT_KEYS
+    assert report["outcome"] == "segmented"
+    assert report["reason"] is None
+    assert set(report["timings_s"]) == STAGES  # type: ignore[arg-type]  # JSON
+    (model,) = report["models"]  # type: ignore[misc]  # JSON
+    assert set(model) == {"name", "sha256", "volumes_ml", "outputs"}
+    assert set(model["outputs"]) == set(names) - {"report.json"}
+    mask = sitk.ReadImage(str(tmp_path / "out" / uid / "tiny_seg.nii.gz"))
+    ml = float(np.count_nonzero(sitk.GetArrayViewFromImage(mask))) * np.prod(mask.GetSpacing()) / 1000
+    assert model["volumes_ml"]["organ"] == pytest.approx(ml, rel=1e-4)
+    assert ml > 0
+
+
+def test_no_attribute_of_the_patient_is_in_report_or_names(
+    run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    uid = write_ct(tmp_path / "in")
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny", "--model", "mri") == 3
+    said = capfd.readouterr()
+    texts = [said.out, said.err, (tmp_path / "out" / uid / "report.json").read_text(encoding="utf-8")]
+    texts += [path.name for path in (tmp_path / "out").rglob("*")]
+    for canary in CANARIES:
+        assert not any(canary in text for text in texts)
+    seg = dcmread(tmp_path / "out" / uid / "tiny.seg.dcm")
+    assert str(seg.PatientName) == CANARIES[0]
+    assert seg.PatientID == CANARIES[1]
+
+
+def test_several_models_share_one_read(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readers: list[VolumeReader] = []
+    create = VolumeReader.__init__
+
+    def remember(self: VolumeReader) -> None:
+        create(self)
+        readers.append(self)
+
+    monkeypatch.setattr(VolumeReader, "__init__", remember)
+    uid = write_ct(tmp_path / "in")
+    assert run(tmp_path / "in", tmp_path / "out", "-m", "tiny", "-m", "second") == 0
+    assert [model["name"] for model in report_of(tmp_path / "out", uid)["models"]] == ["tiny", "second"]  # type: ignore[attr-defined]  # JSON
+    assert [reader.reads for reader in readers] == [1]
+
+
+def test_a_refused_study_has_its_report_alone(run: Run, tmp_path: Path) -> None:
+    uid = write_ct(tmp_path / "in", broken=True)
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny") == 3
+    assert [path.name for path in (tmp_path / "out" / uid).iterdir()] == ["report.json"]
+    report = report_of(tmp_path / "out", uid)
+    assert report["outcome"] == "refused"
+    assert report["reason"]["code"] == "missing_slice"  # type: ignore[index]  # JSON
+    assert report["models"] == []
+    assert [series["decision"] for series in report["series"]] == ["refused"]  # type: ignore[attr-defined]  # JSON
+
+
+def test_results_of_an_earlier_run_do_not_outlive_a_refusal(run: Run, tmp_path: Path) -> None:
+    uid = write_ct(tmp_path / "in")
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny") == 0
+    shutil.rmtree(tmp_path / "in")
+    assert write_ct(tmp_path / "in", broken=True) == uid
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny") == 3
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [uid]
+    assert [path.name for path in (tmp_path / "out" / uid).iterdir()] == ["report.json"]
+
+
+def test_several_studies_stand_apart_and_the_highest_code_wins(run: Run, tmp_path: Path) -> None:
+    good = write_ct(tmp_path / "in" / "a")
+    bad = write_ct(tmp_path / "in" / "b", StudyTags(name="another"), broken=True)
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny") == 3
+    assert report_of(tmp_path / "out", good)["outcome"] == "segmented"
+    assert report_of(tmp_path / "out", bad)["outcome"] == "refused"
+
+
+def test_what_one_model_refuses_another_still_segments(run: Run, tmp_path: Path) -> None:
+    uid = write_ct(tmp_path / "in")
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny", "--model", "mri") == 3
+    report = report_of(tmp_path / "out", uid)
+    assert report["outcome"] == "segmented"
+    assert report["reason"]["message"].startswith("mri: ")  # type: ignore[index]  # JSON
+    assert [model["name"] for model in report["models"]] == ["tiny"]  # type: ignore[attr-defined]  # JSON
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["missing", "out", "--model", "tiny"], 2),
+        (["in", "out"], 2),
+        (["in", "out", "--model", "tiny", "--model", "tiny"], 2),
+        (["in", "out", "--model", "tiny", "--unknown"], 2),
+        (["in", "out", "--model", "absent"], 2),
+        (["empty", "out", "--model", "tiny"], 3),
+        (["in", "in/IM0001", "--model", "tiny"], 5),
+    ],
+    ids=["no_input", "no_model", "twice", "unknown_option", "no_package", "no_dicom", "output_is_a_file"],
+)
+def test_exit_codes(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int) -> None:
+    write_ct(tmp_path / "in")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments) == code
+
+
+def test_a_changed_weight_ends_with_4_and_nothing_written(
+    run: Run, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_ct(tmp_path / "in")
+    copy = tmp_path / "models"
+    shutil.copytree(models, copy)
+    (weights,) = copy.glob("tiny/**/*.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.chmod(0o644)
+    weights.write_bytes(content)
+    monkeypatch.setenv("SEGNODE_MODELS", str(copy))
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny") == 4
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_maps_entry_point_reads_its_environment(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = tmp_path / "models"
+    shutil.copytree(models / "tiny", only / "tiny")
+    uid = write_ct(tmp_path / "input")
+    monkeypatch.setenv("HOLOSCAN_INPUT_PATH", str(tmp_path / "input"))
+    monkeypatch.setenv("HOLOSCAN_OUTPUT_PATH", str(tmp_path / "output"))
+    monkeypatch.setenv("HOLOSCAN_MODEL_PATH", str(only))
+    monkeypatch.setenv("SEGNODE_MODELS", "")
+    assert map_main() == 0
+    assert (tmp_path / "output" / uid / "tiny.seg.dcm").exists()
+
+
+def test_the_maps_entry_point_names_an_empty_model_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    monkeypatch.setenv("HOLOSCAN_MODEL_PATH", str(tmp_path / "models"))
+    monkeypatch.setenv("SEGNODE_MODELS", "")
+    with pytest.raises(ConfigInvalid, match="no model package"):
+        map_main()
