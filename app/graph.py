@@ -4,6 +4,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import operators  # noqa: F401 - it loads the library that holoscan needs, so before the SDK
+
+# isort: split
 from monai.deploy.conditions import CountCondition
 from monai.deploy.core import Application
 

@@ -62,9 +62,9 @@ def run_folder(
     Raises
     ------
     ConfigInvalid
-        If the input is not a folder, or a model's name is given twice.
+        If the input is not a folder, a model's name is given twice, or there is no model of that name.
     PackageInvalid
-        If a model is not found or its hashes do not match.
+        If a package is damaged or was changed.
     StudyRejected
         ``no_dicom`` if the folder holds no DICOM image.
     """
