@@ -27,10 +27,12 @@ MALFORMED = (
     AttributeError,
     NotImplementedError,
     EOFError,
+    OSError,
+    RecursionError,
     struct.error,
     BytesLengthException,
 )
-"""What pydicom raises when a malformed element is converted."""
+"""What pydicom raises when a malformed element is converted; OSError is how it says that a sequence ends early."""
 
 _UID = re.compile(r"\d+(\.\d+)*")
 _UID_LENGTH = 64
