@@ -14,7 +14,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from app.logs import configure_logging
-from core.errors import ConfigInvalid
+from core.errors import ConfigInvalid, SegnodeError
 from core.report import Report
 
 if TYPE_CHECKING:
@@ -104,6 +104,10 @@ def _run_one(
 
         try:
             report = segmenter.run_study(study, output, models, nifti=nifti, on_progress=show)
+        except SegnodeError as error:
+            # Not even a report could be written: where to say so is here.
+            typer.echo(f"segnode: study {study.uid}: {error}", err=True)
+            return error.exit_code
         except Exception as error:  # noqa: BLE001 - the command's outermost loop: one study never takes the next with it
             # Only where it happened: an exception's text can quote a data element, and that can be a patient's.
             where = "".join(traceback.format_tb(error.__traceback__))
