@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+from core.errors import PackageInvalid
+from segmentation.manifest import Resampling
+
 ANISOTROPY_THRESHOLD = 3.0
 """Ratio of the largest to the smallest spacing above which nnU-Net takes an image as anisotropic."""
 
@@ -61,3 +64,24 @@ def separate_axis(
 
 def _is_anisotropic(spacing: Sequence[float], threshold: float) -> bool:
     return max(spacing) / min(spacing) > threshold
+
+
+def axis_of(resampling: Resampling, spacing: Sequence[float], new_spacing: Sequence[float]) -> int | None:
+    """What :func:`separate_axis` says with a plan's arguments; nnU-Net's function takes no axis apart by itself."""
+    unless_said = False if resampling.function == "resample_data_or_seg_to_shape" else None
+    force = resampling.arguments.get("force_separate_z", unless_said)
+    threshold = resampling.arguments.get("separate_z_anisotropy_threshold", ANISOTROPY_THRESHOLD)
+    return separate_axis(spacing, new_spacing, None if force is None else bool(force), float(threshold or 0))
+
+
+def order_of(resampling: Resampling) -> int:
+    """The order of the splines in a plan's arguments.
+
+    Raises
+    ------
+    PackageInvalid
+        If slices are to be combined by another order than the nearest one, which no model was seen to need.
+    """
+    if int(resampling.arguments.get("order_z") or 0) != 0:
+        raise PackageInvalid(f"plans.json: {resampling.function} with order_z other than 0 is not supported")
+    return int(resampling.arguments.get("order", 3) or 0)

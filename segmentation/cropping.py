@@ -1,0 +1,54 @@
+"""nnU-Net's crop to the nonzero part of an image, found without a mask of the whole image.
+
+References
+----------
+nnU-Net v2 ``preprocessing/cropping/cropping.py``.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[slice, slice, slice]
+
+
+def nonzero_box(image: NDArray[np.float32]) -> Box:
+    """The smallest box around all voxels that are not zero in every channel; all of an image that is zero throughout.
+
+    Filling the mask's holes, as nnU-Net does before, does not change its box.
+
+    Parameters
+    ----------
+    image
+        ``(channel, z, y, x)``.
+    """
+    box: list[slice] = [slice(None)] * 3
+    for axis in range(3):
+        planes = np.moveaxis(image[(slice(None), *box)], 1 + axis, 0)
+        first = next((index for index, plane in enumerate(planes) if plane.any()), None)
+        if first is None:
+            return slice(0, image.shape[1]), slice(0, image.shape[2]), slice(0, image.shape[3])
+        last = next(index for index in reversed(range(len(planes))) if planes[index].any())
+        box[axis] = slice(first, last + 1)
+    return box[0], box[1], box[2]
+
+
+def nonzero_mask(image: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Voxels that are not zero in every channel, with enclosed holes filled, of an image cropped to their box.
+
+    Zeros that reach the image's faces are outside; across faces only, as in ``scipy.ndimage.binary_fill_holes``.
+    """
+    import cc3d
+
+    mask: NDArray[np.bool_] = image[0] != 0
+    for channel in image[1:]:
+        mask |= channel != 0
+    if mask.all():
+        return mask
+    zeros = cc3d.connected_components(np.ascontiguousarray(~mask), connectivity=6)
+    outside = np.zeros(int(zeros.max()) + 1, dtype=bool)
+    for axis in range(3):
+        ends = np.moveaxis(zeros, axis, 0)
+        outside[np.unique(ends[[0, -1]])] = True
+    outside[0] = False
+    filled: NDArray[np.bool_] = ~outside[zeros]
+    return filled

@@ -1,0 +1,157 @@
+"""From an image to what the network sees: transposed, cropped, normalised and resampled, as nnU-Net does it.
+
+Normalising and resampling go through the image plane after plane, so that besides the image and the result no array
+of their size exists.
+
+References
+----------
+nnU-Net v2 ``preprocessing/preprocessors/default_preprocessor.py``: ``run_case_npy``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segmentation.anisotropy import Shape3, axis_of, order_of, resampled_shape
+from segmentation.cropping import Box, nonzero_box, nonzero_mask
+from segmentation.label_resampling import resample_labels
+from segmentation.manifest import Configuration, Labels
+from segmentation.normalisation import Scaling, measure
+from segmentation.resampling import resample_planes
+
+Spacing3 = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Grids:
+    """The way from an image's grid to the network's, needed again on the way back; axes in transposed order.
+
+    Attributes
+    ----------
+    shape
+        ``(z, y, x)`` of the whole image.
+    box
+        The crop to its nonzero part.
+    spacing, new_spacing
+        Of the image and of the network, in mm.
+    new_shape
+        ``(z, y, x)`` that the network sees, without padding.
+    """
+
+    shape: Shape3
+    box: Box
+    spacing: Spacing3
+    new_spacing: Spacing3
+    new_shape: Shape3
+
+    @property
+    def cropped_shape(self) -> Shape3:
+        """``(z, y, x)`` of the crop."""
+        sizes = [part.stop - part.start for part in self.box]
+        return sizes[0], sizes[1], sizes[2]
+
+
+def preprocess(
+    image: NDArray[np.float32],
+    spacing: Sequence[float],
+    configuration: Configuration,
+    labels: Labels,
+    previous: NDArray[np.integer[Any]] | None = None,
+    device: torch.device | None = None,
+) -> tuple[torch.Tensor, Grids]:
+    """Bring an image to the network's grid and range.
+
+    Parameters
+    ----------
+    image
+        ``(channel, z, y, x)`` in the image's unit and the order in which the model was trained; not modified.
+    spacing
+        In mm, in array order.
+    previous
+        For a cascade, the first stage's labels on the image's grid; they become further channels, one for each label.
+    device
+        Where to resample, and where the result lies; the CPU by default.
+
+    Returns
+    -------
+    torch.Tensor
+        float32 ``(channel, z, y, x)``.
+    Grids
+        What :func:`segmentation.export.labels_of_logits` needs.
+
+    Raises
+    ------
+    ValueError
+        If the image has none of the network's voxels, or an RGB image leaves its range.
+    """
+    forward = configuration.transpose_forward
+    turned = image.transpose(0, *(1 + axis for axis in forward))
+    grids = _grids(turned, [spacing[axis] for axis in forward], configuration)
+    cropped = turned[(slice(None), *grids.box)]
+    uses_mask = previous is not None or any(n.use_mask for n in configuration.normalisation)
+    mask = nonzero_mask(cropped) if uses_mask else None
+    stage = None
+    if previous is not None and mask is not None:
+        stage = previous.transpose(forward)[grids.box].astype(np.int16)
+        # nnU-Net marks voxels outside of the mask by -1, but those that the first stage labelled stay in.
+        stage[(stage == 0) & ~mask] = -1
+        mask = stage >= 0
+    extra = len(labels.foreground_values) if stage is not None else 0
+    result = torch.empty((len(image) + extra, *grids.new_shape), dtype=torch.float32, device=device)
+    for channel, normalisation, out in zip(cropped, configuration.normalisation, result, strict=False):
+        channel = _in_memory_order(channel)
+        _resample(channel, measure(channel, normalisation, mask), mask, out, grids, configuration)
+    if stage is not None:
+        resampled = torch.from_numpy(_resample_stage(stage, grids, configuration)).to(result.device)
+        for value, out in zip(labels.foreground_values, result[len(image) :], strict=True):
+            out.copy_(resampled == value)
+    return result, grids
+
+
+def _grids(image: NDArray[np.float32], spacing: Sequence[float], configuration: Configuration) -> Grids:
+    box = nonzero_box(image)
+    # A 2d network leaves the distance of the slices as it is.
+    new_spacing = (*spacing[: 3 - len(configuration.spacing)], *configuration.spacing)
+    cropped = [part.stop - part.start for part in box]
+    return Grids(
+        shape=(image.shape[1], image.shape[2], image.shape[3]),
+        box=box,
+        spacing=(spacing[0], spacing[1], spacing[2]),
+        new_spacing=(new_spacing[0], new_spacing[1], new_spacing[2]),
+        new_shape=resampled_shape(cropped, spacing, new_spacing),
+    )
+
+
+def _in_memory_order(channel: NDArray[np.float32]) -> NDArray[np.float32]:
+    # Along an axis that runs backwards numpy would add up in another order than in nnU-Net's copy.
+    return channel.copy(order="K") if min(channel.strides) < 0 else channel
+
+
+def _resample(
+    channel: NDArray[np.float32],
+    scaling: Scaling,
+    mask: NDArray[np.bool_] | None,
+    out: torch.Tensor,
+    grids: Grids,
+    configuration: Configuration,
+) -> None:
+    axis = axis_of(configuration.resampling_data, grids.spacing, grids.new_spacing)
+    moved = np.moveaxis(channel, axis or 0, 0)
+    moved_mask = np.moveaxis(mask, axis or 0, 0) if mask is not None else None
+
+    def read(start: int, stop: int) -> torch.Tensor:
+        planes = moved[start:stop].astype(np.float32, order="C")
+        scaling.apply(planes, moved_mask[start:stop] if moved_mask is not None else None)
+        return torch.from_numpy(planes).to(out.device)
+
+    resample_planes(read, channel.shape, out, axis, order_of(configuration.resampling_data), scaling.bounds)
+
+
+def _resample_stage(stage: NDArray[np.int16], grids: Grids, configuration: Configuration) -> NDArray[np.int16]:
+    resampling = configuration.resampling_seg
+    axis = axis_of(resampling, grids.spacing, grids.new_spacing)
+    return resample_labels(stage, grids.new_shape, axis, order_of(resampling))
