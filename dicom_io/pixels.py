@@ -247,7 +247,7 @@ def _decode(instance: Instance, file: BinaryIO, layout: PixelLayout, frame_numbe
 def _value_length(data: RawIOBase | BinaryIO, byte_order: Literal["big", "little"]) -> int:
     """Length of the pixel data element at the current position, which moves on to its value."""
     head = data.read(8) or b""
-    if head[4:6] in (b"OW", b"OB"):
+    if head[4:6] in (b"OW", b"OB", b"UN"):
         head = data.read(4) or b""
     return int.from_bytes(head[-4:], byte_order)
 

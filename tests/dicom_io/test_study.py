@@ -146,6 +146,8 @@ def test_nested_sequences_are_a_bad_file_and_not_a_crash(tmp_path: Path) -> None
     assert [(a.series_uid, a.reason) for a in study.set_aside] == [
         ("", "cannot be read: its sequences are nested too deeply")
     ]
+    (decision,) = [d for d in select_series(study, manifest()).decisions if d.decision == "set_aside"]
+    assert decision.reason == "1 file: cannot be read: its sequences are nested too deeply."
     assert_readable(study)
 
 

@@ -246,6 +246,16 @@ def test_another_grid_is_resampled_in_patient_coordinates(tmp_path: Path) -> Non
         assert np.abs(result - truth)[inside].max() < 1e-3
 
 
+def test_a_series_that_lies_elsewhere_is_not_resampled(tmp_path: Path) -> None:
+    fine, coarse = _two_grids(tmp_path)
+    elsewhere = replace(coarse, geometry=replace(coarse.geometry, origin=(5000.0, 0.0, 0.0)))
+    with pytest.raises(StudyRejected) as caught:
+        combine_channels([fine, elsewhere], "resample")
+    assert caught.value.code is ReasonCode.GRIDS_DIFFER
+    half = replace(fine, geometry=replace(fine.geometry, origin=tuple(fine.geometry.index_to_lps([4, 0, 0]).tolist())))
+    assert "50.0% of it lies outside" in combine_channels([fine, half], "resample").warnings[0]
+
+
 def _two_grids(folder: Path) -> tuple[Volume, Volume]:
     write_series(phantom("oblique"), folder / "a")
     write_series(phantom("oblique", spacing=(24.0, 10.0, 10.0)), folder / "b", series=SeriesTags(number=2))
