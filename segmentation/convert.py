@@ -24,8 +24,6 @@ from segmentation.plans import (
 )
 from segmentation.sources import ResultsFolder, Selection, read_json
 
-_KEPT_JSON = ("plans.json", "dataset.json", "dataset_fingerprint.json")
-
 
 def convert(selection: Selection, target: Path) -> PackageManifest:
     """Write ``nnunet/`` and ``weights/`` of a package below ``target`` and return what describes them.
@@ -42,10 +40,10 @@ def convert(selection: Selection, target: Path) -> PackageManifest:
     configurations = []
     for identifier, folder in folders.items():
         stage = selection.previous_stages.get(identifier)
-        kept = [folder.path / name for name in _KEPT_JSON if (folder.path / name).is_file()]
+        kept = {path.name: path for path in sorted(folder.path.glob("*.json"))}
         if selection.postprocessing and identifier == selection.members[0].id:
-            kept.append(selection.postprocessing)
-        originals |= _keep(kept, target / "nnunet" / identifier, identifier)
+            kept[selection.postprocessing.name] = selection.postprocessing
+        originals |= _keep(list(kept.values()), target / "nnunet" / identifier, identifier)
         configuration = _convert_configuration(folder, labels, channels, stage.id if stage else None, target)
         originals |= {f"{identifier}/{f.checkpoint}": f.checkpoint_sha256 for f in configuration.folds}
         configurations.append(configuration)

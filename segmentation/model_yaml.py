@@ -187,7 +187,7 @@ def _code(code: Any) -> str:
 
 def colour(index: int, count: int) -> tuple[int, int, int]:
     """Colour number ``index`` of ``count``, all of them different: hues in equal steps, lightness in three."""
-    lightness = (0.5, 0.68, 0.38)[index % 3]
+    lightness = (0.5, 0.7, 0.6)[index % 3]
     red, green, blue = colorsys.hls_to_rgb(index / max(count, 1), lightness, 0.9)
     return round(red * 255), round(green * 255), round(blue * 255)
 

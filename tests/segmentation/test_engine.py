@@ -20,7 +20,9 @@ SMALL = (10, 24, 22)
 @pytest.fixture
 def package(tmp_path: Path) -> Package:
     """A plain model."""
-    return add_package(make_results_folder(tmp_path, "3d_fullres", folds=(0, 1)), "tiny", tmp_path / "models")
+    return add_package(
+        make_results_folder(tmp_path, "3d_fullres", folds=(0, 1), mirror_axes=(2,)), "tiny", tmp_path / "models"
+    )
 
 
 def edited(package: Package, old: str, new: str) -> Package:

@@ -16,6 +16,7 @@ from segmentation.package import add_package, load_package, open_package
 from tests.segmentation import stock
 from tests.segmentation.conftest import PARITY
 from tests.tiny_models import KINDS, make_results_folder, make_volume
+from tests.tiny_plans import plan_of
 
 Record = Callable[[str, object], None]
 
@@ -49,10 +50,15 @@ def predict_with_nnunet(kind: str, source: Path, files: list[str], work: Path) -
     if kind == "cascade":
         stock.predict(source.with_name("nnUNetTrainer__nnUNetPlans__3d_lowres"), files, work / "lowres")
         return stock.predict(source, files, work / "out", previous=work / "lowres")
-    if kind in ("ensemble", "regions_ensemble"):
-        names = [f"nnUNetTrainer__nnUNetPlans__{configuration}" for configuration in ("3d_fullres", "2d")]
+    if kind.endswith("ensemble"):
+        names = [f"nnUNetTrainer__nnUNetPlans__{c}" for c in (plan_of(kind).configuration, "2d")]
+        previous = None
+        if kind == "cascade_ensemble":
+            previous = work / "lowres"
+            stock.predict(source / "nnUNetTrainer__nnUNetPlans__3d_lowres", files, previous)
         for name in names:
-            stock.predict(source / name, files, work / name, probabilities=True)
+            stage = previous if "cascade" in name else None
+            stock.predict(source / name, files, work / name, previous=stage, probabilities=True)
         return stock.ensemble([work / name for name in names], work / "out", source / names[0])
     return stock.predict(source, files, work / "out")
 
@@ -80,7 +86,7 @@ def test_labels_equal_those_of_nnunet(kind: str, tmp_path: Path, record_property
 
 def test_labels_equal_those_of_predict_from_files(tmp_path: Path, record_property: Record) -> None:
     """The entry point that ``nnUNetv2_predict`` calls, with its worker processes."""
-    source = make_results_folder(tmp_path, "3d_fullres", seed=3)
+    source = make_results_folder(tmp_path, "3d_fullres", seed=3, mirror_axes=(1,))
     volume = make_volume(seed=8)
     files = stock.write_images(volume, tmp_path / "images")
     (tmp_path / "out").mkdir()
@@ -131,7 +137,7 @@ def _predict_with_custom_trainer(folder: Path, nonlin: str) -> tuple[Path, list[
     name = "TrainerOfAClinic"
     (folder / "trainers").mkdir()
     (folder / "trainers" / "clinic.py").write_text(TRAINER.format(name=name, nonlin=nonlin))
-    source = make_results_folder(folder, "3d_fullres", trainer=name)
+    source = make_results_folder(folder, "3d_fullres", trainer=name, mirror_axes=(0,))
     source.parent.rename(folder / "source")
     volume = make_volume()
     files = stock.write_images(volume, folder / "images")
