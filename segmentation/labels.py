@@ -99,6 +99,11 @@ class Labeller:
         axes = [_part(self._axes[0], slab), *self._axes[1:]]
         return _SlabOfCells(logits, axes, self._decision).labels()
 
+    def values_at(self, logits: torch.Tensor, voxels: Sequence[NDArray[np.int64]]) -> NDArray[np.float16]:
+        """nnU-Net's interpolated logits ``(output, voxel)`` at some voxels ``(z, y, x)`` of the labels' grid."""
+        cells = [axis.cell_of[at] for axis, at in zip(self._axes, voxels, strict=True)]
+        return _stock_values(logits.flatten(1), logits.shape[1:], self._axes, cells, voxels)
+
 
 class _SlabOfCells:
     """The cells of one slab: those that are settled are filled, the others are interpolated."""
@@ -189,25 +194,31 @@ class _SlabOfCells:
         return targets, weights
 
     def _exactly(self, voxels: torch.Tensor) -> torch.Tensor:
-        """Labels of flat voxels of the grid, by the arithmetic of scipy's ``zoom`` and a rounding to half precision."""
+        """Labels of flat voxels of the grid, from nnU-Net's own values."""
         place = np.unravel_index(voxels.cpu().numpy(), self._grid)
-        logits = self._logits
-        total: NDArray[np.float64] = np.zeros((len(logits), len(voxels)))
-        for corner in np.ndindex(*[cells.sides for cells in self._axes]):
-            flat = np.zeros(len(voxels), dtype=np.int64)
-            weights = []
-            for cells, target, side, length in zip(self._axes, place, corner, self._shape, strict=True):
-                cell = target if cells.sides == 1 else cells.cell_of[target]
-                flat = flat * length + (cells.upper if side else cells.lower)[cell]
-                if cells.sides == 2:
-                    weights.append(cells.weights[side][target])
-            index = torch.from_numpy(flat).to(self._device)
-            term = torch.stack([plane[index] for plane in logits]).cpu().numpy().astype(np.float64)
-            for weight in weights:
-                term *= weight
-            total += term
-        index_of = self._decision.exactly(total.astype(np.float16))
-        return torch.from_numpy(np.asarray(self._decision.values)[index_of]).to(self._device)
+        cells = [at if a.sides == 1 else a.cell_of[at] for a, at in zip(self._axes, place, strict=True)]
+        index = self._decision.exactly(_stock_values(self._logits, self._shape, self._axes, cells, place))
+        return torch.from_numpy(np.asarray(self._decision.values)[index]).to(self._device)
+
+
+def _stock_values(
+    logits: torch.Tensor,
+    shape: Sequence[int],
+    axes: Sequence[Cells],
+    cells: Sequence[NDArray[np.int64]],
+    voxels: Sequence[NDArray[np.int64]],
+) -> NDArray[np.float16]:
+    """Interpolate logits ``(output, flat voxel)`` by scipy's own arithmetic, and round to half precision."""
+    total: NDArray[np.float64] = np.zeros((len(logits), len(cells[0])))
+    for corner in np.ndindex(*[a.sides for a in axes]):
+        sides = [(a.upper if side else a.lower)[cell] for a, cell, side in zip(axes, cells, corner, strict=True)]
+        flat = torch.from_numpy(np.ravel_multi_index(tuple(sides), tuple(shape))).to(logits.device)
+        term = torch.stack([plane[flat] for plane in logits]).cpu().numpy().astype(np.float64)
+        for a, voxel, side in zip(axes, voxels, corner, strict=True):
+            if a.sides == 2:
+                term *= a.weights[side][voxel]
+        total += term
+    return total.astype(np.float16)
 
 
 def _interpolated(corners: torch.Tensor, weights: Sequence[torch.Tensor | None]) -> torch.Tensor:

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from segmentation.anisotropy import Shape3, axis_of, order_of, resampled_shape
 from segmentation.cropping import Box, nonzero_box, nonzero_mask
 from segmentation.label_resampling import resample_labels
-from segmentation.manifest import Configuration, Labels
+from segmentation.manifest import Configuration, Labels, Resampling
 from segmentation.normalisation import Scaling, measure
 from segmentation.resampling import resample_planes
+from segmentation.torch_resampling import resample_labels_with_torch, resample_with_torch
 
 Spacing3 = tuple[float, float, float]
 
@@ -122,8 +123,16 @@ def _grids(image: NDArray[np.float32], spacing: Sequence[float], configuration: 
         box=box,
         spacing=(spacing[0], spacing[1], spacing[2]),
         new_spacing=(new_spacing[0], new_spacing[1], new_spacing[2]),
-        new_shape=resampled_shape(cropped, spacing, new_spacing),
+        new_shape=_new_shape(cropped, spacing, new_spacing, configuration.resampling_data),
     )
+
+
+def _new_shape(
+    cropped: Sequence[int], spacing: Sequence[float], new_spacing: Sequence[float], resampling: Resampling
+) -> Shape3:
+    if resampling.function == "no_resampling_hack":
+        return cropped[0], cropped[1], cropped[2]
+    return resampled_shape(cropped, spacing, new_spacing)
 
 
 def _in_memory_order(channel: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -139,7 +148,14 @@ def _resample(
     grids: Grids,
     configuration: Configuration,
 ) -> None:
-    axis = axis_of(configuration.resampling_data, grids.spacing, grids.new_spacing)
+    resampling = configuration.resampling_data
+    axis = axis_of(resampling, grids.spacing, grids.new_spacing)
+    if resampling.function == "resample_torch_fornnunet":
+        whole = channel.astype(np.float32)
+        scaling.apply(whole, mask)
+        scaled = torch.from_numpy(whole).to(out.device)
+        out.copy_(resample_with_torch(scaled, grids.new_shape, axis, resampling.arguments))
+        return
     moved = np.moveaxis(channel, axis or 0, 0)
     moved_mask = np.moveaxis(mask, axis or 0, 0) if mask is not None else None
 
@@ -148,10 +164,15 @@ def _resample(
         scaling.apply(planes, moved_mask[start:stop] if moved_mask is not None else None)
         return torch.from_numpy(planes).to(out.device)
 
-    resample_planes(read, channel.shape, out, axis, order_of(configuration.resampling_data), scaling.bounds)
+    resample_planes(read, channel.shape, out, axis, order_of(resampling), scaling.bounds)
 
 
 def _resample_stage(stage: NDArray[np.int16], grids: Grids, configuration: Configuration) -> NDArray[np.int16]:
     resampling = configuration.resampling_seg
     axis = axis_of(resampling, grids.spacing, grids.new_spacing)
+    if resampling.function == "resample_torch_fornnunet":
+        resampled = resample_labels_with_torch(torch.from_numpy(stage), grids.new_shape, axis, resampling.arguments)
+        return resampled.numpy()
+    if resampling.function == "no_resampling_hack":
+        return stage
     return resample_labels(stage, grids.new_shape, axis, order_of(resampling))

@@ -1,7 +1,5 @@
 """Labels against nnU-Net's own export, on every voxel."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 import torch
@@ -10,29 +8,16 @@ from hypothesis import strategies as st
 from nnunetv2.preprocessing.resampling.default_resampling import resample_data_or_seg_to_shape
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from core.errors import PackageInvalid
 from segmentation import labels
 from segmentation.anisotropy import Shape3, separate_axis
 from segmentation.decisions import Decision, LargestLogit, RegionsInOrder, region_threshold
 from segmentation.labels import Labeller
+from tests.segmentation.made_logits import anatomy_logits, random_logits
 
 Spacing = tuple[float, float, float]
 ISOTROPIC: Spacing = (1.0, 1.0, 1.0)
-
-
-def random_logits(classes: int, shape: Sequence[int], seed: int = 0) -> torch.Tensor:
-    """The worst case: no two neighbours agree."""
-    rng = np.random.default_rng(seed)
-    return torch.from_numpy(rng.normal(0, 3, (classes, *shape))).half()
-
-
-def anatomy_logits(classes: int, shape: Sequence[int], seed: int = 0) -> torch.Tensor:
-    """Smooth blobs: the distance of each class's field to the largest other, as a trained network gives it."""
-    rng = np.random.default_rng(seed)
-    fields = np.stack([gaussian_filter(rng.normal(size=shape), 2.5, mode="nearest") for _ in range(classes)])
-    return torch.from_numpy(fields / fields.std() * 6 - 3).half()
 
 
 def stock_labels(

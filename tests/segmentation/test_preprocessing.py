@@ -111,6 +111,19 @@ def test_first_stage_becomes_channels(labels: Any, margin: int, transpose: tuple
     compare(configuration, image, previous=previous, labels=labels)
 
 
+@pytest.mark.parametrize("function", ["resample_torch_fornnunet", "no_resampling_hack"])
+@pytest.mark.parametrize("target", [(1.5, 1.5, 1.5), (9.0, 1.5, 1.5)])
+def test_other_resampling_functions_run_as_named(function: str, target: tuple[float, ...]) -> None:
+    image = made(2, margin=3)
+    configuration = make_configuration(
+        spacing=target, schemes=("CTNormalization", "ZScoreNormalization"), function=function, use_mask=True,
+        previous_stage="lowres", transpose=(1, 0, 2),
+    )  # fmt: skip
+    compare(configuration, image)
+    previous = (image[0] > 300).astype(np.uint8) + (image[0] > 900) + (image[1] > 900)
+    compare(configuration, image, previous=previous)
+
+
 def test_views_are_measured_in_the_order_of_nnunets_copy() -> None:
     """A mean in single precision over a million voxels shows the order in which they were added."""
     image = (np.random.default_rng(0).normal(size=(1, 60, 130, 140)) * 300 + 3000).astype(np.float32)

@@ -1,0 +1,149 @@
+"""From a network's logits to labels on the image's own grid: nnU-Net's way back, for one model and for ensembles.
+
+References
+----------
+nnU-Net v2 ``inference/export_prediction.py``, ``ensembling/ensemble.py``.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from core.errors import PackageInvalid
+from segmentation.anisotropy import axis_of, order_of
+from segmentation.decisions import Decision, LargestLogit, RegionsInOrder, label_type
+from segmentation.labels import Labeller
+from segmentation.manifest import Configuration, Labels
+from segmentation.preprocessing import Grids
+from segmentation.torch_resampling import label_with_torch, resample_with_torch
+
+VOXELS_AT_ONCE = 2**16
+"""Voxels on which an ensemble's members disagree that are decided at a time."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one network said of an image.
+
+    Attributes
+    ----------
+    logits
+        float16 ``(output, z, y, x)`` on the network's grid, without padding.
+    grids
+        As :func:`segmentation.preprocessing.preprocess` gave it.
+    """
+
+    logits: torch.Tensor
+    grids: Grids
+    configuration: Configuration
+
+
+def labels_of_prediction(prediction: Prediction, labels: Labels) -> NDArray[np.integer[Any]]:
+    """Labels ``(z, y, x)`` on the image's grid, uint8 or for 255 labels and more uint16.
+
+    Raises
+    ------
+    PackageInvalid
+        If a logit is not a finite number, or the plans' resampling is not supported.
+    """
+    decision = decision_of(labels)
+    forward, backward = prediction.configuration.transpose_forward, prediction.configuration.transpose_backward
+    shape = tuple(prediction.grids.shape[axis] for axis in backward)
+    result = np.zeros(shape, dtype=label_type(decision.values))
+    crop = result.transpose(forward)[prediction.grids.box]
+    for planes, part in _labelled(prediction, decision):
+        crop[planes] = part.cpu().numpy()
+    return result
+
+
+def labels_of_ensemble(predictions: Sequence[Prediction], labels: Labels) -> NDArray[np.integer[Any]]:
+    """Labels of the members' mean probabilities.
+
+    A label on which all members agree is that of their mean, so probabilities are needed elsewhere only.
+
+    Raises
+    ------
+    PackageInvalid
+        As :func:`labels_of_prediction`.
+    """
+    result = labels_of_prediction(predictions[0], labels)
+    contested = np.zeros(result.shape, dtype=bool)
+    for prediction in predictions[1:]:
+        contested |= labels_of_prediction(prediction, labels) != result
+    values = np.asarray(decision_of(labels).values)
+    for plane in np.flatnonzero(contested.any(axis=(1, 2))):
+        rows, columns = np.nonzero(contested[plane])
+        for start in range(0, len(rows), VOXELS_AT_ONCE):
+            part = slice(start, start + VOXELS_AT_ONCE)
+            voxels = (np.full(len(rows[part]), plane), rows[part], columns[part])
+            result[voxels] = values[_index_of_mean([_probabilities(p, voxels, labels) for p in predictions], labels)]
+    return result
+
+
+def decision_of(labels: Labels) -> Decision:
+    """How a data set's outputs become labels."""
+    if labels.has_regions:
+        return RegionsInOrder(labels.regions_class_order or ())
+    return LargestLogit(len(labels.outputs) + 1)
+
+
+def _labelled(prediction: Prediction, decision: Decision) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Planes of the crop, and their labels."""
+    logits, grids, resampling = prediction.logits, prediction.grids, prediction.configuration.resampling_probabilities
+    if resampling.function == "resample_torch_fornnunet":
+        axis = axis_of(resampling, grids.new_spacing, grids.spacing)
+        yield slice(None), label_with_torch(logits, grids.cropped_shape, axis, resampling.arguments, decision)
+        return
+    labeller = _labeller(prediction, decision)
+    for slab in labeller.slabs(logits.device):
+        yield slab.target, labeller.label(logits[:, slab.source], slab)
+
+
+def _labeller(prediction: Prediction, decision: Decision) -> Labeller:
+    grids, resampling = prediction.grids, prediction.configuration.resampling_probabilities
+    size_in = prediction.logits.shape[1:]
+    if resampling.function == "no_resampling_hack":
+        if size_in != torch.Size(grids.cropped_shape):
+            raise PackageInvalid("plans.json: images are resampled, but probabilities would not be resampled back")
+        return Labeller(size_in, grids.cropped_shape, decision)
+    order = order_of(resampling)
+    if order > 1:
+        raise PackageInvalid(
+            f"plans.json: resampling of probabilities with order {order} is not supported, only 0 and 1"
+        )
+    return Labeller(
+        size_in, grids.cropped_shape, decision, axis_of(resampling, grids.new_spacing, grids.spacing), order
+    )
+
+
+def _probabilities(prediction: Prediction, voxels: Sequence[NDArray[np.int64]], labels: Labels) -> torch.Tensor:
+    """float32 ``(output, voxel)`` at voxels of the image, all inside of the crop."""
+    turned = [voxels[axis] for axis in prediction.configuration.transpose_forward]
+    place = [index - part.start for index, part in zip(turned, prediction.grids.box, strict=True)]
+    logits, grids, resampling = prediction.logits, prediction.grids, prediction.configuration.resampling_probabilities
+    if resampling.function == "resample_torch_fornnunet":
+        axis = axis_of(resampling, grids.new_spacing, grids.spacing)
+        resampled = (resample_with_torch(plane, grids.cropped_shape, axis, resampling.arguments) for plane in logits)
+        values = torch.stack([plane[tuple(map(torch.from_numpy, place))].float().cpu() for plane in resampled])
+    else:
+        values = torch.from_numpy(_labeller(prediction, decision_of(labels)).values_at(logits, place)).float()
+    return torch.sigmoid(values) if labels.has_regions else torch.softmax(values, 0)
+
+
+def _index_of_mean(probabilities: Sequence[torch.Tensor], labels: Labels) -> NDArray[np.int64]:
+    """Index into the decision's values by nnU-Net's rules for averaged probabilities."""
+    mean = probabilities[0]
+    for further in probabilities[1:]:
+        mean = mean + further
+    mean = mean / len(probabilities)
+    if not labels.has_regions:
+        winners: NDArray[np.int64] = np.argmax(mean.numpy(), axis=0)
+        return winners
+    index = np.zeros(mean.shape[1], dtype=np.int64)
+    for number, region in enumerate(mean.numpy(), start=1):
+        index[region > 0.5] = number
+    return index
