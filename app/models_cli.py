@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from core.errors import ConfigInvalid, PackageInvalid
 
@@ -90,7 +90,8 @@ def list_models(as_json: AsJson = False) -> None:
     if as_json:
         _print_json(rows)
         return
-    table = Table("Name", "State", "Configurations", "Labels", "SHA-256", "Folder")
+    folding = [Column(title, overflow="fold") for title in ("Configurations", "Labels", "SHA-256", "Folder")]
+    table = Table("Name", "State", *folding)
     for row in rows:
         labels = str(len(row["labels"])) if row["labels"] else ""
         table.add_row(
@@ -242,7 +243,7 @@ def _facts(package: "Package") -> dict[str, Any]:
 
 def _table_of(package: "Package") -> Table:
     facts = _facts(package)
-    table = Table(show_header=False)
+    table = Table(Column(), Column(overflow="fold"), show_header=False)  # a hash that is cut is no hash
     table.add_row("name", f"{facts['name']} (version {facts['version']})")
     table.add_row("folder", facts["folder"])
     table.add_row("sha256", facts["sha256"])
