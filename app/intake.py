@@ -1,13 +1,25 @@
-"""Watches the spool, closes studies that have been quiet for long enough, and queues them."""
+"""Watches the spool: closes studies that have been quiet for long enough, and sees that each gets its work."""
 
 import logging
 import time
-from collections.abc import Callable
+from typing import Protocol
 
 from dicom_io.revision import Revision, State
 from dicom_io.spool import Spool
 
 _log = logging.getLogger("segnode")
+
+
+class StudyWork(Protocol):
+    """The durable work on revisions: `app.workflow.StudyFlow`."""
+
+    def enqueue(self, revision: Revision) -> None:
+        """Queue the work on a closed revision; for the same run of it, again changes nothing."""
+        ...
+
+    def is_under_way(self, revision: Revision) -> bool:
+        """Whether work on it is queued, waits or runs."""
+        ...
 
 
 class Intake:
@@ -22,24 +34,32 @@ class Intake:
         The spool to watch.
     quiet_seconds
         How long no image may come before a study is complete.
-    enqueue
-        Queues the work on a closed revision; may be called again for the same one.
+    work
+        Where closed revisions go.
     """
 
-    def __init__(self, spool: Spool, quiet_seconds: float, enqueue: Callable[[Revision], None]) -> None:
+    def __init__(self, spool: Spool, quiet_seconds: float, work: StudyWork) -> None:
         self._spool = spool
         self._quiet_seconds = quiet_seconds
-        self._enqueue = enqueue
+        self._work = work
         self._seen: dict[str, tuple[int, int, float]] = {}
 
     def recover(self) -> None:
-        """Queue all that is closed and not at its end; what the workflow database knows already stays as it is."""
+        """Begin again what is closed, not at its end, and has no work under way.
+
+        That is so after the workflow database was lost, a new program version, or an error that could not be noted.
+        """
         for key in self._spool.study_keys():
             latest = self._spool.latest_revision(key)
             if latest is not None and latest.state is State.RECEIVING:
                 self._spool.mark_open(key)
         for revision in self._spool.unfinished():
-            self._enqueue(revision)
+            if self._spool.is_open(revision.key) or self._work.is_under_way(revision):
+                continue
+            with self._spool.changing(revision):
+                revision.write_state(run=revision.read_state()["run"] + 1)
+            _log.warning("study_begun_again", extra={"study": revision.key, "revision": revision.number})
+            self._work.enqueue(revision)
 
     def look(self, now: float | None = None) -> None:
         """Look once at every open study."""
@@ -49,7 +69,7 @@ class Intake:
                 if revision.state is State.RECEIVING:
                     self._close_if_quiet(revision, now)
                 if revision.state is State.WAITING:
-                    self._enqueue(revision)
+                    self._work.enqueue(revision)
             self._spool.unmark(key)
 
     def _close_if_quiet(self, revision: Revision, now: float) -> None:

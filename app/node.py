@@ -5,6 +5,7 @@ It does no work itself and imports nothing heavy. Children are fresh interpreter
 
 import logging
 import queue
+import resource
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from core.errors import ConfigInvalid, PackageInvalid
 FIRST_RESTART_S = 0.5
 LONGEST_RESTART_S = 30.0
 STOP_TIMEOUT_S = 10.0
+HOLOSCAN_STACK = 32 << 20
 
 _log = logging.getLogger("segnode")
 
@@ -73,6 +75,7 @@ class Node:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        _allow_deep_stacks()
         try:
             for child in self._children.values():
                 self._start(child)
@@ -134,6 +137,14 @@ class Node:
                 process.kill()
                 process.wait()
         _log.info("node_stopped")
+
+
+def _allow_deep_stacks() -> None:
+    # Holoscan asks for it; a process reads it when it starts, so it must be set before the worker is.
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    wanted = HOLOSCAN_STACK if hard == resource.RLIM_INFINITY else min(HOLOSCAN_STACK, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_STACK, (wanted, hard))
 
 
 def child_commands(config: str) -> dict[str, Sequence[str]]:

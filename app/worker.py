@@ -1,8 +1,10 @@
 """The worker's process: ``python -m app.worker node.yaml``; holds the models and does the durable work."""
 
 import logging
+import math
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +19,10 @@ from dicom_io.durable import locked
 from dicom_io.spool import Spool
 
 LOOK_EVERY_S = 0.5
+RECOVER_EVERY_S = 600.0
+STUDIES_AT_ONCE = 2
+"""One that runs, and one at the door: models serve one at a time, and a queue is looked at only once a second."""
+
 DELIVERIES_AT_ONCE = 2
 
 
@@ -39,16 +45,23 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
     spool = Spool(settings.spool)
     spool.prepare()
     # Two workers with one executor ID would both recover the same work.
-    with locked(settings.spool / f".{settings.executor_id}.lock"):
+    with locked(settings.spool / f".{settings.executor_id}.lock", on_wait=_say_that_another_works):
         flow = StudyFlow(settings, spool, make_segmenter(settings))
         _launch(settings)
-        intake = Intake(spool, settings.quiet_seconds, flow.enqueue)
-        intake.recover()
+        intake = Intake(spool, settings.quiet_seconds, flow)
         link.say_ready()
+        recovered = -math.inf
         while not link.wait_for_stop(LOOK_EVERY_S):
+            if time.monotonic() - recovered > RECOVER_EVERY_S:
+                intake.recover()
+                recovered = time.monotonic()
             intake.look()
         # A network in mid-study cannot be interrupted; the study is recovered at the next start.
         os._exit(0)
+
+
+def _say_that_another_works() -> None:
+    logging.getLogger("segnode").warning("waiting_for_another_worker_to_end")
 
 
 def _launch(settings: NodeSettings) -> None:
@@ -67,7 +80,7 @@ def _launch(settings: NodeSettings) -> None:
     }
     DBOS(config=config)
     DBOS.launch()
-    DBOS.register_queue(STUDY_QUEUE, worker_concurrency=1, on_conflict="always_update")
+    DBOS.register_queue(STUDY_QUEUE, worker_concurrency=STUDIES_AT_ONCE, on_conflict="always_update")
     for destination in settings.destinations:
         DBOS.register_queue(
             delivery_queue(destination), worker_concurrency=DELIVERIES_AT_ONCE, on_conflict="always_update"

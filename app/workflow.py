@@ -9,7 +9,7 @@ again with a delay, and each destination has a queue of its own: what cannot go 
 import logging
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
 from pydicom import dcmread
 
+from app.outcome import make_delivery, make_outcome, outcome_of
 from app.routing import matching_routes
 from app.settings import NodeSettings
 from core.errors import PackageInvalid, RetryLater, StudyRejected
@@ -28,7 +29,10 @@ from dicom_io.spool import Spool
 
 STUDY_QUEUE = "studies"
 WORKFLOW_VERSION = "1"
-"""Pinned application version: DBOS goes on only with work of its own version. Raise it with the steps' order."""
+"""Pinned application version: DBOS goes on only with work of its own version.
+
+Raise it when the order or the arguments of steps change; what an older version left is then begun again from the spool.
+"""
 
 MAX_DEATHS = 3
 """How often the worker may die over one study before the study is set aside."""
@@ -84,6 +88,19 @@ class StudyFlow(DBOSConfiguredInstance):
     def enqueue(self, revision: Revision) -> None:
         """Queue the work on a closed revision; queueing it again changes nothing."""
         self._enqueue_study(revision.key, revision.number, revision.read_state()["run"], 0)
+
+    def is_under_way(self, revision: Revision) -> bool:
+        """Whether a workflow of this version still has this revision to do."""
+        prefixes = [f"{kind}.{revision.key}.{revision.number}." for kind in ("study", "delivery")]
+        live = DBOS.list_workflows(
+            workflow_id_prefix=prefixes,
+            status=["PENDING", "ENQUEUED", "DELAYED"],
+            app_version=WORKFLOW_VERSION,
+            limit=1,
+            load_input=False,
+            load_output=False,
+        )
+        return bool(live)
 
     @DBOS.workflow()
     def process(self, key: str, number: int, run: int, attempt: int) -> str:
@@ -147,7 +164,7 @@ class StudyFlow(DBOSConfiguredInstance):
         if (known := revision.read_outcome()) is not None:
             return str(known["outcome"])
         if not models:
-            outcome = _outcome("refused", "no_route", "No route of node.yaml takes a study like this.")
+            outcome = make_outcome("refused", "no_route", "No route of node.yaml takes a study like this.")
         else:
             try:
                 with self._one_at_a_time:
@@ -156,7 +173,7 @@ class StudyFlow(DBOSConfiguredInstance):
                 if attempt + 1 < MAX_ATTEMPTS:
                     self._wait(revision, str(problem))
                     return "waiting"
-                outcome = _outcome("failed", "retry_later", str(problem))
+                outcome = make_outcome("failed", "retry_later", str(problem))
         revision.write_outcome(outcome)
         return str(outcome["outcome"])
 
@@ -164,7 +181,7 @@ class StudyFlow(DBOSConfiguredInstance):
         with self._spool.changing(revision):
             deaths = revision.read_state()["attempts"]
             if deaths >= MAX_DEATHS:
-                return _outcome("failed", "worker_died", f"The worker died {deaths} times over this study.")
+                return make_outcome("failed", "worker_died", f"The worker died {deaths} times over this study.")
             revision.write_state(state=State.RUNNING, attempts=deaths + 1, reason=None)
         _log.info("study_running", extra={"study": revision.key, "revision": revision.number, "models": len(models)})
         shutil.rmtree(revision.results, ignore_errors=True)
@@ -172,14 +189,14 @@ class StudyFlow(DBOSConfiguredInstance):
         try:
             reports = self._segmenter.run(revision.images, revision.results, models, revision=revision.number)
         except StudyRejected as rejection:
-            return _outcome("refused", str(rejection.code), rejection.message)
+            return make_outcome("refused", str(rejection.code), rejection.message)
         except PackageInvalid as error:
-            return _outcome("failed", "package_invalid", str(error))
+            return make_outcome("failed", "package_invalid", str(error))
         finally:
             # Reached unless the process died, which is what is counted.
             with self._spool.changing(revision):
                 revision.write_state(attempts=deaths)
-        return _outcome_of(reports, revision)
+        return outcome_of(reports)
 
     @DBOS.step()
     def prepare_delivery(self, key: str, number: int, plan: dict[str, list[str]], outcome: str) -> list[str]:
@@ -200,7 +217,7 @@ class StudyFlow(DBOSConfiguredInstance):
             wanted = sorted({name for model in models for name in files.get(model, [])})
             if wanted:
                 if revision.read_delivery(destination) is None:
-                    revision.write_delivery(destination, _delivery("waiting", wanted))
+                    revision.write_delivery(destination, make_delivery(wanted))
                 destinations.append(destination)
         with self._spool.changing(revision):
             revision.write_state(state=State.DELIVERING, reason=reason)
@@ -218,12 +235,9 @@ class StudyFlow(DBOSConfiguredInstance):
             delivery = self._send_all(revision, destination, delivery)
         except RetryLater as error:
             given_up = attempt + 1 >= MAX_ATTEMPTS
-            delivery = {
-                **(revision.read_delivery(destination) or delivery),
-                "attempts": delivery["attempts"],
-                "state": "failed" if given_up else "waiting",
-                "reason": str(error),
-            }
+            sent = (revision.read_delivery(destination) or delivery)["sent"]
+            state = "failed" if given_up else "waiting"
+            delivery = {**delivery, "sent": sent, "state": state, "reason": str(error)}
         revision.write_delivery(destination, delivery)
         fields = {"study": key, "revision": number, "destination": destination, "attempt": attempt}
         _log.info(f"delivery_{delivery['state']}", extra=fields | {"reason": delivery["reason"] or "none"})
@@ -254,8 +268,9 @@ class StudyFlow(DBOSConfiguredInstance):
         undelivered = sorted(name for name, state in states.items() if state != "delivered")
         if undelivered:
             self._end(revision, State.FAILED, "not_delivered", f"Not delivered to {', '.join(undelivered)}.")
-        else:
-            self._end(revision, State.DELIVERED)
+            return
+        empty = (revision.read_outcome() or {}).get("outcome") == "nothing_found"
+        self._end(revision, State.NOTHING_FOUND if empty else State.DELIVERED)
 
     def _wait(self, revision: Revision, message: str) -> None:
         with self._spool.changing(revision):
@@ -275,33 +290,3 @@ def _as_attempt(workflow_id: str, attempt: int) -> Iterator[None]:
     delay = wait_s(attempt - 1) if attempt else None
     with SetWorkflowID(f"{workflow_id}.{attempt}"), SetEnqueueOptions(delay_seconds=delay):
         yield
-
-
-def _delivery(state: str, files: Sequence[str]) -> dict[str, Any]:
-    return {"state": state, "attempts": 0, "reason": "", "files": list(files), "sent": []}
-
-
-def _outcome(
-    outcome: str, code: str = "", message: str = "", *, files: Mapping[str, Sequence[str]] | None = None
-) -> dict[str, Any]:
-    return {
-        "outcome": outcome,
-        "reason": {"code": code, "message": message} if code else None,
-        "files": {model: list(names) for model, names in (files or {}).items()},
-    }
-
-
-def _outcome_of(reports: Sequence[Report], revision: Revision) -> dict[str, Any]:
-    if len(reports) != 1:
-        # The listener puts one Study Instance UID into one folder.
-        raise ValueError(f"{len(reports)} reports for one study")
-    report = reports[0]
-    reason = report.reason
-    if report.outcome == "failed" and reason is not None and reason.code == "retry_later":
-        raise RetryLater(reason.message)
-    files = {
-        model.name: [f"{report.study}/{name}" for name in model.outputs if name.endswith(".dcm")]
-        for model in report.models
-    }
-    code, message = (reason.code, reason.message) if reason is not None else ("", "")
-    return _outcome(report.outcome, code, message, files=files)

@@ -41,7 +41,8 @@ from pynetdicom import AE, AllStoragePresentationContexts, VerificationPresentat
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event, EventHandlerType
 
-from dicom_io.spool import ReceivedObject, Spool, is_uid, study_key
+from dicom_io.received import ReceivedObject, is_uid, study_key
+from dicom_io.spool import Spool
 from dicom_io.transport import BoundedServer
 
 IMAGE_CLASSES = frozenset(

@@ -20,63 +20,23 @@
 fixed set of images; once it is closed, further images open the next one, which starts with links to all images so far.
 """
 
-import hashlib
 import json
-import re
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
 from dicom_io.durable import locked, replace_file, sync_folder, write_synced
+from dicom_io.received import ReceivedObject, is_uid, object_name, study_key
 from dicom_io.revision import Revision, State
+
+__all__ = ["ABANDONED_AFTER_S", "Placed", "Spool", "study_key"]
 
 ABANDONED_AFTER_S = 3600.0
 """Age from which a file in ``incoming`` belongs to a process that died."""
-
-_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
-
-
-def is_uid(text: str) -> bool:
-    """Whether a text is a UID by PS3.5 section 9.1, leading zeros in a component aside, which real devices write."""
-    return len(text) <= 64 and _UID.fullmatch(text) is not None
-
-
-def study_key(called_ae: str, study_uid: str) -> str:
-    """Short ID of a study as one called AE title received it: folder name, log entry and workflow ID."""
-    return hashlib.sha256(f"{called_ae}\0{study_uid}".encode()).hexdigest()[:16]
-
-
-def _object_name(sop_instance_uid: str) -> str:
-    return hashlib.sha256(sop_instance_uid.encode()).hexdigest()[:32]
-
-
-@dataclass(frozen=True)
-class ReceivedObject:
-    """One object as it came.
-
-    Attributes
-    ----------
-    called_ae
-        The AE title it was sent to.
-    study_uid, sop_instance_uid
-        Validated UIDs of the data set.
-    starts_work
-        Whether it is an image of a kind that models read; only those open revisions.
-    data
-        The DICOM file (PS3.10), as it will be stored.
-    """
-
-    called_ae: str
-    study_uid: str
-    sop_instance_uid: str
-    starts_work: bool
-    data: bytes
-
 
 Placed = Literal["stored", "new_revision", "replaced", "duplicated", "repeated", "set_aside"]
 """What became of an object: ``replaced`` took the place of an image that an older revision keeps; ``duplicated`` lies
@@ -147,7 +107,7 @@ class Spool:
         sync_folder(self._studies)
 
     def _place(self, key: str, temporary: Path, received: ReceivedObject) -> Placed:
-        name = f"{_object_name(received.sop_instance_uid)}.dcm"
+        name = f"{object_name(received.sop_instance_uid)}.dcm"
         folder = self._studies / key
         if not received.starts_work:
             temporary.replace(folder / "others" / name)
@@ -233,6 +193,10 @@ class Spool:
                 if revision.state is not State.RECEIVING and not revision.state.is_final:
                     yield revision
 
+    def is_open(self, key: str) -> bool:
+        """Whether a study is receiving images, or waits for its workflow."""
+        return (self._open / key).exists()
+
     # Changing
 
     def mark_open(self, key: str) -> None:
@@ -306,12 +270,12 @@ class Spool:
 
     def register_own(self, sop_instance_uid: str) -> None:
         """Remember an object that this node made, before it is sent anywhere."""
-        (self._own / _object_name(sop_instance_uid)).touch()
+        (self._own / object_name(sop_instance_uid)).touch()
         sync_folder(self._own)
 
     def is_own(self, sop_instance_uid: str) -> bool:
         """Whether this node made the object."""
-        return (self._own / _object_name(sop_instance_uid)).exists()
+        return (self._own / object_name(sop_instance_uid)).exists()
 
 
 def _is_known(revision: Revision, name: str, data: bytes) -> bool:

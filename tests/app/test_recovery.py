@@ -122,7 +122,8 @@ def test_a_dead_destination_delays_no_other_and_gets_its_result_later(
         late.start()
         for study in studies:
             assert node.wait_for_end(study)["state"] == "delivered"
-        assert [p.read_bytes() for p in late.received()] == [p.read_bytes() for p in pacs.received()]
+        got = [sorted(path.read_bytes() for path in server.received()) for server in (pacs, late)]
+        assert got[0] == got[1]
     finally:
         node.stop()
         pacs.stop()

@@ -17,7 +17,8 @@ from pydicom.uid import UID, CTImageStorage, DeflatedExplicitVRLittleEndian, MRI
 from pynetdicom import AE
 
 from dicom_io.listener import CANNOT_UNDERSTAND, DOES_NOT_MATCH, OUT_OF_RESOURCES, SUCCESS, TRANSFER_SYNTAXES
-from dicom_io.spool import Spool, study_key
+from dicom_io.received import study_key
+from dicom_io.spool import Spool
 from tests.node_process import ROOT, free_port, make_image, wait_until, write_study
 from tests.peers import store
 

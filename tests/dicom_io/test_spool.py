@@ -7,8 +7,9 @@ import pytest
 
 from app.intake import Intake
 from dicom_io.durable import replace_file, write_synced
+from dicom_io.received import ReceivedObject, is_uid, study_key
 from dicom_io.revision import Revision, State
-from dicom_io.spool import ReceivedObject, Spool, is_uid, study_key
+from dicom_io.spool import Spool
 
 
 @pytest.fixture
@@ -164,13 +165,17 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
 
 
 class Queue:
-    """Keeps what the intake queues."""
+    """Keeps what the intake queues; ``known`` is what it has queued before."""
 
     def __init__(self) -> None:
         self.revisions: list[tuple[str, int]] = []
+        self.known: list[str] = []
 
-    def __call__(self, revision: Revision) -> None:
+    def enqueue(self, revision: Revision) -> None:
         self.revisions.append((revision.key, revision.number))
+
+    def is_under_way(self, revision: Revision) -> bool:
+        return revision.key in self.known
 
 
 def test_a_study_is_queued_after_its_quiet_time(spool: Spool) -> None:
@@ -193,17 +198,20 @@ def test_a_study_is_queued_after_its_quiet_time(spool: Spool) -> None:
 
 def test_a_new_intake_finds_what_was_left(spool: Spool) -> None:
     queue = Queue()
-    for study in ("1.1", "1.2", "1.3"):
+    for study in ("1.1", "1.2", "1.3", "1.4", "1.5"):
         spool.store(image(1, study=study))
-    waiting, running = latest(spool, "1.1"), latest(spool, "1.2")
-    for revision in (waiting, running):
+    waiting, running, ended, known, receiving = (latest(spool, f"1.{n}") for n in (1, 2, 3, 4, 5))
+    for revision in (waiting, running, ended, known):
         spool.close(revision, revision.arrival_stamp())
         spool.unmark(revision.key)
     running.write_state(state=State.RUNNING)
-    (spool.root / "open" / latest(spool, "1.3").key).unlink()
+    ended.write_state(state=State.DELIVERED)
+    (spool.root / "open" / receiving.key).unlink()
+    queue.known = [known.key]
     Intake(spool, 1.0, queue).recover()
     assert sorted(queue.revisions) == sorted([(waiting.key, 0), (running.key, 0)])
-    assert spool.open_keys() == [latest(spool, "1.3").key]
+    assert [revision.read_state()["run"] for revision in (waiting, running, known)] == [1, 1, 0]
+    assert spool.open_keys() == [receiving.key]
 
 
 @pytest.mark.parametrize(("state", "number"), [("refused", 0), ("failed", 0), ("delivered", 1), ("nothing_found", 1)])

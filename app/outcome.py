@@ -1,0 +1,57 @@
+"""What the graph answered and what a destination is to get, as the spool keeps it: plain JSON."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.errors import RetryLater
+from core.report import Report
+
+
+def make_outcome(
+    outcome: str, code: str = "", message: str = "", *, files: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, Any]:
+    """An entry for ``outcome.json``.
+
+    Parameters
+    ----------
+    outcome
+        ``segmented``, ``nothing_found``, ``refused`` or ``failed``.
+    code, message
+        Why, where there is a reason.
+    files
+        Objects to deliver by the model that made them, relative to the results folder.
+    """
+    return {
+        "outcome": outcome,
+        "reason": {"code": code, "message": message} if code else None,
+        "files": {model: list(names) for model, names in (files or {}).items()},
+    }
+
+
+def outcome_of(reports: Sequence[Report]) -> dict[str, Any]:
+    """The entry for a run of the graph on one study.
+
+    Raises
+    ------
+    RetryLater
+        If the run failed for a reason that passes.
+    ValueError
+        If there is not exactly one report: the listener puts one Study Instance UID into one folder.
+    """
+    if len(reports) != 1:
+        raise ValueError(f"{len(reports)} reports for one study")
+    report = reports[0]
+    reason = report.reason
+    if report.outcome == "failed" and reason is not None and reason.code == "retry_later":
+        raise RetryLater(reason.message)
+    files = {
+        model.name: [f"{report.study}/{name}" for name in model.outputs if name.endswith(".dcm")]
+        for model in report.models
+    }
+    code, message = (reason.code, reason.message) if reason is not None else ("", "")
+    return make_outcome(report.outcome, code, message, files=files)
+
+
+def make_delivery(files: Sequence[str]) -> dict[str, Any]:
+    """An entry for ``deliveries/<name>.json``, before anything was sent."""
+    return {"state": "waiting", "attempts": 0, "reason": "", "files": list(files), "sent": []}

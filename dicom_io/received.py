@@ -1,0 +1,45 @@
+"""One object as a peer sent it, and the names that may be derived from what it says."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+
+
+def is_uid(text: str) -> bool:
+    """Whether a text is a UID by PS3.5 section 9.1, leading zeros in a component aside, which real devices write."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
+def study_key(called_ae: str, study_uid: str) -> str:
+    """Short ID of a study as one called AE title received it: folder name, log entry and workflow ID."""
+    return hashlib.sha256(f"{called_ae}\0{study_uid}".encode()).hexdigest()[:16]
+
+
+def object_name(sop_instance_uid: str) -> str:
+    """Name of an object's file, without extension."""
+    return hashlib.sha256(sop_instance_uid.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class ReceivedObject:
+    """One object as it came.
+
+    Attributes
+    ----------
+    called_ae
+        The AE title it was sent to.
+    study_uid, sop_instance_uid
+        Validated UIDs of the data set.
+    starts_work
+        Whether it is an image of a kind that models read; only those open revisions.
+    data
+        The DICOM file (PS3.10), as it will be stored.
+    """
+
+    called_ae: str
+    study_uid: str
+    sop_instance_uid: str
+    starts_work: bool
+    data: bytes
