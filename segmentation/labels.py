@@ -150,7 +150,9 @@ class _SlabOfCells:
 
     def _interpolate(self, numbers: torch.Tensor, result: torch.Tensor, values: torch.Tensor) -> None:
         """Decide every voxel of the cells ``numbers`` from interpolated logits, and write it into the flat result."""
-        where = torch.unravel_index(numbers, tuple(len(a.lower) for a in self._axes))
+        # torch.unravel_index would import sympy, which takes longer than many a study.
+        rows, columns = len(self._axes[1].lower), len(self._axes[2].lower)
+        where = (numbers // (rows * columns), numbers // columns % rows, numbers % columns)
         corners = self._corners(where)
         lowest, highest = corners.amin((1, 2, 3)), corners.amax((1, 2, 3))
         size = max(-float(lowest.min()), float(highest.max()))

@@ -41,12 +41,20 @@ class Stock:
             data = np.vstack((data, convert_labelmap_to_one_hot(seg[0], self.labels.foreground_labels, data.dtype)))
         return data, properties
 
-    def export(self, logits: torch.Tensor, properties: dict[str, Any], *, probabilities: bool = False) -> Any:
+    def export(
+        self, logits: torch.Tensor, properties: dict[str, Any], *, probabilities: bool = False, copy: bool = True
+    ) -> Any:
         """nnU-Net's labels, or labels and probabilities, on the image's grid."""
         from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 
         return convert_predicted_logits_to_segmentation_with_correct_shape(
-            logits.clone(), self.plans, self.configuration, self.labels, properties, probabilities, 1
+            logits.clone() if copy else logits,
+            self.plans,
+            self.configuration,
+            self.labels,
+            properties,
+            probabilities,
+            1,
         )
 
 
