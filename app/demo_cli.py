@@ -1,6 +1,8 @@
 """``segnode demo``: what a newcomer runs first."""
 
 import shutil
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +34,8 @@ def demo(
     if dicom is not None and not dicom.is_dir():
         raise ConfigInvalid(f"{dicom} is not a folder; give the folder that holds the DICOM files")
     _empty(work)
+    # Whoever ends the demo ends its node and its PACS, too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     console = Console()
     result = run_demo(work.absolute(), dicom, lambda what: console.print(f"[dim]…[/dim] {what}", highlight=False))
     report = result.report

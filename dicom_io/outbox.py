@@ -5,15 +5,14 @@ sees ``OUT/<StudyInstanceUID>/`` sees all of it.
 """
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydicom.uid import UID
-
-from core.errors import ReasonCode, RetryLater, StudyRejected
+from core.errors import RetryLater
 from core.label_map import LabelMap
 from core.model_manifest import ModelManifest
 from core.report import Report
@@ -22,6 +21,8 @@ from core.volume import Volume
 from dicom_io.study import Instance
 
 REPORT_NAME = "report.json"
+NO_STUDY_UID = "no-study-uid"
+_UID = re.compile(r"[0-9.]{1,64}")
 
 
 @contextmanager
@@ -41,7 +42,8 @@ class StudyOutbox:
     output_folder
         The folder in which ``<StudyInstanceUID>/`` appears.
     study_uid
-        Checked here, since it becomes the name of a folder.
+        As ``read_studies`` gives it: a valid UID, or empty where the files have none; then the folder is
+        ``no-study-uid``.
     nifti
         Whether ``<model>_seg.nii.gz`` is written too.
     revision
@@ -49,16 +51,16 @@ class StudyOutbox:
 
     Raises
     ------
-    StudyRejected
-        ``empty_uid`` if the study's UID is not a valid UID.
+    ValueError
+        If it is neither: it becomes the name of a folder.
     RetryLater
         Here and in every method, if the disk refuses (full, read-only).
     """
 
     def __init__(self, output_folder: Path, study_uid: str, *, nifti: bool = False, revision: int = 0) -> None:
-        if not UID(study_uid).is_valid:
-            raise StudyRejected(ReasonCode.EMPTY_UID, "The Study Instance UID is not a valid UID.")
-        self._target = output_folder / study_uid
+        if study_uid and not _UID.fullmatch(study_uid):
+            raise ValueError("not a UID")
+        self._target = output_folder / (study_uid or NO_STUDY_UID)
         self._nifti = nifti
         self._revision = revision
         with _writing(output_folder):

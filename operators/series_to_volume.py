@@ -5,7 +5,7 @@ from typing import Any
 
 from monai.deploy.core import Fragment
 
-from dicom_io.volume import VolumeReader
+from dicom_io.volume import SelectionRejectedError, VolumeReader
 from operators.model_run import ModelRun, ModelRunOperator
 
 
@@ -22,5 +22,9 @@ class SeriesToVolumeOperator(ModelRunOperator):
         """Read the selected series; one whose pixels cannot be read gives way to the next that fits."""
         if run.selection is None:
             raise ValueError("series_to_volume comes after select_series")
-        volume, selection = self._reader.read(run.study, run.package.manifest, run.selection)
+        try:
+            volume, selection = self._reader.read(run.study, run.package.manifest, run.selection)
+        except SelectionRejectedError as rejection:
+            # The report must say which series was refused for its pixels, not that it was taken.
+            return replace(run, selection=rejection.selection, rejection=rejection)
         return replace(run, volume=volume, selection=selection)

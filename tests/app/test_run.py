@@ -14,10 +14,11 @@ from pydicom import dcmread
 from app import cli
 from app.__main__ import main as map_main
 from core.errors import ConfigInvalid
+from dicom_io.outbox import StudyOutbox
 from dicom_io.volume import VolumeReader
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import StudyTags, make_series, save_series
-from tests.dicom_io.faults import drop_slice
+from tests.dicom_io.faults import drop_slice, empty_uid, unreadable_pixels
 from tests.e2e.conftest import make_model
 
 CANARIES = ("Canary^Patient", "CANARY-ID")
@@ -208,3 +209,26 @@ def test_the_maps_entry_point_names_an_empty_model_folder(tmp_path: Path, monkey
     monkeypatch.setenv("SEGNODE_MODELS", "")
     with pytest.raises(ConfigInvalid, match="no model package"):
         map_main()
+
+
+def test_a_study_without_a_uid_is_refused_in_a_folder_of_its_own(run: Run, tmp_path: Path) -> None:
+    series = make_series(make_phantom(trunk_geometry((12.0, 6.0, 6.0)), phase="P"), study=STUDY)
+    save_series(empty_uid(series, "StudyInstanceUID"), tmp_path / "in")
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny") == 3
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["no-study-uid"]
+    assert report_of(tmp_path / "out", "no-study-uid")["reason"]["code"] == "empty_uid"  # type: ignore[index]  # JSON
+
+
+def test_a_series_with_damaged_pixels_is_refused_by_name(run: Run, tmp_path: Path) -> None:
+    geometry = trunk_geometry((12.0, 6.0, 6.0), extent=(180.0, 240.0, 300.0))
+    save_series(unreadable_pixels(make_series(make_phantom(geometry), study=STUDY)), tmp_path / "in")
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny") == 3
+    report = report_of(tmp_path / "out", STUDY.uid)
+    assert report["reason"]["code"] == "unreadable_pixels"  # type: ignore[index]  # JSON
+    assert [series["decision"] for series in report["series"]] == ["refused"]  # type: ignore[attr-defined]  # JSON
+
+
+def test_what_cannot_be_a_folder_name_never_becomes_one(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not a UID"):
+        StudyOutbox(tmp_path, "../escape")
+    assert list(tmp_path.iterdir()) == []
