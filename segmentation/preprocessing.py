@@ -69,7 +69,8 @@ def preprocess(
     Parameters
     ----------
     image
-        ``(channel, z, y, x)`` in the image's unit and the order in which the model was trained; not modified.
+        ``(channel, z, y, x)`` in the image's unit and the order in which the model was trained; a view is fine; not
+        modified.
     spacing
         In mm, in array order.
     previous
@@ -103,9 +104,13 @@ def preprocess(
         mask = stage >= 0
     extra = len(labels.foreground_values) if stage is not None else 0
     result = torch.empty((len(image) + extra, *grids.new_shape), dtype=torch.float32, device=device)
-    for channel, normalisation, out in zip(cropped, configuration.normalisation, result, strict=False):
-        channel = _in_memory_order(channel)
-        _resample(channel, measure(channel, normalisation, mask), mask, out, grids, configuration)
+    for index, normalisation in enumerate(configuration.normalisation):
+        whole = image[index]
+        if normalisation.scheme == "ZScoreNormalization":
+            # A sum in single precision depends on the memory's order, which in nnU-Net is the one of a file's array.
+            whole = np.ascontiguousarray(whole)
+        channel = whole.transpose(forward)[grids.box]
+        _resample(channel, measure(channel, normalisation, mask), mask, result[index], grids, configuration)
     if stage is not None:
         resampled = torch.from_numpy(_resample_stage(stage, grids, configuration)).to(result.device)
         for value, out in zip(labels.foreground_values, result[len(image) :], strict=True):
@@ -133,11 +138,6 @@ def _new_shape(
     if resampling.function == "no_resampling_hack":
         return cropped[0], cropped[1], cropped[2]
     return resampled_shape(cropped, spacing, new_spacing)
-
-
-def _in_memory_order(channel: NDArray[np.float32]) -> NDArray[np.float32]:
-    # Along an axis that runs backwards numpy would add up in another order than in nnU-Net's copy.
-    return channel.copy(order="K") if min(channel.strides) < 0 else channel
 
 
 def _resample(

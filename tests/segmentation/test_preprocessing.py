@@ -45,7 +45,7 @@ def compare(
     limit: float = 1e-6,
 ) -> None:
     before = image.copy()
-    theirs, properties = stock_of(configuration, labels).preprocess(image, spacing, previous)
+    theirs, properties = stock_of(configuration, labels).preprocess(np.ascontiguousarray(image), spacing, previous)
     ours, grids = preprocess(image, spacing, configuration, labels, previous)
     assert np.array_equal(image, before)
     assert ours.dtype == torch.float32
@@ -124,7 +124,7 @@ def test_other_resampling_functions_run_as_named(function: str, target: tuple[fl
     compare(configuration, image, previous=previous)
 
 
-def test_views_are_measured_in_the_order_of_nnunets_copy() -> None:
+def test_views_are_measured_in_the_order_of_a_files_array() -> None:
     """A mean in single precision over a million voxels shows the order in which they were added."""
     image = (np.random.default_rng(0).normal(size=(1, 60, 130, 140)) * 300 + 3000).astype(np.float32)
     configuration = make_configuration(schemes=("ZScoreNormalization",), spacing=SPACING)
