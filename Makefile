@@ -23,7 +23,7 @@ demo: setup
 	$(BIN)/segnode demo $(if $(DICOM),--dicom "$(DICOM)")
 
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""What every test may ask for: the real series, and the peers on this machine."""
+"""What every test may ask for: the real series, and the peers on this machine; and the table of parity at the end."""
 
 import os
 import shutil
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 PEERS_ARE_REQUIRED = os.environ.get("SEGNODE_REQUIRE_PEERS") == "1"
+PARITY = "parity"
+"""Property under which a parity test records its line of the table at the end."""
 DATA = Path(os.environ.get("SEGNODE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
@@ -42,3 +44,14 @@ def peer() -> Callable[[str], str]:
         return str(path)
 
     return find
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print one line per kind of model that was compared with nnU-Net."""
+    reports = [r for outcome in ("passed", "failed") for r in terminalreporter.getreports(outcome)]
+    lines = [text for r in reports if r.when == "call" for key, text in r.user_properties if key == PARITY]
+    if lines:
+        terminalreporter.section("labels against nnU-Net's, on the CPU")
+        terminalreporter.write_line(f"{'kind':<24}{'voxels':>9}{'mismatches':>12}   share of every label")
+        for line in lines:
+            terminalreporter.write_line(str(line))

@@ -13,8 +13,8 @@ from core.volume import Volume
 from segmentation.engine import Engine
 from segmentation.golden import run_golden_case
 from segmentation.package import add_package, load_package, open_package
+from tests.conftest import PARITY
 from tests.segmentation import stock
-from tests.segmentation.conftest import PARITY
 from tests.tiny_models import KINDS, make_results_folder, make_volume
 from tests.tiny_plans import plan_of
 
