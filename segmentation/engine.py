@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     import torch
 
+    from segmentation.export import Prediction
+
 Progress = Callable[[float], None]
 STAGES = ("preprocess", "network", "labels")
 
@@ -99,15 +101,11 @@ class Engine:
     def __init__(self, package: Package, device: str = "auto") -> None:
         import torch
 
-        from segmentation.nnunet import Pipeline
-
         self.package = package
         self.device = resolve_device(device)
         self._torch_device = torch.device(self.device)
         with _out_of_memory_is_transient():
             self._networks = {c.id: self._load(c) for c in package.network.configurations}
-        # Now and not at the first volume: importing nnU-Net takes a second.
-        self._pipelines = {c.id: Pipeline(c, package.network.labels) for c in package.network.configurations}
 
     def segment(self, volume: Volume, on_progress: Progress | None = None) -> EngineResult:
         """Segment a volume; it is not modified.
@@ -132,8 +130,7 @@ class Engine:
         if volume.array.shape[0] != wanted:
             raise ValueError(f"the volume has {volume.array.shape[0]} channels, the model {wanted}")
         turn = reorientation(volume.geometry, self.package.manifest.orientation)
-        # Contiguous as nnU-Net's readers give it: numpy's sums, and with them z-scores, depend on the memory's order.
-        image, spacing = np.ascontiguousarray(turn.apply(volume.array)), turn.spacing(volume.geometry.spacing)
+        image, spacing = turn.apply(volume.array), turn.spacing(volume.geometry.spacing)
         run = _Run(self._network_count(), on_progress)
         with _out_of_memory_is_transient():
             labels = self._label(image, spacing, run)
@@ -144,41 +141,29 @@ class Engine:
         return EngineResult(LabelMap(array, volume.geometry, specs), run.timings)
 
     def _label(self, image: NDArray[np.float32], spacing: tuple[float, ...], run: _Run) -> NDArray[np.integer[Any]]:
+        from segmentation.export import labels_of_ensemble
+
         members = [self.package.network.configuration(member) for member in self.package.network.members]
-        if len(members) == 1:
-            return self._labels_of(members[0], image, spacing, run)
-        average: NDArray[np.float32] | None = None
-        for member in members:
-            logits, properties = self._logits_of(member, image, spacing, run)
-            with run.timed("labels"):
-                probabilities = self._pipelines[member.id].probabilities(logits, properties)
-                if average is None:
-                    average = probabilities.astype(np.float32)
-                else:
-                    average += probabilities
-        assert average is not None  # noqa: S101 - the manifest holds at least one member
+        predictions = [self._predict(member, image, spacing, run) for member in members]
         with run.timed("labels"):
-            average /= len(members)
-            return self._pipelines[members[0].id].labels_of_probabilities(average)
+            return labels_of_ensemble(predictions, self.package.network.labels)
 
-    def _labels_of(
+    def _predict(
         self, configuration: Configuration, image: NDArray[np.float32], spacing: tuple[float, ...], run: _Run
-    ) -> NDArray[np.integer[Any]]:
-        logits, properties = self._logits_of(configuration, image, spacing, run)
-        with run.timed("labels"):
-            return self._pipelines[configuration.id].labels(logits, properties)
+    ) -> "Prediction":
+        from segmentation.export import Prediction, labels_of_prediction
+        from segmentation.preprocessing import preprocess
 
-    def _logits_of(
-        self, configuration: Configuration, image: NDArray[np.float32], spacing: tuple[float, ...], run: _Run
-    ) -> tuple["torch.Tensor", dict[str, Any]]:
-        previous = None
+        labels, previous = self.package.network.labels, None
         if configuration.previous_stage:
             stage = self.package.network.configuration(configuration.previous_stage)
-            previous = self._labels_of(stage, image, spacing, run)
+            prediction = self._predict(stage, image, spacing, run)
+            with run.timed("labels"):
+                previous = labels_of_prediction(prediction, labels)
         with run.timed("preprocess"):
-            preprocessed = self._pipelines[configuration.id].preprocess(image, spacing, previous)
+            data, grids = preprocess(image, spacing, configuration, labels, previous, self._torch_device)
         with run.timed("network"):
-            return self._mean_logits(configuration, preprocessed.data, run), preprocessed.properties
+            return Prediction(self._mean_logits(configuration, data, run), grids, configuration)
 
     def _mean_logits(self, configuration: Configuration, data: "torch.Tensor", run: _Run) -> "torch.Tensor":
         import torch

@@ -41,7 +41,7 @@ def predict_logits(
     network
         In evaluation mode, on ``device``.
     data
-        float32 ``(channel, z, y, x)`` on the CPU.
+        float32 ``(channel, z, y, x)``, on any device.
     patch_size
         Two values for a 2d network, which sees slice after slice.
     step_size
