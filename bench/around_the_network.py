@@ -11,7 +11,6 @@ they hold on a busy machine too.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -82,7 +81,9 @@ def run_stage(row: str, stage: str, folder: Path) -> dict[str, float]:
 
 
 def _peak_rss() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    # Not getrusage, whose maximum a process inherits from the one that started it.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
 
 
 def _labels(folder: Path) -> tuple[torch.Tensor, Labels]:

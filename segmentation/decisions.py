@@ -68,7 +68,9 @@ class LargestLogit:
         self.index_type, self.doubt = _index_type(classes)
         # A half in single precision has 13 bits to spare; the class goes there, so that one maximum finds both.
         self._bits = max(1, (classes - 1).bit_length())
-        self._noise = 2 * 2.0 ** (self._bits - 23)
+        # One more bit is always set: infinity, of class 0 too, becomes not a number, which a maximum passes on.
+        self._mark = 1 << self._bits
+        self._noise = 4 * 2.0 ** (self._bits - 23)
 
     def of_voxels(self, logits: torch.Tensor) -> torch.Tensor:
         """As :meth:`Decision.of_voxels`.
@@ -82,11 +84,10 @@ class LargestLogit:
         second, value, smaller = best.clone(), torch.empty_like(best), torch.empty_like(best)
         for index, plane in enumerate(logits):
             value.copy_(plane)
-            value.view(torch.int32).bitwise_or_(index)
+            value.view(torch.int32).bitwise_or_(self._mark | index)
             torch.minimum(best, value, out=smaller)
             torch.maximum(second, smaller, out=second)
             torch.maximum(best, value, out=best)
-        # Infinity with a class in its mantissa is not a number, and the maximum passes that on.
         if bool(best.isnan().any()):
             raise PackageInvalid("the network's logits overflow half precision, in which nnU-Net adds them up")
         winner, doubtful = self._read(best, second, 0.0)

@@ -20,12 +20,12 @@ from segmentation.interpolation import axis_matrix, nearest_index
 
 NEGLIGIBLE = 1e-12
 """Weights below this are left out: a spline's influence falls by a factor of 3.7 from voxel to voxel."""
-BLOCK = 64
+BLOCK = 32
 """Output voxels whose part of the matrix is multiplied at once."""
 BLOCK_PLANES = 16
 """The same along axis 0, smaller since the planes that a block needs are held at a time."""
-VOXELS_AT_ONCE = 2**22
-"""Input voxels that are held in working precision at a time, at least one plane."""
+VOXELS_AT_ONCE = 2**19
+"""Input voxels that are brought to working precision at a time, at least one plane; more leave a CPU's caches."""
 
 ReadPlanes = Callable[[int, int], torch.Tensor]
 
