@@ -33,6 +33,8 @@ def demo(
 
     if dicom is not None and not dicom.is_dir():
         raise ConfigInvalid(f"{dicom} is not a folder; give the folder that holds the DICOM files")
+    if dicom is not None and dicom.resolve().is_relative_to(work.resolve()):
+        raise ConfigInvalid(f"{dicom} lies in {work}, which the demo empties; copy it elsewhere or give another --work")
     _empty(work)
     # Whoever ends the demo ends its node and its PACS, too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))

@@ -52,6 +52,20 @@ def start_pacs(folder: Path, node: Destination) -> DemoPacs:
     return OrthancPacs(orthanc, folder, node) if orthanc else StorageNode(folder)
 
 
+def push(files: Sequence[Path], destination: Destination, calling_ae: str) -> None:
+    """Send files by C-STORE.
+
+    Raises
+    ------
+    RetryLater
+        If one is refused: a study that arrived in part proves nothing.
+    """
+    for number, path in enumerate(files, 1):
+        answer = send_object(path, destination, calling_ae)
+        if not answer.accepted:
+            raise RetryLater(f"{destination.ae_title} refused image {number} of {len(files)}: {answer.reason}")
+
+
 class OrthancPacs:
     """Orthanc, as it is installed, on a folder and free ports of its own."""
 
@@ -80,8 +94,7 @@ class OrthancPacs:
 
     def take_in(self, files: Sequence[Path], node: Destination, study_uid: str) -> None:
         """Push the files by C-STORE as a modality would, then let Orthanc send the study to the node."""
-        for path in files:
-            send_object(path, self.destination, "MODALITY")
+        push(files, self.destination, "MODALITY")
         resources = self._find("Study", {"StudyInstanceUID": study_uid})
         self._request("POST", "/modalities/node/store", {"Resources": resources, "Synchronous": True})
 
@@ -141,10 +154,8 @@ class StorageNode:
 
     def take_in(self, files: Sequence[Path], node: Destination, study_uid: str) -> None:
         """Push the files here, then to the node."""
-        for path in files:
-            send_object(path, self.destination, "MODALITY")
-        for path in files:
-            send_object(path, node, PACS_AE)
+        push(files, self.destination, "MODALITY")
+        push(files, node, PACS_AE)
 
     def seg_count(self, study_uid: str) -> int:
         """How many SEG objects of the study were stored."""

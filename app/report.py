@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 
-from core.errors import SegnodeError
 from core.report import ModelReport, Outcome, Reason, Report, SeriesReport
+from dicom_io.series import Decision
 from dicom_io.study import Study
 from operators.model_run import ModelRun
 
+_STRENGTH = ("taken", "refused", "left", "set_aside")
+"""Of several models' decisions on a series, the first of these is the entry's."""
 
-def report_runs(study: Study, runs: Sequence[ModelRun], total_s: float, device: str) -> Report:
+
+def report_runs(study: Study, runs: Sequence[ModelRun], headers_s: float, graph_s: float, device: str) -> Report:
     """Report a study that came through the graph.
+
+    ``headers_s`` are the seconds in which its headers were read, before the graph ran for ``graph_s``.
 
     The study is refused when every model refused it. Where only some did, the others' results stand, and ``reason``
     names the first model that refused.
@@ -27,7 +32,8 @@ def report_runs(study: Study, runs: Sequence[ModelRun], total_s: float, device: 
     for run in runs:
         for stage, seconds in run.timings_s.items():
             stages[stage] += seconds
-    stages["total"] = total_s
+    stages["read"] += headers_s
+    stages["total"] = headers_s + graph_s
     return Report(
         study=study.uid,
         outcome=outcome,
@@ -47,23 +53,34 @@ def report_runs(study: Study, runs: Sequence[ModelRun], total_s: float, device: 
     )
 
 
-def report_failure(study_uid: str, error: SegnodeError, device: str) -> Report:
+def report_failure(study_uid: str, reason: Reason, device: str) -> Report:
     """Report a study that could not be finished for a reason outside the study."""
-    return Report(study=study_uid, outcome="failed", reason=Reason.of(error), device=device)
+    return Report(study=study_uid, outcome="failed", reason=reason, device=device)
 
 
 def _series_reports(study: Study, runs: Sequence[ModelRun]) -> tuple[SeriesReport, ...]:
-    reports = []
+    """One entry a series; with several models, each decision says which model's it is."""
+    entries: dict[str, list[tuple[ModelRun, Decision]]] = {}
     for run in runs:
-        prefix = f"{run.package.manifest.name}: " if len(runs) > 1 else ""
-        warnings = "; ".join(run.volume.warnings) if run.volume is not None else ""
         for decision in run.selection.decisions if run.selection is not None else ():
-            reason = prefix + decision.reason
-            if decision.decision == "taken" and warnings:
-                reason += f" Warning: {warnings}"
-            reports.append(
-                SeriesReport(
-                    uid=decision.series_uid, decision=decision.decision, channel=decision.channel, reason=reason
-                )
-            )
-    return tuple(reports)
+            entries.setdefault(decision.series_uid, []).append((run, decision))
+    return tuple(_series_report(uid, decisions, len(runs) > 1) for uid, decisions in entries.items())
+
+
+def _series_report(uid: str, decisions: Sequence[tuple[ModelRun, Decision]], several: bool) -> SeriesReport:
+    strongest = min((decision.decision for _, decision in decisions), key=_STRENGTH.index)
+    channels = [decision.channel for _, decision in decisions if decision.channel is not None]
+    reasons = [
+        (f"{run.package.manifest.name}: " if several else "") + _why(run, decision) for run, decision in decisions
+    ]
+    return SeriesReport(
+        uid=uid,
+        decision=strongest,
+        channel=", ".join(dict.fromkeys(channels)) or None,
+        reason=" ".join(dict.fromkeys(reasons)),
+    )
+
+
+def _why(run: ModelRun, decision: Decision) -> str:
+    warnings = run.volume.warnings if run.volume is not None and decision.decision == "taken" else ()
+    return " ".join([decision.reason, *(f"Warning: {warning}" for warning in warnings)])

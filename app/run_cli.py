@@ -16,6 +16,7 @@ from rich.table import Table
 from app.logs import configure_logging
 from core.errors import ConfigInvalid, SegnodeError
 from core.report import Report
+from dicom_io.outbox import NO_STUDY_UID
 
 if TYPE_CHECKING:
     from app.segmenter import Segmenter
@@ -75,14 +76,13 @@ def run_folder(
     from segmentation.package import default_models_path, find_package, load_package
 
     packages = {name: load_package(find_package(name, default_models_path())) for name in models}
-    from app.segmenter import Segmenter
-    from dicom_io.study import read_studies
+    from app.segmenter import Segmenter, timed_studies
 
     segmenter = Segmenter(packages, device)
     console = Console(stderr=True)
     with console.status("Reading headers") if console.is_terminal else _quiet():
-        studies = read_studies(input_folder)
-    codes = [_run_one(segmenter, study, output_folder, models, nifti, console) for study in studies]
+        studies = timed_studies(input_folder)
+    codes = [_run_one(segmenter, study, seconds, output_folder, models, nifti, console) for study, seconds in studies]
     return max(codes)
 
 
@@ -92,7 +92,13 @@ def _quiet() -> Iterator[None]:
 
 
 def _run_one(
-    segmenter: "Segmenter", study: "Study", output: Path, models: Sequence[str], nifti: bool, console: Console
+    segmenter: "Segmenter",
+    study: "Study",
+    headers_s: float,
+    output: Path,
+    models: Sequence[str],
+    nifti: bool,
+    console: Console,
 ) -> int:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         tasks: dict[str, TaskID] = {}
@@ -103,7 +109,7 @@ def _run_one(
             progress.update(tasks[model], completed=done)
 
         try:
-            report = segmenter.run_study(study, output, models, nifti=nifti, on_progress=show)
+            report = segmenter.run_study(study, output, models, nifti=nifti, headers_s=headers_s, on_progress=show)
         except SegnodeError as error:
             # Not even a report could be written: where to say so is here.
             typer.echo(f"segnode: study {study.uid}: {error}", err=True)
@@ -112,8 +118,8 @@ def _run_one(
             # Only where it happened: an exception's text can quote a data element, and that can be a patient's.
             where = "".join(traceback.format_tb(error.__traceback__))
             logger.error("study %s failed: %s\n%s", study.uid, type(error).__name__, where)
-            return 1
-    _show(report, output / study.uid)
+            report = segmenter.publish_defect(study, output, type(error).__name__)
+    _show(report, output / (study.uid or NO_STUDY_UID))
     return report.exit_code
 
 

@@ -6,13 +6,28 @@ from pathlib import Path
 
 from app.graph import StudyApplication, StudyJob
 from app.report import report_failure, report_runs
-from core.errors import PackageInvalid, RetryLater
-from core.report import Report
+from core.errors import SegnodeError
+from core.report import Reason, Report
 from dicom_io.outbox import StudyOutbox
 from dicom_io.study import Study, read_studies
 from operators.model_run import ModelRun
 from segmentation.engine import Engine, resolve_device
 from segmentation.package import Package
+
+
+def timed_studies(folder: Path) -> list[tuple[Study, float]]:
+    """Read every study's headers; with each, its share of the seconds that took.
+
+    Raises
+    ------
+    StudyRejected
+        ``no_dicom`` if there is nothing to read.
+    """
+    start = time.perf_counter()
+    studies = read_studies(folder)
+    seconds = time.perf_counter() - start
+    images = [sum(len(series.instances) for series in study.series) for study in studies]
+    return [(study, seconds * n / max(1, sum(images))) for study, n in zip(studies, images, strict=True)]
 
 
 def _no_progress(model: str, done: float) -> None:
@@ -48,7 +63,6 @@ class Segmenter:
         *,
         nifti: bool = False,
         revision: int = 0,
-        on_progress: Callable[[str, float], None] = _no_progress,
     ) -> list[Report]:
         """Segment every study below a folder and publish each one's results in ``OUT/<StudyInstanceUID>/``.
 
@@ -59,10 +73,9 @@ class Segmenter:
         StudyRejected
             ``no_dicom`` if there is nothing to read.
         """
-        studies = read_studies(input_folder)
         return [
-            self.run_study(study, output_folder, models, nifti=nifti, revision=revision, on_progress=on_progress)
-            for study in studies
+            self.run_study(study, output_folder, models, nifti=nifti, revision=revision, headers_s=seconds)
+            for study, seconds in timed_studies(input_folder)
         ]
 
     def run_study(
@@ -73,9 +86,21 @@ class Segmenter:
         *,
         nifti: bool = False,
         revision: int = 0,
+        headers_s: float = 0.0,
         on_progress: Callable[[str, float], None] = _no_progress,
     ) -> Report:
-        """Segment one study, publish its results, and report."""
+        """Segment one study, publish its results, and report.
+
+        Parameters
+        ----------
+        headers_s
+            Seconds that reading the study's headers took; they count as reading.
+
+        Raises
+        ------
+        ConfigInvalid, RetryLater
+            If results cannot be written where they belong.
+        """
         start = time.perf_counter()
         outbox = StudyOutbox(output_folder, study.uid, nifti=nifti, revision=revision)
         finished: list[ModelRun] = []
@@ -88,14 +113,28 @@ class Segmenter:
             on_complete=finished.extend,
         )
         try:
-            StudyApplication(job).run()
-            report = report_runs(study, finished, time.perf_counter() - start, self.device)
-            outbox.publish(report)
-        except (PackageInvalid, RetryLater) as error:
-            report = report_failure(study.uid, error, self.device)
+            try:
+                StudyApplication(job).run()
+            except SegnodeError as error:
+                report = report_failure(study.uid, Reason.of(error), self.device)
+            else:
+                report = report_runs(study, finished, headers_s, time.perf_counter() - start, self.device)
             outbox.publish(report)
         finally:
             outbox.discard()
+        return report
+
+    def publish_defect(self, study: Study, output_folder: Path, error_type: str) -> Report:
+        """Publish that an error of this program ended a study, in place of any earlier result.
+
+        Parameters
+        ----------
+        error_type
+            Name of the exception's class; its text may quote a data element.
+        """
+        reason = Reason(code="internal_error", message=f"A defect of this program ({error_type}); its log says where.")
+        report = report_failure(study.uid, reason, self.device)
+        StudyOutbox(output_folder, study.uid).publish(report)
         return report
 
     def _engine_for(self, package: Package) -> Engine:

@@ -39,6 +39,7 @@ class ReasonCode(StrEnum):
     NO_MATCHING_SERIES = "no_matching_series"
     NO_DICOM = "no_dicom"
     SEG_MISMATCH = "seg_mismatch"
+    SEG_TOO_LARGE = "seg_too_large"
 
     @property
     def sentence(self) -> str:
@@ -67,6 +68,7 @@ _SENTENCES = {
     ReasonCode.GRIDS_DIFFER: "The series of the model's channels do not lie on one grid.",
     ReasonCode.NO_MATCHING_SERIES: "No series of the study fits what the model asks for.",
     ReasonCode.NO_DICOM: "No DICOM images were found.",
+    ReasonCode.SEG_TOO_LARGE: "The segmentation does not fit into one BINARY object.",
     ReasonCode.SEG_MISMATCH: "The written segmentation, read back, is not the mask that went in.",
 }
 

@@ -3,7 +3,7 @@
 It carries UIDs, decisions, volumes and timings, and no attribute of the patient.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,7 @@ from core.version import VERSION
 
 Outcome = Literal["segmented", "nothing_found", "refused", "failed"]
 Stage = Literal["read", "preprocess", "network", "labels", "postprocess", "seg", "total"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 class _Frozen(BaseModel):
@@ -69,7 +70,7 @@ class Report(_Frozen):
     reason: Reason | None = None
     series: tuple[SeriesReport, ...] = ()
     models: tuple[ModelReport, ...] = ()
-    timings_s: dict[Stage, float] = {}
+    timings_s: dict[Stage, float] = Field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     device: str
 
     @property

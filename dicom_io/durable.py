@@ -26,6 +26,12 @@ def write_synced(path: Path, data: bytes) -> None:
         raise
 
 
+def sync_file(path: Path) -> None:
+    """Flush to the disk what another writer put into a file."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

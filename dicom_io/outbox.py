@@ -1,28 +1,34 @@
 """Where a study's results are written: whole or not at all.
 
 Results are staged in a hidden folder beside their place and renamed into it once the report is there, so that whoever
-sees ``OUT/<StudyInstanceUID>/`` sees all of it.
+sees ``OUT/<StudyInstanceUID>/`` sees all of it. Only what this program wrote is ever replaced.
 """
 
-import os
 import re
 import shutil
-import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
+from uuid import uuid4
 
-from core.errors import RetryLater
+from core.errors import ConfigInvalid, RetryLater
 from core.label_map import LabelMap
 from core.model_manifest import ModelManifest
 from core.report import Report
 from core.version import VERSION
 from core.volume import Volume
+from dicom_io.durable import sync_file, sync_folder
 from dicom_io.study import Instance
 
 REPORT_NAME = "report.json"
 NO_STUDY_UID = "no-study-uid"
-_UID = re.compile(r"[0-9.]{1,64}")
+OUTPUT_PATTERNS = (REPORT_NAME, "*.seg.dcm", "*.png", "*_seg.nii.gz")
+ABANDONED_AFTER_S = 24 * 3600.0
+"""Age from which a staging folder belongs to a process that died."""
+
+_UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(\.[0-9]+)*")
 
 
 @contextmanager
@@ -53,6 +59,8 @@ class StudyOutbox:
     ------
     ValueError
         If it is neither: it becomes the name of a folder.
+    ConfigInvalid
+        If that folder exists and holds anything but earlier results.
     RetryLater
         Here and in every method, if the disk refuses (full, read-only).
     """
@@ -65,8 +73,10 @@ class StudyOutbox:
         self._revision = revision
         with _writing(output_folder):
             output_folder.mkdir(parents=True, exist_ok=True)
-            self._staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=output_folder))
-            self._staging.chmod(0o755)
+            _refuse_foreign(self._target)
+            _remove_abandoned(output_folder)
+            self._staging = output_folder / f".partial-{uuid4().hex}"
+            self._staging.mkdir()
 
     def put_seg(
         self, label_map: LabelMap, volume: Volume, sources: Sequence[Instance], manifest: ModelManifest, sha256: str
@@ -113,19 +123,38 @@ class StudyOutbox:
             if report.outcome in ("refused", "failed"):
                 for path in self._staging.iterdir():
                     path.unlink()
-            with (self._staging / REPORT_NAME).open("w", encoding="utf-8") as file:
-                file.write(report.to_json())
-                file.flush()
-                os.fsync(file.fileno())
-            if self._target.exists():
-                retired = Path(tempfile.mkdtemp(prefix=".retired-", dir=self._target.parent))
-                self._target.rename(retired / "old")
-                self._staging.rename(self._target)
-                shutil.rmtree(retired)
-            else:
-                self._staging.rename(self._target)
+            (self._staging / REPORT_NAME).write_text(report.to_json(), encoding="utf-8")
+            for path in self._staging.iterdir():
+                sync_file(path)
+            sync_folder(self._staging)
+            self._replace_target()
+            sync_folder(self._target.parent)
         return self._target
 
     def discard(self) -> None:
         """Remove what was staged; harmless after ``publish``."""
         shutil.rmtree(self._staging, ignore_errors=True)
+
+    def _replace_target(self) -> None:
+        if not self._target.exists():
+            self._staging.rename(self._target)
+            return
+        retired = self._target.parent / f".retired-{uuid4().hex}"
+        self._target.rename(retired)
+        self._staging.rename(self._target)
+        shutil.rmtree(retired)
+
+
+def _refuse_foreign(target: Path) -> None:
+    if not target.exists():
+        return
+    foreign = [path for path in target.iterdir() if not any(fnmatch(path.name, p) for p in OUTPUT_PATTERNS)]
+    if foreign or not (target / REPORT_NAME).exists():
+        raise ConfigInvalid(f"{target} exists and holds other files than earlier results; give another output folder")
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for prefix in (".partial-", ".retired-"):
+        for path in folder.glob(f"{prefix}*"):
+            if time.time() - path.stat().st_mtime > ABANDONED_AFTER_S:
+                shutil.rmtree(path, ignore_errors=True)

@@ -22,7 +22,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.encoders.base import RLELosslessEncoder
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless
 
-from core.errors import ConfigInvalid
+from core.errors import ReasonCode, StudyRejected
 from core.label_map import LabelMap
 from core.model_manifest import LabelSpec, ModelManifest
 from core.volume import Volume
@@ -86,8 +86,8 @@ def build_seg(label_map: LabelMap, volume: Volume, sources: Sequence[Instance], 
     ------
     ValueError
         If mask, volume and sources do not fit each other.
-    ConfigInvalid
-        If the object would not fit into one DICOM file as BINARY.
+    StudyRejected
+        ``seg_too_large`` if the object would not fit into one DICOM file as BINARY.
     """
     if not label_map.geometry.same_grid(volume.geometry):
         raise ValueError("the mask is not on the volume's grid")
@@ -173,7 +173,7 @@ def _template(
         software_versions=context.software_version,
         device_serial_number="0",  # software has none, and type 1 allows no empty value; dcmqi writes the same
         content_label="SEGMENTATION",
-        content_description=manifest.description[:64] or None,
+        content_description=manifest.content_description or None,
         series_description=manifest.output.series_description or manifest.name,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=False,
@@ -243,9 +243,10 @@ def _add_binary_pixels(
 ) -> list[FrameKey]:
     frames = sum(len(slices[value]) for value in numbers)
     if frames * seg.Rows * seg.Columns / 8 > LARGEST_PIXEL_DATA:
-        raise ConfigInvalid(
-            f"{frames} frames of {seg.Rows} x {seg.Columns} do not fit into one BINARY object; "
-            "set output.segmentation_type to LABELMAP in model.yaml"
+        raise StudyRejected(
+            ReasonCode.SEG_TOO_LARGE,
+            f"{frames} frames of {seg.Rows} x {seg.Columns} do not fit; "
+            "set output.segmentation_type to LABELMAP in model.yaml.",
         )
     keys, seg.PixelData = binary_frames(label_map, numbers, slices)
     return keys

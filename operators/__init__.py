@@ -15,8 +15,9 @@ HOLOSCAN_STACK_BYTES = 32 * 2**20
 
 
 def _prepare_holoscan() -> None:
-    # Its default level narrates every start and stop of every graph.
-    os.environ.setdefault("HOLOSCAN_LOG_LEVEL", "ERROR")
+    # It narrates every start and stop, and prints the text of exceptions, which can quote a data element; they come
+    # out of `run` anyway.
+    os.environ.setdefault("HOLOSCAN_LOG_LEVEL", "OFF")
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
     if soft != resource.RLIM_INFINITY and soft < HOLOSCAN_STACK_BYTES:
         wanted = HOLOSCAN_STACK_BYTES if hard == resource.RLIM_INFINITY else min(HOLOSCAN_STACK_BYTES, hard)

@@ -22,6 +22,7 @@ class WriteSegOperator(ModelRunOperator):
         """Write the SEG, unless nothing was found and the model asks for no empty object."""
         if run.label_map is None or run.volume is None or run.selection is None:
             raise ValueError("write_seg comes after postprocess")
-        sources = run.selection.channels[0].instances
+        # Every channel's: the result's UIDs derive from all that went in.
+        sources = [instance for series in run.selection.channels for instance in series.instances]
         outputs = self._outbox.put_seg(run.label_map, run.volume, sources, run.package.manifest, run.package.sha256)
         return replace(run, outputs=run.outputs + outputs)

@@ -13,11 +13,12 @@ from pydicom import dcmread
 
 from app import cli
 from app.__main__ import main as map_main
-from core.errors import ConfigInvalid
+from core.errors import ConfigInvalid, RetryLater
 from dicom_io.outbox import StudyOutbox
 from dicom_io.volume import VolumeReader
 from phantom.anatomy import make_phantom, trunk_geometry
-from phantom.series import StudyTags, make_series, save_series
+from phantom.series import SeriesTags, StudyTags, make_series, save_series
+from segmentation.engine import Engine
 from tests.dicom_io.faults import drop_slice, empty_uid, unreadable_pixels
 from tests.e2e.conftest import make_model
 
@@ -228,7 +229,77 @@ def test_a_series_with_damaged_pixels_is_refused_by_name(run: Run, tmp_path: Pat
     assert [series["decision"] for series in report["series"]] == ["refused"]  # type: ignore[attr-defined]  # JSON
 
 
-def test_what_cannot_be_a_folder_name_never_becomes_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["../escape", "..", ".", "/absolute", "1.2/3", "1.2\n"])
+def test_what_cannot_be_a_folder_name_never_becomes_one(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a UID"):
-        StudyOutbox(tmp_path, "../escape")
+        StudyOutbox(tmp_path / "out", name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "exit_code"), [(ValueError, "internal_error", 1), (RetryLater, "retry_later", 5)]
+)
+def test_a_failed_run_reports_failure_in_place_of_an_earlier_result(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    error: type[Exception],
+    code: str,
+    exit_code: int,
+) -> None:
+    uid = write_ct(tmp_path / "in")
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny") == 0
+
+    def fail(*_: object) -> None:
+        raise error(CANARIES[0] if error is ValueError else "no memory")
+
+    monkeypatch.setattr(Engine, "segment", fail)
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny") == exit_code
+    assert [path.name for path in (tmp_path / "out" / uid).iterdir()] == ["report.json"]
+    report = report_of(tmp_path / "out", uid)
+    assert report["outcome"] == "failed"
+    assert report["reason"]["code"] == code  # type: ignore[index]  # JSON
+    assert set(report["timings_s"]) == STAGES  # type: ignore[arg-type]  # JSON
+    said = capfd.readouterr()
+    assert CANARIES[0] not in said.out + said.err + json.dumps(report)
+
+
+def test_images_in_the_place_of_results_are_never_deleted(run: Run, tmp_path: Path) -> None:
+    """Output is input, and the images lie in a folder named by their study, as many archives export them."""
+    folder = tmp_path / STUDY.uid
+    uid = write_ct(folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert uid == STUDY.uid
+    assert run(tmp_path, tmp_path, "--model", "tiny") == 2
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == [uid]
+
+
+def test_results_of_two_channels_derive_from_the_images_of_both(
+    models: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_model(
+        models, tmp_path / "nnunet", "pair", *({"modality": ["CT"], "description": [d]} for d in ("arterial", "portal"))
+    )
+    geometry = trunk_geometry((12.0, 6.0, 6.0), extent=(180.0, 240.0, 300.0))
+    arterial = make_series(make_phantom(geometry, phase="A"), study=STUDY, series=SeriesTags(number=1))
+    portal = make_series(make_phantom(geometry, phase="P"), study=STUDY, series=SeriesTags(number=2))
+    uids = []
+    for attempt in ("first", "again", "other"):
+        if attempt == "other":
+            for dataset in portal:
+                dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{dataset.SOPInstanceUID}.1"[
+                    :64
+                ]
+        save_series(arterial, tmp_path / attempt / "a")
+        save_series(portal, tmp_path / attempt / "p")
+        assert run(tmp_path / attempt, tmp_path / f"out-{attempt}", "--model", "pair") == 0
+        seg = dcmread(tmp_path / f"out-{attempt}" / STUDY.uid / "pair.seg.dcm")
+        uids.append(seg.SOPInstanceUID)
+        assert {item.SeriesInstanceUID for item in seg.ReferencedSeriesSequence} == {
+            arterial[0].SeriesInstanceUID,
+            portal[0].SeriesInstanceUID,
+        }
+    assert uids[0] == uids[1]
+    assert uids[0] != uids[2]

@@ -46,7 +46,10 @@ def saved(dataset: pydicom.Dataset, folder: Path) -> Path:
 
 def errors(dciodvfy: str, path: Path) -> set[str]:
     done = subprocess.run([dciodvfy, str(path)], capture_output=True, text=True, check=False)  # noqa: S603 - a peer found by name
-    return {line for line in done.stderr.splitlines() if line.startswith("Error")}
+    lines = done.stderr.splitlines()
+    # The validator names the kind of object last; a run that died says nothing, and that is not "no error".
+    assert lines, f"dciodvfy ended with {done.returncode} and printed nothing"
+    return {line for line in lines if line.startswith("Error")}
 
 
 def as_image(array: NDArray[Any], grid: Geometry) -> sitk.Image:
