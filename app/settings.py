@@ -13,7 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from core.errors import ConfigInvalid
-from core.model_manifest import Pattern, line_of
+from core.model_manifest import ModelName
+from core.yaml_text import Pattern, line_of
 
 EXAMPLE = "manifests/node.example.yaml"
 DATABASE_URL = re.compile(r"^(postgresql|sqlite)(\+\w+)?://")
@@ -36,7 +37,9 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 LocalPath = Annotated[Path, AfterValidator(_beside_the_file)]
 # Names become file and queue names.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
-ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+
+
+NoticeKind = Literal["refused", "nothing_found", "failed"]
 
 
 class _Frozen(BaseModel):
@@ -62,6 +65,9 @@ class Route(_Frozen):
     rules: Rules = Rules()
     models: tuple[ModelName, ...] = Field(min_length=1)
     destinations: tuple[Name, ...] = Field(min_length=1)
+    notices: frozenset[NoticeKind] = Field(
+        default=frozenset(), description="of which ends the destinations get a picture that says so"
+    )
 
 
 class DicomDestination(_Frozen):

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
 from pydicom import dcmread
 
+from app.notices import write_notices
 from app.outcome import make_delivery, make_outcome, outcome_of
 from app.routing import matching_routes
 from app.settings import NodeSettings
@@ -200,24 +201,29 @@ class StudyFlow(DBOSConfiguredInstance):
 
     @DBOS.step()
     def prepare_delivery(self, key: str, number: int, plan: dict[str, list[str]], outcome: str) -> list[str]:
-        """Note what each destination is to get; without results, end here."""
+        """Note what each destination is to get, a notice where a route asks for one; with nothing to send, end here."""
         revision = self._spool.revision(key, number)
         known = revision.read_outcome() or {}
         files: dict[str, list[str]] = known.get("files", {})
         reason = known.get("reason")
-        if outcome in ("refused", "failed") or not any(files.values()):
+        notices = write_notices(self._settings, self._spool, revision, plan)
+        wanted = {
+            destination: sorted({name for model in models for name in files.get(model, [])})
+            + ([notices[destination]] if destination in notices else [])
+            for destination, models in plan.items()
+        }
+        if not any(wanted.values()):
             state = State.NOTHING_FOUND if outcome == "segmented" else State(outcome)
             self._end(revision, state, *((reason["code"], reason["message"]) if reason else ()))
             return []
-        for name in {name for names in files.values() for name in names}:
+        for name in {name for names in wanted.values() for name in names}:
             header = dcmread(revision.results / name, specific_tags=["SOPInstanceUID"], stop_before_pixels=True)
             self._spool.register_own(str(header.SOPInstanceUID))
         destinations = []
-        for destination, models in plan.items():
-            wanted = sorted({name for model in models for name in files.get(model, [])})
-            if wanted:
+        for destination, names in wanted.items():
+            if names:
                 if revision.read_delivery(destination) is None:
-                    revision.write_delivery(destination, make_delivery(wanted))
+                    revision.write_delivery(destination, make_delivery(names))
                 destinations.append(destination)
         with self._spool.changing(revision):
             revision.write_state(state=State.DELIVERING, reason=reason)
@@ -265,12 +271,15 @@ class StudyFlow(DBOSConfiguredInstance):
         states = {name: delivery["state"] for name, delivery in revision.deliveries().items()}
         if "waiting" in states.values():
             return
+        outcome = (revision.read_outcome() or {}).get("outcome")
+        if outcome in ("refused", "failed"):
+            self._end(revision, State(outcome))  # what was sent is the notice; the reason is noted already
+            return
         undelivered = sorted(name for name, state in states.items() if state != "delivered")
         if undelivered:
             self._end(revision, State.FAILED, "not_delivered", f"Not delivered to {', '.join(undelivered)}.")
             return
-        empty = (revision.read_outcome() or {}).get("outcome") == "nothing_found"
-        self._end(revision, State.NOTHING_FOUND if empty else State.DELIVERED)
+        self._end(revision, State.NOTHING_FOUND if outcome == "nothing_found" else State.DELIVERED)
 
     def _wait(self, revision: Revision, message: str) -> None:
         with self._spool.changing(revision):

@@ -117,6 +117,11 @@ class Revision:
         folder.mkdir(exist_ok=True)
         replace_file(folder / f"{destination}.json", json.dumps(delivery, indent=1).encode())
 
+    def forget_deliveries(self) -> None:
+        """Forget what each destination has got: what the next run makes is sent to all of them."""
+        for path in (self.path / "deliveries").glob("*.json"):
+            path.unlink()
+
     def deliveries(self) -> dict[str, dict[str, Any]]:
         """What each destination has got, by name."""
         names = sorted(path.stem for path in (self.path / "deliveries").glob("[!.]*.json"))

@@ -258,6 +258,7 @@ class Spool:
             outcome = latest.read_outcome()
             if outcome is not None and outcome["outcome"] in ("refused", "failed"):
                 latest.forget_outcome()
+                latest.forget_deliveries()
             for name, delivery in latest.deliveries().items():
                 if delivery["state"] != "delivered":
                     latest.write_delivery(name, {**delivery, "state": "waiting", "attempts": 0, "reason": ""})

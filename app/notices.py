@@ -1,0 +1,95 @@
+"""Which destination gets a notice about a study, and the notice itself (`dicom_io.notice`)."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.routing import matching_routes
+from app.settings import NodeSettings
+from core.errors import ReasonCode
+from dicom_io.facts import read_series_facts
+from dicom_io.notice import Notice, NoticeKind, build_notice, read_notice_header
+from dicom_io.revision import Revision
+from dicom_io.seg import write_seg
+from dicom_io.spool import Spool
+
+_log = logging.getLogger("segnode")
+
+
+def notice_kind(models: Sequence[str], outcome: Mapping[str, Any]) -> NoticeKind | None:
+    """What there is to say to a destination that was to get these models' results; None where a result says it.
+
+    Parameters
+    ----------
+    models
+        The destination's models.
+    outcome
+        As `app.outcome.make_outcome` gives it.
+    """
+    files = outcome["files"]
+    if outcome["outcome"] == "refused":
+        return "refused"
+    if outcome["outcome"] == "failed":
+        return "failed"
+    if outcome["reason"] and any(model not in files for model in models):
+        return "refused"
+    if outcome["outcome"] == "nothing_found" or not any(files.get(model) for model in models):
+        return "nothing_found"
+    return None
+
+
+def write_notices(
+    settings: NodeSettings, spool: Spool, revision: Revision, plan: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+    """Write the notices that the study's routes ask for.
+
+    Parameters
+    ----------
+    plan
+        Models by destination, as the routes gave them.
+
+    Returns
+    -------
+    dict
+        File below the results folder, by destination. A notice that exists already is kept as it is, so that every try
+        sends the same object.
+    """
+    outcome = revision.read_outcome()
+    facts = spool.study(revision.key)
+    if outcome is None or not any(route.notices for route in settings.routes if route.called_ae == facts["called_ae"]):
+        return {}
+    wanted: dict[str, set[str]] = {}
+    for route in matching_routes(settings.routes, facts["called_ae"], read_series_facts(revision.images)):
+        for destination in route.destinations:
+            wanted.setdefault(destination, set()).update(route.notices)
+    written: dict[str, str] = {}
+    for destination, models in plan.items():
+        kind = notice_kind(models, outcome)
+        if kind is not None and kind in wanted.get(destination, ()):
+            name = _write(revision, facts["study"], destination, kind, models, outcome["reason"])
+            if name is not None:
+                written[destination] = name
+    return written
+
+
+def _write(
+    revision: Revision,
+    study_uid: str,
+    destination: str,
+    kind: NoticeKind,
+    models: Sequence[str],
+    reason: Mapping[str, str] | None,
+) -> str | None:
+    run = int(revision.read_state()["run"])
+    path = revision.results / f"notice-{run}-{destination}.dcm"
+    if not path.exists():
+        code, message = (reason["code"], reason["message"]) if reason and kind != "nothing_found" else ("", "")
+        header = None if code == ReasonCode.MIXED_PATIENTS else read_notice_header(revision.images)
+        if header is None:
+            # Whom it would be filed under is not known.
+            _log.warning("no_notice", extra={"study": revision.key, "revision": revision.number, "kind": kind})
+            return None
+        notice = Notice(kind, code, message, tuple(models), revision.key)
+        revision.results.mkdir(exist_ok=True)
+        write_seg(build_notice(notice, header, study_uid, [revision.number, run]), path)
+    return path.name
