@@ -19,6 +19,7 @@ ELSEWHERE = {
     ReasonCode.NO_MATCHING_SERIES: "test_a_study_without_a_fitting_series_is_refused",
     ReasonCode.NO_DICOM: "test_a_folder_without_dicom_is_refused",
     ReasonCode.SEG_MISMATCH: "tests/dicom_io/test_seg.py, after writing",
+    ReasonCode.SEG_TOO_LARGE: "tests/dicom_io/test_seg.py, test_an_object_too_large_for_one_file_says_what_to_do",
 }
 
 

@@ -261,8 +261,9 @@ def test_what_does_not_fit_together_is_a_programming_error(case: Case, tmp_path:
 
 def test_an_object_too_large_for_one_file_says_what_to_do(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seg_module, "LARGEST_PIXEL_DATA", 1000)
-    with pytest.raises(ConfigInvalid, match="LABELMAP"):
+    with pytest.raises(StudyRejected, match="LABELMAP") as caught:
         build_seg(label_map(case), case.volume, case.sources, context())
+    assert caught.value.code is ReasonCode.SEG_TOO_LARGE
 
 
 def test_the_name_appears_only_with_the_whole_object(case: Case, tmp_path: Path) -> None:
