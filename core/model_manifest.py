@@ -4,14 +4,15 @@ The nnU-Net folder says how the network was trained. This file says which series
 mean, in which axis order the network saw its images, and what the result looks like in the PACS.
 """
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from core.dicom_text import LONGEST, LongString, ShortString, one_line
 from core.errors import PackageInvalid
+from core.yaml_text import Pattern, line_of
 
 Orientation = Literal["acquired", "RAS", "LPS"]
 Plane = Literal["axial", "coronal", "sagittal", "oblique"]
@@ -21,15 +22,9 @@ Preference = Literal[
 ]
 
 
-def _compiles(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from error
-    return pattern
-
-
-Pattern = Annotated[str, AfterValidator(_compiles)]
+MODEL_NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
+"""What the whole name of a model must match: it names folders, queues and reports."""
+ModelName = Annotated[str, Field(pattern=f"^{MODEL_NAME}$")]
 Byte = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -80,16 +75,16 @@ class Channel(_Frozen):
 class Code(_Frozen):
     """A coded concept (PS3.3 section 8.8)."""
 
-    value: str = Field(min_length=1, max_length=16)
-    scheme: str = Field(min_length=1, max_length=16)
-    meaning: str = Field(min_length=1, max_length=64)
+    value: ShortString = Field(min_length=1)
+    scheme: ShortString = Field(min_length=1)
+    meaning: LongString = Field(min_length=1)
 
 
 class LabelSpec(_Frozen):
     """One label: its value in the network's output, and its meaning."""
 
     value: int = Field(ge=1, le=65535)
-    name: str = Field(min_length=1, max_length=64)
+    name: LongString = Field(min_length=1)
     category: Code = Code(value="85756007", scheme="SCT", meaning="Tissue")
     type: Code = Code(value="85756007", scheme="SCT", meaning="Tissue")
     laterality: Code | None = None
@@ -145,7 +140,7 @@ class Output(_Frozen):
     """What the result looks like in the PACS."""
 
     segmentation_type: Literal["BINARY", "LABELMAP"] = "BINARY"
-    series_description: str = Field(default="", max_length=64, description="empty: the model's name")
+    series_description: LongString = Field(default="", description="empty: the model's name")
     series_number: int | None = Field(default=None, ge=1, le=2**31 - 1, description="empty: 9000 + source number")
     character_set: Literal["utf8", "source"] = "utf8"
     when_empty: Literal["object", "none"] = "none"
@@ -155,8 +150,8 @@ class ModelManifest(_Frozen):
     """The whole of ``model.yaml``."""
 
     schema_version: Literal[1] = Field(alias="schema")
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
-    version: str = Field(default="1", max_length=64)
+    name: ModelName
+    version: LongString = Field(default="1", min_length=1)
     description: str = ""
     orientation: Orientation
     channels: tuple[Channel, ...] = Field(min_length=1)
@@ -179,6 +174,11 @@ class ModelManifest(_Frozen):
                 raise ValueError(f"postprocessing[{number}]: no label has the value {sorted(unknown)}")
         return self
 
+    @property
+    def content_description(self) -> str:
+        """The description as far as DICOM's Content Description (VR LO) holds it."""
+        return one_line(self.description)[:LONGEST].rstrip()
+
 
 def load_model_manifest(path: Path) -> ModelManifest:
     """Read and validate a ``model.yaml``.
@@ -189,28 +189,27 @@ def load_model_manifest(path: Path) -> ModelManifest:
         With file, line where known, key and reason.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+    except OSError as error:
+        raise PackageInvalid(f"{path}: {error}") from error
+    return parse_model_manifest(content, path)
+
+
+def parse_model_manifest(data: bytes, path: Path) -> ModelManifest:
+    """Validate the bytes of a ``model.yaml``; the path is named in errors and not read.
+
+    Raises
+    ------
+    PackageInvalid
+        With file, line where known, key and reason.
+    """
+    try:
+        text = data.decode("utf-8")
         content = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError also of a date such as 2020-13-01
         raise PackageInvalid(f"{path}: {error}") from error
     try:
         return ModelManifest.model_validate(content)
     except ValidationError as error:
         problems = [(line_of(text, e["loc"]), ".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
         raise PackageInvalid("\n".join(f"{path}:{line}: {key}: {why}" for line, key, why in problems)) from error
-
-
-def line_of(text: str, location: tuple[int | str, ...]) -> int:
-    """1-based line in a YAML text at which the value of a validation error's location stands."""
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    line = 1
-    for key in location:
-        if isinstance(node, yaml.MappingNode):
-            match = next(((k, v) for k, v in node.value if k.value == str(key)), None)
-            if match is None:
-                continue  # a discriminator's tag, or a key that is missing: stay at its parent
-            line, node = match[0].start_mark.line + 1, match[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-            node = node.value[key]
-            line = node.start_mark.line + 1
-    return line

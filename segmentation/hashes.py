@@ -1,6 +1,7 @@
 """SHA-256 of a package's files, in the format of ``sha256sum`` so that a person can check them without this program."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from core.errors import PackageInvalid
@@ -30,18 +31,17 @@ def write_sums(folder: Path) -> None:
     (folder / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
-def read_sums(folder: Path) -> dict[str, str]:
-    """File names and their SHA-256 from ``SHA256SUMS``.
+def parse_sums(content: bytes, path: Path) -> dict[str, str]:
+    """File names and their SHA-256 from the bytes of ``SHA256SUMS``; the path is named in errors and not read.
 
     Raises
     ------
     PackageInvalid
-        If the file is missing, or a line is not of its format or leads out of the folder.
+        If a line is not of its format or leads out of the folder.
     """
-    path = folder / SUMS
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = content.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
         raise PackageInvalid(f"{path}: {error}") from error
     sums = {}
     for number, line in enumerate(lines, start=1):
@@ -53,20 +53,14 @@ def read_sums(folder: Path) -> dict[str, str]:
     return sums
 
 
-def check_sums(folder: Path) -> dict[str, str]:
-    """Hash every file of ``SHA256SUMS`` and compare.
-
-    Returns
-    -------
-    dict
-        The sums, all of which hold.
+def check_sums(folder: Path, sums: Mapping[str, str]) -> None:
+    """Hash every file that ``SHA256SUMS`` lists and compare.
 
     Raises
     ------
     PackageInvalid
         Naming every file that is missing or altered.
     """
-    sums = read_sums(folder)
     problems = []
     for name, expected in sums.items():
         try:
@@ -78,4 +72,3 @@ def check_sums(folder: Path) -> dict[str, str]:
             problems.append(f"{folder / name}: altered, SHA-256 {actual[:12]}… is not {expected[:12]}…")
     if problems:
         raise PackageInvalid("\n".join(problems))
-    return sums

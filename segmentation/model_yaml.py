@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.dicom_text import LONGEST, one_line
 from core.errors import PackageInvalid
 from core.model_manifest import SeriesRule
 from segmentation.manifest import PackageManifest
@@ -17,6 +18,14 @@ from segmentation.plans import READERS
 from segmentation.sources import Selection, read_json
 from segmentation.vocabulary import meaning_of
 
+_OUTPUT = (
+    "output:",
+    "  segmentation_type: BINARY  # or LABELMAP, where the archive and the viewers know it",
+    '  series_description: ""  # what the radiologist sees; empty: the model\'s name',
+    "  # series_number: 9001  # else 9000 more than the source's",
+    "  when_empty: none  # nothing found: `none` sends nothing, `object` sends a SEG whose frames are all blank",
+    "  character_set: utf8  # of the SEG; `source` keeps that of the images, for an archive that knows no UTF-8",
+)
 _KEEP_LARGEST = "remove_all_but_largest_component_from_segmentation"
 _STEPS = "keep_largest, remove_small, fill_holes, smooth"
 _MR = ("mr", "t1", "t2", "flair", "dwi", "adc", "dce", "pd", "stir", "dixon", "water", "inphase")
@@ -57,10 +66,7 @@ def write_model_yaml(
         "",
         *_inference(manifest),
         "",
-        "output:",
-        "  segmentation_type: BINARY  # or LABELMAP, where the archive and the viewers know it",
-        '  series_description: ""  # what the radiologist sees; empty: the model\'s name',
-        "  when_empty: none  # nothing found: send `none`, or an `object` without segments",
+        *_OUTPUT,
         "",
     ]
     path.write_text("\n".join(lines), encoding="utf-8")
@@ -96,14 +102,14 @@ def _flat(labels: Any, where: str) -> list[int]:
 
 
 def _text(value: str) -> str:
-    # JSON's strings are YAML's double-quoted ones.
-    return json.dumps(value, ensure_ascii=False)
+    # JSON's strings are YAML's double-quoted ones, less the characters that YAML does not print.
+    return json.dumps(one_line(value), ensure_ascii=False)
 
 
 def _orientation(manifest: PackageManifest, dataset: Mapping[str, Any]) -> list[str]:
     reader = manifest.configuration(manifest.members[0]).reader
     orientation = READERS[reader]
-    ending = dataset.get("file_ending", "unknown")
+    ending = one_line(str(dataset.get("file_ending", "unknown")))
     lines = [f"# Axis order in which the network saw its training images. The plans' reader, {reader},"]
     if orientation == "RAS":
         lines.append("# brought every image to RAS.")
@@ -164,21 +170,32 @@ def _labels(manifest: PackageManifest) -> list[str]:
     merged: dict[int, list[str]] = {}
     for name, value in outputs.items():
         merged.setdefault(value, []).append(name)
+    used: set[str] = set()
     for index, (value, names) in enumerate(sorted(merged.items())):
         meaning = meaning_of(names[0])
         if manifest.labels.has_regions:
-            lines.append(
-                f"  # Value {value} is what region {' / '.join(names)} keeps after later regions overwrote it:"
-            )
+            region = one_line(" / ".join(names))
+            lines.append(f"  # Value {value} is what region {region} keeps after later regions overwrote it:")
             lines.append("  # DECIDE: name and code it as that remainder.")
         lines.append(f"  - value: {value}")
-        lines.append(f"    name: {_text(' / '.join(names)[:64])}")
+        lines.append(f"    name: {_text(_label_name(value, names, used))}")
         lines.append(f"    category: {_code(meaning.category)}")
         lines.append(f"    type: {_code(meaning.type)}" + ("" if meaning.certain else "  # DECIDE: the right code"))
         if meaning.laterality:
             lines.append(f"    laterality: {_code(meaning.laterality)}")
         lines.append(f"    colour: {list(colour(index, len(merged)))}")
     return lines
+
+
+def _label_name(value: int, names: Sequence[str], used: set[str]) -> str:
+    """A name that DICOM holds and no other label has; ``used`` grows by it."""
+    whole = one_line(" / ".join(names))
+    name = whole[:LONGEST].rstrip()
+    if not name or name in used:
+        suffix = f" {value}" if name else f"label {value}"
+        name = whole[: LONGEST - len(suffix)].rstrip() + suffix
+    used.add(name)
+    return name
 
 
 def _code(code: Any) -> str:

@@ -15,6 +15,7 @@ label or rule is another package, while a golden case that is added later is not
 """
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -24,10 +25,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from core.errors import ConfigInvalid, PackageInvalid
-from core.model_manifest import ModelManifest, load_model_manifest
+from core.model_manifest import MODEL_NAME, ModelManifest, parse_model_manifest
 from segmentation.commissioning import require_commissioning
 from segmentation.convert import convert
-from segmentation.hashes import SUMS, check_sums, sha256_of_bytes, sha256_of_file, write_sums
+from segmentation.hashes import SUMS, check_sums, parse_sums, sha256_of_bytes, write_sums
 from segmentation.manifest import PackageManifest
 from segmentation.model_yaml import write_model_yaml
 from segmentation.sources import extract_export, read_json, select
@@ -93,12 +94,15 @@ def open_package(folder: Path) -> Package:
     """
     if not folder.is_dir():
         raise PackageInvalid(f"{folder}: no such package")
-    sums = check_sums(folder)
+    # What is parsed is what was hashed, in one read: a file that is replaced meanwhile would lend its hash to another.
+    listing, text = _read(folder / SUMS), _read(folder / MODEL_YAML)
+    sums = parse_sums(listing, folder / SUMS)
+    check_sums(folder, sums)
     network = _read_manifest(folder / MANIFEST, sums)
-    manifest = load_model_manifest(folder / MODEL_YAML)
+    manifest = parse_model_manifest(text, folder / MODEL_YAML)
     _check_agreement(folder / MODEL_YAML, manifest, network)
-    seal = sha256_of_file(folder / SUMS)
-    identity = f"{seal}  {SUMS}\n{sha256_of_file(folder / MODEL_YAML)}  {MODEL_YAML}\n"
+    seal = sha256_of_bytes(listing)
+    identity = f"{seal}  {SUMS}\n{sha256_of_bytes(text)}  {MODEL_YAML}\n"
     return Package(folder, manifest, network, sums, seal, sha256_of_bytes(identity.encode()))
 
 
@@ -204,17 +208,25 @@ def list_packages(search_path: Iterable[Path]) -> list[Path]:
 
 
 def _check_name(name: str) -> None:
-    import re
-
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,62}", name):
+    if not re.fullmatch(MODEL_NAME, name):
         raise ConfigInvalid(f"{name!r} is no name for a model: use lower case letters, digits, '.', '_' and '-'")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PackageInvalid(f"{path}: {error.strerror or error}") from error
 
 
 def _read_manifest(path: Path, sums: dict[str, str]) -> PackageManifest:
     if MANIFEST not in sums:
         raise PackageInvalid(f"{path}: not listed in {SUMS}")
+    content = _read(path)
+    if sha256_of_bytes(content) != sums[MANIFEST]:
+        raise PackageInvalid(f"{path}: changed while the package was loaded")
     try:
-        network = PackageManifest.model_validate_json(path.read_bytes())
+        network = PackageManifest.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         raise PackageInvalid(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
