@@ -27,6 +27,7 @@ class ReasonCode(StrEnum):
     MIXED_FRAME_OF_REFERENCE = "mixed_frame_of_reference"
     MIXED_MATRIX = "mixed_matrix"
     MIXED_RESCALE_TYPE = "mixed_rescale_type"
+    MIXED_ACQUISITION = "mixed_acquisition"
     MIXED_PATIENTS = "mixed_patients"
     NO_POSITION = "no_position"
     TOO_FEW_SLICES = "too_few_slices"
@@ -57,6 +58,7 @@ _SENTENCES = {
     ReasonCode.MIXED_FRAME_OF_REFERENCE: "The images of the series have different frames of reference.",
     ReasonCode.MIXED_MATRIX: "The images of the series differ in rows, columns or pixel spacing.",
     ReasonCode.MIXED_RESCALE_TYPE: "The images of the series are rescaled to different units.",
+    ReasonCode.MIXED_ACQUISITION: "The images of the series come from different acquisitions or reconstructions.",
     ReasonCode.MIXED_PATIENTS: "The images belong to more than one patient.",
     ReasonCode.NO_POSITION: "An image has no position or orientation in the patient.",
     ReasonCode.TOO_FEW_SLICES: "The series has too few slices.",

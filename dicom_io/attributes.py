@@ -124,6 +124,27 @@ def items(header: Dataset, keyword: str) -> Sequence[Dataset]:
     return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
 
 
+def macro(header: Dataset, places: tuple[Dataset, ...], sequence: str) -> Dataset:
+    """Item of a functional group: of the first place that has it, or of classic images the header itself.
+
+    Parameters
+    ----------
+    header
+        Of the instance.
+    places
+        Functional groups of a frame, its own before the shared ones; none for a classic image.
+    sequence
+        Keyword of the group. Where no place has it, the result is empty.
+    """
+    if not places:
+        return header
+    for place in places:
+        found = first_item(place, sequence)
+        if found is not None:
+            return found
+    return Dataset()
+
+
 def first_item(header: Dataset, keyword: str) -> Dataset | None:
     """First item of a sequence, or ``None``."""
     found = items(header, keyword)

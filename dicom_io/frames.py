@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from core.errors import ReasonCode, StudyRejected
-from dicom_io.attributes import integer, items, number, numbers, text, uid, value_of
+from dicom_io.acquisition import Acquisition, acquisition_of
+from dicom_io.attributes import integer, items, macro, number, numbers, text, uid, value_of
 from dicom_io.instance import Instance
 from dicom_io.study import Series
 
@@ -43,6 +44,8 @@ class Frames:
         Unit of the rescaled values.
     thicknesses
         ``(n,)`` Slice Thickness in mm; NaN where it is not stated.
+    acquisitions
+        How each frame was acquired and reconstructed.
     """
 
     instances: tuple[Instance, ...]
@@ -54,6 +57,7 @@ class Frames:
     rescales: NDArray[np.float64]
     rescale_types: tuple[str, ...]
     thicknesses: NDArray[np.float64]
+    acquisitions: tuple[Acquisition, ...]
 
     def __len__(self) -> int:
         return len(self.instances)
@@ -70,6 +74,7 @@ class _Frame:
     rescale: tuple[float, float]
     rescale_type: str
     thickness: float
+    acquisition: Acquisition
 
 
 def list_frames(series: Series) -> Frames:
@@ -91,6 +96,7 @@ def list_frames(series: Series) -> Frames:
         rescales=np.array([f.rescale for f in found]).reshape(-1, 2),
         rescale_types=tuple(f.rescale_type for f in found),
         thicknesses=np.array([f.thickness for f in found]),
+        acquisitions=tuple(f.acquisition for f in found),
     )
 
 
@@ -111,16 +117,16 @@ def _frames_of(instance: Instance) -> Iterator[_Frame]:
 def _frame(instance: Instance, frame_number: int, places: tuple[Dataset, ...]) -> _Frame:
     """Read one frame, whose macros are in the first place that has them, or of classic images in the header."""
     header = instance.header
-    position = numbers(_macro(header, places, "PlanePositionSequence"), "ImagePositionPatient", 3)
-    orientation = numbers(_macro(header, places, "PlaneOrientationSequence"), "ImageOrientationPatient", 6)
+    position = numbers(macro(header, places, "PlanePositionSequence"), "ImagePositionPatient", 3)
+    orientation = numbers(macro(header, places, "PlaneOrientationSequence"), "ImageOrientationPatient", 6)
     if position is None or orientation is None:
         raise _rejected(ReasonCode.NO_POSITION, instance, "its position or orientation is missing or no number")
-    measures = _macro(header, places, "PixelMeasuresSequence")
+    measures = macro(header, places, "PixelMeasuresSequence")
     pixel_spacing = numbers(measures, "PixelSpacing", 2)
     if pixel_spacing is None or min(pixel_spacing) <= 0:
         raise _rejected(ReasonCode.INVALID_SPACING, instance, "pixel spacing is missing or not positive")
     thickness = number(measures, "SliceThickness")
-    transformation = _macro(header, places, "PixelValueTransformationSequence")
+    transformation = macro(header, places, "PixelValueTransformationSequence")
     return _Frame(
         instance,
         frame_number,
@@ -132,17 +138,8 @@ def _frame(instance: Instance, frame_number: int, places: tuple[Dataset, ...]) -
         # a CT image that names no unit is in HU (PS3.3 C.8.2.1)
         text(transformation, "RescaleType") or (_HOUNSFIELD if text(header, "Modality") == "CT" else _UNSPECIFIED),
         float("nan") if thickness is None else thickness,
+        acquisition_of(header, places),
     )
-
-
-def _macro(header: Dataset, places: tuple[Dataset, ...], sequence: str) -> Dataset:
-    if not places:
-        return header
-    for place in places:
-        found = items(place, sequence)
-        if found:
-            return found[0]
-    return Dataset()
 
 
 def _rescale(instance: Instance, place: Dataset) -> tuple[float, float]:

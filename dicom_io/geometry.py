@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from core.errors import ReasonCode, StudyRejected
 from core.volume import Geometry
+from dicom_io.acquisition import mixed_attributes
 from dicom_io.attributes import integer, text, uid
 from dicom_io.frames import Frames, list_frames
 from dicom_io.study import Series
@@ -79,8 +80,8 @@ def lay_out(series: Series) -> Layout:
         With the first reason that applies, in this order: ``empty_uid``, ``duplicate_uid``, ``mixed_patients``,
         ``wrong_modality`` (several at once), ``mixed_frame_of_reference``; of each image ``no_position``,
         ``invalid_spacing``, ``unreadable_pixels`` (rescaling that is no line); ``mixed_matrix``,
-        ``mixed_rescale_type``, ``mixed_orientation``, ``too_few_slices``, ``duplicate_position``, ``gantry_tilt``,
-        ``missing_slice``, ``uneven_spacing``.
+        ``mixed_rescale_type``, ``mixed_orientation``, ``too_few_slices``, ``mixed_acquisition``,
+        ``duplicate_position``, ``gantry_tilt``, ``missing_slice``, ``uneven_spacing``.
     """
     frame_of_reference = _check_identity(series)
     frames = list_frames(series)
@@ -90,6 +91,9 @@ def lay_out(series: Series) -> Layout:
         raise StudyRejected(ReasonCode.TOO_FEW_SLICES, f"It has {len(frames)}.", series.uid)
     heights = frames.positions @ direction[:, 2]
     order = np.argsort(heights, kind="stable")
+    mixed = mixed_attributes(frames.acquisitions, order)
+    if mixed:
+        raise StudyRejected(ReasonCode.MIXED_ACQUISITION, f"They differ in {', '.join(mixed)}.", series.uid)
     positions = frames.positions[order]
     _check_stack(series, positions, heights[order], direction)
     spacing = float(np.linalg.norm(positions[-1] - positions[0])) / (len(frames) - 1)

@@ -81,6 +81,50 @@ def mixed_rescale_type(series: list[Dataset]) -> list[Dataset]:
     return _with_last(series, RescaleType="Z_EFF")
 
 
+def _every_second(series: list[Dataset], **attributes: object) -> list[Dataset]:
+    broken = deepcopy(series)
+    for dataset in broken[::2]:
+        _with(dataset, **attributes)
+    return broken
+
+
+def mixed_acquisition_numbers(series: list[Dataset]) -> list[Dataset]:
+    """Two acquisitions whose slices take turns."""
+    return _every_second(series, AcquisitionNumber=17)
+
+
+def mixed_energies(series: list[Dataset]) -> list[Dataset]:
+    """Two tube voltages whose slices take turns."""
+    return _every_second(series, KVP="80")
+
+
+def mixed_kernels(series: list[Dataset]) -> list[Dataset]:
+    """Two reconstructions whose slices take turns."""
+    return _every_second(series, ConvolutionKernel="B70f")
+
+
+def mixed_image_types(series: list[Dataset]) -> list[Dataset]:
+    """Every second slice is a projection."""
+    return _every_second(series, ImageType=["DERIVED", "SECONDARY", "MIP"])
+
+
+def mixed_photometry(series: list[Dataset]) -> list[Dataset]:
+    """One slice of which the lowest value is white."""
+    return _with_last(series, PhotometricInterpretation="MONOCHROME1")
+
+
+def mixed_echoes(series: list[Dataset]) -> list[Dataset]:
+    """Two echoes whose slices take turns."""
+    return _every_second([_with(dataset, EchoTime="2.3") for dataset in deepcopy(series)], EchoTime="4.6")
+
+
+def mixed_times(series: list[Dataset]) -> list[Dataset]:
+    """Two points in time whose slices take turns."""
+    return _every_second(
+        [_with(dataset, TemporalPositionIdentifier=1) for dataset in deepcopy(series)], TemporalPositionIdentifier=2
+    )
+
+
 def mixed_patients(series: list[Dataset]) -> list[Dataset]:
     """One image is somebody else's."""
     return _with_last(series, PatientID="OTHER-PATIENT", PatientName="Other^Patient")
@@ -175,6 +219,15 @@ FAULTS: Mapping[ReasonCode, tuple[Fault, ...]] = MappingProxyType(
         ReasonCode.MIXED_FRAME_OF_REFERENCE: (mixed_frame_of_reference,),
         ReasonCode.MIXED_MATRIX: (mixed_matrix, mixed_pixel_spacing),
         ReasonCode.MIXED_RESCALE_TYPE: (mixed_rescale_type,),
+        ReasonCode.MIXED_ACQUISITION: (
+            mixed_acquisition_numbers,
+            mixed_energies,
+            mixed_kernels,
+            mixed_image_types,
+            mixed_photometry,
+            mixed_echoes,
+            mixed_times,
+        ),
         ReasonCode.MIXED_PATIENTS: (mixed_patients,),
         ReasonCode.NO_POSITION: (no_position, no_orientation),
         ReasonCode.TOO_FEW_SLICES: (too_few_slices, one_slice),
