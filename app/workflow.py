@@ -21,8 +21,8 @@ from app.notices import write_notices
 from app.outcome import make_delivery, make_outcome, outcome_of
 from app.routing import matching_routes
 from app.settings import NodeSettings
-from core.errors import PackageInvalid, RetryLater, StudyRejected
-from core.report import Report
+from core.errors import ConfigInvalid, PackageInvalid, RetryLater, StudyRejected
+from core.report import Reason, Report
 from dicom_io.facts import read_series_facts
 from dicom_io.revision import Revision, State
 from dicom_io.sender import Destination, send_object
@@ -57,6 +57,14 @@ class StudySegmenter(Protocol):
 def wait_s(attempt: int) -> float:
     """Seconds to wait after the given attempt, counted from 0, could not be finished."""
     return float(min(FIRST_WAIT_S * 2.0 ** min(attempt, 20), LONGEST_WAIT_S))
+
+
+@contextmanager
+def _disk_trouble_passes() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RetryLater(f"the spool cannot be read or written: {error.strerror}") from error
 
 
 def delivery_queue(destination: str) -> str:
@@ -141,8 +149,10 @@ class StudyFlow(DBOSConfiguredInstance):
         try:
             yield
         except Exception as problem:
-            self._end(self._spool.revision(key, number), State.FAILED, "internal_error", type(problem).__name__)
-            raise
+            name = type(problem).__name__
+            self._end(self._spool.revision(key, number), State.FAILED, "internal_error", name)
+            # The database keeps an exception's text, and that can quote a data element.
+            raise RuntimeError(name) from None
 
     # Steps
 
@@ -168,7 +178,7 @@ class StudyFlow(DBOSConfiguredInstance):
             outcome = make_outcome("refused", "no_route", "No route of node.yaml takes a study like this.")
         else:
             try:
-                with self._one_at_a_time:
+                with self._one_at_a_time, _disk_trouble_passes():
                     outcome = self._run_graph(revision, models)
             except RetryLater as problem:
                 if attempt + 1 < MAX_ATTEMPTS:
@@ -191,8 +201,9 @@ class StudyFlow(DBOSConfiguredInstance):
             reports = self._segmenter.run(revision.images, revision.results, models, revision=revision.number)
         except StudyRejected as rejection:
             return make_outcome("refused", str(rejection.code), rejection.message)
-        except PackageInvalid as error:
-            return make_outcome("failed", "package_invalid", str(error))
+        except (ConfigInvalid, PackageInvalid) as error:
+            reason = Reason.of(error)
+            return make_outcome("failed", reason.code, reason.message)
         finally:
             # Reached unless the process died, which is what is counted.
             with self._spool.changing(revision):

@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk  # its documentation's own name
 from numpy.typing import NDArray
 
-from core.errors import ConfigInvalid
+from core.errors import ReasonCode, StudyRejected
 from core.model_manifest import LabelSpec
 from core.volume import Geometry
 from dicom_io import seg as seg_module
