@@ -63,7 +63,7 @@ _SENTENCES = {
     ReasonCode.NO_POSITION: "An image has no position or orientation in the patient.",
     ReasonCode.TOO_FEW_SLICES: "The series has too few slices.",
     ReasonCode.WRONG_MODALITY: "The series is of another modality than the model was trained for.",
-    ReasonCode.INVALID_SPACING: "The pixel spacing is missing or not a positive number.",
+    ReasonCode.INVALID_SPACING: "The spacing of pixels or slices is missing or no possible number.",
     ReasonCode.EMPTY_UID: "An identifier (UID) that DICOM requires is empty or invalid.",
     ReasonCode.UNREADABLE_PIXELS: "The pixel data of an image cannot be decoded.",
     ReasonCode.TRUNCATED_PIXELS: "The pixel data of an image is shorter than its header says.",

@@ -16,6 +16,18 @@ from dicom_io.study import Series
 _GROUPS = "PerFrameFunctionalGroupsSequence"
 _SHARED = "SharedFunctionalGroupsSequence"
 
+LARGEST_COORDINATE_MM = 1e5
+"""Farthest that an image can lie from the origin of its frame of reference: 100 m. Headers with more are damaged."""
+
+LARGEST_COSINE = 1.5
+"""Above what rounding and faulty devices write, so that nothing overflows before a unit vector is asked for."""
+
+SMALLEST_SPACING_MM, LARGEST_SPACING_MM = 1e-3, 1e3
+"""Distances of pixels from a microscope's up to a metre."""
+
+SMALLEST_RESCALE, LARGEST_RESCALE = 1e-12, 1e12
+"""Sizes of slopes; and what an intercept may reach, so that no stored value of 32 bits overflows float32."""
+
 _HOUNSFIELD = "HU"
 _UNSPECIFIED = "US"
 
@@ -83,7 +95,8 @@ def list_frames(series: Series) -> Frames:
     Raises
     ------
     StudyRejected
-        ``no_position``, ``invalid_spacing`` or ``unreadable_pixels`` (rescaling that is no line) with the image.
+        ``no_position``, ``invalid_spacing`` or ``unreadable_pixels`` (rescaling that is no line) with the image; values
+        beyond the bounds above too.
     """
     found = [frame for instance in series.instances for frame in _frames_of(instance)]
     return Frames(
@@ -121,10 +134,14 @@ def _frame(instance: Instance, frame_number: int, places: tuple[Dataset, ...]) -
     orientation = numbers(macro(header, places, "PlaneOrientationSequence"), "ImageOrientationPatient", 6)
     if position is None or orientation is None:
         raise _rejected(ReasonCode.NO_POSITION, instance, "its position or orientation is missing or no number")
+    if max(map(abs, position)) > LARGEST_COORDINATE_MM or max(map(abs, orientation)) > LARGEST_COSINE:
+        raise _rejected(ReasonCode.NO_POSITION, instance, "its position or orientation is far outside of any scanner")
     measures = macro(header, places, "PixelMeasuresSequence")
     pixel_spacing = numbers(measures, "PixelSpacing", 2)
     if pixel_spacing is None or min(pixel_spacing) <= 0:
         raise _rejected(ReasonCode.INVALID_SPACING, instance, "pixel spacing is missing or not positive")
+    if not SMALLEST_SPACING_MM <= min(pixel_spacing) <= max(pixel_spacing) <= LARGEST_SPACING_MM:
+        raise _rejected(ReasonCode.INVALID_SPACING, instance, "no scanner has such a pixel spacing")
     thickness = number(measures, "SliceThickness")
     transformation = macro(header, places, "PixelValueTransformationSequence")
     return _Frame(
@@ -153,6 +170,8 @@ def _rescale(instance: Instance, place: Dataset) -> tuple[float, float]:
         stated.append(default if value is None else value)
     if stated[0] == 0:
         raise _rejected(ReasonCode.UNREADABLE_PIXELS, instance, "RescaleSlope is 0")
+    if not SMALLEST_RESCALE <= abs(stated[0]) <= LARGEST_RESCALE or abs(stated[1]) > LARGEST_RESCALE:
+        raise _rejected(ReasonCode.UNREADABLE_PIXELS, instance, "its rescaling gives values beyond float32")
     return stated[0], stated[1]
 
 

@@ -14,7 +14,7 @@ from core.errors import ReasonCode, StudyRejected
 from core.volume import Geometry
 from dicom_io.acquisition import mixed_attributes
 from dicom_io.attributes import integer, text, uid
-from dicom_io.frames import Frames, list_frames
+from dicom_io.frames import LARGEST_SPACING_MM, Frames, list_frames
 from dicom_io.study import Series
 
 MISSING_SLICE_FACTOR = 1.5
@@ -218,6 +218,8 @@ def _check_stack(
             f"are {median:.3f} mm apart.",
             series.uid,
         )
+    if median > LARGEST_SPACING_MM:
+        raise StudyRejected(ReasonCode.INVALID_SPACING, f"Slices are {median:g} mm apart.", series.uid)
     deviation = float(np.abs(gaps / median - 1).max())
     regular = np.linspace(heights[0], heights[-1], len(heights))
     off_grid = float(np.abs(heights - regular).max()) / median

@@ -144,3 +144,32 @@ def test_functional_groups_that_are_missing_are_refused(tmp_path: Path) -> None:
     assert code_of([enhanced], tmp_path / "short") is ReasonCode.NO_POSITION
     del enhanced.PerFrameFunctionalGroupsSequence
     assert code_of([enhanced], tmp_path / "none") is ReasonCode.NO_POSITION
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "code"),
+    [
+        ("ImagePositionPatient", "0\\0\\5e307", ReasonCode.NO_POSITION),
+        ("ImagePositionPatient", "-1.1e5\\0\\0", ReasonCode.NO_POSITION),
+        ("ImageOrientationPatient", "1e300\\0\\0\\0\\1e300\\0", ReasonCode.NO_POSITION),
+        ("PixelSpacing", "1e300\\1e300", ReasonCode.INVALID_SPACING),
+        ("PixelSpacing", "1e-300\\1", ReasonCode.INVALID_SPACING),
+        ("RescaleIntercept", "1e300", ReasonCode.UNREADABLE_PIXELS),
+        ("RescaleIntercept", "-1e39", ReasonCode.UNREADABLE_PIXELS),
+        ("RescaleSlope", "1e39", ReasonCode.UNREADABLE_PIXELS),
+        ("RescaleSlope", "1e-300", ReasonCode.UNREADABLE_PIXELS),
+    ],
+)
+def test_numbers_that_no_scanner_writes_are_refused(keyword: str, value: str, code: ReasonCode, tmp_path: Path) -> None:
+    series = ct_series()
+    for dataset in series:
+        setattr(dataset, keyword, value.split("\\"))
+    assert code_of(series, tmp_path) is code
+
+
+@pytest.mark.parametrize("step", [5e307, 9e4, 2e3])
+def test_slices_that_lie_impossibly_far_apart_are_refused(step: float, tmp_path: Path) -> None:
+    series = ct_series()[:3]
+    for number, dataset in enumerate(series):
+        dataset.ImagePositionPatient = [0, 0, f"{(number - 1) * step:.3e}"]
+    assert code_of(series, tmp_path) in (ReasonCode.NO_POSITION, ReasonCode.INVALID_SPACING)
