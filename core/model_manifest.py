@@ -180,21 +180,6 @@ class ModelManifest(_Frozen):
         return one_line(self.description)[:LONGEST].rstrip()
 
 
-def load_model_manifest(path: Path) -> ModelManifest:
-    """Read and validate a ``model.yaml``.
-
-    Raises
-    ------
-    PackageInvalid
-        With file, line where known, key and reason.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise PackageInvalid(f"{path}: {error}") from error
-    return parse_model_manifest(content, path)
-
-
 def parse_model_manifest(data: bytes, path: Path) -> ModelManifest:
     """Validate the bytes of a ``model.yaml``; the path is named in errors and not read.
 

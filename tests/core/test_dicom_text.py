@@ -10,7 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from core.dicom_text import LongString, ShortString, one_line
 from core.errors import PackageInvalid
-from core.model_manifest import load_model_manifest
+from core.model_manifest import parse_model_manifest
 
 CODE = '{value: "10200004", scheme: SCT, meaning: Liver}'
 MODEL = f"""\
@@ -77,25 +77,21 @@ def test_one_line_makes_it_fit(text: str) -> None:
         ('version: "1"', 'version: ""', "3: version"),
     ],
 )
-def test_model_yaml_names_line_and_key(tmp_path: Path, old: str, new: str, at: str) -> None:
+def test_model_yaml_names_line_and_key(old: str, new: str, at: str) -> None:
     assert old in MODEL
-    path = tmp_path / "model.yaml"
-    path.write_text(MODEL.replace(old, new))
     with pytest.raises(PackageInvalid) as caught:
-        load_model_manifest(path)
-    assert f"{path}:{at}" in str(caught.value)
+        parse_model_manifest(MODEL.replace(old, new).encode(), Path("model.yaml"))
+    assert f"model.yaml:{at}" in str(caught.value)
 
 
-def test_names_that_differ_by_a_blank_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "model.yaml"
-    path.write_text(MODEL.replace("    name: liver\n", '    name: liver\n  - {value: 2, name: "liver "}\n', 1))
-    with pytest.raises(PackageInvalid):
-        load_model_manifest(path)
+def test_names_that_differ_by_a_blank_are_refused() -> None:
+    text = MODEL.replace("labels:\n", 'labels:\n  - {value: 2, name: "liver "}\n')
+    with pytest.raises(PackageInvalid, match="blanks at either end"):
+        parse_model_manifest(text.encode(), Path("model.yaml"))
 
 
-def test_description_is_one_line_in_the_result(tmp_path: Path) -> None:
-    path = tmp_path / "model.yaml"
-    path.write_text(MODEL + "description: |\n  Liver of a\n  portal-venous CT\\MR " + "x" * 80 + "\n")
-    text = load_model_manifest(path).content_description
-    assert text.startswith("Liver of a portal-venous CT MR xxx")
-    assert len(text) == 64
+def test_description_is_one_line_in_the_result() -> None:
+    text = MODEL + "description: |\n  Liver of a\n  portal-venous CT\\MR " + "x" * 80 + "\n"
+    description = parse_model_manifest(text.encode(), Path("model.yaml")).content_description
+    assert description.startswith("Liver of a portal-venous CT MR xxx")
+    assert len(description) == 64

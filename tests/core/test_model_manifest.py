@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import PackageInvalid
-from core.model_manifest import KeepLargest, load_model_manifest
+from core.model_manifest import KeepLargest, ModelManifest, parse_model_manifest
 
 GOOD = """\
 schema: 1
@@ -22,14 +22,15 @@ postprocessing:
 """
 
 
-def write(folder: Path, text: str) -> Path:
-    path = folder / "model.yaml"
-    path.write_text(text, encoding="utf-8")
-    return path
+PATH = Path("model.yaml")
 
 
-def test_a_good_manifest_is_read(tmp_path: Path) -> None:
-    manifest = load_model_manifest(write(tmp_path, GOOD))
+def parse(text: str) -> ModelManifest:
+    return parse_model_manifest(text.encode(), PATH)
+
+
+def test_a_good_manifest_is_read() -> None:
+    manifest = parse(GOOD)
     assert manifest.name == "kidneys"
     assert manifest.postprocessing == (KeepLargest(step="keep_largest", labels=(1,)),)
     rule = manifest.channels[0].series
@@ -52,21 +53,31 @@ def test_a_good_manifest_is_read(tmp_path: Path) -> None:
         ("name: kidney_right", "name: kidney_left", 1, "share a value or a name"),
     ],
 )
-def test_an_error_names_file_line_key_and_reason(tmp_path: Path, old: str, new: str, line: int, says: str) -> None:
+def test_an_error_names_file_line_key_and_reason(old: str, new: str, line: int, says: str) -> None:
     assert old in GOOD
-    path = write(tmp_path, GOOD.replace(old, new))
     with pytest.raises(PackageInvalid) as caught:
-        load_model_manifest(path)
-    assert f"{path}:{line}:" in str(caught.value)
+        parse(GOOD.replace(old, new))
+    assert f"{PATH}:{line}:" in str(caught.value)
     assert says in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "- a list", "schema: [", "!!python/object/apply:os.system [true]"])
-def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(PackageInvalid):
-        load_model_manifest(write(tmp_path, text))
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "- a list",
+        "schema: [",
+        "!!python/object/apply:os.system [true]",
+        "when: 2020-13-45",
+        "[" * 5000,
+        "name: \x07",
+    ],
+)
+def test_what_is_no_manifest_is_refused(text: str) -> None:
     with pytest.raises(PackageInvalid, match=r"model\.yaml"):
-        load_model_manifest(tmp_path / "model.yaml")
+        parse(text)
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    with pytest.raises(PackageInvalid, match=r"model\.yaml"):
+        parse_model_manifest(b"name: \xff", PATH)

@@ -67,6 +67,26 @@ class TestRoundTrip:
         assert changed.sha256 != package.sha256
         assert changed.seal == package.seal
 
+    def test_identity_is_that_of_the_model_yaml_that_was_parsed(
+        self, package: Package, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def edit_meanwhile(path: Path, *_: object) -> None:
+            path.write_text(path.read_text().replace('version: "1"', 'version: "2"'))
+
+        monkeypatch.setattr("segmentation.package._check_agreement", edit_meanwhile)
+        opened = load_package(package.folder)
+        assert (opened.manifest.version, opened.sha256) == ("1", package.sha256)
+
+    def test_manifest_json_that_changes_after_its_hash_was_checked(
+        self, package: Package, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def edit_meanwhile(folder: Path, _: object) -> None:
+            (folder / "manifest.json").write_text((folder / "manifest.json").read_text() + " ")
+
+        monkeypatch.setattr("segmentation.package.check_sums", edit_meanwhile)
+        with pytest.raises(PackageInvalid, match=r"manifest\.json: changed while"):
+            load_package(package.folder)
+
     def test_running_needs_neither_checkpoints_nor_plans(self, results: Path, package: Package) -> None:
         volume = make_volume(shape=(8, 12, 12))
         expected = Engine(package, "cpu").segment(volume).label_map.array
