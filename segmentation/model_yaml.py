@@ -172,7 +172,7 @@ def _labels(manifest: PackageManifest) -> list[str]:
         merged.setdefault(value, []).append(name)
     used: set[str] = set()
     for index, (value, names) in enumerate(sorted(merged.items())):
-        meaning = meaning_of(names[0])
+        meaning = meaning_of(" / ".join(names))
         if manifest.labels.has_regions:
             region = one_line(" / ".join(names))
             lines.append(f"  # Value {value} is what region {region} keeps after later regions overwrote it:")

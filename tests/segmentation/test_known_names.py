@@ -37,6 +37,7 @@ def test_codes_are_those_of_dicom() -> None:
     from pydicom.sr._concepts_dict import concepts  # the public dictionary keeps one meaning of each code only
 
     known = {(value, meaning.casefold()) for c in concepts["SCT"].values() for value, (meaning, _) in c.items()}
-    table = [code for _, category, kind in vocabulary._TABLE for code in (category, kind)]
+    rows = (*vocabulary.SINGLE, *vocabulary.PAIRED)
+    table = [code for _, category, kind in rows for code in (category, kind)]
     for code in (*table, vocabulary.LEFT, vocabulary.RIGHT):
         assert (code.value, code.meaning.casefold()) in known, code
