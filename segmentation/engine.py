@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
     import torch
 
-    from segmentation.export import Prediction
+    from segmentation.preprocessing import Grids
 
+Result = TypeVar("Result")
 Progress = Callable[[float], None]
 STAGES = ("preprocess", "network", "labels")
 
@@ -64,6 +66,7 @@ class _Run:
     on_progress: Progress | None
     timings: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     done: int = 0
+    reached: float = 0.0
 
     @contextmanager
     def timed(self, stage: str) -> "Iterator[None]":
@@ -73,9 +76,11 @@ class _Run:
         finally:
             self.timings[stage] += time.perf_counter() - start
 
-    def on_tile(self, fraction: float) -> None:
+    def on_tile(self, networks: float) -> None:
+        """Tell that this many networks of the current configuration are through; a repeated one does not go back."""
+        self.reached = max(self.reached, (self.done + networks) / self.networks)
         if self.on_progress:
-            self.on_progress((self.done + fraction) / self.networks)
+            self.on_progress(self.reached)
 
 
 class Engine:
@@ -136,63 +141,102 @@ class Engine:
             labels = self._label(image, spacing, run)
         values = [spec.value for spec in self.package.manifest.labels]
         kind = np.uint8 if max(values) < 256 else np.uint16
-        array = np.ascontiguousarray(turn.undo(labels).astype(kind))
+        array = np.ascontiguousarray(turn.undo(labels).astype(kind, copy=False))
         specs = tuple(sorted(self.package.manifest.labels, key=lambda spec: spec.value))
         return EngineResult(LabelMap(array, volume.geometry, specs), run.timings)
 
     def _label(self, image: NDArray[np.float32], spacing: tuple[float, ...], run: _Run) -> NDArray[np.integer[Any]]:
-        from segmentation.export import labels_of_ensemble
+        from segmentation.export import Prediction, labels_of_ensemble
+        from segmentation.sliding_window import predict_logits
 
         members = [self.package.network.configuration(member) for member in self.package.network.members]
-        predictions = [self._predict(member, image, spacing, run) for member in members]
+        if len(members) == 1:
+            return self._labels_of(members[0], image, spacing, run)
+        predictions = []
+        for member in members:
+            data, grids = self._preprocess(member, image, spacing, run)
+            # The members are compared at the end, so their logits stay, on the network's grid.
+            logits = self._within_memory(member, data, run, partial(predict_logits, shape=grids.new_shape))
+            predictions.append(Prediction(logits, grids, member))
         with run.timed("labels"):
             return labels_of_ensemble(predictions, self.package.network.labels)
 
-    def _predict(
+    def _labels_of(
         self, configuration: Configuration, image: NDArray[np.float32], spacing: tuple[float, ...], run: _Run
-    ) -> "Prediction":
-        from segmentation.export import Prediction, labels_of_prediction
+    ) -> NDArray[np.integer[Any]]:
+        from segmentation.export import labels_of_slabs
+
+        data, grids = self._preprocess(configuration, image, spacing, run)
+        labels = self.package.network.labels
+        return self._within_memory(
+            configuration, data, run, lambda slabs: labels_of_slabs(slabs, grids, configuration, labels)
+        )
+
+    def _preprocess(
+        self, configuration: Configuration, image: NDArray[np.float32], spacing: tuple[float, ...], run: _Run
+    ) -> tuple["torch.Tensor", "Grids"]:
         from segmentation.preprocessing import preprocess
 
-        labels, previous = self.package.network.labels, None
+        previous = None
         if configuration.previous_stage:
             stage = self.package.network.configuration(configuration.previous_stage)
-            prediction = self._predict(stage, image, spacing, run)
-            with run.timed("labels"):
-                previous = labels_of_prediction(prediction, labels)
+            previous = self._labels_of(stage, image, spacing, run)
         with run.timed("preprocess"):
-            data, grids = preprocess(image, spacing, configuration, labels, previous, self._torch_device)
-        with run.timed("network"):
-            return Prediction(self._mean_logits(configuration, data, run), grids, configuration)
+            labels = self.package.network.labels
+            return preprocess(image, spacing, configuration, labels, previous, self._torch_device)
 
-    def _mean_logits(self, configuration: Configuration, data: "torch.Tensor", run: _Run) -> "torch.Tensor":
+    def _within_memory(
+        self,
+        configuration: Configuration,
+        data: "torch.Tensor",
+        run: _Run,
+        use: "Callable[[Iterator[torch.Tensor]], Result]",
+    ) -> "Result":
+        """Give ``use`` the slabs of logits, kept on the CPU where the GPU's memory does not hold them."""
         import torch
+
+        done = run.done
+        try:
+            return self._timed(use, self._slabs(configuration, data, run, self._torch_device), run)
+        except torch.cuda.OutOfMemoryError:
+            run.done = done
+        # Outside of the handler, where the error's frames no longer hold what was allocated.
+        torch.cuda.empty_cache()
+        return self._timed(use, self._slabs(configuration, data, run, torch.device("cpu")), run)
+
+    def _timed(
+        self, use: "Callable[[Iterator[torch.Tensor]], Result]", slabs: "Iterator[torch.Tensor]", run: _Run
+    ) -> "Result":
+        before = run.timings["network"]
+        with run.timed("labels"):
+            result = use(slabs)
+        run.timings["labels"] -= run.timings["network"] - before
+        return result
+
+    def _slabs(
+        self, configuration: Configuration, data: "torch.Tensor", run: _Run, results_device: "torch.device"
+    ) -> "Iterator[torch.Tensor]":
+        from segmentation.sliding_window import predict_slabs
 
         networks = self._networks[configuration.id]
-        total: torch.Tensor | None = None
-        with torch.inference_mode():
-            for network in networks:
-                logits = self._sliding_window(network, configuration, data, run)
-                run.done += 1
-                total = logits if total is None else total.add_(logits)
-            assert total is not None  # noqa: S101 - a configuration holds at least one fold
-            return total.div_(len(networks)) if len(networks) > 1 else total
-
-    def _sliding_window(
-        self, network: "torch.nn.Module", configuration: Configuration, data: "torch.Tensor", run: _Run
-    ) -> "torch.Tensor":
-        import torch
-
-        from segmentation.sliding_window import predict_logits
-
         inference = self.package.manifest.inference
-        mirror_axes = configuration.mirror_axes if inference.mirroring else ()
-        arguments = (network, data, configuration.patch_size, inference.step_size, mirror_axes, self._torch_device)
-        try:
-            return predict_logits(*arguments, self._torch_device, run.on_tile)
-        except torch.cuda.OutOfMemoryError:
-            torch.cuda.empty_cache()
-        return predict_logits(*arguments, torch.device("cpu"), run.on_tile)
+        slabs = predict_slabs(
+            networks,
+            data,
+            configuration.patch_size,
+            inference.step_size,
+            configuration.mirror_axes if inference.mirroring else (),
+            self._torch_device,
+            results_device,
+            lambda fraction: run.on_tile(fraction * len(networks)),
+        )
+        while True:
+            with run.timed("network"):
+                slab = next(slabs, None)
+            if slab is None:
+                break
+            yield slab
+        run.done += len(networks)
 
     def _network_count(self) -> int:
         passes = [

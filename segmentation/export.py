@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from core.errors import PackageInvalid
 from segmentation.anisotropy import axis_of, order_of
 from segmentation.decisions import Decision, LargestLogit, RegionsInOrder, label_type
-from segmentation.labels import Labeller
+from segmentation.labels import Labeller, Slab
 from segmentation.manifest import Configuration, Labels
 from segmentation.preprocessing import Grids
+from segmentation.sliding_window import predict_logits
 from segmentation.torch_resampling import label_with_torch, resample_with_torch
 
 VOXELS_AT_ONCE = 2**16
@@ -42,6 +43,34 @@ class Prediction:
     configuration: Configuration
 
 
+def labels_of_slabs(
+    slabs: Iterator[torch.Tensor], grids: Grids, configuration: Configuration, labels: Labels
+) -> NDArray[np.integer[Any]]:
+    """Labels on the image's grid from logits that come slab by slab and are gone afterwards.
+
+    Parameters
+    ----------
+    slabs
+        As :func:`segmentation.sliding_window.predict_slabs` gives them.
+
+    Raises
+    ------
+    PackageInvalid
+        As :func:`labels_of_prediction`.
+    """
+    if configuration.resampling_probabilities.function == "resample_torch_fornnunet":
+        # torch has no way to interpolate a part of a volume as it does the whole.
+        logits = predict_logits(slabs, grids.new_shape)
+        return labels_of_prediction(Prediction(logits, grids, configuration), labels)
+    decision = decision_of(labels)
+    result, crop = _empty(grids, configuration, decision)
+    labeller = _labeller(grids.new_shape, grids, configuration, decision)
+    for slab, logits in _windows(slabs, labeller):
+        crop[slab.target] = labeller.label(logits, slab).cpu().numpy()
+        del logits  # the next ones are made while this name would still hold them
+    return result
+
+
 def labels_of_prediction(prediction: Prediction, labels: Labels) -> NDArray[np.integer[Any]]:
     """Labels ``(z, y, x)`` on the image's grid, uint8 or for 255 labels and more uint16.
 
@@ -51,10 +80,7 @@ def labels_of_prediction(prediction: Prediction, labels: Labels) -> NDArray[np.i
         If a logit is not a finite number, or the plans' resampling is not supported.
     """
     decision = decision_of(labels)
-    forward, backward = prediction.configuration.transpose_forward, prediction.configuration.transpose_backward
-    shape = tuple(prediction.grids.shape[axis] for axis in backward)
-    result = np.zeros(shape, dtype=label_type(decision.values))
-    crop = result.transpose(forward)[prediction.grids.box]
+    result, crop = _empty(prediction.grids, prediction.configuration, decision)
     for planes, part in _labelled(prediction, decision):
         crop[planes] = part.cpu().numpy()
     return result
@@ -98,23 +124,55 @@ def _labelled(prediction: Prediction, decision: Decision) -> Iterator[tuple[slic
         axis = axis_of(resampling, grids.new_spacing, grids.spacing)
         yield slice(None), label_with_torch(logits, grids.cropped_shape, axis, resampling.arguments, decision)
         return
-    labeller = _labeller(prediction, decision)
+    labeller = _labeller(logits.shape[1:], grids, prediction.configuration, decision)
     for slab in labeller.slabs(logits.device):
         yield slab.target, labeller.label(logits[:, slab.source], slab)
 
 
-def _labeller(prediction: Prediction, decision: Decision) -> Labeller:
-    grids, resampling = prediction.grids, prediction.configuration.resampling_probabilities
-    size_in = prediction.logits.shape[1:]
+def _windows(slabs: Iterator[torch.Tensor], labeller: Labeller) -> Iterator[tuple[Slab, torch.Tensor]]:
+    """The labeller's slabs, each with its planes of the logits, which are valid until the next ones are asked for."""
+    piece = next(slabs)
+    begin, end = 0, piece.shape[1]
+    for slab in labeller.slabs(piece.device):
+        start, stop = slab.source.start, slab.source.stop
+        if begin <= start and stop <= end:
+            yield slab, piece[:, start - begin : stop - begin]
+            continue
+        window = piece.new_empty((piece.shape[0], stop - start, *piece.shape[2:]))
+        filled = start
+        while filled < stop:
+            if filled >= end:
+                piece = next(slabs)
+                begin, end = end, end + piece.shape[1]
+                continue
+            upto = min(end, stop)
+            window[:, filled - start : upto - start] = piece[:, filled - begin : upto - begin]
+            filled = upto
+        yield slab, window
+        del window  # before the next one is made
+    for _ in slabs:
+        # Planes that coarser labels do not need are predicted all the same, as nnU-Net would.
+        continue
+
+
+def _empty(
+    grids: Grids, configuration: Configuration, decision: Decision
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]:
+    """Background on the image's grid, and a view of the crop in transposed order."""
+    shape = tuple(grids.shape[axis] for axis in configuration.transpose_backward)
+    result = np.zeros(shape, dtype=label_type(decision.values))
+    return result, result.transpose(configuration.transpose_forward)[grids.box]
+
+
+def _labeller(size_in: Sequence[int], grids: Grids, configuration: Configuration, decision: Decision) -> Labeller:
+    resampling = configuration.resampling_probabilities
     if resampling.function == "no_resampling_hack":
-        if size_in != torch.Size(grids.cropped_shape):
+        if tuple(size_in) != grids.cropped_shape:
             raise PackageInvalid("plans.json: images are resampled, but probabilities would not be resampled back")
         return Labeller(size_in, grids.cropped_shape, decision)
     order = order_of(resampling)
     if order > 1:
-        raise PackageInvalid(
-            f"plans.json: resampling of probabilities with order {order} is not supported, only 0 and 1"
-        )
+        raise PackageInvalid(f"plans.json: resampling probabilities with order {order} is not supported, only 0 and 1")
     return Labeller(
         size_in, grids.cropped_shape, decision, axis_of(resampling, grids.new_spacing, grids.spacing), order
     )
@@ -130,7 +188,8 @@ def _probabilities(prediction: Prediction, voxels: Sequence[NDArray[np.int64]], 
         resampled = (resample_with_torch(plane, grids.cropped_shape, axis, resampling.arguments) for plane in logits)
         values = torch.stack([plane[tuple(map(torch.from_numpy, place))].float().cpu() for plane in resampled])
     else:
-        values = torch.from_numpy(_labeller(prediction, decision_of(labels)).values_at(logits, place)).float()
+        labeller = _labeller(logits.shape[1:], grids, prediction.configuration, decision_of(labels))
+        values = torch.from_numpy(labeller.values_at(logits, place)).float()
     return torch.sigmoid(values) if labels.has_regions else torch.softmax(values, 0)
 
 

@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 from segmentation.decisions import Decision
 from segmentation.interpolation import Cells, linear_cells, nearest_index, single_voxels
 
-VOXELS_AT_ONCE = {"cpu": 2**20, "cuda": 2**24}
-"""The network's voxels that are decided at a time, at least one plane of cells."""
+LOGITS_AT_ONCE = {"cpu": 2**24, "cuda": 2**28}
+"""Logits that are turned to labels at a time, at least those of a few planes of cells."""
+LEAST_PLANES = 4
+"""Fewer planes of cells in a slab would mean that many planes of logits, those between two slabs, are read twice."""
 DECIDED_AT_ONCE = {"cpu": 2**16, "cuda": 2**24}
-"""The same for the step that reads every logit, small enough on a CPU for its caches."""
+"""Voxels of the network whose logits are all read at a time, few enough on a CPU for its caches."""
 CELLS_AT_ONCE = {"cpu": 2**13, "cuda": 2**18}
 """Cells that are interpolated at a time, small enough on a CPU for its caches."""
 
@@ -71,7 +73,8 @@ class Labeller:
     def slabs(self, device: torch.device) -> Iterator[Slab]:
         """What can be labelled on its own, along axis 0 in order; each needs its ``source`` planes of the logits."""
         first = self._axes[0]
-        step = max(1, VOXELS_AT_ONCE[device.type] // (self.size_in[1] * self.size_in[2]))
+        plane = self.size_in[1] * self.size_in[2] * len(self._decision.values)
+        step = max(LEAST_PLANES, LOGITS_AT_ONCE[device.type] // plane)
         count = len(first.lower)
         for start in range(0, count, step):
             stop = min(start + step, count)

@@ -1,7 +1,9 @@
 """nnU-Net's sliding window: tiles, Gaussian weights, mirroring, accumulation in half precision.
 
 The arithmetic is nnU-Net's, operation by operation and rounding by rounding, so that labels come out equal on the CPU.
-nnU-Net feeds tiles from a thread whose failure leaves the caller waiting for ever; here there is no thread.
+Tiles come in nnU-Net's order, along axis 0 last, so planes that no further tile touches are finished: they are handed
+on, and the accumulator holds no more planes than a patch. nnU-Net feeds tiles from a thread whose failure leaves the
+caller waiting for ever; here there is no thread.
 
 References
 ----------
@@ -9,7 +11,8 @@ nnU-Net v2 ``inference/predict_from_raw_data.py``, ``inference/sliding_window_pr
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -20,12 +23,13 @@ from core.errors import PackageInvalid
 GAUSSIAN_SIGMA = 1 / 8
 GAUSSIAN_SCALE = 10.0
 
-Tile = tuple[slice | int, ...]
+INFINITY = 0x7C00
+"""Bits of infinity in half precision; whatever is not a number has more of them."""
 
 
 @torch.inference_mode()
-def predict_logits(
-    network: torch.nn.Module,
+def predict_slabs(
+    networks: Sequence[torch.nn.Module],
     data: torch.Tensor,
     patch_size: Sequence[int],
     step_size: float,
@@ -33,17 +37,17 @@ def predict_logits(
     device: torch.device,
     results_device: torch.device,
     on_tile: Callable[[float], None],
-) -> torch.Tensor:
-    """Logits of one network for one preprocessed image.
+) -> Iterator[torch.Tensor]:
+    """Mean logits of networks for one preprocessed image, as slabs that follow each other along axis 0.
 
     Parameters
     ----------
-    network
-        In evaluation mode, on ``device``.
+    networks
+        The folds, in evaluation mode, on ``device``.
     data
         float32 ``(channel, z, y, x)``, on any device.
     patch_size
-        Two values for a 2d network, which sees slice after slice.
+        Two values for 2d networks, which see slice after slice.
     step_size
         Distance of neighbouring tiles as a fraction of the patch.
     mirror_axes
@@ -51,12 +55,12 @@ def predict_logits(
     results_device
         Where image and logits are kept: ``device``, or the CPU where the GPU's memory does not hold them.
     on_tile
-        Called after each tile with the fraction done.
+        Called after each tile of each network with the fraction done.
 
-    Returns
-    -------
+    Yields
+    ------
     torch.Tensor
-        float16 ``(output, z, y, x)`` on the CPU.
+        float16 ``(output, planes, y, x)`` on ``results_device``, valid until the next one is asked for.
 
     Raises
     ------
@@ -65,27 +69,98 @@ def predict_logits(
     """
     padded, inner = pad(data, patch_size)
     padded = padded.to(results_device)
-    gaussian = gaussian_weights(patch_size).to(results_device)
-    tiles = tile_slices(padded.shape[1:], patch_size, step_size)
+    first, last = inner[1].indices(padded.shape[1])[:2]
+    starts = tile_starts(padded.shape[-len(patch_size) :], patch_size, step_size)
+    if len(patch_size) == 2:
+        starts = [list(range(padded.shape[1])), *starts]
+    rows = _Rows(networks, padded, patch_size, starts[1:], mirror_axes, device)
+    for number, (start, following) in enumerate(pairwise([*starts[0], padded.shape[1]])):
+        for done in rows.add(start):
+            on_tile((number + done) / len(starts[0]))
+        # Rounded starts of very small patches can coincide; then nothing is finished yet.
+        if following > start:
+            slab = rows.finish(following - start)
+            planes = slice(max(first - start, 0), max(min(last, following) - start, 0))
+            if planes.start < planes.stop:
+                yield slab[(slice(None), planes, *inner[2:])]
+
+
+def predict_logits(slabs: Iterator[torch.Tensor], shape: Sequence[int]) -> torch.Tensor:
+    """All slabs in one float16 ``(output, z, y, x)`` on the CPU, for what needs them more than once."""
     logits: torch.Tensor | None = None
-    weights = torch.zeros(padded.shape[1:], dtype=torch.half, device=results_device)
-    with torch.autocast(device.type, enabled=device.type == "cuda"):
-        for number, tile in enumerate(tiles, start=1):
-            patch = torch.clone(padded[tile][None], memory_format=torch.contiguous_format).to(device)
-            prediction = _predict_mirrored(network, patch, mirror_axes)[0].to(results_device)
-            if logits is None:
-                shape = (prediction.shape[0], *padded.shape[1:])
-                logits = torch.zeros(shape, dtype=torch.half, device=results_device)
-            prediction *= gaussian
-            logits[tile] += prediction
-            weights[tile[1:]] += gaussian
-            on_tile(number / len(tiles))
+    start = 0
+    for slab in slabs:
+        if logits is None:
+            logits = torch.empty((slab.shape[0], *shape), dtype=torch.half)
+        logits[:, start : start + slab.shape[1]] = slab.cpu()
+        start += slab.shape[1]
     if logits is None:
-        raise ValueError(f"an image of shape {tuple(data.shape)} has no tiles")
-    torch.div(logits, weights, out=logits)
-    if bool(torch.isinf(logits).any()):
-        raise PackageInvalid("the network's logits overflow half precision, in which nnU-Net adds them up")
-    return logits[inner].cpu()
+        raise ValueError(f"an image of shape {tuple(shape)} has no tiles")
+    return logits
+
+
+class _Rows:
+    """Accumulators of the tiles that start at one place along axis 0, one for each network."""
+
+    def __init__(
+        self,
+        networks: Sequence[torch.nn.Module],
+        padded: torch.Tensor,
+        patch_size: Sequence[int],
+        starts: Sequence[Sequence[int]],
+        mirror_axes: Sequence[int],
+        device: torch.device,
+    ) -> None:
+        self._networks, self._padded, self._mirror_axes, self._device = networks, padded, mirror_axes, device
+        self._is_2d = len(patch_size) == 2
+        self._patch = (*[1] * (3 - len(patch_size)), *patch_size)
+        self._gaussian = gaussian_weights(patch_size).reshape(self._patch).to(padded.device)
+        self._windows = [
+            tuple(slice(start, start + size) for start, size in zip(place, patch_size[-2:], strict=True))
+            for place in itertools.product(*starts)
+        ]
+        self._weights = torch.zeros((self._patch[0], *padded.shape[2:]), dtype=torch.half, device=padded.device)
+        self._sums: list[torch.Tensor] = []
+        self._finished = 0
+
+    def add(self, start: int) -> Iterator[float]:
+        """Let finished planes go, and run every network on every tile of the row; yields the fraction done."""
+        for held in (*self._sums, self._weights[None]):
+            for plane in range(self._finished, held.shape[1]):
+                held[:, plane - self._finished] = held[:, plane]
+            held[:, held.shape[1] - self._finished :] = 0
+        self._finished = 0
+        tiles = list(itertools.product(range(len(self._networks)), self._windows))
+        for number, (index, window) in enumerate(tiles, start=1):
+            self._add_tile(index, (slice(start, start + self._patch[0]), *window))
+            if index == 0:
+                self._weights[(slice(None), *window)] += self._gaussian
+            yield number / len(tiles)
+
+    def _add_tile(self, index: int, tile: tuple[slice, ...]) -> None:
+        patch = self._padded[(slice(None), *tile)]
+        patch = torch.clone((patch[:, 0] if self._is_2d else patch)[None], memory_format=torch.contiguous_format)
+        with torch.autocast(self._device.type, enabled=self._device.type == "cuda"):
+            prediction = _predict_mirrored(self._networks[index], patch.to(self._device), self._mirror_axes)[0]
+        prediction = (prediction[:, None] if self._is_2d else prediction).to(self._padded.device)
+        if len(self._sums) == index:
+            shape = (len(prediction), *self._weights.shape)
+            self._sums.append(torch.zeros(shape, dtype=torch.half, device=self._padded.device))
+        prediction *= self._gaussian
+        self._sums[index][(slice(None), slice(None), *tile[1:])] += prediction
+
+    def finish(self, planes: int) -> torch.Tensor:
+        """Mean logits of the first planes, a view that is valid until the next row is added."""
+        done, *others = self._sums
+        mean = done[:, :planes].div_(self._weights[:planes])
+        for other in others:
+            mean.add_(other[:, :planes].div_(self._weights[:planes]))
+        if others:
+            mean.div_(len(self._sums))
+        if int((mean.view(torch.int16) & 0x7FFF).max()) >= INFINITY:
+            raise PackageInvalid("the network's logits overflow half precision, in which nnU-Net adds them up")
+        self._finished = planes
+        return mean
 
 
 def pad(data: torch.Tensor, patch_size: Sequence[int]) -> tuple[torch.Tensor, tuple[slice, ...]]:
@@ -99,19 +174,6 @@ def pad(data: torch.Tensor, patch_size: Sequence[int]) -> tuple[torch.Tensor, tu
     pairs = [(start, gap - start) for start, gap in zip(before, missing, strict=True)]
     widths = [width for pair in reversed(pairs) for width in pair]
     return torch.nn.functional.pad(data, widths, "constant", 0), (slice(None), *inner[1:])
-
-
-def tile_slices(shape: Sequence[int], patch_size: Sequence[int], step_size: float) -> list[Tile]:
-    """Index of every tile in a padded ``(channel, z, y, x)``, in nnU-Net's order."""
-    planes: list[Tile] = [(slice(None),)]
-    if len(patch_size) < len(shape):
-        planes = [(slice(None), index) for index in range(shape[0])]
-    steps = tile_starts(shape[len(shape) - len(patch_size) :], patch_size, step_size)
-    windows = [
-        tuple(slice(start, start + size) for start, size in zip(starts, patch_size, strict=True))
-        for starts in itertools.product(*steps)
-    ]
-    return [(*plane, *window) for plane in planes for window in windows]
 
 
 def tile_starts(shape: Sequence[int], patch_size: Sequence[int], step_size: float) -> list[list[int]]:

@@ -1,5 +1,6 @@
 """The engine around the networks: devices, progress, timings, settings, failures."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -123,27 +124,51 @@ class TestMemory:
     def test_logits_move_to_the_cpu_when_the_gpu_is_full(
         self, package: Package, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Only the first attempt of each network, which keeps its logits on the device, runs out of memory."""
+        """The first attempt, which keeps its logits on the device, runs out of memory in its second slab."""
+        volume = make_volume(shape=(40, 24, 22))
+        expected = Engine(package, "cpu").segment(volume).label_map.array
         calls: list[Any] = []
-        real = sliding_window.predict_logits
+        seen: list[float] = []
+        real = sliding_window.predict_slabs
 
-        def predict(*arguments: Any) -> torch.Tensor:
+        def predict(*arguments: Any) -> Iterator[torch.Tensor]:
             calls.append(arguments)
-            if len(calls) % 2:
+            slabs = real(*arguments)
+            yield next(slabs)
+            if len(calls) == 1:
                 raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-            return real(*arguments)
+            yield from slabs
 
-        monkeypatch.setattr(sliding_window, "predict_logits", predict)
-        Engine(package, "cpu").segment(make_volume(shape=SMALL))
-        assert len(calls) == 4
+        monkeypatch.setattr(sliding_window, "predict_slabs", predict)
+        result = Engine(package, "cpu").segment(volume, seen.append)
+        assert np.array_equal(result.label_map.array, expected)
+        assert len(calls) == 2
+        assert seen == sorted(seen)
+        assert seen[-1] == pytest.approx(1.0)
 
     def test_full_gpu_is_a_reason_to_try_later(self, package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
-        def predict(*_: Any) -> torch.Tensor:
+        def predict(*_: Any) -> Iterator[torch.Tensor]:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-        monkeypatch.setattr(sliding_window, "predict_logits", predict)
+        monkeypatch.setattr(sliding_window, "predict_slabs", predict)
         with pytest.raises(RetryLater, match="memory does not suffice now: CUDA out of memory"):
             Engine(package, "cpu").segment(make_volume(shape=SMALL))
+
+    @pytest.mark.parametrize(("slices", "spacing"), [(40, 3.0), (90, 3.0), (90, 1.5)])
+    def test_the_accumulator_holds_no_more_planes_than_a_patch(
+        self, package: Package, monkeypatch: pytest.MonkeyPatch, slices: int, spacing: float
+    ) -> None:
+        kept: list[int] = []
+        original = torch.zeros
+
+        def zeros(shape: Any, *arguments: Any, **more: Any) -> torch.Tensor:
+            if more.get("dtype") is torch.half:
+                kept.append(shape[-3])
+            return original(shape, *arguments, **more)
+
+        monkeypatch.setattr(torch, "zeros", zeros)
+        Engine(package, "cpu").segment(make_volume(shape=(slices, 24, 22), spacing=(spacing, 1.3, 1.2)))
+        assert kept == [16, 16, 16]
 
     def test_logits_that_overflow_are_refused(self, package: Package) -> None:
         engine = Engine(package, "cpu")

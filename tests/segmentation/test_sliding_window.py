@@ -1,0 +1,82 @@
+"""Logits against nnU-Net's own sliding window, bit by bit, and what predicting them holds in memory."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from segmentation.engine import Engine
+from segmentation.package import add_package, load_package
+from segmentation.sliding_window import predict_logits, predict_slabs
+from tests.segmentation import stock
+from tests.tiny_models import make_results_folder, make_volume
+
+CPU = torch.device("cpu")
+PEAK = Path("/proc/self/status")
+RESET = Path("/proc/self/clear_refs")
+
+
+def slabs_of(engine: Engine, data: torch.Tensor, seen: list[float]) -> Any:
+    (member,) = engine.package.network.members
+    configuration = engine.package.network.configuration(member)
+    inference = engine.package.manifest.inference
+    networks = engine._networks[member]
+    return predict_slabs(
+        networks, data, configuration.patch_size, inference.step_size, configuration.mirror_axes, CPU, CPU, seen.append
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        ("3d_fullres", (61, 30, 27)),
+        ("3d_fullres", (16, 24, 24)),
+        ("3d_fullres", (9, 31, 20)),
+        ("2d", (5, 50, 20)),
+        ("folds", (33, 20, 41)),
+    ],
+    ids=["many rows", "one tile", "padded", "2d", "folds"],
+)
+def test_logits_equal_nnunets(kind: str, shape: tuple[int, int, int], tmp_path: Path) -> None:
+    source = make_results_folder(tmp_path, kind, mirror_axes=(1,))
+    data = torch.from_numpy(np.random.default_rng(0).normal(size=(1, *shape))).float()
+    theirs = stock.predictor(source).predict_logits_from_preprocessed_data(data)
+    engine = Engine(add_package(source, "tiny", tmp_path / "models"), "cpu")
+    seen: list[float] = []
+    ours = predict_logits(slabs_of(engine, data, seen), shape)
+    assert torch.equal(ours, theirs)
+    assert seen[-1] == 1.0
+    assert all(later > earlier for earlier, later in pairwise(seen))
+
+
+def test_slabs_follow_each_other_and_are_small(tmp_path: Path) -> None:
+    engine = Engine(add_package(make_results_folder(tmp_path), "tiny", tmp_path / "models"), "cpu")
+    slabs = [slab.shape for slab in slabs_of(engine, torch.zeros(1, 61, 30, 27), [])]
+    assert [shape[0] for shape in slabs] == [4] * len(slabs)
+    assert sum(shape[1] for shape in slabs) == 61
+    assert max(shape[1] for shape in slabs) == 16
+    assert {shape[2:] for shape in slabs} == {(30, 27)}
+
+
+@pytest.mark.skipif(not RESET.exists(), reason="the kernel keeps no peak of memory that can be reset")
+def test_memory_does_not_grow_with_axis_0_beyond_the_volume(tmp_path: Path) -> None:
+    labels = {"background": 0, **{f"organ {value}": value for value in range(1, 60)}}
+    source = make_results_folder(tmp_path, labels=labels, mirror_axes=None)
+    package = add_package(source, "many", tmp_path / "models")
+    model = package.folder / "model.yaml"
+    model.write_text(model.read_text().replace("step_size: 0.5", "step_size: 1.0"))
+    engine = Engine(load_package(package.folder), "cpu")
+    peaks, sizes = [], []
+    for slices in (120, 120, 320):
+        volume = make_volume(shape=(slices, 60, 60), spacing=(2.5, 1.5, 1.5))
+        RESET.write_text("5")
+        engine.segment(volume)
+        peaks.append(int(PEAK.read_text().split("VmHWM:")[1].split()[0]) * 1024)
+        sizes.append(volume.array.nbytes)
+    logits = 60 * sizes[-1] / 2
+    growth, allowed = peaks[2] - peaks[1], 5 * (sizes[2] - sizes[1])
+    assert allowed < logits / 4
+    assert growth < allowed, f"{growth / 1e6:.0f} MB more for {(sizes[2] - sizes[1]) / 1e6:.0f} MB of volume"
