@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from core.errors import ReasonCode, StudyRejected
+from core.errors import ReasonCode
 from dicom_io.acquisition import Acquisition, acquisition_of
-from dicom_io.attributes import integer, items, macro, number, numbers, text, uid, value_of
-from dicom_io.instance import Instance
+from dicom_io.attributes import integer, items, macro, number, numbers, text, value_of
+from dicom_io.instance import Instance, rejected
 from dicom_io.study import Series
 
 _GROUPS = "PerFrameFunctionalGroupsSequence"
@@ -117,12 +117,12 @@ def _frames_of(instance: Instance) -> Iterator[_Frame]:
     header = instance.header
     if _GROUPS not in header:
         if (integer(header, "NumberOfFrames") or 1) != 1:
-            raise _rejected(ReasonCode.NO_POSITION, instance, "several frames without functional groups")
+            raise rejected(ReasonCode.NO_POSITION, instance, "several frames without functional groups")
         yield _frame(instance, 1, ())
         return
     per_frame, shared = items(header, _GROUPS), tuple(items(header, _SHARED))[:1]
     if len(per_frame) != (integer(header, "NumberOfFrames") or 1):
-        raise _rejected(ReasonCode.NO_POSITION, instance, "not every frame has its functional groups")
+        raise rejected(ReasonCode.NO_POSITION, instance, "not every frame has its functional groups")
     for index, groups in enumerate(per_frame):
         yield _frame(instance, index + 1, (groups, *shared))
 
@@ -133,15 +133,15 @@ def _frame(instance: Instance, frame_number: int, places: tuple[Dataset, ...]) -
     position = numbers(macro(header, places, "PlanePositionSequence"), "ImagePositionPatient", 3)
     orientation = numbers(macro(header, places, "PlaneOrientationSequence"), "ImageOrientationPatient", 6)
     if position is None or orientation is None:
-        raise _rejected(ReasonCode.NO_POSITION, instance, "its position or orientation is missing or no number")
+        raise rejected(ReasonCode.NO_POSITION, instance, "its position or orientation is missing or no number")
     if max(map(abs, position)) > LARGEST_COORDINATE_MM or max(map(abs, orientation)) > LARGEST_COSINE:
-        raise _rejected(ReasonCode.NO_POSITION, instance, "its position or orientation is far outside of any scanner")
+        raise rejected(ReasonCode.NO_POSITION, instance, "its position or orientation is far outside of any scanner")
     measures = macro(header, places, "PixelMeasuresSequence")
     pixel_spacing = numbers(measures, "PixelSpacing", 2)
     if pixel_spacing is None or min(pixel_spacing) <= 0:
-        raise _rejected(ReasonCode.INVALID_SPACING, instance, "pixel spacing is missing or not positive")
+        raise rejected(ReasonCode.INVALID_SPACING, instance, "pixel spacing is missing or not positive")
     if not SMALLEST_SPACING_MM <= min(pixel_spacing) <= max(pixel_spacing) <= LARGEST_SPACING_MM:
-        raise _rejected(ReasonCode.INVALID_SPACING, instance, "no scanner has such a pixel spacing")
+        raise rejected(ReasonCode.INVALID_SPACING, instance, "no scanner has such a pixel spacing")
     thickness = number(measures, "SliceThickness")
     transformation = macro(header, places, "PixelValueTransformationSequence")
     return _Frame(
@@ -161,20 +161,15 @@ def _frame(instance: Instance, frame_number: int, places: tuple[Dataset, ...]) -
 
 def _rescale(instance: Instance, place: Dataset) -> tuple[float, float]:
     if "ModalityLUTSequence" in instance.header:
-        raise _rejected(ReasonCode.UNREADABLE_PIXELS, instance, "its values go through a table (Modality LUT)")
+        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, "its values go through a table (Modality LUT)")
     stated = []
     for keyword, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
         value = number(place, keyword)
         if value is None and value_of(place, keyword) is not None:
-            raise _rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"{keyword} is not a number")
+            raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"{keyword} is not a number")
         stated.append(default if value is None else value)
     if stated[0] == 0:
-        raise _rejected(ReasonCode.UNREADABLE_PIXELS, instance, "RescaleSlope is 0")
+        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, "RescaleSlope is 0")
     if not SMALLEST_RESCALE <= abs(stated[0]) <= LARGEST_RESCALE or abs(stated[1]) > LARGEST_RESCALE:
-        raise _rejected(ReasonCode.UNREADABLE_PIXELS, instance, "its rescaling gives values beyond float32")
+        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, "its rescaling gives values beyond float32")
     return stated[0], stated[1]
-
-
-def _rejected(code: ReasonCode, instance: Instance, detail: str) -> StudyRejected:
-    where = uid(instance.header, "SOPInstanceUID") or "without UID"
-    return StudyRejected(code, f"Image {where}: {detail}.", uid(instance.header, "SeriesInstanceUID") or None)

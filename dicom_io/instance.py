@@ -15,6 +15,7 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
+from core.errors import ReasonCode, StudyRejected
 from dicom_io.attributes import MALFORMED, uid
 from dicom_io.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFile
 
@@ -25,9 +26,6 @@ _FLOAT_PIXEL_DATA = 0x7FE00008
 
 _ICON_IMAGE_SEQUENCE = 0x00880200
 _OVERLAY_GROUPS = range(0x6000, 0x6100)
-
-
-_Stop = Callable[[BaseTag, str | None, int], bool]
 
 
 class NotDicomError(ValueError):
@@ -85,6 +83,12 @@ def read_instance(path: Path) -> Instance:
             # the dataset starts where the meta information ends, and positions count from there
             return _read_header(path, InflatingFile(file, MAX_INFLATED_HEADER), meta, syntax)  # type: ignore[arg-type]
         return _read_header(path, file, meta, syntax)
+
+
+def rejected(code: ReasonCode, instance: Instance, detail: str) -> StudyRejected:
+    """Build the refusal of a series for one of its images, which is named by its UID."""
+    where = uid(instance.header, "SOPInstanceUID") or "without UID"
+    return StudyRejected(code, f"Image {where}: {detail}.", uid(instance.header, "SeriesInstanceUID") or None)
 
 
 def open_dataset(file: BinaryIO, limit: int) -> InflatingFile:

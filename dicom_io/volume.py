@@ -12,11 +12,16 @@ from core.model_manifest import ModelManifest
 from core.volume import Geometry, Volume, stack_channels
 from dicom_io.attributes import uid
 from dicom_io.geometry import Layout, lay_out
+from dicom_io.instance import rejected
 from dicom_io.padding import padding_value
-from dicom_io.pixels import Stored, read_frames, read_layout
+from dicom_io.pixel_layout import read_layout
+from dicom_io.pixels import Stored, check_stored, read_frames
 from dicom_io.regrid import resample, share_outside
 from dicom_io.series import Selection, select_series
 from dicom_io.study import Series, Study
+
+MAX_VOXELS = 2**31
+"""Largest volume: 2,048 slices of 1,024 x 1,024, 8 GiB as float32. Headers that ask for more are not believed."""
 
 _EXACT_IN_FLOAT32 = 2**23
 """Whole numbers below this, and sums of two, are exact in float32."""
@@ -50,6 +55,7 @@ def read_volume(series: Series) -> Volume:
     """
     layout = lay_out(series)
     frames, geometry = layout.frames, layout.geometry
+    _check_size(layout)
     array = np.empty((1, *geometry.shape), np.float32)
     _fill(array[0], layout)
     slices = [int(index) for index in layout.order]
@@ -63,6 +69,17 @@ def read_volume(series: Series) -> Volume:
         warnings=layout.warnings,
         padding_values=(padding_value(frames),),
     )
+
+
+def _check_size(layout: Layout) -> None:
+    """Hold what the headers promise against the files, before memory is asked for."""
+    instances = list({id(instance): instance for instance in layout.frames.instances}.values())
+    for instance in instances:
+        check_stored(instance)
+    rows, columns = layout.geometry.shape[1:]
+    if layout.geometry.shape[0] * rows * columns > MAX_VOXELS:
+        detail = f"{layout.geometry.shape[0]} slices of {rows} x {columns} are more than a volume may hold"
+        raise rejected(ReasonCode.UNREADABLE_PIXELS, instances[0], detail)
 
 
 def _fill(array: NDArray[np.float32], layout: Layout) -> None:
