@@ -1,6 +1,7 @@
 """``segnode serve`` and ``segnode studies``."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,8 @@ def serve(config: Config) -> None:
     from app.logs import configure_logging
     from app.node import Node, child_commands
 
+    # What the node and its children write is the patients': nobody else on the machine reads it.
+    os.umask(0o077)
     configure_logging("node")
     settings = load_settings(config)
     Node(settings, child_commands(str(config.absolute())), announce).run()

@@ -52,10 +52,14 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
         link.say_ready()
         recovered = -math.inf
         while not link.wait_for_stop(LOOK_EVERY_S):
-            if time.monotonic() - recovered > RECOVER_EVERY_S:
-                intake.recover()
-                recovered = time.monotonic()
-            intake.look()
+            try:
+                if time.monotonic() - recovered > RECOVER_EVERY_S:
+                    intake.recover()
+                    recovered = time.monotonic()
+                intake.look()
+            except OSError as error:
+                # A full disk passes; a worker that ended over it would count a death of the study it runs.
+                logging.getLogger("segnode").error("spool_unusable", extra={"problem": error.strerror})
         # A network in mid-study cannot be interrupted; the study is recovered at the next start.
         os._exit(0)
 

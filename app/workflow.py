@@ -148,7 +148,7 @@ class StudyFlow(DBOSConfiguredInstance):
     def _failing_visibly(self, key: str, number: int) -> Iterator[None]:
         try:
             yield
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - a workflow's outermost loop: its study must end visibly
             name = type(problem).__name__
             self._end(self._spool.revision(key, number), State.FAILED, "internal_error", name)
             # The database keeps an exception's text, and that can quote a data element.
