@@ -6,47 +6,29 @@ The settings are read once, by the process that needs them, and handed on; nothi
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from app.destination_settings import KINDS, ClientTls, Commitment, Destination, DicomDestination, Retry, WebDestination
+from app.reception_settings import KeepFree, Peer, Reception, TlsListening
+from app.setting_types import AETitle, Frozen, LocalPath, Name, Port, beside_the_file
 from core.errors import ConfigInvalid
 from core.model_manifest import ModelName
 from core.yaml_text import Pattern, line_of
+from dicom_io.access import AllowedPeer
+from dicom_io.limits import Limits
 
 EXAMPLE = "manifests/node.example.yaml"
 DATABASE_URL = re.compile(r"^(postgresql|sqlite)(\+\w+)?://")
 
 
-def _ae_title(value: str) -> str:
-    # PS3.5 6.2, VR AE: 16 characters of the default repertoire, no backslash, no control characters, not only spaces.
-    if not re.fullmatch(r"[\x20-\x5b\x5d-\x7e]{1,16}", value) or value != value.strip():
-        raise ValueError("an AE title has 1 to 16 printable characters, no backslash, no space at either end")
-    return value
-
-
-def _beside_the_file(value: Path, info: ValidationInfo) -> Path:
-    folder: Path = (info.context or {}).get("folder", Path())
-    return (folder / value.expanduser()).absolute()
-
-
-AETitle = Annotated[str, AfterValidator(_ae_title)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-LocalPath = Annotated[Path, AfterValidator(_beside_the_file)]
-# Names become file and queue names.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
-
-
 NoticeKind = Literal["refused", "nothing_found", "failed"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Rules(_Frozen):
+class Rules(Frozen):
     """Which studies a route takes; each condition given must hold, and one series must fit all that are about series.
 
     Patterns are regular expressions, searched, ignoring case.
@@ -58,7 +40,7 @@ class Rules(_Frozen):
     series_description: tuple[Pattern, ...] = ()
 
 
-class Route(_Frozen):
+class Route(Frozen):
     """What happens to studies that are sent to one called AE title."""
 
     called_ae: AETitle
@@ -70,16 +52,7 @@ class Route(_Frozen):
     )
 
 
-class DicomDestination(_Frozen):
-    """A storage SCP that results are sent to by C-STORE."""
-
-    kind: Literal["dicom"]
-    ae_title: AETitle
-    host: str = Field(min_length=1)
-    port: Port
-
-
-class NodeSettings(_Frozen):
+class NodeSettings(Frozen):
     """The whole of ``node.yaml``; paths are absolute."""
 
     ae_title: AETitle
@@ -90,7 +63,13 @@ class NodeSettings(_Frozen):
     models: LocalPath | None = None
     quiet_seconds: float = Field(default=60.0, gt=0)
     routes: tuple[Route, ...] = Field(min_length=1)
-    destinations: dict[Name, DicomDestination] = Field(min_length=1)
+    destinations: dict[Name, Destination] = Field(min_length=1)
+    peers: tuple[Peer, ...] | Literal["any"] | None = Field(
+        default=None, description="who may send; left out: the AE titles of the destinations, from anywhere"
+    )
+    tls: TlsListening | None = None
+    reception: Reception = Reception()
+    limits: Limits = Limits()
 
     @model_validator(mode="before")
     @classmethod
@@ -100,7 +79,7 @@ class NodeSettings(_Frozen):
             if isinstance(database, str) and not DATABASE_URL.match(database):
                 if "://" in database:
                     raise _problem_at(("database",), "the URL is neither sqlite nor postgresql")
-                return {**content, "database": f"sqlite:///{_beside_the_file(Path(database), info)}"}
+                return {**content, "database": f"sqlite:///{beside_the_file(Path(database), info)}"}
         return content
 
     @model_validator(mode="after")
@@ -113,6 +92,25 @@ class NodeSettings(_Frozen):
                     raise _problem_at(at, f"{name} is not below destinations: {known}")
         return self
 
+    @model_validator(mode="after")
+    def _certificates_have_their_peer(self) -> "NodeSettings":
+        for number, peer in enumerate(self.peers if isinstance(self.peers, tuple) else ()):
+            if self.tls is not None and peer.certificate is None:
+                raise _problem_at(("peers", number), "with tls each peer needs the name or fingerprint of its certificate")
+            if self.tls is None and peer.certificate is not None:
+                raise _problem_at(("peers", number, "certificate"), "without tls nobody shows a certificate")
+        return self
+
+    @property
+    def allowed_peers(self) -> tuple[AllowedPeer, ...] | None:
+        """Who may send; None where anybody may."""
+        if self.peers == "any":
+            return None
+        if self.peers is None:
+            titles = {one.ae_title for one in self.destinations.values() if isinstance(one, DicomDestination)}
+            return tuple(AllowedPeer(title) for title in sorted(titles))
+        return tuple(peer.allowed for peer in self.peers)
+
     @property
     def called_aes(self) -> frozenset[str]:
         """Every AE title that the node answers to."""
@@ -122,6 +120,23 @@ class NodeSettings(_Frozen):
     def executor_id(self) -> str:
         """Who does the work, the same after every restart: unfinished work is found by it."""
         return "segnode-" + re.sub(r"[^A-Za-z0-9_-]", "_", self.ae_title)
+
+
+_MODELS: tuple[type[BaseModel], ...] = (
+    NodeSettings,
+    Route,
+    Rules,
+    DicomDestination,
+    WebDestination,
+    ClientTls,
+    Commitment,
+    Retry,
+    Peer,
+    TlsListening,
+    Reception,
+    KeepFree,
+    Limits,
+)
 
 
 def load_settings(path: Path) -> NodeSettings:
@@ -155,6 +170,10 @@ def _problem_at(location: tuple[int | str, ...], message: str) -> PydanticCustom
 def _describe(path: Path, text: str, problem: ErrorDetails) -> str:
     at = problem.get("ctx", {}).get("at", problem["loc"])
     location = tuple(part for part in at if part != "[key]")
+    if location[:1] == ("destinations",):
+        # pydantic puts the kind between a destination's name and its keys, and has no key where the kind is wrong.
+        location = location[:2] + tuple(part for part in location[2:] if part not in KINDS)
+        location += ("kind",) if problem["type"].startswith("union_tag") else ()
     key = ".".join(map(str, location)) or "(whole file)"
     return f"{path}:{line_of(text, location)}: {key}: {problem['msg']}; {_remedy(problem)}"
 
@@ -163,7 +182,8 @@ def _remedy(problem: ErrorDetails) -> str:
     if problem["type"] == "missing":
         return f"add it, see {EXAMPLE}"
     if problem["type"] == "extra_forbidden":
-        keys = {name for model in (NodeSettings, Route, Rules, DicomDestination) for name in model.model_fields}
-        close = difflib.get_close_matches(str(problem["loc"][-1]), sorted(keys), n=1)
+        key = str(problem["loc"][-1])
+        keys = {name for model in _MODELS for name in model.model_fields} - {key}
+        close = difflib.get_close_matches(key, sorted(keys), n=1)
         return f"did you mean {close[0]}?" if close else "remove it"
     return f"correct it, see {EXAMPLE}"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from app.destination_settings import Retry
 from app.routing import matching_routes
 from app.settings import Route, Rules, load_settings
 from core.errors import ConfigInvalid
@@ -50,28 +51,48 @@ def test_the_example_names_every_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "key", "remedy"),
+    ("old", "new", "at", "key", "remedy"),
     [
-        ("port: 11112", "port: 111120", 6, "port", "less than or equal to 65535"),
-        ("quiet_seconds: 60", "quiet_second: 60", 11, "quiet_second", "did you mean quiet_seconds?"),
-        ("quiet_seconds: 60", "quiet_seconds: 0", 11, "quiet_seconds", "greater than 0"),
-        ("    kind: dicom", "    kind: ftp", 27, "destinations.pacs.kind", "'dicom'"),
-        ("    port: 4242", "    prt: 4242", 26, "destinations.pacs.port", "add it"),
-        ("modality: [CT]", "modality: [CT]\n      body_part: ['(']", 19, "routes.0.rules.body_part.0", "expression"),
-        ("ae_title: SEGNODE", "ae_title: LONGER_THAN_SIXTEEN", 4, "ae_title", "1 to 16"),
-        ("  pacs:\n", "  ../pacs:\n", 26, "destinations.../pacs", "pattern"),
-        ("destinations: [pacs]", "destinations: [vna]", 23, "routes.0.destinations.0", "not below destinations: pacs"),
-        ("database: workflow.sqlite", "database: mysql://host/x", 9, "database", "neither sqlite nor postgresql"),
+        ("port: 11112", "port: 111120", "port: 111120", "port", "less than or equal to 65535"),
+        ("quiet_seconds: 60", "quiet_second: 60", "quiet_second: 60", "quiet_second", "did you mean quiet_seconds?"),
+        ("quiet_seconds: 60", "quiet_seconds: 0", "quiet_seconds: 0", "quiet_seconds", "greater than 0"),
+        ("    kind: dicom", "    kind: ftp", "kind: ftp", "destinations.pacs.kind", "'dicom'"),
+        ("    port: 4242", "    prt: 4242", "  pacs:", "destinations.pacs.port", "add it"),
+        (
+            "modality: [CT]",
+            "modality: [CT]\n      body_part: ['(']",
+            "body_part: ['(']",
+            "routes.0.rules.body_part.0",
+            "expression",
+        ),
+        ("ae_title: SEGNODE", "ae_title: LONGER_THAN_SIXTEEN", "ae_title: LONGER", "ae_title", "1 to 16"),
+        ("  pacs:\n", "  ../pacs:\n", "../pacs:", "destinations.../pacs", "pattern"),
+        (
+            "destinations: [pacs]",
+            "destinations: [vna]",
+            "destinations: [vna]",
+            "routes.0.destinations.0",
+            "not below destinations: pacs",
+        ),
+        (
+            "database: workflow.sqlite",
+            "database: mysql://host/x",
+            "database: mysql",
+            "database",
+            "neither sqlite nor postgresql",
+        ),
     ],
 )
 def test_an_error_names_file_line_key_and_remedy(
-    tmp_path: Path, old: str, new: str, line: int, key: str, remedy: str
+    tmp_path: Path, old: str, new: str, at: str, key: str, remedy: str
 ) -> None:
     path = changed(tmp_path, old, new)
     with pytest.raises(ConfigInvalid) as caught:
         load_settings(path)
     message = next(text for text in str(caught.value).splitlines() if f": {key}: " in text)
+    line = int(message.removeprefix(f"{path}:").split(":")[0])
     assert message.startswith(f"{path}:{line}: {key}: ")
+    assert at in path.read_text().splitlines()[line - 1]
     assert remedy in message
 
 
@@ -120,3 +141,36 @@ def test_all_conditions_about_series_must_hold_for_one_series() -> None:
     rules = Rules(modality=("CT",), series_description=("T1",))
     route = Route(called_ae="LIVER", rules=rules, models=("a",), destinations=("pacs",))
     assert matching_routes([route], "LIVER", [CT, MR]) == []
+
+
+WEB = "kind: dicomweb\n    url: https://pacs.example/dicom-web"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "remedy"),
+    [
+        (WEB.replace("https", "ftp"), "destinations.web.url", "without /studies"),
+        (WEB.replace("//", "//user:word@"), "destinations.web.url", "token_file"),
+        (WEB.replace("https", "http") + "\n    token_env: TOKEN", "destinations.web", "https only"),
+        (WEB + "\n    token_env: TOKEN\n    token_file: t", "destinations.web", "either"),
+        (WEB + "\n    ae_title: A", "destinations.web.ae_title", "remove it"),
+        (WEB + "\n    tls: {key: k.pem}", "destinations.web.tls", "go together"),
+        (WEB + "\n    retry: {longest_second: 3}", "destinations.web.retry.longest_second", "longest_seconds?"),
+    ],
+)
+def test_what_is_wrong_with_a_web_destination(tmp_path: Path, text: str, key: str, remedy: str) -> None:
+    path = changed(tmp_path, "  pacs:\n", f"  web:\n    {text}\n  pacs:\n")
+    with pytest.raises(ConfigInvalid) as caught:
+        load_settings(path)
+    assert f": {key}: " in str(caught.value)
+    assert remedy in str(caught.value)
+
+
+def test_waits_grow_to_hours_and_end() -> None:
+    retry = Retry(first_seconds=2, longest_seconds=7200, give_up_after_hours=72)
+    waits = [retry.wait_s(attempt) for attempt in range(60)]
+    assert waits[:3] == [2.0, 4.0, 8.0]
+    assert waits == sorted(waits)
+    assert waits[-1] == 7200
+    last = next(attempt for attempt in range(1000) if retry.is_last(attempt))
+    assert sum(waits[:last]) <= 72 * 3600 < sum(waits[: last + 1])

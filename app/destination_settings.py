@@ -1,0 +1,96 @@
+"""What ``node.yaml`` says of a destination: where it is, how long to try, and how to prove who one is."""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from app.setting_types import AETitle, Frozen, LocalPath, Port
+
+KINDS = ("dicom", "dicomweb")
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Retry(Frozen):
+    """How long to go on with a destination that is down; each wait is twice the one before."""
+
+    first_seconds: float = Field(default=2.0, gt=0)
+    longest_seconds: float = Field(default=3600.0, gt=0)
+    give_up_after_hours: float = Field(default=72.0, gt=0)
+
+    def wait_s(self, attempt: int) -> float:
+        """Seconds to wait after the given attempt, counted from 0, could not be finished."""
+        return float(min(self.first_seconds * 2.0 ** min(attempt, 40), max(self.first_seconds, self.longest_seconds)))
+
+    def is_last(self, attempt: int) -> bool:
+        """Whether the waits up to and after this attempt are longer than anybody wants to wait."""
+        return sum(self.wait_s(earlier) for earlier in range(attempt + 1)) > self.give_up_after_hours * 3600.0
+
+
+class ClientTls(Frozen):
+    """Certificates for a connection that this node opens; TLS 1.2 or 1.3."""
+
+    ca: LocalPath | None = Field(default=None, description="who may have signed the peer's; left out: the system's")
+    certificate: LocalPath | None = Field(default=None, description="this node's own, where the peer asks for one")
+    key: LocalPath | None = None
+    verify_host: bool = Field(default=True, description="whether the peer's certificate must name its host")
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> "ClientTls":
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together")
+        return self
+
+
+class Commitment(Frozen):
+    """Ask the peer to confirm in writing that it keeps what it was sent (storage commitment)."""
+
+    deadline_seconds: float = Field(default=3600.0, gt=0, description="how long its report may take")
+
+
+class DicomDestination(Frozen):
+    """A storage SCP that results are sent to by C-STORE."""
+
+    kind: Literal["dicom"]
+    ae_title: AETitle
+    host: str = Field(min_length=1)
+    port: Port
+    tls: ClientTls | None = None
+    commitment: Commitment | None = None
+    retry: Retry = Retry()
+
+
+class WebDestination(Frozen):
+    """A DICOMweb server that results are sent to by STOW-RS."""
+
+    kind: Literal["dicomweb"]
+    url: str = Field(min_length=1)
+    tls: ClientTls = ClientTls()
+    token_file: LocalPath | None = Field(
+        default=None, description="read anew for each object, so that it can be renewed"
+    )
+    token_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    retry: Retry = Retry()
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_base_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("the address of the service, without /studies, as in https://pacs.example/dicom-web")
+        if parts.username or parts.password:
+            raise ValueError("no password in the address; name a token_file")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _tokens_are_kept(self) -> "WebDestination":
+        if self.token_file is not None and self.token_env is not None:
+            raise ValueError("either token_file or token_env")
+        parts = urlsplit(self.url)
+        has_token = self.token_file is not None or self.token_env is not None
+        if has_token and parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            raise ValueError("a token is sent over https only")
+        return self
+
+
+Destination = Annotated[DicomDestination | WebDestination, Field(discriminator="kind")]

@@ -1,0 +1,34 @@
+"""From a destination of ``node.yaml`` to the sender that reaches it."""
+
+from pathlib import Path
+
+from app.destination_settings import ClientTls, DicomDestination, WebDestination
+from dicom_io import sender, stow
+from dicom_io.sender import Answer
+from dicom_io.tls import TlsFiles
+
+
+def send_file(path: Path, settings: DicomDestination | WebDestination, calling_ae: str) -> Answer:
+    """Send one object.
+
+    Raises
+    ------
+    RetryLater
+        If another try may succeed.
+    ConfigInvalid
+        If a certificate's file cannot be used.
+    """
+    if isinstance(settings, WebDestination):
+        tls = _files(settings.tls)
+        return stow.send_by_web(path, stow.WebDestination(settings.url, tls, settings.token_file, settings.token_env))
+    return sender.send_object(path, storage_scp(settings), calling_ae)
+
+
+def storage_scp(settings: DicomDestination) -> sender.Destination:
+    """Where a destination's storage SCP is."""
+    tls = _files(settings.tls) if settings.tls is not None else None
+    return sender.Destination(settings.host, settings.port, settings.ae_title, tls)
+
+
+def _files(tls: ClientTls) -> TlsFiles:
+    return TlsFiles(tls.ca, tls.certificate, tls.key, tls.verify_host)
