@@ -1,6 +1,5 @@
 """From nnU-Net's results folders to the sealed part of a package: JSON copied, weights converted, plans normalised."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from segmentation.plans import (
     refuse_unknown_parts,
     resolve_configuration,
 )
-from segmentation.sources import ResultsFolder, Selection, read_json
+from segmentation.sources import KEPT_JSON, ResultsFolder, Selection, read_json, read_small
 
 
 def convert(selection: Selection, target: Path) -> PackageManifest:
@@ -40,7 +39,7 @@ def convert(selection: Selection, target: Path) -> PackageManifest:
     configurations = []
     for identifier, folder in folders.items():
         stage = selection.previous_stages.get(identifier)
-        kept = {path.name: path for path in sorted(folder.path.glob("*.json"))}
+        kept = {name: folder.path / name for name in KEPT_JSON if (folder.path / name).is_file()}
         if selection.postprocessing and identifier == selection.members[0].id:
             kept[selection.postprocessing.name] = selection.postprocessing
         originals |= _keep(list(kept.values()), target / "nnunet" / identifier, identifier)
@@ -69,7 +68,7 @@ def _common(datasets: dict[str, dict[str, Any]]) -> tuple[Labels, tuple[str, ...
 def _keep(files: Sequence[Path], folder: Path, identifier: str) -> dict[str, str]:
     folder.mkdir(parents=True)
     for path in files:
-        shutil.copyfile(path, folder / path.name)
+        (folder / path.name).write_bytes(read_small(path))
     return {f"{identifier}/{path.name}": sha256_of_file(folder / path.name) for path in files}
 
 

@@ -12,7 +12,10 @@
 """
 
 import json
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,12 +25,20 @@ from core.errors import PackageInvalid
 from segmentation.plans import resolve_configuration
 
 CHECKPOINT = "checkpoint_final.pth"
+KEPT_JSON = ("plans.json", "dataset.json", "dataset_fingerprint.json", "postprocessing.json", "training_cases.json")
+"""What a package keeps of a results folder. Others say where and with whom it was trained: host, paths, case names."""
+_READ = (*KEPT_JSON, "inference_information.json", "postprocessing.pkl", CHECKPOINT)
 MAX_JSON_BYTES = 64 * 2**20
 MAX_ZIP_BYTES = 32 * 2**30
 MAX_ZIP_ENTRIES = 100_000
 MAX_ZIP_RATIO = 200
 """Weights hardly compress and JSON shrinks some tenfold; beyond this a zip is made to fill the disk."""
 _BLOCK = 1 << 20
+# What reading a damaged zip raises; NotImplementedError of an unknown compression is a RuntimeError.
+_DAMAGE = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, struct.error,
+    OSError, RuntimeError, EOFError, ValueError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -105,6 +116,24 @@ def is_results_folder(path: Path) -> bool:
     return path.name.count("__") == 2 and (path / "plans.json").is_file() and (path / "dataset.json").is_file()
 
 
+def read_small(path: Path) -> bytes:
+    """Read a file of at most ``MAX_JSON_BYTES``.
+
+    Raises
+    ------
+    PackageInvalid
+        With file and reason.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_JSON_BYTES + 1)
+    except OSError as error:
+        raise PackageInvalid(f"{path.name}: {error.strerror or error}") from error
+    if len(content) > MAX_JSON_BYTES:
+        raise PackageInvalid(f"{path.name}: larger than {MAX_JSON_BYTES} bytes")
+    return content
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
@@ -114,10 +143,8 @@ def read_json(path: Path) -> dict[str, Any]:
         With file and reason.
     """
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise PackageInvalid(f"{path.name}: larger than {MAX_JSON_BYTES} bytes")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = json.loads(read_small(path).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise PackageInvalid(f"{path.name}: {error}") from error
     if not isinstance(content, dict):
         raise PackageInvalid(f"{path.name}: not a JSON object")
@@ -168,12 +195,12 @@ def extract_export(archive: Path, folder: Path) -> Path:
             entries = [entry for entry in zipped.infolist() if not entry.is_dir()]
             _check_entries(entries, archive.name)
             for entry in entries:
-                if entry.filename.endswith((".json", f"/{CHECKPOINT}", "postprocessing.pkl")):
+                if PurePosixPath(entry.filename).name in _READ:
                     target = folder / entry.filename
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with zipped.open(entry) as source, target.open("wb") as file:
                         _copy(source, file, entry.file_size, f"{archive.name}: {entry.filename}")
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, zipfile.LargeZipFile) as error:
+    except _DAMAGE as error:
         raise PackageInvalid(f"{archive.name}: {error}") from error
     parents = {path.parent.parent for path in folder.rglob("plans.json") if is_results_folder(path.parent)}
     if len(parents) != 1:

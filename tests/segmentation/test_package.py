@@ -50,6 +50,19 @@ class TestRoundTrip:
         stored = {p.relative_to(package.folder).as_posix() for p in package.folder.rglob("*") if p.is_file()}
         assert set(package.sums) == stored - {"SHA256SUMS", "model.yaml"}
 
+    def test_files_that_tell_of_patients_and_machines_stay_behind(self, results: Path, tmp_path: Path) -> None:
+        for name in ("debug.json", "validation_summary.json", "dataset_fingerprint.json", "training_cases.json"):
+            (results / name).write_text(json.dumps({"hostname": "ward-7", "case": "MUELLER_ANNA"}))
+        (results / "x.json").mkdir()
+        kept = add_package(results, "tiny", tmp_path / "models").folder / "nnunet" / results.name
+        expected = {"plans.json", "dataset.json", "dataset_fingerprint.json", "training_cases.json"}
+        assert {path.name for path in kept.iterdir()} == expected
+
+    def test_json_is_bounded(self, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("segmentation.sources.MAX_JSON_BYTES", 100_000)
+        (results / "dataset_fingerprint.json").write_text(json.dumps({"spacings": "x" * 100_000}))
+        refused(results, tmp_path, "dataset_fingerprint.json: larger than 100000 bytes")
+
     def test_export_zip_gives_the_same_package(self, results: Path, package: Package, tmp_path: Path) -> None:
         archive = tmp_path / "export.zip"
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:

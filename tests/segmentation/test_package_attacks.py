@@ -1,5 +1,6 @@
 """What is hostile is refused by name, and none of its code runs."""
 
+import json
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -153,6 +154,17 @@ class TestAttacks:
         content = path.read_bytes()
         path.write_bytes(content.replace((100_000).to_bytes(4, "little"), (100).to_bytes(4, "little")))
         refused(path, tmp_path, "liar.zip")
+
+    @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+    def test_zip_with_a_damaged_entry(self, tmp_path: Path, method: int) -> None:
+        path = tmp_path / "damaged.zip"
+        with zipfile.ZipFile(path, "w", method) as zipped:
+            zipped.writestr("Dataset/a__b__c/plans.json", json.dumps(list(range(2000))))
+            start = zipped.start_dir
+        content = bytearray(path.read_bytes())
+        content[200 : start - 200] = b"\xff" * (start - 400)
+        path.write_bytes(content)
+        refused(path, tmp_path, "damaged.zip: ")
 
     def test_not_a_zip(self, tmp_path: Path) -> None:
         (tmp_path / "model.zip").write_text("no")

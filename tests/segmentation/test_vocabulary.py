@@ -10,7 +10,7 @@ from segmentation.vocabulary import PAIRED, SINGLE, TISSUE, meaning_of
 from tests.segmentation.sources import edit_json
 
 # Names of TotalSegmentator's task "total". Its own table agrees, but for the subclavian arteries, where it gives both
-# sides the code of the right one, and for the iliac vessels and the atrial appendage, where it has narrower or wider ones.
+# sides the code of the right one, and for the iliac vessels and the atrial appendage, where it is narrower or wider.
 TOTAL = {
     "spleen": "Spleen",
     "kidney_right": "Kidney, Right",
