@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from core.errors import PackageInvalid
+from core.errors import PackageInvalid, ReasonCode, StudyRejected
 from segmentation.manifest import Resampling
 
 ANISOTROPY_THRESHOLD = 3.0
@@ -16,7 +16,7 @@ def resampled_shape(shape: Sequence[int], spacing: Sequence[float], new_spacing:
 
     Raises
     ------
-    ValueError
+    StudyRejected
         If less than half a voxel of an axis would be left.
 
     References
@@ -25,7 +25,11 @@ def resampled_shape(shape: Sequence[int], spacing: Sequence[float], new_spacing:
     """
     sizes = [round(old / new * size) for old, new, size in zip(spacing, new_spacing, shape, strict=True)]
     if min(sizes) < 1:
-        raise ValueError(f"an image of {tuple(shape)} voxels has none left at a spacing of {tuple(new_spacing)} mm")
+        raise StudyRejected(
+            ReasonCode.TOO_FEW_SLICES,
+            f"The image's content, {tuple(shape)} voxels of {tuple(spacing)} mm, is less than half a voxel of the "
+            f"network's {tuple(new_spacing)} mm along an axis.",
+        )
     return sizes[0], sizes[1], sizes[2]
 
 

@@ -127,7 +127,9 @@ class Engine:
         RetryLater
             If the GPU's memory does not suffice now.
         PackageInvalid
-            If the network's logits overflow.
+            If the network's logits overflow, or its plans ask for a resampling that is not supported.
+        StudyRejected
+            If the image has none of the network's voxels, or not the range of the model's images.
         ValueError
             If the number of channels is not the model's.
         """

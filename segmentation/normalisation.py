@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import ReasonCode, StudyRejected
 from segmentation.manifest import Normalisation
 
 LEAST_SCALE = 1e-8
@@ -65,7 +66,7 @@ def measure(channel: NDArray[np.float32], normalisation: Normalisation, mask: ND
 
     Raises
     ------
-    ValueError
+    StudyRejected
         If a channel of an RGB image leaves the range 0 to 255.
     """
     least, greatest = np.float32(channel.min()), np.float32(channel.max())
@@ -88,7 +89,10 @@ def measure(channel: NDArray[np.float32], normalisation: Normalisation, mask: ND
         shift, scale = least, np.float32(max(greatest - least, np.float32(LEAST_SCALE)))
     elif normalisation.scheme == "RGBTo01Normalization":
         if least < 0 or greatest > 255:
-            raise ValueError(f"an RGB channel has values from {least:g} to {greatest:g}, not from 0 to 255")
+            raise StudyRejected(
+                ReasonCode.WRONG_MODALITY,
+                f"The model takes colour images; a channel has values from {least:g} to {greatest:g}, not 0 to 255.",
+            )
         scale = np.float32(255)
     ends = np.array([least, greatest], dtype=np.float32)
     scaling = Scaling(clip, shift, scale, False, (0.0, 0.0))

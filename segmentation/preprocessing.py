@@ -87,7 +87,7 @@ def preprocess(
 
     Raises
     ------
-    ValueError
+    StudyRejected
         If the image has none of the network's voxels, or an RGB image leaves its range.
     """
     forward = configuration.transpose_forward

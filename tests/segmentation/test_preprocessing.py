@@ -11,6 +11,7 @@ from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, gaussian_filter
 
+from core.errors import StudyRejected
 from segmentation import resampling
 from segmentation.cropping import nonzero_box, nonzero_mask
 from segmentation.manifest import Configuration
@@ -72,7 +73,7 @@ def test_rgb_and_its_range() -> None:
     image = np.random.default_rng(0).integers(0, 256, (3, 9, 20, 18)).astype(np.float32)
     compare(configuration, image)
     image[1, 2, 3, 4] = 256
-    with pytest.raises(ValueError, match="not from 0 to 255"):
+    with pytest.raises(StudyRejected, match="not 0 to 255"):
         preprocess(image, SPACING, configuration, PLAIN)
 
 

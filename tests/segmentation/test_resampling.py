@@ -11,6 +11,7 @@ from nnunetv2.preprocessing.resampling import default_resampling as stock
 from numpy.typing import NDArray
 from skimage.transform import resize
 
+from core.errors import StudyRejected
 from segmentation import resampling
 from segmentation.anisotropy import resampled_shape, separate_axis
 from segmentation.interpolation import axis_matrix, linear_cells, nearest_index
@@ -68,7 +69,7 @@ def test_shape_and_axis_are_those_of_nnunet(
 ) -> None:
     expected = stock.compute_new_shape(shape, spacing, new_spacing)
     if min(expected) < 1:
-        with pytest.raises(ValueError, match="has none left"):
+        with pytest.raises(StudyRejected, match="less than half a voxel"):
             resampled_shape(shape, spacing, new_spacing)
     else:
         assert resampled_shape(shape, spacing, new_spacing) == tuple(expected)
