@@ -4,6 +4,7 @@ A golden case is an image and the mask that nnU-Net itself predicted for it (not
 not reproduce that one to 99 %). Its outcome is kept beside the package; the image and its name are not, only hashes.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,11 +111,19 @@ def read_outcomes(folder: Path) -> Outcomes:
 
 
 def store_outcome(folder: Path, outcome: Outcome) -> None:
-    """Append an outcome, written whole or not at all."""
+    """Append an outcome, written whole or not at all, also after a loss of power."""
     outcomes = Outcomes(cases=(*read_outcomes(folder).cases, outcome))
     temporary = folder / f".{OUTCOMES}.new"
-    temporary.write_text(outcomes.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(outcomes.model_dump_json(indent=1) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(folder / OUTCOMES)
+    names = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(names)  # a renamed file is only there for good with its folder
+    finally:
+        os.close(names)
 
 
 def require_commissioning(folder: Path, trainers: Iterable[str], seal: str, manifest: ModelManifest) -> None:
