@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
-
-_KEYWORDS = ["SeriesInstanceUID", "Modality", "BodyPartExamined", "StudyDescription", "SeriesDescription"]
+from dicom_io.attributes import text, uid
+from dicom_io.instance import BadDicomError, NotDicomError, read_instance
 
 
 @dataclass(frozen=True)
@@ -20,13 +18,26 @@ class SeriesFacts:
 
 
 def read_series_facts(folder: Path) -> list[SeriesFacts]:
-    """Facts of every series below a folder of the spool, by the first of its images in order of file name."""
+    """Facts of every series below a folder of the spool, by the first of its images in order of file name.
+
+    A damaged file says nothing here; whoever reads the study sets it aside with its reason.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read.
+    """
     found: dict[str, SeriesFacts] = {}
     for path in sorted(folder.iterdir()):
         try:
-            header = dcmread(path, stop_before_pixels=True, specific_tags=list(_KEYWORDS))
-        except InvalidDicomError:
+            header = read_instance(path).header
+        except (NotDicomError, BadDicomError):
             continue
-        uid, *values = (str(header.get(keyword) or "") for keyword in _KEYWORDS)
-        found.setdefault(uid, SeriesFacts(*values))
+        facts = SeriesFacts(
+            text(header, "Modality"),
+            text(header, "BodyPartExamined"),
+            text(header, "StudyDescription"),
+            text(header, "SeriesDescription"),
+        )
+        found.setdefault(uid(header, "SeriesInstanceUID"), facts)
     return list(found.values())
