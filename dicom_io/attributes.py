@@ -4,7 +4,6 @@ No text that this module gives out or raises quotes a value, since a value may b
 """
 
 import math
-import re
 import struct
 from collections.abc import Sequence
 from functools import cache
@@ -15,6 +14,8 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag, Tag
+
+from dicom_io.uids import is_uid
 
 # pydicom's warnings about malformed values quote them. What matters here is checked here.
 config.settings.reading_validation_mode = config.IGNORE
@@ -33,9 +34,6 @@ MALFORMED = (
     BytesLengthException,
 )
 """What pydicom raises when a malformed element is converted; OSError is how it says that a sequence ends early."""
-
-_UID = re.compile(r"\d+(\.\d+)*")
-_UID_LENGTH = 64
 
 
 @cache
@@ -78,13 +76,9 @@ def texts(header: Dataset, keyword: str) -> tuple[str, ...]:
 
 
 def uid(header: Dataset, keyword: str) -> str:
-    """A valid UID, or an empty text.
-
-    Leading zeros of a component are let pass: they are common and do no harm. Anything else that breaks PS3.5
-    section 9 is no identifier, and must never become part of a path.
-    """
+    """A valid UID (see ``dicom_io.uids.is_uid``), or an empty text."""
     value = text(header, keyword)
-    return value if _UID.fullmatch(value, endpos=_UID_LENGTH + 1) and len(value) <= _UID_LENGTH else ""
+    return value if is_uid(value) else ""
 
 
 def numbers(header: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:

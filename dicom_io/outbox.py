@@ -4,7 +4,6 @@ Results are staged in a hidden folder beside their place and renamed into it onc
 sees ``OUT/<StudyInstanceUID>/`` sees all of it. Only what this program wrote is ever replaced.
 """
 
-import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -20,15 +19,14 @@ from core.report import Report
 from core.version import VERSION
 from core.volume import Volume
 from dicom_io.durable import sync_file, sync_folder
-from dicom_io.study import Instance
+from dicom_io.instance import Instance
+from dicom_io.uids import is_uid
 
 REPORT_NAME = "report.json"
 NO_STUDY_UID = "no-study-uid"
 OUTPUT_PATTERNS = (REPORT_NAME, "*.seg.dcm", "*.png", "*_seg.nii.gz")
 ABANDONED_AFTER_S = 24 * 3600.0
 """Age from which a staging folder belongs to a process that died."""
-
-_UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(\.[0-9]+)*")
 
 
 @contextmanager
@@ -66,7 +64,7 @@ class StudyOutbox:
     """
 
     def __init__(self, output_folder: Path, study_uid: str, *, nifti: bool = False, revision: int = 0) -> None:
-        if study_uid and not _UID.fullmatch(study_uid):
+        if study_uid and not is_uid(study_uid):
             raise ValueError("not a UID")
         self._target = output_folder / (study_uid or NO_STUDY_UID)
         self._nifti = nifti

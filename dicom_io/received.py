@@ -1,15 +1,9 @@
 """One object as a peer sent it, and the names that may be derived from what it says."""
 
 import hashlib
-import re
 from dataclasses import dataclass
 
-_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
-
-
-def is_uid(text: str) -> bool:
-    """Whether a text is a UID by PS3.5 section 9.1, leading zeros in a component aside, which real devices write."""
-    return len(text) <= 64 and _UID.fullmatch(text) is not None
+from dicom_io.uids import is_uid as is_uid  # who receives objects finds it beside the names it guards
 
 
 def study_key(called_ae: str, study_uid: str) -> str:

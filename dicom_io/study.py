@@ -6,38 +6,13 @@ from dataclasses import dataclass
 from filecmp import cmp
 from pathlib import Path
 
-from pydicom.uid import (
-    UID,
-    CTImageStorage,
-    EnhancedCTImageStorage,
-    EnhancedMRImageStorage,
-    EnhancedPETImageStorage,
-    LegacyConvertedEnhancedCTImageStorage,
-    LegacyConvertedEnhancedMRImageStorage,
-    LegacyConvertedEnhancedPETImageStorage,
-    MRImageStorage,
-    PositronEmissionTomographyImageStorage,
-)
+from pydicom.uid import UID
 
 from core.errors import ReasonCode, StudyRejected
 from dicom_io.attributes import MALFORMED, text, texts, uid
+from dicom_io.image_classes import IMAGE_CLASSES
 from dicom_io.instance import BadDicomError, Instance, NotDicomError, read_instance
 from dicom_io.pixels import same_pixels
-
-IMAGE_CLASSES = frozenset(
-    (
-        CTImageStorage,
-        MRImageStorage,
-        PositronEmissionTomographyImageStorage,
-        EnhancedCTImageStorage,
-        EnhancedMRImageStorage,
-        EnhancedPETImageStorage,
-        LegacyConvertedEnhancedCTImageStorage,
-        LegacyConvertedEnhancedMRImageStorage,
-        LegacyConvertedEnhancedPETImageStorage,
-    )
-)
-"""SOP classes of which a volume can be made; all others are set aside, segmentations and screenshots too."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +189,3 @@ def same_image(first: Instance, second: Instance) -> bool:
     except MALFORMED:
         return False
     return same_pixels(first, second)
-
-
-__all__ = ["IMAGE_CLASSES", "Instance", "Series", "SetAside", "Study", "read_studies", "same_image"]

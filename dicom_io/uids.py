@@ -1,11 +1,24 @@
-"""UIDs that follow from what a result was made of, so that the same work never has two names."""
+"""What is a UID, and UIDs that follow from what a result was made of, so that the same work never has two names."""
 
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Sequence
 
 from pydicom.uid import UID
+
+_LENGTH = 64
+_GRAMMAR = re.compile(r"[0-9]+(\.[0-9]+)+")
+
+
+def is_uid(text: str) -> bool:
+    """Whether a text is a UID by PS3.5 section 9.1.
+
+    Leading zeros of a component are let pass: real devices write them, and they do no harm. Anything else that breaks
+    the section is no identifier, and must never become part of a path.
+    """
+    return len(text) <= _LENGTH and _GRAMMAR.fullmatch(text) is not None
 
 
 def derive_uid(purpose: str, parts: Sequence[str | int]) -> UID:

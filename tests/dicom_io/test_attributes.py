@@ -9,6 +9,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 from dicom_io.attributes import integer, items, number, numbers, tag_of, text, texts, uid
+from dicom_io.uids import is_uid
 
 
 def raw(keyword: str, vr: str | None, value: bytes) -> Dataset:
@@ -51,11 +52,19 @@ def test_any_bytes_are_a_valid_uid_or_nothing(value: bytes) -> None:
         ("1.2\\1.3", ""),
         ("1.2\n.3", ""),
         ("1." * 32 + "1", ""),
-        ("1" * 64, "1" * 64),
+        ("1." + "1" * 62, "1." + "1" * 62),
+        ("1." + "1" * 63, ""),
+        ("1" * 64, ""),
     ],
 )
 def test_what_is_an_identifier(value: str, expected: str) -> None:
     assert uid(raw("StudyInstanceUID", "UI", value.encode()), "StudyInstanceUID") == expected
+    assert is_uid(value.rstrip("\0")) == bool(expected)
+
+
+def test_digits_of_other_scripts_and_line_ends_are_no_identifier() -> None:
+    assert not is_uid("1.\N{ARABIC-INDIC DIGIT THREE}")
+    assert not is_uid("1.2\n")
 
 
 @pytest.mark.parametrize(
