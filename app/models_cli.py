@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,13 +47,15 @@ def add(
 
     \b
     Examples:
-      segnode models add nnUNet_results/Dataset003_Liver/nnUNetTrainer__nnUNetPlans__3d_fullres --name liver
+      segnode models add nnUNetTrainer__nnUNetPlans__3d_fullres --name liver
       segnode models add liver-export.zip --name liver
-      segnode models add .../nnUNetTrainer__nnUNetPlans__3d_fullres .../nnUNetTrainer__nnUNetPlans__2d --name both
+      segnode models add Dataset003_Liver/*__2d Dataset003_Liver/*__3d_fullres \\
+        --name both
 
-    \b
-    The package goes to the first folder of SEGNODE_MODELS, else to the user's data folder. Its model.yaml marks
-    with DECIDE what a person must look at. Exit codes: 0 added, 2 the name is taken or not usable, 4 the model is
+    The package goes to the first folder of SEGNODE_MODELS, else to the user's
+    data folder. Its model.yaml marks with DECIDE what a person must look at.
+
+    Exit codes: 0 added, 2 the name is taken or not usable, 4 the model is
     damaged, unsafe or not supported.
     """
     from segmentation.package import add_package, folder_for_new_packages
@@ -61,7 +63,8 @@ def add(
     for source in path:
         if not source.exists():
             raise ConfigInvalid(f"{source}: no such file or folder")
-    package = add_package(path[0] if len(path) == 1 else path, name, folder_for_new_packages())
+    with _progress("converting weights", shown=not as_json) as on_progress:
+        package = add_package(path[0] if len(path) == 1 else path, name, folder_for_new_packages(), on_progress)
     text = (package.folder / "model.yaml").read_text(encoding="utf-8")
     decisions = [number for number, line in enumerate(text.splitlines(), start=1) if "DECIDE" in line]
     if as_json:
@@ -86,7 +89,8 @@ def list_models(as_json: AsJson = False) -> None:
     from segmentation.package import default_models_path, list_packages
 
     places = default_models_path()
-    rows = [_state(folder) for folder in list_packages(places)]
+    with _hashing(shown=not as_json):
+        rows = [_state(folder) for folder in list_packages(places)]
     if as_json:
         _print_json(rows)
         return
@@ -113,10 +117,10 @@ def show(name: Name, as_json: AsJson = False) -> None:
       segnode models show demo
       segnode models show demo --json
 
-    \b
     Exit codes: 0, 2 there is no such package, 4 it is damaged.
     """
-    package = _open(name)
+    with _hashing(shown=not as_json):
+        package = _open(name)
     if as_json:
         _print_json(_facts(package))
         return
@@ -142,22 +146,25 @@ def verify(
     \b
     Examples:
       segnode models verify liver
-      segnode models verify liver --case ct.nii.gz --expect nnunet-prediction.nii.gz
+      segnode models verify liver --case ct.nii.gz --expect predicted.nii.gz
 
-    \b
-    A golden case passes where every label's Dice with the expected mask is at least 0.99. Its outcome is kept with
-    the package (hashes of the files, not the files). Packages of trainers that may change the network need one.
-    Exit codes: 0 sound, 2 usage, 4 damaged, not commissioned, or the golden case failed.
+    A golden case passes where every label's Dice with the expected mask is at
+    least 0.99. Its outcome is kept with the package (hashes of the files, not
+    the files). Packages of trainers that may change the network need one.
+
+    Exit codes: 0 sound, 2 usage, 4 damaged, not commissioned, or the golden
+    case failed.
     """
+    from segmentation.commissioning import require_commissioning
+
     if bool(case) != bool(expect):
         raise ConfigInvalid("--case and --expect go together")
-    package = _open(name)
+    with _hashing(shown=not as_json):
+        package = _open(name)
     if not case or not expect:
-        state = _state(package.folder)
-        if state["reason"]:
-            raise PackageInvalid(state["reason"])
+        require_commissioning(package.folder, package.network.trainers, package.seal, package.manifest)
         if as_json:
-            _print_json(state)
+            _print_json(_row(package.folder) | _facts(package) | {"state": "ready"})
         else:
             typer.echo(f"{package.name}: {len(package.sums)} files hold their SHA-256; sha256 {package.sha256}")
         return
@@ -204,16 +211,21 @@ def _open(name: str) -> "Package":
     return open_package(find_package(name, default_models_path()))
 
 
+def _row(folder: Path) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": folder.name, "folder": str(folder), "state": "invalid", "reason": None}
+    return row | {"sha256": "", "configurations": [], "labels": {}}
+
+
 def _state(folder: Path) -> dict[str, Any]:
     """One row of the list; a package that cannot be used is a row with a reason."""
-    from segmentation.package import load_package, open_package
+    from segmentation.commissioning import require_commissioning
+    from segmentation.package import open_package
 
-    row: dict[str, Any] = {"name": folder.name, "folder": str(folder), "state": "invalid", "reason": None}
-    row |= {"sha256": "", "configurations": [], "labels": {}}
+    row = _row(folder)
     try:
         package = open_package(folder)
         row |= _facts(package) | {"name": folder.name, "state": "not commissioned"}
-        load_package(folder)
+        require_commissioning(folder, package.network.trainers, package.seal, package.manifest)
     except PackageInvalid as error:
         return row | {"reason": str(error)}
     return row | {"state": "ready"}
@@ -272,6 +284,11 @@ def _table_of_outcome(outcome: "Outcome") -> Table:
         table.add_row(label, "not in this case" if dice is None else f"{dice:.4f}")
     table.add_row("voxels that agree", f"{outcome.agreement:.4%}")
     return table
+
+
+def _hashing(*, shown: bool) -> AbstractContextManager[object]:
+    """Say why nothing happens yet: gigabytes of weights take seconds to hash."""
+    return Console(stderr=True).status("checking every file's SHA-256") if shown else nullcontext()
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """From nnU-Net's results folders to the sealed part of a package: JSON copied, weights converted, plans normalised."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,13 @@ from segmentation.plans import (
 from segmentation.sources import KEPT_JSON, ResultsFolder, Selection, read_json, read_small
 
 
-def convert(selection: Selection, target: Path) -> PackageManifest:
+def convert(selection: Selection, target: Path, on_progress: Callable[[float], None] | None = None) -> PackageManifest:
     """Write ``nnunet/`` and ``weights/`` of a package below ``target`` and return what describes them.
+
+    Parameters
+    ----------
+    on_progress
+        Called with the fraction of checkpoints that are converted.
 
     Raises
     ------
@@ -35,6 +40,15 @@ def convert(selection: Selection, target: Path) -> PackageManifest:
     folders = {f.id: f for f in (*selection.members, *selection.previous_stages.values())}
     datasets = {identifier: read_json(folder.path / "dataset.json") for identifier, folder in folders.items()}
     labels, channels = _common(datasets)
+    count = sum(len(folder.checkpoints()) for folder in folders.values())
+    converted = 0
+
+    def step() -> None:
+        nonlocal converted
+        converted += 1
+        if on_progress:
+            on_progress(converted / count)
+
     originals: dict[str, str] = {}
     configurations = []
     for identifier, folder in folders.items():
@@ -43,7 +57,7 @@ def convert(selection: Selection, target: Path) -> PackageManifest:
         if selection.postprocessing and identifier == selection.members[0].id:
             kept[selection.postprocessing.name] = selection.postprocessing
         originals |= _keep(list(kept.values()), target / "nnunet" / identifier, identifier)
-        configuration = _convert_configuration(folder, labels, channels, stage.id if stage else None, target)
+        configuration = _convert_configuration(folder, labels, channels, stage.id if stage else None, target, step)
         originals |= {f"{identifier}/{f.checkpoint}": f.checkpoint_sha256 for f in configuration.folds}
         configurations.append(configuration)
     try:
@@ -73,7 +87,12 @@ def _keep(files: Sequence[Path], folder: Path, identifier: str) -> dict[str, str
 
 
 def _convert_configuration(
-    folder: ResultsFolder, labels: Labels, channels: tuple[str, ...], previous: str | None, target: Path
+    folder: ResultsFolder,
+    labels: Labels,
+    channels: tuple[str, ...],
+    previous: str | None,
+    target: Path,
+    step: Callable[[], None],
 ) -> Configuration:
     plans = read_json(folder.path / "plans.json")
     try:
@@ -83,7 +102,7 @@ def _convert_configuration(
         inputs = len(channels) + (len(labels.foreground_values) if previous else 0)
         heads = len(labels.outputs) + (0 if labels.has_regions else 1)
         network = read_network(configuration, inputs, heads)
-        folds, checkpoint = _convert_folds(folder, network, target)
+        folds, checkpoint = _convert_folds(folder, network, target, step)
         return Configuration(
             id=folder.id,
             name=folder.configuration,
@@ -113,7 +132,9 @@ def _convert_configuration(
         raise PackageInvalid(f"{folder.id}: {error}") from error
 
 
-def _convert_folds(folder: ResultsFolder, spec: NetworkSpec, target: Path) -> tuple[tuple[Fold, ...], Checkpoint]:
+def _convert_folds(
+    folder: ResultsFolder, spec: NetworkSpec, target: Path, step: Callable[[], None]
+) -> tuple[tuple[Fold, ...], Checkpoint]:
     network = build_network(spec, device="meta")
     aliases = shared_names(network)
     folds = []
@@ -130,5 +151,6 @@ def _convert_folds(folder: ResultsFolder, spec: NetworkSpec, target: Path) -> tu
         (target / stored).parent.mkdir(parents=True, exist_ok=True)
         write_weights(checkpoint.weights, aliases, target / stored)
         folds.append(Fold(fold=fold, file=stored.as_posix(), checkpoint=name, checkpoint_sha256=sha256_of_file(path)))
+        step()
     assert first is not None  # noqa: S101 - checkpoints() refuses a folder without one
     return tuple(folds), first

@@ -18,8 +18,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -106,7 +106,12 @@ def open_package(folder: Path) -> Package:
     return Package(folder, manifest, network, sums, seal, sha256_of_bytes(identity.encode()))
 
 
-def add_package(source: Path | Sequence[Path], name: str, models_folder: Path) -> Package:
+def add_package(
+    source: Path | Sequence[Path],
+    name: str,
+    models_folder: Path,
+    on_progress: Callable[[float], None] | None = None,
+) -> Package:
     """Make a package of what nnU-Net left, whole or not at all.
 
     Parameters
@@ -116,6 +121,8 @@ def add_package(source: Path | Sequence[Path], name: str, models_folder: Path) -
         results folders whose probabilities are to be averaged.
     name
         Name of the package and of its folder: lower case letters, digits, ``.``, ``_`` and ``-``.
+    on_progress
+        Called with the fraction that is done.
 
     Returns
     -------
@@ -140,14 +147,14 @@ def add_package(source: Path | Sequence[Path], name: str, models_folder: Path) -
         if len(sources) == 1 and sources[0].is_file():
             sources = [extract_export(sources[0], Path(work) / "export")]
         selection = select(sources)
-        network = convert(selection, target)
+        network = convert(selection, target, on_progress)
         (target / MANIFEST).write_text(network.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
         dataset = read_json(selection.members[0].path / "dataset.json")
         write_model_yaml(target / MODEL_YAML, name, network, dataset, selection)
         write_sums(target)
-        open_package(target)
+        package = open_package(target)
         target.rename(models_folder / name)
-    return open_package(models_folder / name)
+    return replace(package, folder=models_folder / name)
 
 
 def remove_package(folder: Path) -> None:

@@ -1,6 +1,8 @@
 """``segnode models`` as a person and as a program use it."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -124,4 +126,18 @@ def test_removal_asks_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["add", "list", "show", "verify", "remove"])
 def test_help_has_examples(command: str) -> None:
-    assert "segnode models" in run(command, "--help")
+    text = run(command, "--help")
+    assert f"  segnode models {command} " in text[text.index("Examples:") :]
+
+
+def test_adding_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
+
+    @contextmanager
+    def progress(title: str, *, shown: bool) -> Iterator[Callable[[float], None]]:
+        assert (title, shown) == ("converting weights", True)
+        yield told.append
+
+    monkeypatch.setattr("app.models_cli._progress", progress)
+    run("add", make_results_folder(tmp_path / "source", "3d_fullres", folds=(0, 1)), "--name", "tiny")
+    assert told == [0.5, 1.0]
