@@ -148,8 +148,10 @@ def _write_settings(work: Path, node: Destination, pacs: DemoPacs) -> Path:
 @contextmanager
 def _running_node(config: Path, log: Path, step: _Steps) -> Iterator[None]:
     command = [sys.executable, "-m", "app.cli", "serve", "--config", str(config)]
-    with log.open("wb") as stderr:
-        node = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr)  # noqa: S603 - this program itself
+    with (
+        log.open("wb") as stderr,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr) as node,  # noqa: S603 - this program itself
+    ):
         try:
             with step("start the node"):
                 assert node.stdout is not None  # noqa: S101 - for the type checker; a pipe was asked for
@@ -158,7 +160,6 @@ def _running_node(config: Path, log: Path, step: _Steps) -> Iterator[None]:
             yield
         finally:
             node.terminate()
-            node.wait()
 
 
 def _wait(spool: Spool, key: str) -> Revision:
