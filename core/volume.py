@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 GEOMETRY_TOLERANCE = 1e-5
 """Largest absolute difference, in mm and in direction cosines, at which two geometries count as one."""
 
+CHANNEL_TOLERANCE = 1e-2
+"""Largest distance at which voxels of two channels are one, in voxels: headers round positions to micrometres."""
+
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
@@ -68,6 +71,10 @@ class Geometry:
         last = np.array(self.shape, dtype=np.float64) - 1
         corners = np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)]) * last
         return bool(np.abs(self.index_to_lps(corners) - other.index_to_lps(corners)).max() <= tolerance)
+
+    def same_channel_grid(self, other: "Geometry") -> bool:
+        """Whether both grids count as one for the channels of a network: within ``CHANNEL_TOLERANCE`` of a voxel."""
+        return self.same_grid(other, CHANNEL_TOLERANCE * min(self.spacing))
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +147,7 @@ def stack_channels(volumes: Sequence[Volume]) -> Volume:
     first = volumes[0]
     if len(volumes) == 1:
         return first
-    if not all(first.geometry.same_grid(v.geometry) for v in volumes[1:]):
+    if not all(first.geometry.same_channel_grid(v.geometry) for v in volumes[1:]):
         raise ValueError("channels lie on different grids")
     return Volume(
         array=np.concatenate([v.array for v in volumes]),

@@ -15,6 +15,7 @@ from core.errors import ReasonCode, StudyRejected
 from core.model_manifest import ModelManifest, SeriesRule
 from dicom_io.geometry import patient_of
 from dicom_io.phases import PhaseFinding, find_phases
+from dicom_io.regrid import LARGEST_SHARE_OUTSIDE, share_outside
 from dicom_io.rules import deciding_preference, rank, too_few_slices, unmet_conditions, wrong_modality
 from dicom_io.study import Series, Study
 from dicom_io.traits import Traits, traits_of
@@ -130,7 +131,10 @@ def _compatible(first: Traits, other: Traits, on_other_grid: _OnOtherGrid) -> bo
         return True
     if first.layout.frame_of_reference_uid != other.layout.frame_of_reference_uid:
         return False
-    return on_other_grid == "resample" or first.layout.geometry.same_grid(other.layout.geometry)
+    grid, inner = first.layout.geometry, other.layout.geometry
+    if grid.same_channel_grid(inner):
+        return True
+    return on_other_grid == "resample" and share_outside(inner, grid) <= LARGEST_SHARE_OUTSIDE
 
 
 def _explain_rejection(matches: Sequence[_Match], series: Sequence[Traits], manifest: ModelManifest) -> StudyRejected:
@@ -158,7 +162,7 @@ def _explain_rejection(matches: Sequence[_Match], series: Sequence[Traits], mani
         return StudyRejected(
             ReasonCode.GRIDS_DIFFER,
             "No choice of fitting series lies in one frame of reference"
-            + (" and on one grid." if manifest.on_other_grid == "refuse" else "."),
+            + (" and on one grid." if manifest.on_other_grid == "refuse" else " and covers the grid of channel 0."),
         )
     return StudyRejected(ReasonCode.NO_MATCHING_SERIES, "Each channel needs a series of its own.")
 

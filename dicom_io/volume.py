@@ -16,7 +16,7 @@ from dicom_io.instance import rejected
 from dicom_io.padding import padding_value
 from dicom_io.pixel_layout import read_layout
 from dicom_io.pixels import Stored, check_stored, read_frames
-from dicom_io.regrid import resample, share_outside
+from dicom_io.regrid import LARGEST_SHARE_OUTSIDE, resample, share_outside
 from dicom_io.series import Selection, select_series
 from dicom_io.study import Series, Study
 
@@ -138,14 +138,15 @@ def combine_channels(volumes: Sequence[Volume], on_other_grid: Literal["refuse",
     Raises
     ------
     StudyRejected
-        ``grids_differ`` if that is not allowed, the frames of reference differ, or a series lies elsewhere.
+        ``grids_differ`` if that is not allowed, the frames of reference differ, or a series covers too little of the
+        grid (``dicom_io.regrid.LARGEST_SHARE_OUTSIDE``).
     """
     first = volumes[0]
     channels = [first]
     for volume in volumes[1:]:
         if volume.frame_of_reference_uid != first.frame_of_reference_uid:
             raise _grids_differ(volume, "their frames of reference differ")
-        if volume.geometry.same_grid(first.geometry):
+        if first.geometry.same_channel_grid(volume.geometry):
             channels.append(volume)
         elif on_other_grid == "resample":
             channels.append(_on_grid(volume, first.geometry))
@@ -160,8 +161,8 @@ def _grids_differ(volume: Volume, why: str) -> StudyRejected:
 
 def _on_grid(volume: Volume, grid: Geometry) -> Volume:
     outside = share_outside(volume.geometry, grid)
-    if outside == 1.0:
-        raise _grids_differ(volume, "the series lie in different places")
+    if outside > LARGEST_SHARE_OUTSIDE:
+        raise _grids_differ(volume, f"{outside:.1%} of it lies outside of this series")
     note = f"Resampled onto the grid of channel 0; {outside:.1%} of it lies outside of this series."
     return replace(
         volume,

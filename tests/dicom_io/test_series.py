@@ -8,7 +8,7 @@ import pytest
 from core.errors import ReasonCode
 from core.model_manifest import Range, SeriesRule
 from dicom_io.series import Selection, select_series
-from phantom.series import Encoding, SeriesTags, StudyTags, write_series
+from phantom.series import Encoding, SeriesTags, StudyTags, make_series, save_series, write_series
 from tests.dicom_io.series_helpers import manifest, one_study, phantom
 
 CT = ("CT",)
@@ -249,6 +249,20 @@ def test_channels_go_together_on_one_grid_before_preference(tmp_path: Path) -> N
     rules = (SeriesRule(modality=CT, phase=("arterial",)), SeriesRule(modality=CT, phase=("portal",)))
     assert taken(select(tmp_path, *rules)) == [first, same]
     assert taken(select(tmp_path, *rules, on_other_grid="resample"))[1] != same
+
+
+def test_a_channel_that_is_resampled_covers_the_grid(tmp_path: Path) -> None:
+    first = write(tmp_path, 1, phase="A")
+    half = make_series(phantom(phase="P"), series=SeriesTags(number=2, slice_thickness=1.0))
+    for dataset in half:
+        dataset.ImagePositionPatient[2] += 120
+    save_series(half, tmp_path / "2")
+    rules = (SeriesRule(modality=CT, phase=("arterial",)), SeriesRule(modality=CT, phase=("portal",)))
+    rejection = select(tmp_path, *rules, on_other_grid="resample").rejection
+    assert rejection is not None
+    assert rejection.code is ReasonCode.GRIDS_DIFFER
+    whole = write(tmp_path, 3, phase="P", spacing=(24.0, 6.0, 9.0), slice_thickness=5.0)
+    assert taken(select(tmp_path, *rules, on_other_grid="resample")) == [first, whole]
 
 
 def test_channels_lie_in_one_frame_of_reference(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from pydicom.uid import JPEG2000, UID, JPEGLSLossless, JPEGLSNearLossless
 
 from core.errors import ReasonCode, StudyRejected
 from core.model_manifest import SeriesRule
-from core.volume import Volume
+from core.volume import Geometry, Volume
+from dicom_io.regrid import LARGEST_SHARE_OUTSIDE, share_outside
 from dicom_io.series import select_series
 from dicom_io.volume import SelectionRejectedError, VolumeReader, combine_channels, read_volume
 from phantom.encoding import TRANSFER_SYNTAXES
@@ -252,8 +253,51 @@ def test_a_series_that_lies_elsewhere_is_not_resampled(tmp_path: Path) -> None:
     with pytest.raises(StudyRejected) as caught:
         combine_channels([fine, elsewhere], "resample")
     assert caught.value.code is ReasonCode.GRIDS_DIFFER
-    half = replace(fine, geometry=replace(fine.geometry, origin=tuple(fine.geometry.index_to_lps([4, 0, 0]).tolist())))
-    assert "50.0% of it lies outside" in combine_channels([fine, half], "resample").warnings[0]
+    half = _moved(fine, 4)
+    with pytest.raises(StudyRejected) as caught:
+        combine_channels([fine, half], "resample")
+    assert caught.value.code is ReasonCode.GRIDS_DIFFER
+    assert "50.0% of it lies outside" in caught.value.detail
+
+
+@pytest.mark.parametrize(("rows", "accepted"), [(1.4, True), (2.6, False)], ids=["1 of 34 rows", "3 of 34 rows"])
+def test_a_resampled_series_covers_nearly_all_of_the_grid(rows: float, accepted: bool, tmp_path: Path) -> None:
+    fine, _ = _two_grids(tmp_path)
+    origin = fine.geometry.index_to_lps([0, rows, 0])
+    moved = replace(fine, geometry=replace(fine.geometry, origin=tuple(origin.tolist())))
+    assert (share_outside(moved.geometry, fine.geometry) <= LARGEST_SHARE_OUTSIDE) == accepted
+    if accepted:
+        assert "2.9% of it lies outside" in combine_channels([fine, moved], "resample").warnings[0]
+    else:
+        with pytest.raises(StudyRejected):
+            combine_channels([fine, moved], "resample")
+
+
+def test_the_share_outside_of_a_large_grid_is_measured_at_points_of_it() -> None:
+    grid = Geometry((600, 512, 512), (1.0, 0.7, 0.7), (0.0, 0.0, 0.0), np.eye(3))
+    for part in (0.03, 0.5, 0.975):
+        inner = replace(grid, origin=(0.0, 0.0, 600 * part))
+        assert share_outside(inner, grid) == pytest.approx(part, abs=1 / 64)
+    assert share_outside(replace(grid, origin=(0.0, 0.0, 601.0)), grid) == 1.0
+
+
+@pytest.mark.parametrize(("shift", "same"), [(4e-4, True), (0.05, True), (0.07, False)], ids=str)
+def test_channels_are_on_one_grid_within_a_hundredth_of_a_voxel(shift: float, same: bool, tmp_path: Path) -> None:
+    fine, _ = _two_grids(tmp_path)
+    x, y, z = fine.geometry.origin
+    assert min(fine.geometry.spacing) == 6.0
+    other = replace(fine, geometry=replace(fine.geometry, origin=(x + shift, y, z)), series_uids=("1.2",))
+    if same:
+        assert combine_channels([fine, other], "refuse").array.shape[0] == 2
+    else:
+        with pytest.raises(StudyRejected) as caught:
+            combine_channels([fine, other], "refuse")
+        assert caught.value.code is ReasonCode.GRIDS_DIFFER
+
+
+def _moved(volume: Volume, slices: float) -> Volume:
+    origin = volume.geometry.index_to_lps([slices, 0, 0])
+    return replace(volume, geometry=replace(volume.geometry, origin=tuple(origin.tolist())))
 
 
 def _two_grids(folder: Path) -> tuple[Volume, Volume]:
