@@ -1,14 +1,23 @@
 """The listener's process: ``python -m app.listener_process node.yaml``; imports nothing of the networks."""
 
+import logging
+import ssl
 import sys
+import threading
 from pathlib import Path
 
 from app.child import ParentLink, run_child
 from app.logs import configure_logging
+from app.reception_settings import TlsListening
 from app.settings import NodeSettings, load_settings
 from core.errors import ConfigInvalid
+from dicom_io.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted
+from dicom_io.access import Access
 from dicom_io.listener import Listener
 from dicom_io.spool import Spool
+from dicom_io.tls_server import ServerTls, server_context
+
+_log = logging.getLogger("segnode")
 
 
 def listen(settings: NodeSettings) -> None:
@@ -25,9 +34,9 @@ def listen(settings: NodeSettings) -> None:
         spool.prepare()
     except OSError as error:
         raise ConfigInvalid(f"spool {settings.spool}: {error.strerror}; give a folder that can be written") from error
-    listener = Listener(spool, settings.ae_title, settings.called_aes)
+    listener = make_listener(settings, spool)
     try:
-        listener.start(settings.host, settings.port)
+        listener.start(settings.host, settings.port, shares_port=settings.reception.processes > 1)
     except OSError as error:
         raise ConfigInvalid(f"host {settings.host} port {settings.port}: {error.strerror}; choose another") from error
     link.say_ready()
@@ -35,9 +44,46 @@ def listen(settings: NodeSettings) -> None:
     listener.stop()
 
 
+def make_listener(settings: NodeSettings, spool: Spool) -> Listener:
+    """A listener as ``node.yaml`` wants it.
+
+    Raises
+    ------
+    ConfigInvalid
+        If a file of ``tls`` cannot be used.
+    """
+    reception = settings.reception
+    return Listener(
+        spool,
+        settings.ae_title,
+        Access.of(settings.called_aes, settings.allowed_peers),
+        limits=settings.limits,
+        contexts=Accepted(
+            reception.uids(reception.sop_classes, STORAGE_CLASSES),
+            reception.uids(reception.transfer_syntaxes, TRANSFER_SYNTAXES),
+        ),
+        tls=_tls(settings.tls),
+    )
+
+
+def _tls(files: TlsListening | None) -> ssl.SSLContext | None:
+    if files is None:
+        return None
+    try:
+        return server_context(ServerTls(files.certificate, files.key, files.ca, files.minimum))
+    except OSError as error:
+        raise ConfigInvalid(f"tls: {error.strerror or error}; give PEM files, the key without pass phrase") from error
+
+
+def _log_dying_thread(problem: threading.ExceptHookArgs) -> None:
+    # A traceback may quote what a peer sent.
+    _log.error("thread_died", extra={"error": problem.exc_type.__name__})
+
+
 def main() -> None:
     """Entry of the process."""
     configure_logging("listener")
+    threading.excepthook = _log_dying_thread
     run_child(lambda: listen(load_settings(Path(sys.argv[1]))))
 
 

@@ -96,7 +96,7 @@ class NodeSettings(Frozen):
     def _certificates_have_their_peer(self) -> "NodeSettings":
         for number, peer in enumerate(self.peers if isinstance(self.peers, tuple) else ()):
             if self.tls is not None and peer.certificate is None:
-                raise _problem_at(("peers", number), "with tls each peer needs the name or fingerprint of its certificate")
+                raise _problem_at(("peers", number), "with tls each peer needs its certificate's name or fingerprint")
             if self.tls is None and peer.certificate is not None:
                 raise _problem_at(("peers", number, "certificate"), "without tls nobody shows a certificate")
         return self

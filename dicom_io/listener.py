@@ -7,10 +7,10 @@ can ever be its own input, whoever sends it back.
 
 import errno
 import logging
+import ssl
 import struct
 import threading
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import cast
@@ -19,60 +19,22 @@ import pynetdicom
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
-from pydicom.uid import (
-    CTImageStorage,
-    EnhancedCTImageStorage,
-    EnhancedMRImageStorage,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    LegacyConvertedEnhancedCTImageStorage,
-    LegacyConvertedEnhancedMRImageStorage,
-    MRImageStorage,
-    RLELossless,
-)
-from pynetdicom import AE, AllStoragePresentationContexts, VerificationPresentationContexts, evt
+from pynetdicom import AE, VerificationPresentationContexts, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event, EventHandlerType
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from dicom_io.accepted import Accepted
+from dicom_io.access import Access
+from dicom_io.commitment import PUSH_MODEL, Transactions, take_in_report
+from dicom_io.image_classes import IMAGE_CLASSES
+from dicom_io.limits import Limits
 from dicom_io.received import ReceivedObject, is_uid, study_key
 from dicom_io.spool import Spool
-from dicom_io.transport import BoundedServer
-
-IMAGE_CLASSES = frozenset(
-    {
-        CTImageStorage,
-        MRImageStorage,
-        EnhancedCTImageStorage,
-        EnhancedMRImageStorage,
-        LegacyConvertedEnhancedCTImageStorage,
-        LegacyConvertedEnhancedMRImageStorage,
-    }
-)
-"""SOP classes that start work."""
-
-TRANSFER_SYNTAXES = (
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    JPEGLosslessSV1,
-    JPEGLossless,
-    JPEGLSLossless,
-    JPEG2000Lossless,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    RLELossless,
-)
-"""Accepted, for every class. Deflated is not: a small object can grow without bound when it is read."""
+from dicom_io.tls_server import peer_certificate
+from dicom_io.transport import NodeServer, Rejection
 
 MAX_PDU_SIZE = 131072
-MAX_ASSOCIATIONS = 50
 GRACE_S = 5.0
 """How long associations may go on after the node was told to stop."""
 
@@ -94,29 +56,56 @@ class Listener:
         Where objects go.
     ae_title
         The node's own AE title.
-    called_aes
-        Every AE title that is answered to; others are rejected.
+    access
+        Who may open an association, and with which called AE titles.
+    limits
+        What any peer may ask for.
+    contexts
+        SOP classes that are taken, each with its transfer syntaxes.
+    tls
+        Where every connection has to be encrypted, and show a certificate.
     """
 
-    def __init__(self, spool: Spool, ae_title: str, called_aes: Iterable[str]) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        ae_title: str,
+        access: Access,
+        *,
+        limits: Limits | None = None,
+        contexts: Accepted | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         # Both write what the peer sent into the log.
         pynetdicom._config.LOG_REQUEST_IDENTIFIERS = False
         pynetdicom._config.LOG_RESPONSE_IDENTIFIERS = False
         pynetdicom._config.LOG_HANDLER_LEVEL = "none"
         self._spool = spool
-        self._called_aes = frozenset(called_aes)
+        self._access = access
+        self._limits = limits or Limits()
+        self._tls = tls
         self._ae = AE(ae_title=ae_title)
         self._ae.require_called_aet = True
         self._ae.maximum_pdu_size = MAX_PDU_SIZE
-        self._ae.maximum_associations = MAX_ASSOCIATIONS
+        # The server counts associations, and what it counted it has already admitted.
+        self._ae.maximum_associations = 2 * self._limits.associations
         for context in VerificationPresentationContexts:
             self._ae.add_supported_context(str(context.abstract_syntax))
-        for context in AllStoragePresentationContexts:
-            self._ae.add_supported_context(str(context.abstract_syntax), list(TRANSFER_SYNTAXES))
-        self._server: BoundedServer | None = None
+        for sop_class, syntaxes in (contexts or Accepted()).contexts():
+            self._ae.add_supported_context(sop_class, syntaxes)
+        # A peer that reports on storage commitment is the SCP of an association that it opens itself.
+        self._ae.add_supported_context(PUSH_MODEL, scu_role=False, scp_role=True)
+        self._server: NodeServer | None = None
 
-    def start(self, host: str, port: int) -> int:
+    def start(self, host: str, port: int, *, shares_port: bool = False) -> int:
         """Listen, in threads of its own.
+
+        Parameters
+        ----------
+        host, port
+            Where.
+        shares_port
+            Whether other processes may listen there too.
 
         Returns
         -------
@@ -130,11 +119,19 @@ class Listener:
         """
         handlers: list[EventHandlerType] = [
             (evt.EVT_REQUESTED, self._on_requested),
-            (evt.EVT_REJECTED, self._on_rejected),
             (evt.EVT_C_ECHO, self._on_echo),
             (evt.EVT_C_STORE, self._on_store),
+            (evt.EVT_N_EVENT_REPORT, take_in_report, [Transactions(self._spool.root)]),
         ]
-        self._server = BoundedServer(self._ae, (host, port), handlers)
+        self._server = NodeServer(
+            self._ae,
+            (host, port),
+            handlers,
+            limits=self._limits,
+            admit=self._admit,
+            tls=self._tls,
+            shares_port=shares_port,
+        )
         self._thread = threading.Thread(target=self._server.serve_forever, name="accept", daemon=True)
         self._thread.start()
         return int(self._server.server_address[1])
@@ -149,14 +146,15 @@ class Listener:
             association.join(max(0.0, deadline - time.monotonic()))
         self._ae.shutdown()
 
-    def _on_requested(self, event: Event) -> None:
-        # pynetdicom compares the called AE title with this one, and rejects by itself (PS3.8 9.3.4, reason 7).
-        asked = event.assoc.requestor.primitive
-        if asked is not None and asked.called_ae_title in self._called_aes:
-            event.assoc.acceptor.ae_title = asked.called_ae_title
+    def _admit(self, request: A_ASSOCIATE, address: str, connection: ssl.SSLSocket | None) -> Rejection | None:
+        certificate = peer_certificate(connection) if connection is not None else None
+        return self._access.rejection(request, address, certificate)
 
-    def _on_rejected(self, event: Event) -> None:
-        _log.warning("association_rejected", extra={"address": event.assoc.requestor.address})
+    def _on_requested(self, event: Event) -> None:
+        # It was one of the node's before there was an association; pynetdicom compares it with the one title it knows.
+        asked = event.assoc.requestor.primitive
+        if asked is not None:
+            event.assoc.acceptor.ae_title = asked.called_ae_title
 
     def _on_echo(self, event: Event) -> int:
         return SUCCESS

@@ -112,6 +112,7 @@ class NodeProcess:
             "spool": "spool",
             "database": "workflow.sqlite",
             "quiet_seconds": quiet_seconds,
+            "peers": "any",
             "routes": [
                 {"called_ae": called_ae, "models": list(models), "destinations": list(destinations)}
                 for called_ae, models in routes.items()

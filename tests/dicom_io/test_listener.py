@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, CTImageStorage, DeflatedExplicitVRLittleEndian, MRImageStorage, generate_uid
 from pynetdicom import AE
 
-from dicom_io.listener import CANNOT_UNDERSTAND, DOES_NOT_MATCH, OUT_OF_RESOURCES, SUCCESS, TRANSFER_SYNTAXES
+from dicom_io.accepted import TRANSFER_SYNTAXES
+from dicom_io.listener import CANNOT_UNDERSTAND, DOES_NOT_MATCH, OUT_OF_RESOURCES, SUCCESS
 from dicom_io.received import study_key
-from dicom_io.spool import Spool
-from tests.node_process import ROOT, free_port, make_image, wait_until, write_study
+from tests.listener_process import ListenerProcess
+from tests.node_process import ROOT, make_image, wait_until, write_study
 from tests.peers import store
 
 HEAVY = ("torch", "nnunetv2", "holoscan", "SimpleITK", "monai", "highdicom", "dbos", "scipy")
@@ -27,46 +27,6 @@ HEAVY = ("torch", "nnunetv2", "holoscan", "SimpleITK", "monai", "highdicom", "db
 
 # The test's own pydicom warns of what the test makes it send.
 SENDS_NONSENSE = pytest.mark.filterwarnings("ignore:Invalid value for VR:UserWarning")
-
-
-class ListenerProcess:
-    """The listener alone, with the spool it writes to."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self.spool = Spool(folder / "spool")
-        self.log = folder / "listener.log"
-        config = folder / "node.yaml"
-        route = {"called_ae": "LIVER", "models": ["demo"], "destinations": ["pacs"]}
-        pacs = {"kind": "dicom", "ae_title": "PACS", "host": "127.0.0.1", "port": 104}
-        config.write_text(
-            yaml.safe_dump(
-                {"ae_title": "SEGNODE", "host": "127.0.0.1", "port": self.port, "spool": "spool"}
-                | {"routes": [route], "destinations": {"pacs": pacs}}
-            )
-        )
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "app.listener_process", str(config)],
-                cwd=ROOT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == b"ready\n", self.log.read_text()
-
-    def stop(self) -> None:
-        self.process.terminate()
-        assert self.process.wait(20) == 0
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.stdout.close()
-
-    def images(self, study: str, called_ae: str = "SEGNODE") -> list[Path]:
-        revision = self.spool.latest_revision(study_key(called_ae, study))
-        return sorted(revision.images.iterdir()) if revision is not None else []
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,72 @@
+"""What ``node.yaml`` says of reception: who may send, over what, and how much."""
+
+import ipaddress
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+from pydicom.uid import UID
+
+from app.setting_types import AETitle, Frozen, LocalPath
+from dicom_io.accepted import known_uid
+from dicom_io.access import AllowedPeer
+
+
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError as error:
+        raise ValueError("an IP address, or a network such as 10.1.0.0/16") from error
+    return value
+
+
+SopClass = Annotated[str, AfterValidator(lambda name: str(known_uid(name, "SOP Class")))]
+TransferSyntax = Annotated[str, AfterValidator(lambda name: str(known_uid(name, "Transfer Syntax")))]
+
+
+class Peer(Frozen):
+    """Somebody who may send: AE title, addresses and certificate have to fit together."""
+
+    ae_title: AETitle
+    addresses: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
+        default=(), description="addresses or networks it calls from; left out: any"
+    )
+    certificate: str | None = Field(
+        default=None, min_length=1, description="a name in its certificate, or the SHA-256 fingerprint"
+    )
+
+    @property
+    def allowed(self) -> AllowedPeer:
+        """The same, for the listener."""
+        networks = tuple(ipaddress.ip_network(address) for address in self.addresses)
+        return AllowedPeer(self.ae_title, networks, self.certificate)
+
+
+class TlsListening(Frozen):
+    """Files for encrypted reception: peers and node both show a certificate."""
+
+    certificate: LocalPath
+    key: LocalPath
+    ca: LocalPath = Field(description="who may have signed the certificates of peers")
+    minimum: Literal["1.2", "1.3"] = "1.2"
+
+
+class KeepFree(Frozen):
+    """How much of the spool's disk stays free; objects beyond it are answered with 0xA700, and come again later."""
+
+    gib: float = Field(default=2.0, ge=0)
+    percent: float = Field(default=5.0, ge=0, lt=100)
+
+
+class Reception(Frozen):
+    """Lists of what is negotiated; left out: every storage class, and every lossless syntax but deflated."""
+
+    sop_classes: tuple[SopClass, ...] | None = Field(default=None, min_length=1)
+    transfer_syntaxes: tuple[TransferSyntax, ...] | None = Field(default=None, min_length=1)
+    processes: int = Field(default=1, ge=1, le=16, description="receiving processes on the one port")
+    on_repeat: Literal["ignore", "rerun"] = "ignore"
+    keep_free: KeepFree = KeepFree()
+    keep_delivered_days: float | None = Field(default=None, gt=0, description="left out: for ever")
+
+    def uids(self, names: tuple[str, ...] | None, default: tuple[UID, ...]) -> tuple[UID, ...]:
+        """The UIDs of a list, or the default where it was left out."""
+        return default if names is None else tuple(UID(name) for name in names)

@@ -1,0 +1,20 @@
+"""How much any peer may ask of the listener."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Limits(BaseModel):
+    """Bounds that no peer can exceed; the defaults suit a department, each can be set in ``node.yaml``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pdu_bytes_before: int = Field(default=1 << 20, ge=1024, description="longest association request")
+    pdu_bytes: int = Field(default=16 << 20, ge=131072, description="longest PDU of an association")
+    object_bytes: int = Field(default=1 << 30, ge=1 << 20, description="longest object")
+    first_pdu_seconds: float = Field(default=10.0, gt=0, description="from connection to whole association request")
+    pdu_seconds: float = Field(default=30.0, gt=0, description="from the first byte of a PDU to its last")
+    idle_seconds: float = Field(default=60.0, gt=0, description="an association without any PDU ends after this")
+    associations: int = Field(default=50, ge=1)
+    associations_per_address: int = Field(default=16, ge=1)
+    waiting: int = Field(default=256, ge=1, description="connections without a whole association request")
+    waiting_per_address: int = Field(default=8, ge=1)

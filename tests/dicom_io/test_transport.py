@@ -1,0 +1,223 @@
+"""Attacks on the open port: while each goes on, an honest peer elsewhere is answered within a second."""
+
+import socket
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.listener_process import ListenerProcess
+from tests.node_process import wait_until
+from tests.upper_layer import ATTACKER, Connection, associate_rq, connect, echo_from
+
+MAX_GROWTH_KIB = 64 * 1024
+ANSWER_WITHIN_S = 1.0
+LIMITS = {"first_pdu_seconds": 2.0, "pdu_seconds": 2.0, "idle_seconds": 4.0}
+
+
+@pytest.fixture(scope="module")
+def listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListenerProcess]:
+    process = ListenerProcess(tmp_path_factory.mktemp("listener"), limits=LIMITS)
+    yield process
+    process.stop()
+
+
+@contextmanager
+def repeated(action: Callable[[], None], threads: int = 2) -> Iterator[None]:
+    """Do something over and over while the block runs."""
+    stop = threading.Event()
+
+    def go_on() -> None:
+        while not stop.is_set():
+            try:
+                action()
+            except OSError:
+                time.sleep(0.01)
+
+    workers = [threading.Thread(target=go_on) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for worker in workers:
+            worker.join()
+
+
+@contextmanager
+def idle_connections(port: int, count: int, first: bytes = b"") -> Iterator[None]:
+    with ExitStack() as stack:
+        for _ in range(count):
+            connection = stack.enter_context(connect(port))
+            connection.send(first)
+        yield
+
+
+@contextmanager
+def idle_associations(port: int) -> Iterator[None]:
+    with ExitStack() as stack:
+        for _ in range(30):
+            connection = stack.enter_context(connect(port))
+            connection.send(associate_rq())
+            connection.receive_pdu()
+        yield
+
+
+@contextmanager
+def stalled_pdu(port: int, length: int, sent: int) -> Iterator[None]:
+    with ExitStack() as stack:
+        for _ in range(16):
+            connection = stack.enter_context(connect(port))
+            connection.send(associate_rq())
+            connection.receive_pdu()
+            connection.send(struct.pack(">BBL", 4, 0, length) + bytes(sent))
+        yield
+
+
+def endless_pdu(port: int, kind: int) -> None:
+    with connect(port) as connection:
+        connection.send(struct.pack(">BBL", kind, 0, 0xFFFFFFFF))
+        for _ in range(64):
+            connection.send(bytes(1 << 20))
+
+
+def send_and_leave(port: int, content: bytes) -> None:
+    with connect(port) as connection:
+        connection.send(content)
+
+
+def associate_and_reset(port: int) -> None:
+    with connect(port) as connection:
+        connection.send(associate_rq())
+        connection.receive_pdu()
+        connection.reset()
+
+
+MANY_ITEMS = associate_rq(extra=struct.pack(">BBH", 0x50, 0, 0) * 250_000)
+
+ATTACKS = {
+    "nothing": lambda port: idle_connections(port, 0),
+    "idle connections": lambda port: idle_connections(port, 300),
+    "slow headers": lambda port: idle_connections(port, 300, b"\x01\x00\x00"),
+    "idle associations": idle_associations,
+    "stalled PDU": lambda port: stalled_pdu(port, 100_000, 1000),
+    "stalled long PDU": lambda port: stalled_pdu(port, 16 << 20, 0),
+    "endless request": lambda port: repeated(lambda: endless_pdu(port, 1)),
+    "endless PDU": lambda port: repeated(lambda: endless_pdu(port, 4)),
+    "garbage": lambda port: repeated(lambda: send_and_leave(port, b"GET / HTTP/1.0\r\n\r\n")),
+    "connections": lambda port: repeated(lambda: send_and_leave(port, b"")),
+    "whole requests": lambda port: repeated(lambda: send_and_leave(port, associate_rq())),
+    "requests of many items": lambda port: repeated(lambda: send_and_leave(port, MANY_ITEMS)),
+    "unknown callers": lambda port: repeated(lambda: send_and_leave(port, associate_rq(called="NOBODY"))),
+    "resets": lambda port: repeated(lambda: associate_and_reset(port)),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_honest_peer_is_answered_while(listener: ListenerProcess, attack: str) -> None:
+    before = listener.resident_kib()
+    waits = []
+    with ATTACKS[attack](listener.port):
+        end = time.monotonic() + 1.2
+        while time.monotonic() < end or len(waits) < 3:
+            waits.append(echo_from("127.0.0.2", listener.port))
+            time.sleep(0.05)
+    assert max(waits) < ANSWER_WITHIN_S
+    assert listener.resident_kib() - before < MAX_GROWTH_KIB
+
+
+def test_when_an_attack_is_over_nothing_is_left_of_it(listener: ListenerProcess) -> None:
+    wait_until(lambda: listener.threads() <= 4, 20)
+    descriptors = len(list(Path(f"/proc/{listener.process.pid}/fd").iterdir()))
+    assert descriptors < 20
+
+
+def test_the_own_address_of_an_attacker_is_answered_too(listener: ListenerProcess) -> None:
+    """The newest connection takes the place of the oldest that still waits, so silence cannot lock anybody out."""
+    with idle_connections(listener.port, 50):
+        assert echo_from(ATTACKER, listener.port) < ANSWER_WITHIN_S
+
+
+def test_associations_of_one_address_are_counted(listener: ListenerProcess) -> None:
+    with ExitStack() as stack:
+        answers = []
+        for _ in range(20):
+            connection = stack.enter_context(connect(listener.port))
+            connection.send(associate_rq())
+            answers.append(connection.receive_pdu())
+    kinds = [answer[0] for answer in answers]
+    assert kinds == [2] * 16 + [3] * 4
+    # Transient, by the service provider (presentation), local limit exceeded.
+    assert answers[-1][6:] == bytes([0, 2, 3, 2])
+
+
+@pytest.mark.parametrize("first", [b"", b"\x01\x00\x00", associate_rq()[:200]])
+def test_a_slow_request_is_ended_in_time(listener: ListenerProcess, first: bytes) -> None:
+    with connect(listener.port) as connection:
+        connection.send(first)
+        begun = time.monotonic()
+        assert connection.receive_pdu() == b""
+        assert LIMITS["first_pdu_seconds"] - 0.5 < time.monotonic() - begun < LIMITS["first_pdu_seconds"] + 2
+
+
+def test_a_pdu_has_a_deadline_however_often_something_comes(listener: ListenerProcess) -> None:
+    with connect(listener.port) as connection:
+        connection.send(associate_rq())
+        assert connection.receive_pdu()[0] == 2
+        connection.send(struct.pack(">BBL", 4, 0, 100_000))
+        begun = time.monotonic()
+        with pytest.raises(OSError):  # noqa: PT012 - the node may hang up at any of these
+            while time.monotonic() - begun < 10:
+                connection.send(b"\0")
+                time.sleep(0.05)
+        assert time.monotonic() - begun < LIMITS["pdu_seconds"] + 2
+
+
+def test_a_pdu_that_is_refused_ends_its_threads_at_once(listener: ListenerProcess) -> None:
+    threads = wait_until(lambda: listener.threads() <= 4) and listener.threads()
+    with connect(listener.port) as connection:
+        connection.send(associate_rq())
+        assert connection.receive_pdu()[0] == 2
+        connection.send(struct.pack(">BBL", 4, 0, 0xFFFFFFFF))
+        begun = time.monotonic()
+        connection.receive_pdu()
+        wait_until(lambda: listener.threads() <= threads, 2, 0.02)
+        assert time.monotonic() - begun < 1
+
+
+def test_an_idle_association_ends(listener: ListenerProcess) -> None:
+    with connect(listener.port) as connection:
+        connection.send(associate_rq())
+        connection.receive_pdu()
+        begun = time.monotonic()
+        connection.receive_pdu()
+        assert time.monotonic() - begun < LIMITS["idle_seconds"] + 2
+
+
+def test_dcmtk_s_echo_is_answered(listener: ListenerProcess, peer: Callable[[str], str]) -> None:
+    command = [peer("echoscu"), "-aec", "SEGNODE", "127.0.0.1", str(listener.port)]
+    assert subprocess.run(command, check=False).returncode == 0  # noqa: S603 - a peer found by name
+
+
+def test_connections_are_not_answered_where_nobody_listens() -> None:
+    """The measure itself: without a listener it fails."""
+    with pytest.raises(OSError):
+        echo_from("127.0.0.2", _unused_port())
+
+
+def _unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_hand_made_request_is_what_dcmtk_would_send(listener: ListenerProcess) -> None:
+    with Connection(listener.port) as connection:
+        connection.send(associate_rq())
+        assert connection.receive_pdu()[0] == 2

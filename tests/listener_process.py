@@ -1,0 +1,76 @@
+"""The listener's process alone, for tests that talk to it."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dicom_io.received import study_key
+from dicom_io.spool import Spool
+from tests.node_process import ROOT, free_port
+
+
+class ListenerProcess:
+    """The listener alone, with the spool it writes to.
+
+    Parameters
+    ----------
+    folder
+        Where its settings, spool and log go.
+    wrapper
+        A program that starts it, with its arguments.
+    settings
+        Keys of ``node.yaml``, over its own.
+    """
+
+    def __init__(self, folder: Path, *, wrapper: Sequence[str] = (), **settings: Any) -> None:
+        self.port = free_port()
+        self.spool = Spool(folder / "spool")
+        self.log = folder / "listener.log"
+        folder.mkdir(parents=True, exist_ok=True)
+        config = folder / "node.yaml"
+        route = {"called_ae": "LIVER", "models": ["demo"], "destinations": ["pacs"]}
+        pacs = {"kind": "dicom", "ae_title": "PACS", "host": "127.0.0.1", "port": 104}
+        config.write_text(
+            yaml.safe_dump(
+                {"ae_title": "SEGNODE", "host": "127.0.0.1", "port": self.port, "spool": "spool", "peers": "any"}
+                | {"routes": [route], "destinations": {"pacs": pacs}}
+                | settings
+            )
+        )
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [*wrapper, sys.executable, "-m", "app.listener_process", str(config)],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"ready\n", self.log.read_text()
+
+    def resident_kib(self) -> int:
+        """Memory that it holds."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0])
+
+    def threads(self) -> int:
+        """How many threads it has."""
+        return len(list(Path(f"/proc/{self.process.pid}/task").iterdir()))
+
+    def stop(self) -> None:
+        """Stop it as the node does."""
+        self.process.terminate()
+        assert self.process.wait(20) == 0
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def images(self, study: str, called_ae: str = "SEGNODE") -> list[Path]:
+        """Files of a study's newest revision."""
+        revision = self.spool.latest_revision(study_key(called_ae, study))
+        return sorted(revision.images.iterdir()) if revision is not None else []
