@@ -36,17 +36,26 @@ DATASET_ID = 901
 DATASET = "Dataset901_SegnodeDemo"
 RESULTS = "nnUNetTrainer__nnUNetPlans__3d_fullres"
 ENDING = ".nii.gz"
+FREEZE_AT = 0.6
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train: so many epochs of so many iterations, or until the minutes are over."""
+    """How long to train: so many epochs of so many iterations, or until the minutes are over.
+
+    Where weights of an earlier round are given, training starts from them, with their statistics frozen.
+    """
 
     epochs: int = 50
     iterations: int = 50
     minutes: float | None = None
+    weights: Path | None = None
+
+    def share(self, epoch: int, seconds: float) -> float:
+        """How much of the training is over after so many epochs and seconds, 1 at the end."""
+        return epoch / self.epochs if self.minutes is None else seconds / (60.0 * self.minutes)
 
 
 def set_nnunet_folders(work: Path) -> None:
@@ -123,31 +132,40 @@ def train(work: Path, schedule: Schedule, threads: int, device: str) -> None:
     trainer = nnUNetTrainer(plans, "3d_fullres", 0, dataset, device=torch.device(device))
     trainer.num_epochs, trainer.num_iterations_per_epoch = schedule.epochs, schedule.iterations
     trainer.num_val_iterations_per_epoch = 4
-    # Four patches in five are centred on a label that is drawn evenly, so that the rare lung is seen.
-    trainer.oversample_foreground_percent, trainer.probabilistic_oversampling = 0.8, True
+    # Many patches are centred on a label that is drawn evenly, so that the rare lung is seen; a later round sees more
+    # of what lies around the body, and goes on where the first one's learning rate had sunk to.
+    first = schedule.weights is None
+    trainer.oversample_foreground_percent, trainer.probabilistic_oversampling = 0.8 if first else 0.4, True
+    trainer.initial_lr = 1e-2 if first else 4e-3
     trainer.save_every = 2
     trainer.initialize()
+    if schedule.weights is not None:
+        # Written by this very script; nnU-Net's logs in it are numpy objects.
+        state = torch.load(schedule.weights, map_location=device, weights_only=False)
+        trainer.network.load_state_dict(state["network_weights"])
     if device == "cpu":
         autocast_forward(trainer.network)
-    if schedule.minutes is None:
-        trainer.run_training()
-    else:
-        _run_by_the_clock(trainer, schedule.minutes)
+    _run(trainer, schedule)
 
 
-def _run_by_the_clock(trainer: Any, minutes: float) -> None:
-    """Do what ``nnUNetTrainer.run_training`` does, but let the clock end it, with the learning rate near zero by then.
+def _run(trainer: Any, schedule: Schedule) -> None:
+    """Do what ``nnUNetTrainer.run_training`` does, with two additions.
 
-    On a machine that others use, nobody knows how many epochs an hour has.
+    Where minutes are given, the clock ends it, with the learning rate near zero by then: on a machine that others
+    use, nobody knows how many epochs an hour has. After ``FREEZE_AT`` of the training, the statistics of batch
+    normalization are averaged over many batches and kept, so that the network learns with what inference will use.
     """
     import torch
 
     trainer.on_train_start()
-    start = time.monotonic()
-    while (spent := (time.monotonic() - start) / (60.0 * minutes)) < 1.0:
-        trainer.lr_scheduler.max_steps = max(1.0, trainer.current_epoch / spent)
+    start, frozen, first = time.monotonic(), False, schedule.weights is None
+    while (share := schedule.share(trainer.current_epoch, time.monotonic() - start)) < 1.0:
+        trainer.lr_scheduler.max_steps = max(1.0, trainer.current_epoch / share) if share > 0.0 else 1.0
         trainer.on_epoch_start()
         trainer.on_train_epoch_start()
+        if share >= FREEZE_AT or not first:
+            _freeze_batch_norm(trainer, measure=not frozen and first)
+            frozen = True
         steps = range(trainer.num_iterations_per_epoch)
         trainer.on_train_epoch_end([trainer.train_step(next(trainer.dataloader_train)) for _ in steps])
         with torch.no_grad():
@@ -156,6 +174,22 @@ def _run_by_the_clock(trainer: Any, minutes: float) -> None:
             trainer.on_validation_epoch_end([trainer.validation_step(next(trainer.dataloader_val)) for _ in steps])
         trainer.on_epoch_end()
     trainer.on_train_end()
+
+
+def _freeze_batch_norm(trainer: Any, *, measure: bool, batches: int = 25) -> None:
+    """Stop the statistics of batch normalization from following each batch; measure them first where asked."""
+    import torch
+
+    layers = [m for m in trainer.network.modules() if isinstance(m, torch.nn.BatchNorm3d)]
+    if measure:
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None
+        with torch.no_grad():
+            for _ in range(batches):
+                trainer.network(next(trainer.dataloader_train)["data"].to(trainer.device))
+    for layer in layers:
+        layer.eval()
 
 
 def autocast_forward(network: Any) -> None:
@@ -202,6 +236,7 @@ def main(
     epochs: int = 50,
     iterations: int = 50,
     minutes: Annotated[float | None, typer.Option(help="End by the clock instead of after the epochs.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Checkpoint of an earlier round to go on from.")] = None,
     threads: int = 1,
     device: str = "cpu",
     stage: Annotated[str, typer.Option(help="all, prepare, train or export.")] = "all",
@@ -214,7 +249,7 @@ def main(
         write_raw(data, work)
         preprocess(work, threads)
     if stage in ("all", "train"):
-        train(work, Schedule(epochs, iterations, minutes), threads, device)
+        train(work, Schedule(epochs, iterations, minutes, weights), threads, device)
     if stage in ("all", "export"):
         log.info("exported to %s", export(work, out or work / "export", checkpoint))
 
