@@ -1,7 +1,9 @@
 """Where each frame of a series lies, from classic and enhanced headers alike."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,9 @@ from core.errors import ReasonCode
 from dicom_io.acquisition import Acquisition, acquisition_of
 from dicom_io.attributes import integer, items, macro, number, numbers, text, value_of
 from dicom_io.instance import Instance, rejected
-from dicom_io.study import Series
+
+if TYPE_CHECKING:
+    from dicom_io.study import Series
 
 _GROUPS = "PerFrameFunctionalGroupsSequence"
 _SHARED = "SharedFunctionalGroupsSequence"
@@ -56,6 +60,8 @@ class Frames:
         Unit of the rescaled values.
     thicknesses
         ``(n,)`` Slice Thickness in mm; NaN where it is not stated.
+    stated_spacings
+        ``(n,)`` Spacing Between Slices in mm; NaN where it is not stated.
     acquisitions
         How each frame was acquired and reconstructed.
     """
@@ -69,6 +75,7 @@ class Frames:
     rescales: NDArray[np.float64]
     rescale_types: tuple[str, ...]
     thicknesses: NDArray[np.float64]
+    stated_spacings: NDArray[np.float64]
     acquisitions: tuple[Acquisition, ...]
 
     def __len__(self) -> int:
@@ -86,10 +93,11 @@ class _Frame:
     rescale: tuple[float, float]
     rescale_type: str
     thickness: float
+    stated_spacing: float
     acquisition: Acquisition
 
 
-def list_frames(series: Series) -> Frames:
+def list_frames(series: "Series") -> Frames:
     """Read the geometry and rescaling of every frame.
 
     Raises
@@ -109,6 +117,7 @@ def list_frames(series: Series) -> Frames:
         rescales=np.array([f.rescale for f in found]).reshape(-1, 2),
         rescale_types=tuple(f.rescale_type for f in found),
         thicknesses=np.array([f.thickness for f in found]),
+        stated_spacings=np.array([f.stated_spacing for f in found]),
         acquisitions=tuple(f.acquisition for f in found),
     )
 
@@ -142,7 +151,7 @@ def _frame(instance: Instance, frame_number: int, places: tuple[Dataset, ...]) -
         raise rejected(ReasonCode.INVALID_SPACING, instance, "pixel spacing is missing or not positive")
     if not SMALLEST_SPACING_MM <= min(pixel_spacing) <= max(pixel_spacing) <= LARGEST_SPACING_MM:
         raise rejected(ReasonCode.INVALID_SPACING, instance, "no scanner has such a pixel spacing")
-    thickness = number(measures, "SliceThickness")
+    thickness, stated_spacing = number(measures, "SliceThickness"), number(measures, "SpacingBetweenSlices")
     transformation = macro(header, places, "PixelValueTransformationSequence")
     return _Frame(
         instance,
@@ -154,7 +163,8 @@ def _frame(instance: Instance, frame_number: int, places: tuple[Dataset, ...]) -
         _rescale(instance, transformation),
         # a CT image that names no unit is in HU (PS3.3 C.8.2.1)
         text(transformation, "RescaleType") or (_HOUNSFIELD if text(header, "Modality") == "CT" else _UNSPECIFIED),
-        float("nan") if thickness is None else thickness,
+        math.nan if thickness is None else thickness,
+        math.nan if stated_spacing is None else stated_spacing,
         acquisition_of(header, places),
     )
 

@@ -4,8 +4,10 @@ Conventions follow GDCM and ITK, which nnU-Net's own reader stands on: slices as
 cross product of row and column direction, the distance of slices is the length of the whole stack over its gaps.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,9 @@ from core.volume import Geometry
 from dicom_io.acquisition import mixed_attributes
 from dicom_io.attributes import integer, text, uid
 from dicom_io.frames import LARGEST_SPACING_MM, Frames, list_frames
-from dicom_io.study import Series
+
+if TYPE_CHECKING:
+    from dicom_io.study import Series
 
 MISSING_SLICE_FACTOR = 1.5
 """A gap above this multiple of the median gap is a missing slice."""
@@ -41,6 +45,9 @@ DUPLICATE_TOLERANCE_MM = 1e-3
 
 PIXEL_SPACING_TOLERANCE = 1e-5
 """Largest relative difference of pixel spacings within a series."""
+
+STATED_SPACING_TOLERANCE = 0.1
+"""Largest relative difference of the measured distance of slices from Spacing Between Slices without a warning."""
 
 MIN_SLICES = 2
 """Fewer have no distance that could be measured."""
@@ -71,7 +78,7 @@ class Layout:
     warnings: tuple[str, ...]
 
 
-def lay_out(series: Series) -> Layout:
+def lay_out(series: "Series") -> Layout:
     """Find the grid of a series, from headers alone.
 
     Raises
@@ -105,7 +112,9 @@ def lay_out(series: Series) -> Layout:
         (float(positions[0, 0]), float(positions[0, 1]), float(positions[0, 2])),
         direction,
     )
-    return Layout(frames, order, geometry, frame_of_reference, _warnings(series))
+    return Layout(
+        frames, order, geometry, frame_of_reference, (*_warnings(series), *_spacing_warnings(frames, spacing))
+    )
 
 
 def orthonormal_direction(orientation: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
@@ -130,7 +139,7 @@ def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
     return vector / np.linalg.norm(vector)
 
 
-def patient_of(series: Series) -> set[tuple[str, str]]:
+def patient_of(series: "Series") -> set[tuple[str, str]]:
     """Who the images belong to: Patient ID, or the name where there is no ID. For comparison, never to be shown."""
     return {_patient(text(i.header, "PatientID"), text(i.header, "PatientName")) for i in series.instances}
 
@@ -139,7 +148,7 @@ def _patient(patient_id: str, name: str) -> tuple[str, str]:
     return ("id", patient_id) if patient_id else ("name", name.upper().strip("^= "))
 
 
-def _check_identity(series: Series) -> str:
+def _check_identity(series: "Series") -> str:
     """Check what makes the images one series of one patient; gives the Frame of Reference UID."""
     headers = [instance.header for instance in series.instances]
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
@@ -159,7 +168,7 @@ def _check_identity(series: Series) -> str:
     return references.pop()
 
 
-def _check_uniform(series: Series, frames: Frames) -> None:
+def _check_uniform(series: "Series", frames: Frames) -> None:
     """Check what every frame must share."""
     if len(frames) == 0:
         raise StudyRejected(ReasonCode.TOO_FEW_SLICES, "It has no frame.", series.uid)
@@ -191,7 +200,7 @@ def _check_uniform(series: Series, frames: Frames) -> None:
 
 
 def _check_stack(
-    series: Series, positions: NDArray[np.float64], heights: NDArray[np.float64], direction: NDArray[np.float64]
+    series: "Series", positions: NDArray[np.float64], heights: NDArray[np.float64], direction: NDArray[np.float64]
 ) -> None:
     """Check that sorted slices lie straight above each other at equal distances."""
     gaps = np.diff(heights)
@@ -232,7 +241,7 @@ def _check_stack(
         )
 
 
-def _warnings(series: Series) -> tuple[str, ...]:
+def _warnings(series: "Series") -> tuple[str, ...]:
     warnings = []
     counted = [integer(instance.header, "InstanceNumber") for instance in series.instances]
     found = sorted({number for number in counted if number is not None})
@@ -241,8 +250,27 @@ def _warnings(series: Series) -> tuple[str, ...]:
         if missing:
             warnings.append(
                 f"InstanceNumber runs from {found[0]} to {found[-1]} with {missing} left out: "
-                "slices may be missing at the ends, which geometry cannot show."
+                "slices may be missing at the ends or evenly throughout, which geometry cannot show."
             )
+    if series.unread:
+        warnings.append(
+            f"Files or folders beside the series that could not be read: {series.unread}. Its images may be among them."
+        )
     if series.repeats:
         warnings.append(f"{series.repeats} files repeat an image of the series and were left out.")
     return tuple(warnings)
+
+
+def _spacing_warnings(frames: Frames, spacing: float) -> list[str]:
+    """Warn where images say that their neighbours are nearer than they are: every second slice may be missing."""
+    low, high = float(np.abs(frames.stated_spacings).min()), float(np.abs(frames.stated_spacings).max())
+    if math.isnan(low) or low == 0 or high - low > STATED_SPACING_TOLERANCE * low:
+        return []
+    # some devices state the gap between the faces of slices, not the distance of their centres
+    meanings = (low, low + float(np.nan_to_num(frames.thicknesses[0])))
+    if any(abs(spacing - meaning) <= STATED_SPACING_TOLERANCE * spacing for meaning in meanings):
+        return []
+    return [
+        f"Slices are {spacing:.3f} mm apart, but SpacingBetweenSlices says {low:.3f} mm: slices may be missing "
+        "evenly throughout, which geometry cannot show."
+    ]

@@ -1,15 +1,18 @@
 """From a folder of any shape to studies and series, by headers alone."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from filecmp import cmp
+from functools import cached_property
 from pathlib import Path
 
 from pydicom.uid import UID
 
 from core.errors import ReasonCode, StudyRejected
 from dicom_io.attributes import MALFORMED, text, texts, uid
+from dicom_io.geometry import Layout, lay_out
 from dicom_io.image_classes import IMAGE_CLASSES
 from dicom_io.instance import BadDicomError, Instance, NotDicomError, read_instance
 from dicom_io.pixels import same_pixels
@@ -48,12 +51,37 @@ class Series:
         How many files repeated an image of the series and were left out.
     conflicts
         SOP Instance UIDs under which two different images were found.
+    unread
+        How many files and folders beside it could not be read; images of the series may be among them.
     """
 
     uid: str
     instances: tuple[Instance, ...]
     repeats: int = 0
     conflicts: tuple[str, ...] = ()
+    unread: int = 0
+
+    @property
+    def layout(self) -> Layout:
+        """Its grid, found once however many models ask; see ``dicom_io.geometry.lay_out``.
+
+        Raises
+        ------
+        StudyRejected
+            If it has none.
+        """
+        found = self._layout_or_refusal
+        if isinstance(found, StudyRejected):
+            # a new one each time: an error that is raised twice collects the tracebacks of both
+            raise StudyRejected(found.code, found.detail, found.series_uid)
+        return found
+
+    @cached_property
+    def _layout_or_refusal(self) -> Layout | StudyRejected:
+        try:
+            return lay_out(self)
+        except StudyRejected as error:
+            return error.with_traceback(None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +95,8 @@ class Study:
     series
         Series that hold images, in order of their files.
     set_aside
-        What else there was: localizers, other objects, and files of the folder that cannot be read (these may belong
-        to any of its studies, so each study names them).
+        What else there was: localizers, other objects, and files and folders that cannot be read (these may belong to
+        any study of the folder, so each study names them).
     """
 
     uid: str
@@ -93,32 +121,32 @@ def read_studies(folder: Path, on_progress: Callable[[int, int], None] | None = 
     StudyRejected
         ``no_dicom`` if nothing below the folder is a DICOM object.
     """
-    paths = list(_files(folder))
     drafts: dict[str, _StudyDraft] = {}
-    unreadable: dict[str, int] = {}
+    unreadable: Counter[str] = Counter()
+    paths = list(_files(folder, lambda _: unreadable.update(["the folder cannot be opened"])))
     for number, path in enumerate(paths, start=1):
         try:
             instance = read_instance(path)
         except NotDicomError:
             continue
         except BadDicomError as error:
-            unreadable[str(error)] = unreadable.get(str(error), 0) + 1
+            unreadable[str(error)] += 1
         except OSError:
-            unreadable["the file cannot be opened"] = unreadable.get("the file cannot be opened", 0) + 1
+            unreadable["the file cannot be opened"] += 1
         else:
             drafts.setdefault(uid(instance.header, "StudyInstanceUID"), _StudyDraft()).add(instance)
         finally:
             if on_progress is not None:
                 on_progress(number, len(paths))
     if not drafts:
-        bad = sum(unreadable.values())
-        raise StudyRejected(ReasonCode.NO_DICOM, f"{len(paths)} files were looked at, {bad} of them damaged DICOM.")
+        detail = f"Files looked at: {len(paths)}; files or folders that could not be read: {unreadable.total()}."
+        raise StudyRejected(ReasonCode.NO_DICOM, detail)
     aside = tuple(SetAside("", f"cannot be read: {reason}", count) for reason, count in unreadable.items())
     return [draft.finish(study_uid, aside) for study_uid, draft in drafts.items()]
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
+def _files(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder, onerror=on_error):
         folders.sort()
         yield from (path for name in sorted(names) if (path := Path(parent, name)).is_file())
 
@@ -158,8 +186,9 @@ class _StudyDraft:
             self.series.setdefault(series_uid, _SeriesDraft()).add(instance)
 
     def finish(self, study_uid: str, unreadable: tuple[SetAside, ...]) -> Study:
+        unread = sum(aside.count for aside in unreadable)
         series = tuple(
-            Series(series_uid, (*draft.by_uid.values(), *draft.nameless), draft.repeats, tuple(draft.conflicts))
+            Series(series_uid, (*draft.by_uid.values(), *draft.nameless), draft.repeats, tuple(draft.conflicts), unread)
             for series_uid, draft in self.series.items()
         )
         aside = tuple(SetAside(series_uid, what, count) for (series_uid, what), count in self.aside.items())

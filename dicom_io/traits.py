@@ -9,7 +9,7 @@ import numpy as np
 from core.errors import StudyRejected
 from core.model_manifest import Plane
 from dicom_io.attributes import first_item, integer, items, number, text, texts
-from dicom_io.geometry import Layout, lay_out
+from dicom_io.geometry import Layout
 from dicom_io.instance import Instance
 from dicom_io.study import Series
 
@@ -88,7 +88,7 @@ def traits_of(series: Series, refusal: StudyRejected | None = None) -> Traits:
     layout = None
     if refusal is None:
         try:
-            layout = lay_out(series)
+            layout = series.layout
         except StudyRejected as error:
             refusal = error
     first = series.instances[0].header

@@ -11,7 +11,7 @@ from core.errors import ReasonCode, StudyRejected
 from core.model_manifest import ModelManifest
 from core.volume import Geometry, Volume, stack_channels
 from dicom_io.attributes import uid
-from dicom_io.geometry import Layout, lay_out
+from dicom_io.geometry import Layout
 from dicom_io.instance import rejected
 from dicom_io.padding import padding_value
 from dicom_io.pixel_layout import read_layout
@@ -53,7 +53,7 @@ def read_volume(series: Series) -> Volume:
         If the series is no regular grid (see ``dicom_io.geometry.lay_out``) or its pixels are ``truncated_pixels`` or
         ``unreadable_pixels``.
     """
-    layout = lay_out(series)
+    layout = series.layout
     frames, geometry = layout.frames, layout.geometry
     _check_size(layout)
     array = np.empty((1, *geometry.shape), np.float32)

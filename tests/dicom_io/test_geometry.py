@@ -9,8 +9,11 @@ from pydicom.dataset import Dataset
 
 from core.errors import ReasonCode, StudyRejected
 from dicom_io.geometry import Layout, lay_out
+from dicom_io.series import select_series
+from dicom_io.volume import VolumeReader
 from phantom.series import Encoding, make_series, save_series
-from tests.dicom_io.series_helpers import DIRECTIONS, ct_series, one_study, phantom, read_with_simpleitk
+from tests.dicom_io.faults import tilt
+from tests.dicom_io.series_helpers import DIRECTIONS, ct_series, manifest, one_study, phantom, read_with_simpleitk
 
 
 def layout_of(series: list[Dataset], folder: Path) -> Layout:
@@ -173,3 +176,60 @@ def test_slices_that_lie_impossibly_far_apart_are_refused(step: float, tmp_path:
     for number, dataset in enumerate(series):
         dataset.ImagePositionPatient = [0, 0, f"{(number - 1) * step:.3e}"]
     assert code_of(series, tmp_path) in (ReasonCode.NO_POSITION, ReasonCode.INVALID_SPACING)
+
+
+@pytest.mark.parametrize("enhanced", [False, True], ids=["classic", "enhanced"])
+@pytest.mark.parametrize(
+    ("stated", "thickness", "warned"),
+    [
+        ("30", "30", False),
+        ("-30", "30", False),
+        ("28", "30", False),
+        ("15", "15", False),  # the gap between faces, as some devices mean it
+        ("15", "5", True),
+        ("15", "1e308", True),
+        ("15", "-15", True),
+        ("60", "30", True),
+        ("1e308", "30", True),
+        ("0", "30", False),
+        (None, "30", False),
+    ],
+    ids=str,
+)
+def test_a_stated_distance_of_slices_is_held_against_the_measured(
+    stated: str | None, thickness: str, warned: bool, enhanced: bool, tmp_path: Path
+) -> None:
+    series = make_series(phantom(), encoding=Encoding(enhanced=enhanced))
+    for dataset in series:
+        shared = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0] if enhanced else dataset
+        shared.SliceThickness = thickness
+        shared.SpacingBetweenSlices = stated
+    assert any("SpacingBetweenSlices" in words for words in layout_of(series, tmp_path).warnings) == warned
+
+
+def test_every_second_slice_missing_is_a_warning(tmp_path: Path) -> None:
+    series = ct_series()
+    for dataset in series:
+        dataset.SpacingBetweenSlices, dataset.SliceThickness = "30", "5"
+    assert layout_of(series, tmp_path / "whole").warnings == ()
+    numbers, spacing = layout_of(series[::2], tmp_path / "half").warnings
+    assert "3 left out" in numbers
+    assert "evenly throughout" in numbers
+    assert "60.000 mm apart, but SpacingBetweenSlices says 30.000 mm" in spacing
+
+
+@pytest.mark.parametrize("good", [True, False], ids=["grid", "refusal"])
+def test_a_series_is_laid_out_once_for_all_models(good: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = ct_series()
+    save_series(write if good else tilt(write), tmp_path)
+    calls = []
+    monkeypatch.setattr("dicom_io.study.lay_out", lambda series: calls.append(series) or lay_out(series))
+    study, reader = one_study(tmp_path), VolumeReader()
+    for _ in range(3):
+        selection = select_series(study, manifest())
+        if good:
+            reader.read(study, manifest(), selection)
+        else:
+            assert selection.rejection is not None
+            assert selection.rejection.code is ReasonCode.GANTRY_TILT
+    assert len(calls) == 1

@@ -1,5 +1,6 @@
 """Folders of any shape, and files that mean no good."""
 
+import os
 import struct
 import subprocess
 import sys
@@ -43,6 +44,31 @@ def test_a_folder_of_any_shape_is_grouped_by_study_and_series(tmp_path: Path) ->
         first.uid: {ct.series_uid: 8, other.series_uid: 8},
         second.uid: {mr.series_uid: 8},
     }
+
+
+def test_a_folder_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by its permissions: the tests may run as root."""
+    series = ct_series()
+    save_series(series[:6], tmp_path / "a")
+    save_series(series[6:], tmp_path / "closed")
+    listed = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    study = one_study(tmp_path)
+    assert [(a.reason, a.count) for a in study.set_aside] == [("cannot be read: the folder cannot be opened", 1)]
+    volume, selection = run(tmp_path, manifest())
+    assert volume.warnings == (
+        "Files or folders beside the series that could not be read: 1. Its images may be among them.",
+    )
+    assert "set_aside" in [d.decision for d in selection.decisions]
+    with pytest.raises(StudyRejected) as caught:
+        read_studies(tmp_path / "closed")
+    assert "could not be read: 1." in caught.value.detail
 
 
 def test_progress_ends_with_all_files(tmp_path: Path) -> None:
@@ -167,7 +193,7 @@ def test_only_bad_files_are_no_dicom(tmp_path: Path) -> None:
     with pytest.raises(StudyRejected) as caught:
         read_studies(tmp_path)
     assert caught.value.code is ReasonCode.NO_DICOM
-    assert "1 of them damaged" in caught.value.detail
+    assert "could not be read: 1." in caught.value.detail
 
 
 def deflated_bomb(path: Path, tag: int, megabytes: int) -> None:
