@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
 from pydicom import dcmread
 
+from app.delivering import PENDING, Deliveries, end_of
 from app.notices import write_notices
 from app.outcome import make_delivery, make_outcome, outcome_of
 from app.routing import matching_routes
@@ -25,11 +26,10 @@ from core.errors import ConfigInvalid, PackageInvalid, RetryLater, StudyRejected
 from core.report import Reason, Report
 from dicom_io.facts import read_series_facts
 from dicom_io.revision import Revision, State
-from dicom_io.sender import Destination, send_object
 from dicom_io.spool import Spool
 
 STUDY_QUEUE = "studies"
-WORKFLOW_VERSION = "1"
+WORKFLOW_VERSION = "2"
 """Pinned application version: DBOS goes on only with work of its own version.
 
 Raise it when the order or the arguments of steps change; what an older version left is then begun again from the spool.
@@ -41,7 +41,7 @@ MAX_DEATHS = 3
 FIRST_WAIT_S = 2.0
 LONGEST_WAIT_S = 600.0
 MAX_ATTEMPTS = 500
-"""With the longest wait, a destination may be down, or a disk full, for three days."""
+"""With the longest wait, a disk may be full for three days; for destinations see `app.destination_settings.Retry`."""
 
 _log = logging.getLogger("segnode")
 
@@ -92,6 +92,7 @@ class StudyFlow(DBOSConfiguredInstance):
         self._segmenter = segmenter
         # Recovered studies run beside the queue; the models serve one at a time.
         self._one_at_a_time = threading.Lock()
+        self._deliveries = Deliveries(settings)
         super().__init__("node")
 
     def enqueue(self, revision: Revision) -> None:
@@ -129,19 +130,21 @@ class StudyFlow(DBOSConfiguredInstance):
     def deliver(self, key: str, number: int, run: int, destination: str, attempt: int) -> str:
         """Try once to bring the results to one destination; if that must wait, queue the next try."""
         with self._failing_visibly(key, number):
-            state = self.send(key, number, destination, attempt)
-            if state == "waiting":
-                self._enqueue_delivery(key, number, run, destination, attempt + 1)
+            state, wait = self.send(key, number, destination, attempt)
+            if state in PENDING:
+                self._enqueue_delivery(key, number, run, destination, attempt + 1, wait)
             else:
                 self.finish(key, number)
             return state
 
     def _enqueue_study(self, key: str, number: int, run: int, attempt: int) -> None:
-        with _as_attempt(f"study.{key}.{number}.{run}", attempt):
+        with _as_attempt(f"study.{key}.{number}.{run}", attempt, wait_s(attempt - 1) if attempt else 0.0):
             DBOS.enqueue_workflow(STUDY_QUEUE, self.process, key, number, run, attempt)
 
-    def _enqueue_delivery(self, key: str, number: int, run: int, destination: str, attempt: int) -> None:
-        with _as_attempt(f"delivery.{key}.{number}.{run}.{destination}", attempt):
+    def _enqueue_delivery(
+        self, key: str, number: int, run: int, destination: str, attempt: int, wait: float = 0.0
+    ) -> None:
+        with _as_attempt(f"delivery.{key}.{number}.{run}.{destination}", attempt, wait):
             DBOS.enqueue_workflow(delivery_queue(destination), self.deliver, key, number, run, destination, attempt)
 
     @contextmanager
@@ -241,56 +244,22 @@ class StudyFlow(DBOSConfiguredInstance):
         return destinations
 
     @DBOS.step()
-    def send(self, key: str, number: int, destination: str, attempt: int) -> str:
-        """Send what a destination has not got yet: ``delivered``, ``refused``, ``failed`` or ``waiting``."""
-        revision = self._spool.revision(key, number)
-        delivery = revision.read_delivery(destination)
-        if delivery is None or delivery["state"] != "waiting":
-            return "delivered" if delivery is None else str(delivery["state"])
-        delivery = {**delivery, "attempts": delivery["attempts"] + 1}
+    def send(self, key: str, number: int, destination: str, attempt: int) -> tuple[str, float]:
+        """Go on with one delivery: its state, and seconds to wait where it is not at its end."""
         try:
-            delivery = self._send_all(revision, destination, delivery)
-        except RetryLater as error:
-            given_up = attempt + 1 >= MAX_ATTEMPTS
-            sent = (revision.read_delivery(destination) or delivery)["sent"]
-            state = "failed" if given_up else "waiting"
-            delivery = {**delivery, "sent": sent, "state": state, "reason": str(error)}
-        revision.write_delivery(destination, delivery)
-        fields = {"study": key, "revision": number, "destination": destination, "attempt": attempt}
-        _log.info(f"delivery_{delivery['state']}", extra=fields | {"reason": delivery["reason"] or "none"})
-        return str(delivery["state"])
-
-    def _send_all(self, revision: Revision, destination: str, delivery: dict[str, Any]) -> dict[str, Any]:
-        settings = self._settings.destinations.get(destination)
-        if settings is None:
-            return {**delivery, "state": "failed", "reason": "the destination is no longer in node.yaml"}
-        target = Destination(settings.host, settings.port, settings.ae_title)
-        for name in delivery["files"]:
-            if name in delivery["sent"]:
-                continue
-            answer = send_object(revision.results / name, target, self._settings.ae_title)
-            if not answer.accepted:
-                return {**delivery, "state": "refused", "reason": answer.reason}
-            delivery = {**delivery, "sent": [*delivery["sent"], name], "reason": answer.reason}
-            revision.write_delivery(destination, delivery)
-        return {**delivery, "state": "delivered"}
+            return self._deliveries.advance(self._spool.revision(key, number), destination)
+        except OSError as error:
+            if attempt + 1 >= MAX_ATTEMPTS:
+                raise
+            _log.warning("delivery_not_noted", extra={"study": key, "revision": number, "reason": error.strerror})
+            return "waiting", wait_s(attempt)
 
     @DBOS.step()
     def finish(self, key: str, number: int) -> None:
         """End the revision if this was its last delivery."""
         revision = self._spool.revision(key, number)
-        states = {name: delivery["state"] for name, delivery in revision.deliveries().items()}
-        if "waiting" in states.values():
-            return
-        outcome = (revision.read_outcome() or {}).get("outcome")
-        if outcome in ("refused", "failed"):
-            self._end(revision, State(outcome))  # what was sent is the notice; the reason is noted already
-            return
-        undelivered = sorted(name for name, state in states.items() if state != "delivered")
-        if undelivered:
-            self._end(revision, State.FAILED, "not_delivered", f"Not delivered to {', '.join(undelivered)}.")
-            return
-        self._end(revision, State.NOTHING_FOUND if outcome == "nothing_found" else State.DELIVERED)
+        if (end := end_of(revision)) is not None:
+            self._end(revision, *end)
 
     def _wait(self, revision: Revision, message: str) -> None:
         with self._spool.changing(revision):
@@ -306,7 +275,6 @@ class StudyFlow(DBOSConfiguredInstance):
 
 
 @contextmanager
-def _as_attempt(workflow_id: str, attempt: int) -> Iterator[None]:
-    delay = wait_s(attempt - 1) if attempt else None
-    with SetWorkflowID(f"{workflow_id}.{attempt}"), SetEnqueueOptions(delay_seconds=delay):
+def _as_attempt(workflow_id: str, attempt: int, wait: float) -> Iterator[None]:
+    with SetWorkflowID(f"{workflow_id}.{attempt}"), SetEnqueueOptions(delay_seconds=wait or None):
         yield

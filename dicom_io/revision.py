@@ -18,6 +18,7 @@ class State(StrEnum):
     RUNNING = "running"
     DELIVERING = "delivering"
     DELIVERED = "delivered"
+    COMMITTED = "committed"
     NOTHING_FOUND = "nothing_found"
     REFUSED = "refused"
     FAILED = "failed"
@@ -25,7 +26,7 @@ class State(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether nothing more happens by itself."""
-        return self in (State.DELIVERED, State.NOTHING_FOUND, State.REFUSED, State.FAILED)
+        return self in (State.DELIVERED, State.COMMITTED, State.NOTHING_FOUND, State.REFUSED, State.FAILED)
 
 
 @dataclass(frozen=True)

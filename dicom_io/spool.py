@@ -6,6 +6,7 @@
       incoming/                      images while they are being written
       open/<key>                     an empty file for each study that still has to be looked at
       own/<hash>                     an empty file for each object that this node made
+      commitments/                   what peers were asked to confirm, and what they answered (`dicom_io.commitment`)
       studies/<key>/
         study.json                   called AE title and Study Instance UID
         others/<hash>.dcm            objects that are not images of a kind that models read
@@ -253,15 +254,15 @@ class Spool:
             latest = self.latest_revision(key)
             if latest is None or not latest.state.is_final:
                 raise ValueError("the study is not at an end")
-            if latest.state in (State.DELIVERED, State.NOTHING_FOUND):
+            if latest.state in (State.DELIVERED, State.COMMITTED, State.NOTHING_FOUND):
                 return self._open_revision(key, latest, State.WAITING, None)
             outcome = latest.read_outcome()
             if outcome is not None and outcome["outcome"] in ("refused", "failed"):
                 latest.forget_outcome()
                 latest.forget_deliveries()
             for name, delivery in latest.deliveries().items():
-                if delivery["state"] != "delivered":
-                    latest.write_delivery(name, {**delivery, "state": "waiting", "attempts": 0, "reason": ""})
+                if delivery["state"] not in ("delivered", "committed"):
+                    latest.write_delivery(name, {**delivery, "state": "waiting", "attempts": 0, "rounds": 0, "reason": ""})
             run = latest.read_state()["run"] + 1
             latest.write_state(state=State.WAITING, run=run, attempts=0, reason=None)
             self.mark_open(key)

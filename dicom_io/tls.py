@@ -48,7 +48,14 @@ def client_context(files: TlsFiles) -> ssl.SSLContext:
         else:
             context.load_verify_locations(files.ca)
         if files.certificate is not None:
-            context.load_cert_chain(files.certificate, files.key)
+            context.load_cert_chain(files.certificate, files.key, password=_no_password)
     except OSError as error:
-        raise ConfigInvalid(f"tls: {error.strerror or error}; give PEM files that belong together") from error
+        named = ", ".join(str(path) for path in (files.ca, files.certificate, files.key) if path is not None)
+        problem = error.strerror or error
+        raise ConfigInvalid(f"tls: {problem}; give PEM files that belong together: {named}") from error
     return context
+
+
+def _no_password() -> str:
+    # Without this, OpenSSL asks for the pass phrase of a key at the terminal, and waits.
+    return ""

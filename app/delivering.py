@@ -1,0 +1,190 @@
+"""Brings what a run made to the destinations, and has them confirm it where ``node.yaml`` asks for that.
+
+What each destination has got lies in ``deliveries/<name>.json`` of the revision. Its ``state`` is::
+
+    waiting ──▶ delivered                 every object was accepted
+       ▲   └──▶ committing ──▶ committed  the peer confirmed each of them
+       └────────────┘                     the peer does not keep some: these are sent again
+    refused, failed                        the end: see ``reason``
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from pydicom import dcmread
+
+from app.destination_settings import Commitment, DicomDestination, Retry
+from app.destinations import send_file, storage_scp
+from app.settings import NodeSettings
+from core.errors import ConfigInvalid, RetryLater
+from dicom_io.commitment import Transactions, ask_for_commitment
+from dicom_io.revision import Revision, State
+
+MAX_ROUNDS = 3
+"""How often objects are sent that the peer accepts and then does not keep."""
+
+PENDING = frozenset({"waiting", "committing"})
+_FIRST_LOOK_S, _LONGEST_LOOK_S = 2.0, 60.0
+
+_log = logging.getLogger("segnode")
+
+
+class Deliveries:
+    """The deliveries of one node.
+
+    Parameters
+    ----------
+    settings
+        The node's settings.
+    """
+
+    def __init__(self, settings: NodeSettings) -> None:
+        self._settings = settings
+        self._transactions = Transactions(settings.spool)
+
+    def advance(self, revision: Revision, destination: str) -> tuple[str, float]:
+        """Send what a destination has not got, or see whether it keeps what it got.
+
+        Returns
+        -------
+        tuple
+            The delivery's state after that, and seconds until the next try where one is needed.
+        """
+        delivery = revision.read_delivery(destination)
+        if delivery is None:
+            return "delivered", 0.0
+        if delivery["state"] == "waiting":
+            delivery = self._send(revision, destination, delivery)
+        if delivery["state"] == "committing":
+            delivery = self._commit(revision, destination, delivery)
+        if delivery["state"] == "waiting":
+            return "waiting", self._retry(destination).wait_s(delivery["attempts"] - 1)
+        return delivery["state"], _look_wait_s(delivery)
+
+    def _send(self, revision: Revision, destination: str, delivery: dict[str, Any]) -> dict[str, Any]:
+        delivery = {**delivery, "attempts": delivery["attempts"] + 1}
+        try:
+            delivery = self._send_all(revision, destination, delivery)
+        except (RetryLater, ConfigInvalid) as error:  # what is wrong with a certificate's file is corrected by a person
+            given_up = self._retry(destination).is_last(delivery["attempts"] - 1)
+            sent = (revision.read_delivery(destination) or delivery)["sent"]
+            delivery = {**delivery, "sent": sent, "state": "failed" if given_up else "waiting", "reason": str(error)}
+        revision.write_delivery(destination, delivery)
+        self._say(revision, destination, delivery)
+        return delivery
+
+    def _send_all(self, revision: Revision, destination: str, delivery: dict[str, Any]) -> dict[str, Any]:
+        settings = self._settings.destinations.get(destination)
+        if settings is None:
+            return {**delivery, "state": "failed", "reason": "the destination is no longer in node.yaml"}
+        for name in delivery["files"]:
+            if name in delivery["sent"]:
+                continue
+            answer = send_file(revision.results / name, settings, self._settings.ae_title)
+            if not answer.accepted:
+                return {**delivery, "state": "refused", "reason": answer.reason}
+            delivery = {**delivery, "sent": [*delivery["sent"], name], "reason": answer.reason}
+            revision.write_delivery(destination, delivery)
+        return {**delivery, "state": "delivered" if self._commitment(destination) is None else "committing"}
+
+    def _commit(self, revision: Revision, destination: str, delivery: dict[str, Any]) -> dict[str, Any]:
+        settings, commitment = self._settings.destinations.get(destination), self._commitment(destination)
+        if not isinstance(settings, DicomDestination) or commitment is None:
+            delivery = {**delivery, "state": "delivered"}  # nobody asks for it any more
+        elif "transaction" not in delivery:
+            delivery = self._ask(revision, destination, settings, delivery)
+        else:
+            delivery = self._look(revision, commitment, delivery)
+        revision.write_delivery(destination, delivery)
+        if delivery["state"] != "committing":
+            self._say(revision, destination, delivery)
+        return delivery
+
+    def _ask(
+        self, revision: Revision, destination: str, settings: DicomDestination, delivery: dict[str, Any]
+    ) -> dict[str, Any]:
+        objects = [_uids(revision.results / name) for name in delivery["files"]]
+        transaction = self._transactions.open(objects)
+        try:
+            answer = ask_for_commitment(self._transactions, transaction, storage_scp(settings), self._settings.ae_title)
+        except (RetryLater, ConfigInvalid) as error:
+            self._transactions.close(transaction)
+            looked = int(delivery.get("looked", 0)) + 1
+            given_up = self._retry(destination).is_last(looked)
+            return {**delivery, "looked": looked, "state": "failed" if given_up else "committing", "reason": str(error)}
+        if not answer.accepted:
+            self._transactions.close(transaction)
+            return {**delivery, "state": "failed", "reason": answer.reason}
+        asked_now = {**delivery, "transaction": transaction, "looked": 0, "waited_s": 0.0, "reason": ""}
+        if self._transactions.report(transaction) is None:
+            return asked_now
+        return self._judge(revision, asked_now)
+
+    def _look(self, revision: Revision, commitment: Commitment, delivery: dict[str, Any]) -> dict[str, Any]:
+        if self._transactions.report(delivery["transaction"]) is not None:
+            return self._judge(revision, delivery)
+        # Waits are added up, as a clock that jumps must not end one.
+        waited = float(delivery["waited_s"]) + _look_wait_s(delivery)
+        delivery = {**delivery, "looked": delivery["looked"] + 1, "waited_s": waited}
+        if waited <= commitment.deadline_seconds:
+            return delivery
+        reason = f"the destination has not confirmed storage within {commitment.deadline_seconds:.0f} s"
+        return self._closed(delivery) | {"state": "failed", "reason": reason}
+
+    def _judge(self, revision: Revision, delivery: dict[str, Any]) -> dict[str, Any]:
+        report = self._transactions.report(delivery["transaction"])
+        failed = dict(report.failed) if report is not None else {}
+        rounds = int(delivery.get("rounds", 0)) + 1
+        delivery = self._closed(delivery) | {"rounds": rounds}
+        if not failed:
+            return delivery | {"state": "committed", "reason": ""}
+        reasons = ", ".join(sorted({f"0x{reason:04X}" for reason in failed.values()}))
+        reason = f"the destination does not keep {len(failed)} of {len(delivery['files'])} objects ({reasons})"
+        kept = [name for name in delivery["sent"] if _uids(revision.results / name)[1] not in failed]
+        return delivery | {"state": "failed" if rounds >= MAX_ROUNDS else "waiting", "sent": kept, "reason": reason}
+
+    def _closed(self, delivery: dict[str, Any]) -> dict[str, Any]:
+        self._transactions.close(delivery["transaction"])
+        return {key: value for key, value in delivery.items() if key not in ("transaction", "looked", "waited_s")}
+
+    def _commitment(self, destination: str) -> Commitment | None:
+        settings = self._settings.destinations.get(destination)
+        return settings.commitment if isinstance(settings, DicomDestination) else None
+
+    def _retry(self, destination: str) -> Retry:
+        settings = self._settings.destinations.get(destination)
+        return settings.retry if settings is not None else Retry()
+
+    @staticmethod
+    def _say(revision: Revision, destination: str, delivery: dict[str, Any]) -> None:
+        fields = {"study": revision.key, "revision": revision.number, "destination": destination}
+        reason = delivery["reason"] or "none"
+        _log.info(
+            f"delivery_{delivery['state']}", extra=fields | {"attempt": delivery["attempts"] - 1, "reason": reason}
+        )
+
+
+def end_of(revision: Revision) -> tuple[State, str, str] | None:
+    """State, reason code and message that a revision ends with; None while a delivery is under way."""
+    states = {name: delivery["state"] for name, delivery in revision.deliveries().items()}
+    if PENDING & set(states.values()):
+        return None
+    outcome = (revision.read_outcome() or {}).get("outcome")
+    if outcome in ("refused", "failed"):
+        return State(outcome), "", ""  # what was sent is the notice; the reason is noted already
+    undelivered = sorted(name for name, state in states.items() if state not in ("delivered", "committed"))
+    if undelivered:
+        return State.FAILED, "not_delivered", f"Not delivered to {', '.join(undelivered)}."
+    if outcome == "nothing_found":
+        return State.NOTHING_FOUND, "", ""
+    return State.COMMITTED if "committed" in states.values() else State.DELIVERED, "", ""
+
+
+def _look_wait_s(delivery: dict[str, Any]) -> float:
+    return float(min(_FIRST_LOOK_S * 2.0 ** min(delivery.get("looked", 0), 20), _LONGEST_LOOK_S))
+
+
+def _uids(path: Path) -> tuple[str, str]:
+    header = dcmread(path, specific_tags=["SOPClassUID", "SOPInstanceUID"], stop_before_pixels=True)
+    return str(header.SOPClassUID), str(header.SOPInstanceUID)

@@ -1,0 +1,180 @@
+"""Storage commitment with Orthanc as the partner, and with partners that keep less than they took."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydicom.dataset import Dataset
+from pydicom.uid import SegmentationStorage, generate_uid
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+
+from dicom_io.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
+from tests.node_process import NodeProcess, free_port, wait_until, write_study
+from tests.peers import Orthanc, store
+
+
+class Keeper:
+    """A storage SCP that confirms storage by a new association, the way that a test asks for.
+
+    ``forgets``: how often it says that it does not keep what it took; ``silent``: it never reports.
+    """
+
+    ae_title = "KEEPER"
+
+    def __init__(self, node_port: int) -> None:
+        self.port, self._node_port = free_port(), node_port
+        self.forgets, self.silent, self.wrong_first = 0, False, False
+        self.received: list[str] = []
+        self.statuses: list[int] = []
+        ae = AE(ae_title=self.ae_title)
+        ae.add_supported_context(SegmentationStorage)
+        ae.add_supported_context(PUSH_MODEL)
+        handlers: list[Any] = [
+            (evt.EVT_C_STORE, self._store),
+            (evt.EVT_N_ACTION, self._note),
+            (evt.EVT_RELEASED, self._report),
+        ]
+        self._asked: list[Dataset] = []
+        self.server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+
+    def _store(self, event: Event) -> int:
+        self.received.append(str(event.dataset.SOPInstanceUID))
+        return 0
+
+    def _note(self, event: Event) -> tuple[int, None]:
+        self._asked.append(event.action_information)
+        return 0, None
+
+    def _report(self, event: Event) -> None:
+        asked, self._asked = self._asked, []
+        for request in [] if self.silent else asked:
+            report = Dataset()
+            report.TransactionUID = request.TransactionUID
+            kind, kept = 1, list(request.ReferencedSOPSequence)
+            if self.forgets > 0:
+                self.forgets -= 1
+                kind, failed = 2, kept.pop()
+                failed.FailureReason = 0x0112
+                report.FailedSOPSequence = [failed]
+            report.ReferencedSOPSequence = kept
+            self.statuses.append(self._send(report, kind))
+
+    def _send(self, report: Dataset, kind: int) -> int:
+        ae = AE(ae_title=self.ae_title)
+        ae.add_requested_context(PUSH_MODEL)
+        association = ae.associate("127.0.0.1", self._node_port, ae_title="SEGNODE")
+        status, _ = association.send_n_event_report(report, kind, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+        association.release()
+        return int(status.Status)
+
+
+@pytest.fixture(scope="module")
+def parties(
+    peer: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Orthanc, Keeper, NodeProcess]]:
+    folder = tmp_path_factory.mktemp("commitment")
+    port = free_port()
+    pacs = Orthanc(peer("Orthanc"), folder / "pacs", {"segnode": ("SEGNODE", port)}).start()
+    keeper = Keeper(port)
+    node = NodeProcess(
+        folder / "node",
+        {"pacs": (pacs.dicom_port, pacs.ae_title), "keeper": (keeper.port, keeper.ae_title)},
+        routes={"SEGNODE": ["stub"], "KEEP": ["stub"]},
+        port=port,
+    )
+    settings = yaml.safe_load(node.config.read_text())
+    for route, destination in zip(settings["routes"], ("pacs", "keeper"), strict=True):
+        route["destinations"] = [destination]
+        settings["destinations"][destination]["commitment"] = {"deadline_seconds": 3}
+    node.config.write_text(yaml.safe_dump(settings))
+    node.start()
+    yield pacs, keeper, node
+    node.stop()
+    pacs.stop()
+    if keeper.server is not None:
+        keeper.server.shutdown()
+
+
+@contextmanager
+def pushed(node: NodeProcess, storescu: str, folder: Path, called_ae: str) -> Iterator[str]:
+    study = generate_uid()
+    assert store(storescu, node.port, called_ae, write_study(folder, study)) == 0
+    yield study
+
+
+def test_orthanc_confirms_what_it_keeps(
+    parties: tuple[Orthanc, Keeper, NodeProcess], peer: Callable[[str], str], tmp_path: Path
+) -> None:
+    pacs, _, node = parties
+    with pushed(node, peer("storescu"), tmp_path, "SEGNODE") as study:
+        assert node.wait_for_end(study)["state"] == "committed"
+    assert len(pacs.instances(study, "SEG")) == 1
+    assert "commitment_reported objects=1 failed=0" in node.log.read_text()
+    assert list((node.spool.root / "commitments").iterdir()) == []
+
+
+def test_what_the_peer_does_not_keep_is_sent_again(
+    parties: tuple[Orthanc, Keeper, NodeProcess], peer: Callable[[str], str], tmp_path: Path
+) -> None:
+    _, keeper, node = parties
+    keeper.forgets, before = 1, len(keeper.received)
+    with pushed(node, peer("storescu"), tmp_path, "KEEP") as study:
+        assert node.wait_for_end(study)["state"] == "committed"
+    sent = keeper.received[before:]
+    assert len(sent) == 2
+    assert len(set(sent)) == 1
+    assert set(keeper.statuses) == {0}
+
+
+def test_a_peer_that_never_keeps_it_ends_the_delivery_visibly(
+    parties: tuple[Orthanc, Keeper, NodeProcess], peer: Callable[[str], str], tmp_path: Path
+) -> None:
+    _, keeper, node = parties
+    keeper.forgets = 1000
+    try:
+        with pushed(node, peer("storescu"), tmp_path, "KEEP") as study:
+            end = node.wait_for_end(study)
+    finally:
+        keeper.forgets = 0
+    assert (end["state"], end["reason"]["code"]) == ("failed", "not_delivered")
+    delivery = node.latest(study).read_delivery("keeper")  # type: ignore[union-attr]
+    assert delivery is not None
+    assert "does not keep 1 of 1 objects (0x0112)" in delivery["reason"]
+
+
+def test_a_peer_that_never_reports_is_waited_for_until_the_deadline(
+    parties: tuple[Orthanc, Keeper, NodeProcess], peer: Callable[[str], str], tmp_path: Path
+) -> None:
+    _, keeper, node = parties
+    keeper.silent, began = True, time.monotonic()
+    try:
+        with pushed(node, peer("storescu"), tmp_path, "KEEP") as study:
+            wait_until(
+                lambda: (latest := node.latest(study)) is not None and latest.read_state()["state"] == "delivering"
+            )
+            end = node.wait_for_end(study)
+    finally:
+        keeper.silent = False
+    assert end["state"] == "failed"
+    assert time.monotonic() - began > 3
+    delivery = node.latest(study).read_delivery("keeper")  # type: ignore[union-attr]
+    assert delivery is not None
+    assert "within 3 s" in delivery["reason"]
+    # A person asks again, and this time the peer answers.
+    node.studies("retry", node.latest(study).key)  # type: ignore[union-attr]
+    assert wait_until(lambda: node.wait_for_end(study)["state"] == "committed")
+
+
+@pytest.mark.parametrize("transaction", ["2.25.1", ""])
+def test_nobody_reports_on_what_was_not_asked(parties: tuple[Orthanc, Keeper, NodeProcess], transaction: str) -> None:
+    _, keeper, node = parties
+    report = Dataset()
+    report.TransactionUID = transaction
+    report.ReferencedSOPSequence = []
+    assert keeper._send(report, 1) == 0x0115
+    assert list((node.spool.root / "commitments").glob("*.report.json")) == []
