@@ -5,7 +5,7 @@
     models/NAME/
     ├── model.yaml                        edited by people: series, labels, codes, post-processing
     ├── manifest.json                     the plans, normalised; all that running reads of them
-    ├── nnunet/CONFIGURATION/*.json       what nnU-Net wrote, byte for byte
+    ├── nnunet/CONFIGURATION/*.json       what KEPT_JSON names, byte for byte as found
     ├── weights/CONFIGURATION/fold_0.safetensors
     ├── SHA256SUMS                        of all of the above but model.yaml
     └── commissioning.json                outcomes of golden cases (commissioning.py)
