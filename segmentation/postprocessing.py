@@ -11,10 +11,10 @@ from typing import Any, Final
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from core.label_map import LabelMap
 from core.model_manifest import FillHoles, KeepLargest, PostprocessingStep, RemoveSmall
+from segmentation.boxes import Box, bounding_boxes, union
 from segmentation.smoothing import smooth_labels
 
 FULL_CONNECTIVITY: Final = 26
@@ -23,7 +23,6 @@ FACE_CONNECTIVITY: Final = 6
 """Holes are joined through faces only, since the label around them is joined through corners."""
 
 Mask = NDArray[np.bool_]
-Box = tuple[slice, slice, slice]
 
 
 def postprocess(label_map: LabelMap, steps: Sequence[PostprocessingStep]) -> LabelMap:
@@ -79,7 +78,7 @@ def _clear_components(
     """Set the components of each group of labels that ``unwanted`` picks by their sizes to background."""
     boxes = bounding_boxes(array)
     for values in groups:
-        box = _union([boxes[value] for value in values if value in boxes])
+        box = union(boxes[value] for value in values if value in boxes)
         if box is None:
             continue
         part = array[box]
@@ -106,12 +105,6 @@ def _fill_holes(array: NDArray[Any], values: Iterable[int], step: FillHoles, vol
             part[hole[components[1:-1, 1:-1, 1:-1]] & (part == 0)] = value
 
 
-def bounding_boxes(array: NDArray[Any]) -> dict[int, Box]:
-    """The smallest box that holds each value's voxels; values that do not occur are not listed."""
-    found = ndimage.find_objects(array)
-    return {value: box for value, box in enumerate(found, start=1) if box is not None}
-
-
 def _is_any(part: NDArray[Any], values: Sequence[int]) -> Mask:
     if len(values) == 1:
         single: Mask = part == values[0]
@@ -120,13 +113,6 @@ def _is_any(part: NDArray[Any], values: Sequence[int]) -> Mask:
     table[list(values)] = True
     mask: Mask = table[part]
     return mask
-
-
-def _union(boxes: Sequence[Box]) -> Box | None:
-    if not boxes:
-        return None
-    x, y, z = (slice(min(b[a].start for b in boxes), max(b[a].stop for b in boxes)) for a in range(3))
-    return x, y, z
 
 
 def _size(box: Box) -> int:

@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from segmentation.boxes import Box, bounding_boxes, union
+
 TRUNCATE = 3.0
 """Where the Gaussian ends, in widths."""
 THIN = 2.0
 """How far from the rest of its label, in widths, a removed voxel counts as part of a thin structure."""
 
 Mask = NDArray[np.bool_]
-Box = tuple[slice, ...]
 _EVERY_NEIGHBOUR = np.ones((3, 3, 3), dtype=np.bool_)
 
 
@@ -46,12 +47,13 @@ def smooth_labels(
     """
     sigma = tuple(sigma_mm / mm for mm in spacing)
     margin = [int(np.ceil(TRUNCATE * s)) for s in sigma]
-    found = ndimage.find_objects(array)
-    boxes = {v: found[v - 1] for v in sorted(set(values)) if v <= len(found) and found[v - 1] is not None}
-    if not boxes:
+    found = bounding_boxes(array)
+    boxes = {value: found[value] for value in sorted(set(values)) if value in found}
+    whole = union(boxes.values())
+    if whole is None:
         return
     original = array.copy()
-    region = _grown(_union(list(boxes.values())), margin, array.shape)
+    region = _grown(whole, margin, array.shape)
     best = _blurred(original[region] == 0, sigma)
     changed = array[region]
     free = np.isin(original[region], (0, *boxes))
@@ -130,12 +132,9 @@ def _blurred(indicator: Mask, sigma: tuple[float, ...]) -> NDArray[np.float32]:
     return blurred
 
 
-def _union(boxes: Sequence[Box]) -> Box:
-    return tuple(slice(min(b[a].start for b in boxes), max(b[a].stop for b in boxes)) for a in range(3))
-
-
 def _grown(box: Box, margin: Sequence[int], shape: Sequence[int]) -> Box:
-    return tuple(
+    x, y, z = (
         slice(max(0, side.start - m), min(size, side.stop + m))
         for side, m, size in zip(box, margin, shape, strict=True)
     )
+    return x, y, z
