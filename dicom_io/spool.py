@@ -9,10 +9,12 @@
       commitments/                   what peers were asked to confirm, and what they answered (`dicom_io.commitment`)
       studies/<key>/
         study.json                   called AE title and Study Instance UID
-        others/<hash>.dcm            objects that are not images of a kind that models read
+        others/<hash>.dcm            objects that are not images of a kind that models read; other content: <hash>-<n>
+        quarantine/<hash>-<n>.dcm    images with other pixels or geometry under a UID that is here already
         rev-<n>/
           state.json                 state, since when, why
-          images/<hash>.dcm          the images, as received; other content under the same UID: <hash>-<n>.dcm
+          images/<hash>.dcm          the images, as received
+          superseded/<hash>-<n>.dcm  images that were sent again, before the revision was closed, with another description
           results/                   what the graph wrote
           outcome.json               what the graph answered
           deliveries/<name>.json     what each destination has got
@@ -22,26 +24,30 @@ fixed set of images; once it is closed, further images open the next one, which 
 """
 
 import json
+import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from filecmp import cmp
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
 from dicom_io.durable import locked, replace_file, sync_folder, write_synced
 from dicom_io.received import ReceivedObject, is_uid, object_name, study_key
-from dicom_io.revision import Revision, State
+from dicom_io.repeats import Relation, compare
+from dicom_io.revision import SENT, Revision, State
+from dicom_io.room import KeptFree
 
 __all__ = ["ABANDONED_AFTER_S", "Placed", "Spool", "study_key"]
 
 ABANDONED_AFTER_S = 3600.0
 """Age from which a file in ``incoming`` belongs to a process that died."""
 
-Placed = Literal["stored", "new_revision", "replaced", "duplicated", "repeated", "set_aside"]
-"""What became of an object: ``replaced`` took the place of an image that an older revision keeps; ``duplicated`` lies
-beside another image of the same UID in the same revision, where the reader refuses the pair."""
+Placed = Literal["stored", "new_revision", "replaced", "quarantined", "repeated", "set_aside"]
+"""What became of an object: ``replaced`` took the place of one with the same image and another description, which is
+kept; ``quarantined`` has another image under the same UID, and takes no part until a person releases it."""
 
 
 class Spool:
@@ -51,10 +57,16 @@ class Spool:
     ----------
     root
         Its folder, on a file system with hard links and locks.
+    rerun_repeated
+        Whether a delivered study that is sent again is run again.
+    kept_free
+        How much of the disk what is received may not take.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, rerun_repeated: bool = False, kept_free: KeptFree | None = None) -> None:
         self.root = root
+        self._rerun_repeated = rerun_repeated
+        self._kept_free = kept_free or KeptFree()
         self._incoming = root / "incoming"
         self._open = root / "open"
         self._own = root / "own"
@@ -81,19 +93,23 @@ class Spool:
 
         Raises
         ------
-        OSError
+        NoRoomError, OSError
             If there is no room, or the disk cannot be written; nothing is left behind.
         """
         for uid in (received.study_uid, received.sop_instance_uid):
             if not is_uid(uid):
                 raise ValueError("not a UID")
         key = study_key(received.called_ae, received.study_uid)
+        self._kept_free.check(self.root, len(received.data))
         temporary = self._incoming / f"{uuid4().hex}.part"
         write_synced(temporary, received.data)
         try:
-            self._create_study(key, received)
-            with self._locked(key):
-                return self._place(key, temporary, received)
+            while True:
+                self._create_study(key, received)
+                with self._locked(key):
+                    # Between the two it may have been deleted, as old studies are.
+                    if (self._studies / key / "study.json").exists():
+                        return self._place(key, temporary, received)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -108,37 +124,61 @@ class Spool:
         sync_folder(self._studies)
 
     def _place(self, key: str, temporary: Path, received: ReceivedObject) -> Placed:
-        name = f"{object_name(received.sop_instance_uid)}.dcm"
-        folder = self._studies / key
+        name = object_name(received.sop_instance_uid)
         if not received.starts_work:
-            temporary.replace(folder / "others" / name)
-            sync_folder(folder / "others")
-            return "set_aside"
+            return self._set_aside(key, temporary, name)
         latest = self.latest_revision(key)
-        if latest is None or latest.state is not State.RECEIVING:
-            if latest is not None and _is_known(latest, name, received.data):
-                return "repeated"
-            self._open_revision(key, latest, State.RECEIVING, (temporary, name))
-            return "new_revision"
-        if _is_known(latest, name, received.data):
-            return "repeated"
-        target, placed = self._place_of(latest, name)
-        temporary.replace(target)
-        sync_folder(latest.images)
-        return placed
+        known = latest.images / f"{name}.dcm" if latest is not None else None
+        if latest is None or known is None or not known.exists():
+            return self._take(key, latest, temporary, name)
+        relation = compare(known, temporary)
+        if relation is Relation.SAME or _is_among(temporary, self.quarantine(key).glob(f"{name}-*.dcm")):
+            return self._repeat(key, latest)
+        if relation is Relation.IMAGE:
+            self.quarantine(key).mkdir(exist_ok=True)
+            self._move(temporary, _free_name(self.quarantine(key), name))
+            return "quarantined"
+        if latest.state is not State.RECEIVING:
+            return self._take(key, latest, temporary, name)
+        superseded = latest.path / "superseded"
+        superseded.mkdir(exist_ok=True)
+        _free_name(superseded, name).hardlink_to(known)
+        sync_folder(superseded)
+        self._move(temporary, known)
+        return "replaced"
 
-    def _place_of(self, revision: Revision, name: str) -> tuple[Path, Placed]:
-        target = revision.images / name
-        if not target.exists():
-            return target, "stored"
-        inherited = self.revision(revision.key, revision.number - 1).images / name
-        if inherited.exists() and inherited.samefile(target):
-            return target, "replaced"
-        others = len(list(revision.images.glob(f"{target.stem}-*.dcm")))
-        return revision.images / f"{target.stem}-{others + 1}.dcm", "duplicated"
+    def _set_aside(self, key: str, temporary: Path, name: str) -> Placed:
+        others = self._studies / key / "others"
+        if _is_among(temporary, others.glob(f"{name}*.dcm")):
+            return "repeated"
+        target = others / f"{name}.dcm"
+        self._move(temporary, _free_name(others, name) if target.exists() else target)
+        return "set_aside"
+
+    def _take(self, key: str, latest: Revision | None, temporary: Path, name: str) -> Placed:
+        if latest is not None and latest.state is State.RECEIVING:
+            self._move(temporary, latest.images / f"{name}.dcm")
+            return "stored"
+        self._open_revision(key, latest, State.RECEIVING, {temporary: f"{name}.dcm"})
+        return "new_revision"
+
+    def _repeat(self, key: str, latest: Revision) -> Placed:
+        if not self._rerun_repeated:
+            return "repeated"
+        if latest.state in SENT:
+            self._open_revision(key, latest, State.RECEIVING, {})
+            return "new_revision"
+        if latest.state is State.RECEIVING:
+            # The rest of a study that is sent again keeps it open, as new images do.
+            os.utime(latest.images)
+        return "repeated"
+
+    def _move(self, temporary: Path, target: Path) -> None:
+        temporary.replace(target)
+        sync_folder(target.parent)
 
     def _open_revision(
-        self, key: str, latest: Revision | None, state: State, image: tuple[Path, str] | None
+        self, key: str, latest: Revision | None, state: State, images: Mapping[Path, str]
     ) -> Revision:
         number = 0 if latest is None else latest.number + 1
         opening = Revision(self._studies / key / ".opening", number, key)
@@ -146,9 +186,9 @@ class Spool:
         opening.images.mkdir(parents=True)
         for known in latest.images.iterdir() if latest is not None else ():
             (opening.images / known.name).hardlink_to(known)
-        if image is not None:
+        for image, name in images.items():
             # It may take the place of one of the same UID, which stays in the older revision.
-            image[0].replace(opening.images / image[1])
+            image.replace(opening.images / name)
         sync_folder(opening.images)
         opening.write_state(state=state)
         self.mark_open(key)
@@ -255,18 +295,57 @@ class Spool:
             if latest is None or not latest.state.is_final:
                 raise ValueError("the study is not at an end")
             if latest.state in (State.DELIVERED, State.COMMITTED, State.NOTHING_FOUND):
-                return self._open_revision(key, latest, State.WAITING, None)
+                return self._open_revision(key, latest, State.WAITING, {})
             outcome = latest.read_outcome()
             if outcome is not None and outcome["outcome"] in ("refused", "failed"):
                 latest.forget_outcome()
                 latest.forget_deliveries()
             for name, delivery in latest.deliveries().items():
                 if delivery["state"] not in ("delivered", "committed"):
-                    latest.write_delivery(name, {**delivery, "state": "waiting", "attempts": 0, "rounds": 0, "reason": ""})
+                    again = {"state": "waiting", "attempts": 0, "rounds": 0, "reason": ""}
+                    latest.write_delivery(name, {**delivery, **again})
             run = latest.read_state()["run"] + 1
             latest.write_state(state=State.WAITING, run=run, attempts=0, reason=None)
             self.mark_open(key)
             return latest
+
+    # Quarantine
+
+    def quarantine(self, key: str) -> Path:
+        """Folder of a study's images that have another image under a UID that was here already; it may be missing."""
+        return self._studies / key / "quarantine"
+
+    def quarantined(self, key: str) -> int:
+        """How many images of a study wait for a person's decision."""
+        return sum(1 for _ in self.quarantine(key).glob("*.dcm"))
+
+    def release(self, key: str) -> Revision:
+        """Have a study's quarantined images take the places of those that came first, in a new revision.
+
+        Raises
+        ------
+        ValueError
+            If nothing is quarantined, or the study is still receiving.
+        """
+        with self._locked(key):
+            held = sorted(self.quarantine(key).glob("*.dcm"), key=lambda path: path.stat().st_mtime_ns)
+            latest = self.latest_revision(key)
+            if not held or latest is None:
+                raise ValueError("nothing of the study is quarantined")
+            if latest.state is State.RECEIVING:
+                raise ValueError("the study is still receiving")
+            # Copies by link: whatever happens before the end, the quarantine still has them.
+            newest = {path.stem.rpartition("-")[0]: path for path in held}
+            links = {}
+            for name, path in newest.items():
+                link = self._incoming / f"{uuid4().hex}.part"
+                link.hardlink_to(path)
+                links[link] = f"{name}.dcm"
+            revision = self._open_revision(key, latest, State.RECEIVING, links)
+            for path in held:
+                path.unlink()
+            sync_folder(self.quarantine(key))
+            return revision
 
     # Own results
 
@@ -280,6 +359,9 @@ class Spool:
         return (self._own / object_name(sop_instance_uid)).exists()
 
 
-def _is_known(revision: Revision, name: str, data: bytes) -> bool:
-    same_uid = revision.images.glob(f"{Path(name).stem}*.dcm")
-    return any(path.stat().st_size == len(data) and path.read_bytes() == data for path in same_uid)
+def _is_among(file: Path, others: Iterable[Path]) -> bool:
+    return any(cmp(file, other, shallow=False) for other in others)
+
+
+def _free_name(folder: Path, name: str) -> Path:
+    return folder / f"{name}-{len(list(folder.glob(f'{name}-*.dcm'))) + 1}.dcm"

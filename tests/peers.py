@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -78,6 +78,8 @@ class Orthanc:
         AE title and port of each peer, by name.
     lua
         Text of a Lua script.
+    plugins
+        Paths of plugins.
     """
 
     ae_title = "ORTHANC"
@@ -90,6 +92,7 @@ class Orthanc:
         lua: str = "",
         *,
         dicom_port: int | None = None,
+        plugins: Sequence[str] = (),
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.dicom_port = dicom_port or free_port()
@@ -113,7 +116,7 @@ class Orthanc:
                     },
                     "LuaScripts": [str(script)] if lua else [],
                     "StableAge": 1,
-                    "Plugins": [],
+                    "Plugins": list(plugins),
                 }
             )
         )
