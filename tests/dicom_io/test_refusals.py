@@ -12,7 +12,7 @@ from core.model_manifest import SeriesRule
 from dicom_io.series import select_series
 from dicom_io.study import read_studies
 from phantom.series import SeriesTags, StudyTags, make_series, save_series, write_series
-from tests.dicom_io import test_seg_read
+from tests.dicom_io import test_seg, test_seg_read
 from tests.dicom_io.faults import FAULTS, Fault, empty_uid, tilt
 from tests.dicom_io.series_helpers import ct_series, manifest, one_study, phantom, rejection_of, run
 
@@ -117,6 +117,7 @@ ELSEWHERE: Mapping[ReasonCode, Callable[..., None]] = {
     ReasonCode.NO_MATCHING_SERIES: test_a_study_without_a_fitting_series_is_refused,
     ReasonCode.NO_DICOM: test_a_folder_without_dicom_is_refused,
     ReasonCode.SEG_MISMATCH: test_seg_read.test_one_voxel_more_or_less_is_a_mismatch,
+    ReasonCode.SEG_TOO_LARGE: test_seg.test_an_object_too_large_for_one_file_says_what_to_do,
 }
 """The test of each code that no fault of one series gives."""
 
