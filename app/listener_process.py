@@ -14,9 +14,12 @@ from core.errors import ConfigInvalid
 from dicom_io.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted
 from dicom_io.access import Access
 from dicom_io.listener import Listener
+from dicom_io.retention import delete_delivered
+from dicom_io.room import KeptFree
 from dicom_io.spool import Spool
 from dicom_io.tls_server import ServerTls, server_context
 
+RETENTION_EVERY_S = 60.0
 _log = logging.getLogger("segnode")
 
 
@@ -29,7 +32,9 @@ def listen(settings: NodeSettings) -> None:
         If the address cannot be listened on, or the spool not be written.
     """
     link = ParentLink()
-    spool = Spool(settings.spool)
+    reception = settings.reception
+    kept_free = KeptFree(int(reception.keep_free.gib * 2**30), reception.keep_free.percent)
+    spool = Spool(settings.spool, rerun_repeated=reception.on_repeat == "rerun", kept_free=kept_free)
     try:
         spool.prepare()
     except OSError as error:
@@ -40,7 +45,12 @@ def listen(settings: NodeSettings) -> None:
     except OSError as error:
         raise ConfigInvalid(f"host {settings.host} port {settings.port}: {error.strerror}; choose another") from error
     link.say_ready()
-    link.wait_for_stop()
+    days = settings.reception.keep_delivered_days
+    while not link.wait_for_stop(None if days is None else RETENTION_EVERY_S):
+        try:
+            delete_delivered(spool, (days or 0.0) * 86400.0)
+        except OSError as error:
+            _log.warning("not_deleted", extra={"reason": error.strerror})
     listener.stop()
 
 

@@ -47,12 +47,17 @@ def announce(settings: NodeSettings) -> None:
 def list_studies(config: Config, as_json: AsJson = False) -> None:
     """List every study with its state."""
     spool = Spool(load_settings(config).spool)
-    rows = [_row(latest) for key in spool.study_keys() if (latest := spool.latest_revision(key)) is not None]
+    rows = [
+        _row(latest) | {"quarantined": spool.quarantined(key)}
+        for key in spool.study_keys()
+        if (latest := spool.latest_revision(key)) is not None
+    ]
     if as_json:
         typer.echo(json.dumps(rows))
         return
     for row in rows:
         reason = row["reason"]["code"] if row["reason"] else ""
+        reason += f" ({row['quarantined']} quarantined)" if row["quarantined"] else ""
         typer.echo(
             f"{row['id']}  {row['since']}  rev {row['revision']}  {row['images']:5d} images  {row['state']} {reason}"
         )
@@ -65,10 +70,13 @@ def show(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     key = _find(spool, short_id)
     revisions = [_row(r) | {"outcome": r.read_outcome(), "deliveries": r.deliveries()} for r in spool.revisions(key)]
     if as_json:
-        typer.echo(json.dumps({"id": key, **spool.study(key), "revisions": revisions}))
+        held = {"quarantined": spool.quarantined(key)}
+        typer.echo(json.dumps({"id": key, **spool.study(key), **held, "revisions": revisions}))
         return
     facts = spool.study(key)
     typer.echo(f"{key}  study {facts['study']}  called AE {facts['called_ae']}")
+    if held_back := spool.quarantined(key):
+        typer.echo(f"  {held_back} images came with other pixels or geometry under a UID that was here; see: release")
     for row in revisions:
         typer.echo(f"  rev {row['revision']}: {row['state']} since {row['since']}, {row['images']} images")
         if row["reason"]:
@@ -86,6 +94,17 @@ def retry(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; wait until it is, see: segnode studies list") from error
     typer.echo(json.dumps(_row(revision)) if as_json else f"{revision.key} rev {revision.number} waits to run")
+
+
+@app.command("release")
+def release(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
+    """Have a study's quarantined images take the places of those that came first under their UIDs, and run it again."""
+    spool = Spool(load_settings(config).spool)
+    try:
+        revision = spool.release(_find(spool, short_id))
+    except ValueError as error:
+        raise ConfigInvalid(f"{short_id}: {error}; see: segnode studies show {short_id}") from error
+    typer.echo(json.dumps(_row(revision)) if as_json else f"{revision.key} rev {revision.number} takes the images in")
 
 
 def _find(spool: Spool, short_id: str) -> str:

@@ -30,6 +30,7 @@ from dicom_io.commitment import PUSH_MODEL, Transactions, take_in_report
 from dicom_io.image_classes import IMAGE_CLASSES
 from dicom_io.limits import Limits
 from dicom_io.received import ReceivedObject, is_uid, study_key
+from dicom_io.room import NoRoomError
 from dicom_io.spool import Spool
 from dicom_io.tls_server import peer_certificate
 from dicom_io.transport import NodeServer, Rejection
@@ -186,10 +187,13 @@ class Listener:
         try:
             placed = self._spool.store(received)
         except OSError as error:
-            _log.error("object_not_stored", extra={"study": key, "reason": errno.errorcode.get(error.errno or 0, "OS")})
+            reason = "kept_free" if isinstance(error, NoRoomError) else errno.errorcode.get(error.errno or 0, "OS")
+            _log.error("object_not_stored", extra={"study": key, "reason": reason})
             return OUT_OF_RESOURCES
         if placed == "new_revision":
             _log.info("study_opened", extra={"study": key})
+        elif placed == "quarantined":
+            _log.warning("object_quarantined", extra={"study": key})
         elif placed != "stored":
             _log.info(f"object_{placed}", extra={"study": key})
         return SUCCESS

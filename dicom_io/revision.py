@@ -29,6 +29,10 @@ class State(StrEnum):
         return self in (State.DELIVERED, State.COMMITTED, State.NOTHING_FOUND, State.REFUSED, State.FAILED)
 
 
+ENDED_WELL = frozenset({State.DELIVERED, State.COMMITTED, State.NOTHING_FOUND})
+"""States in which everybody has what there was to get."""
+
+
 @dataclass(frozen=True)
 class Revision:
     """A folder ``rev-<n>`` of the spool.

@@ -5,6 +5,7 @@
     spool/
       incoming/                      images while they are being written
       open/<key>                     an empty file for each study that still has to be looked at
+      trash/                         studies that are being deleted
       own/<hash>                     an empty file for each object that this node made
       commitments/                   what peers were asked to confirm, and what they answered (`dicom_io.commitment`)
       studies/<key>/
@@ -14,7 +15,7 @@
         rev-<n>/
           state.json                 state, since when, why
           images/<hash>.dcm          the images, as received
-          superseded/<hash>-<n>.dcm  images that were sent again, before the revision was closed, with another description
+          superseded/<hash>-<n>.dcm  images that came again, while it was receiving, with another description
           results/                   what the graph wrote
           outcome.json               what the graph answered
           deliveries/<name>.json     what each destination has got
@@ -27,9 +28,10 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from filecmp import cmp
+from itertools import count
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
@@ -37,7 +39,7 @@ from uuid import uuid4
 from dicom_io.durable import locked, replace_file, sync_folder, write_synced
 from dicom_io.received import ReceivedObject, is_uid, object_name, study_key
 from dicom_io.repeats import Relation, compare
-from dicom_io.revision import SENT, Revision, State
+from dicom_io.revision import ENDED_WELL, Revision, State
 from dicom_io.room import KeptFree
 
 __all__ = ["ABANDONED_AFTER_S", "Placed", "Spool", "study_key"]
@@ -71,6 +73,7 @@ class Spool:
         self._open = root / "open"
         self._own = root / "own"
         self._studies = root / "studies"
+        self._trash = root / "trash"
 
     def prepare(self) -> None:
         """Create the folders, and remove what processes that died left unfinished.
@@ -80,8 +83,10 @@ class Spool:
         OSError
             If the folder cannot be written to.
         """
-        for folder in (self._incoming, self._open, self._own, self._studies):
+        for folder in (self._incoming, self._open, self._own, self._studies, self._trash):
             folder.mkdir(parents=True, exist_ok=True)
+        for deleted in self._trash.iterdir():
+            shutil.rmtree(deleted, ignore_errors=True)
         for leftover in self._incoming.iterdir():
             if time.time() - leftover.stat().st_mtime > ABANDONED_AFTER_S:
                 leftover.unlink(missing_ok=True)
@@ -165,7 +170,7 @@ class Spool:
     def _repeat(self, key: str, latest: Revision) -> Placed:
         if not self._rerun_repeated:
             return "repeated"
-        if latest.state in SENT:
+        if latest.state in ENDED_WELL:
             self._open_revision(key, latest, State.RECEIVING, {})
             return "new_revision"
         if latest.state is State.RECEIVING:
@@ -177,9 +182,7 @@ class Spool:
         temporary.replace(target)
         sync_folder(target.parent)
 
-    def _open_revision(
-        self, key: str, latest: Revision | None, state: State, images: Mapping[Path, str]
-    ) -> Revision:
+    def _open_revision(self, key: str, latest: Revision | None, state: State, images: Mapping[Path, str]) -> Revision:
         number = 0 if latest is None else latest.number + 1
         opening = Revision(self._studies / key / ".opening", number, key)
         shutil.rmtree(opening.path, ignore_errors=True)
@@ -294,7 +297,7 @@ class Spool:
             latest = self.latest_revision(key)
             if latest is None or not latest.state.is_final:
                 raise ValueError("the study is not at an end")
-            if latest.state in (State.DELIVERED, State.COMMITTED, State.NOTHING_FOUND):
+            if latest.state in ENDED_WELL:
                 return self._open_revision(key, latest, State.WAITING, {})
             outcome = latest.read_outcome()
             if outcome is not None and outcome["outcome"] in ("refused", "failed"):
@@ -308,6 +311,23 @@ class Spool:
             latest.write_state(state=State.WAITING, run=run, attempts=0, reason=None)
             self.mark_open(key)
             return latest
+
+    def delete(self, key: str, condition: Callable[[list[Revision]], bool]) -> bool:
+        """Delete a study with all its revisions, if they fulfil a condition and nothing of it is quarantined.
+
+        Returns
+        -------
+        bool
+            Whether it was deleted.
+        """
+        gone = self._trash / f"{key}-{uuid4().hex}"
+        with self._locked(key):
+            if self.is_open(key) or self.quarantined(key) or not condition(self.revisions(key)):
+                return False
+            (self._studies / key).rename(gone)
+            sync_folder(self._studies)
+        shutil.rmtree(gone, ignore_errors=True)
+        return True
 
     # Quarantine
 
@@ -342,7 +362,7 @@ class Spool:
                 link.hardlink_to(path)
                 links[link] = f"{name}.dcm"
             revision = self._open_revision(key, latest, State.RECEIVING, links)
-            for path in held:
+            for path in newest.values():
                 path.unlink()
             sync_folder(self.quarantine(key))
             return revision
@@ -364,4 +384,5 @@ def _is_among(file: Path, others: Iterable[Path]) -> bool:
 
 
 def _free_name(folder: Path, name: str) -> Path:
-    return folder / f"{name}-{len(list(folder.glob(f'{name}-*.dcm'))) + 1}.dcm"
+    candidates = (folder / f"{name}-{number}.dcm" for number in count(1))
+    return next(candidate for candidate in candidates if not candidate.exists())

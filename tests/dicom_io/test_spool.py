@@ -75,25 +75,6 @@ def test_the_same_bytes_again_change_nothing(spool: Spool, closed: bool) -> None
     assert (latest(spool).number, latest(spool).arrival_stamp()) == (0, stamp)
 
 
-def test_other_bytes_under_one_uid_lose_nothing(spool: Spool) -> None:
-    """Within one revision both are kept, for the reader to refuse; a later revision takes the newer."""
-    spool.store(image(1, b"one"))
-    assert spool.store(image(1, b"two")) == "duplicated"
-    assert spool.store(image(1, b"two")) == "repeated"
-    assert contents(latest(spool).images) == [b"one", b"two"]
-
-
-def test_a_correction_after_the_end_takes_the_place_of_what_it_corrects(spool: Spool) -> None:
-    for number in (1, 2):
-        spool.store(image(number))
-    first = close(spool)
-    assert spool.store(image(1, b"corrected 1")) == "new_revision"
-    assert spool.store(image(2, b"corrected 2")) == "replaced"
-    assert contents(first.images) == [b"image 1", b"image 2"]
-    assert contents(latest(spool).images) == [b"corrected 1", b"corrected 2"]
-    assert spool.store(image(2, b"again another")) == "duplicated"
-
-
 def test_what_starts_no_work_is_set_aside(spool: Spool) -> None:
     assert spool.store(image(1, starts_work=False)) == "set_aside"
     assert spool.latest_revision(study_key("SEGNODE", "1.2")) is None

@@ -1,0 +1,28 @@
+"""Room on the spool's disk: it is refused before the disk is full, since a full disk stops the work too."""
+
+import errno
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class NoRoomError(OSError):
+    """The disk has less free than has to stay free."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.ENOSPC, "the disk has less free than has to stay free")
+
+
+@dataclass(frozen=True)
+class KeptFree:
+    """What has to stay free: the larger of the two."""
+
+    size: int = 0
+    percent: float = 0.0
+
+    def check(self, folder: Path, needed: int) -> None:
+        """Raise `NoRoomError` if so many bytes more would take what has to stay free."""
+        disk = os.statvfs(folder)
+        kept = max(self.size, disk.f_blocks * disk.f_frsize * self.percent / 100.0)
+        if disk.f_bavail * disk.f_frsize - needed < kept:
+            raise NoRoomError
