@@ -41,7 +41,7 @@ class Acquisition:
     number: str
 
 
-_TEXTS = ("FrameType", "StackID", "TemporalPositionIndex", "PhotometricInterpretation", "ConvolutionKernel")
+_TEXTS = ("ImageType", "StackID", "TemporalPositionIndex", "PhotometricInterpretation", "ConvolutionKernel")
 
 
 def acquisition_of(header: Dataset, places: tuple[Dataset, ...]) -> Acquisition:
