@@ -157,7 +157,8 @@ class _Rows:
             mean.add_(other[:, :planes].div_(self._weights[:planes]))
         if others:
             mean.div_(len(self._sums))
-        if int((mean.view(torch.int16) & 0x7FFF).max()) >= INFINITY:
+        # One output at a time, so that no second array of their size is made.
+        if any(int((output.view(torch.int16) & 0x7FFF).max()) >= INFINITY for output in mean):
             raise PackageInvalid("the network's logits overflow half precision, in which nnU-Net adds them up")
         self._finished = planes
         return mean
