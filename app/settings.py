@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from app.destination_settings import KINDS, ClientTls, Commitment, Destination, DicomDestination, Retry, WebDestination
@@ -52,6 +52,13 @@ class Route(Frozen):
     )
 
 
+class Http(Frozen):
+    """Where the node says how it is; there is no access control, so another host belongs behind a proxy."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: Port
+
+
 class NodeSettings(Frozen):
     """The whole of ``node.yaml``; paths are absolute."""
 
@@ -64,12 +71,15 @@ class NodeSettings(Frozen):
     quiet_seconds: float = Field(default=60.0, gt=0)
     routes: tuple[Route, ...] = Field(min_length=1)
     destinations: dict[Name, Destination] = Field(min_length=1)
-    peers: tuple[Peer, ...] | Literal["any"] | None = Field(
-        default=None, description="who may send; left out: the AE titles of the destinations, from anywhere"
+    peers: tuple[Peer, ...] | None = Field(
+        default=(), description="who may send, or any (None); left out: the destinations' AE titles, from anywhere"
     )
     tls: TlsListening | None = None
     reception: Reception = Reception()
     limits: Limits = Limits()
+    http: Http | None = Field(default=None, description="/healthz, /readyz and /metrics; left out: nowhere")
+    logs: Literal["text", "json"] = "text"
+    audit_file: LocalPath | None = Field(default=None, description="the audit trail, which names patients")
 
     @model_validator(mode="before")
     @classmethod
@@ -92,9 +102,15 @@ class NodeSettings(Frozen):
                     raise _problem_at(at, f"{name} is not below destinations: {known}")
         return self
 
+    @field_validator("peers", mode="before")
+    @classmethod
+    def _any_is_no_list(cls, value: Any) -> Any:
+        # An empty key is no wish to let everybody in.
+        return () if value is None else None if value == "any" else value
+
     @model_validator(mode="after")
     def _certificates_have_their_peer(self) -> "NodeSettings":
-        for number, peer in enumerate(self.peers if isinstance(self.peers, tuple) else ()):
+        for number, peer in enumerate(self.peers or ()):
             if self.tls is not None and peer.certificate is None:
                 raise _problem_at(("peers", number), "with tls each peer needs its certificate's name or fingerprint")
             if self.tls is None and peer.certificate is not None:
@@ -104,9 +120,9 @@ class NodeSettings(Frozen):
     @property
     def allowed_peers(self) -> tuple[AllowedPeer, ...] | None:
         """Who may send; None where anybody may."""
-        if self.peers == "any":
-            return None
         if self.peers is None:
+            return None
+        if not self.peers:
             titles = {one.ae_title for one in self.destinations.values() if isinstance(one, DicomDestination)}
             return tuple(AllowedPeer(title) for title in sorted(titles))
         return tuple(peer.allowed for peer in self.peers)
@@ -126,6 +142,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     NodeSettings,
     Route,
     Rules,
+    Http,
     DicomDestination,
     WebDestination,
     ClientTls,

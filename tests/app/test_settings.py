@@ -174,3 +174,52 @@ def test_waits_grow_to_hours_and_end() -> None:
     assert waits[-1] == 7200
     last = next(attempt for attempt in range(1000) if retry.is_last(attempt))
     assert sum(waits[:last]) <= 72 * 3600 < sum(waits[: last + 1])
+
+
+RECEPTION = """
+peers:
+  - {ae_title: CT1, addresses: [10.1.0.0/16], certificate: ct1}
+tls: {certificate: node.pem, key: node.key, ca: ca.pem}
+reception: {sop_classes: [CTImageStorage], transfer_syntaxes: [1.2.840.10008.1.2.1]}
+limits: {associations: 7}
+"""
+
+
+def test_reception_is_read_with_its_files_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_text(EXAMPLE.read_text() + RECEPTION)
+    settings = load_settings(path)
+    assert settings.tls is not None
+    assert settings.tls.key == tmp_path / "node.key"
+    assert settings.reception.sop_classes == ("1.2.840.10008.5.1.4.1.1.2",)
+    assert settings.limits.associations == 7
+    (peer,) = settings.allowed_peers or ()
+    assert peer.ae_title == "CT1"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "remedy"),
+    [
+        ("10.1.0.0/16", "10.1.0.0/33", "peers.0.addresses.0", "10.1.0.0/16"),
+        (", certificate: ct1", "", "peers.0", "certificate"),
+        ("tls: {certificate: node.pem, key: node.key, ca: ca.pem}", "", "peers.0.certificate", "without tls"),
+        ("CTImageStorage", "CTStorage", "reception.sop_classes.0", "keyword"),
+        ("1.2.840.10008.1.2.1]", "CTImageStorage]", "reception.transfer_syntaxes.0", "transfer syntax"),
+        ("associations: 7", "association: 7", "limits.association", "did you mean associations?"),
+    ],
+)
+def test_wrong_reception_is_named_with_its_remedy(tmp_path: Path, old: str, new: str, key: str, remedy: str) -> None:
+    assert old in RECEPTION
+    path = tmp_path / "node.yaml"
+    path.write_text(EXAMPLE.read_text() + RECEPTION.replace(old, new, 1))
+    with pytest.raises(ConfigInvalid) as caught:
+        load_settings(path)
+    assert key in str(caught.value)
+    assert remedy in str(caught.value)
+
+
+def test_who_may_send_without_peers_is_who_gets_results(tmp_path: Path) -> None:
+    assert [peer.ae_title for peer in load_settings(EXAMPLE).allowed_peers or ()] == ["ORTHANC"]
+    path = tmp_path / "node.yaml"
+    path.write_text(EXAMPLE.read_text() + "\npeers: any\n")
+    assert load_settings(path).allowed_peers is None
