@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app import demo_cli, models_cli, run_cli, serve_cli
+from app import demo_cli, models_cli, run_cli, serve_cli, status_cli
 from core.errors import SegnodeError
 from core.version import VERSION
 
@@ -18,6 +18,7 @@ cli = typer.Typer(
 )
 cli.command(name="run")(run_cli.run)
 cli.command(name="serve")(serve_cli.serve)
+cli.command(name="status")(status_cli.status)
 cli.command(name="demo")(demo_cli.demo)
 cli.add_typer(models_cli.app, name="models")
 cli.add_typer(serve_cli.app, name="studies")

@@ -14,12 +14,14 @@ from typing import Any
 
 from pydicom import dcmread
 
-from app.destination_settings import Commitment, DicomDestination, Retry
+from app.destination_settings import Commitment, DicomDestination, Retry, WebDestination
 from app.destinations import send_file, storage_scp
 from app.settings import NodeSettings
 from core.errors import ConfigInvalid, RetryLater
+from dicom_io.audit import AuditTrail, Party, Transfer
 from dicom_io.commitment import Transactions, ask_for_commitment
 from dicom_io.revision import Revision, State
+from dicom_io.sender import Answer
 
 MAX_ROUNDS = 3
 """How often objects are sent that the peer accepts and then does not keep."""
@@ -42,6 +44,7 @@ class Deliveries:
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
         self._transactions = Transactions(settings.spool)
+        self._audit = AuditTrail(settings.audit_file, settings.ae_title)
 
     def advance(self, revision: Revision, destination: str) -> tuple[str, float]:
         """Send what a destination has not got, or see whether it keeps what it got.
@@ -81,12 +84,25 @@ class Deliveries:
         for name in delivery["files"]:
             if name in delivery["sent"]:
                 continue
-            answer = send_file(revision.results / name, settings, self._settings.ae_title)
+            answer = self._send_audited(revision.results / name, settings)
             if not answer.accepted:
                 return {**delivery, "state": "refused", "reason": answer.reason}
             delivery = {**delivery, "sent": [*delivery["sent"], name], "reason": answer.reason}
             revision.write_delivery(destination, delivery)
         return {**delivery, "state": "delivered" if self._commitment(destination) is None else "committing"}
+
+    def _send_audited(self, path: Path, settings: DicomDestination | WebDestination) -> Answer:
+        if not self._audit.is_on:
+            return send_file(path, settings, self._settings.ae_title)
+        peer = Party(settings.url) if isinstance(settings, WebDestination) else Party(settings.ae_title, settings.host)
+        me, transfer, complete = Party(self._settings.ae_title), _transfer(path), False
+        self._audit.begins(me, peer, transfer)
+        try:
+            answer = send_file(path, settings, self._settings.ae_title)
+            complete = answer.accepted
+        finally:
+            self._audit.transferred(me, peer, transfer, complete=complete)
+        return answer
 
     def _commit(self, revision: Revision, destination: str, delivery: dict[str, Any]) -> dict[str, Any]:
         settings, commitment = self._settings.destinations.get(destination), self._commitment(destination)
@@ -183,6 +199,13 @@ def end_of(revision: Revision) -> tuple[State, str, str] | None:
 
 def _look_wait_s(delivery: dict[str, Any]) -> float:
     return float(min(_FIRST_LOOK_S * 2.0 ** min(delivery.get("looked", 0), 20), _LONGEST_LOOK_S))
+
+
+def _transfer(path: Path) -> Transfer:
+    tags = ["StudyInstanceUID", "PatientID", "PatientName", "SOPClassUID"]
+    header = dcmread(path, specific_tags=list(tags), stop_before_pixels=True)
+    uid, patient, name, sop_class = (str(header.get(tag) or "") for tag in tags)
+    return Transfer(uid, patient, name, {sop_class: 1})
 
 
 def _uids(path: Path) -> tuple[str, str]:

@@ -8,12 +8,16 @@ from pathlib import Path
 
 from app.child import ParentLink, run_child
 from app.logs import configure_logging
+from app.overview import COUNTERS
 from app.reception_settings import TlsListening
 from app.settings import NodeSettings, load_settings
 from core.errors import ConfigInvalid
 from dicom_io.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted
 from dicom_io.access import Access
+from dicom_io.audit import AuditTrail
+from dicom_io.counters import Counters
 from dicom_io.listener import Listener
+from dicom_io.observer import ReceptionRecord
 from dicom_io.retention import delete_delivered
 from dicom_io.room import KeptFree
 from dicom_io.spool import Spool
@@ -32,6 +36,7 @@ def listen(settings: NodeSettings) -> None:
         If the address cannot be listened on, or the spool not be written.
     """
     link = ParentLink()
+    configure_logging("listener", settings.logs)
     reception = settings.reception
     kept_free = KeptFree(int(reception.keep_free.gib * 2**30), reception.keep_free.percent)
     spool = Spool(settings.spool, rerun_repeated=reception.on_repeat == "rerun", kept_free=kept_free)
@@ -73,6 +78,9 @@ def make_listener(settings: NodeSettings, spool: Spool) -> Listener:
             reception.uids(reception.transfer_syntaxes, TRANSFER_SYNTAXES),
         ),
         tls=_tls(settings.tls),
+        observer=ReceptionRecord(
+            Counters(settings.spool / COUNTERS, "listener"), AuditTrail(settings.audit_file, settings.ae_title)
+        ),
     )
 
 

@@ -4,10 +4,14 @@ Values are short IDs, counts and codes. What other libraries say may quote an el
 read DICOM only the place in their source is logged, and tracebacks are cut to the type of the error.
 """
 
+import json
 import logging
 import sys
 import time
 import warnings
+from typing import Literal
+
+LogForm = Literal["text", "json"]
 
 READ_DICOM = ("pydicom", "pynetdicom", "highdicom", "gdcm", "openjpeg")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
@@ -22,7 +26,12 @@ class EventFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, without a traceback."""
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+        event, fields = self.parts(record)
+        pairs = "".join(f" {key}={_quoted(value)}" for key, value in fields.items())
+        return f"{_stamp(record)} {record.levelname} {self.process} {event}{pairs}"
+
+    def parts(self, record: logging.LogRecord) -> tuple[str, dict[str, object]]:
+        """What may be said of a record: the event, and its fields."""
         fields: dict[str, object] = {}
         if record.name.split(".")[0] in READ_DICOM:
             event, fields["at"] = "library_message", f"{record.name}:{record.lineno}"
@@ -34,8 +43,26 @@ class EventFormatter(logging.Formatter):
             event, fields["source"] = " ".join(record.getMessage().split()), record.name
         if record.exc_info and record.exc_info[0]:
             fields["error"] = record.exc_info[0].__name__
-        pairs = "".join(f" {key}={_quoted(value)}" for key, value in fields.items())
-        return f"{stamp} {record.levelname} {self.process} {event}{pairs}"
+        return event, fields
+
+
+class JsonFormatter(EventFormatter):
+    """Formats a record as one JSON object a line, with the same content: ``time level process event``, then fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        event, fields = self.parts(record)
+        head = {"time": _stamp(record), "level": record.levelname, "process": self.process, "event": event}
+        return json.dumps({**fields, **head}, default=str)
+
+
+def make_formatter(process: str, form: LogForm) -> EventFormatter:
+    """The formatter of a process's log."""
+    return JsonFormatter(process) if form == "json" else EventFormatter(process)
+
+
+def _stamp(record: logging.LogRecord) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
 
 
 def _quoted(value: object) -> str:
@@ -43,16 +70,18 @@ def _quoted(value: object) -> str:
     return f'"{text}"' if " " in text or not text else text
 
 
-def configure_logging(process: str) -> None:
+def configure_logging(process: str, form: LogForm = "text") -> None:
     """Send this process's log to stderr.
 
     Parameters
     ----------
     process
         Which of the node's processes it is: ``node``, ``listener`` or ``worker``.
+    form
+        ``text`` or ``json``.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(EventFormatter(process))
+    handler.setFormatter(make_formatter(process, form))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("segnode").setLevel(logging.INFO)
     # What they report names no study, and comes back as a status or an exception, which this project logs itself.

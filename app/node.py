@@ -16,8 +16,14 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from app.child import READY
+from app.http_status import serve_status
+from app.logs import configure_logging
+from app.overview import COUNTERS, Presence
 from app.settings import NodeSettings
 from core.errors import ConfigInvalid, PackageInvalid
+from dicom_io.audit import AuditTrail
+from dicom_io.counters import forget_counters
+from dicom_io.spool import Spool
 
 FIRST_RESTART_S = 0.5
 LONGEST_RESTART_S = 30.0
@@ -63,6 +69,7 @@ class Node:
         self._children = {name: _Child(name, command) for name, command in commands.items()}
         self._on_ready = on_ready
         self._announced = False
+        self._presence = Presence(settings.spool)
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
 
     def run(self) -> None:
@@ -76,13 +83,35 @@ class Node:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         _allow_deep_stacks()
+        configure_logging("node", self._settings.logs)
+        audit = AuditTrail(self._settings.audit_file, self._settings.ae_title)
+        audit.application("start")
         try:
+            self._be_seen()
             for child in self._children.values():
                 self._start(child)
+            self._show()
             while (event := self._events.get()).what != "stop":
                 self._handle(self._children[event.child], event)
+                self._show()
         finally:
             self._stop_children()
+            audit.application("stop")
+
+    def _be_seen(self) -> None:
+        try:
+            self._presence.hold()
+            forget_counters(self._settings.spool / COUNTERS)
+        except OSError:
+            return  # the listener says what is wrong with the spool
+        if (http := self._settings.http) is not None:
+            serve_status(Spool(self._settings.spool), http.host, http.port)
+
+    def _show(self) -> None:
+        try:
+            self._presence.show({name: child.ready for name, child in self._children.items()})
+        except OSError as error:
+            _log.warning("processes_not_shown", extra={"problem": error.strerror})
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._events.put(_Event("stop"))

@@ -107,6 +107,18 @@ def release(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     typer.echo(json.dumps(_row(revision)) if as_json else f"{revision.key} rev {revision.number} takes the images in")
 
 
+@app.command("forget")
+def forget(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
+    """Delete a study that is at its end from the node: its images, its results and what is known of it."""
+    spool = Spool(load_settings(config).spool)
+    key = _find(spool, short_id)
+    try:
+        spool.forget(key)
+    except ValueError as error:
+        raise ConfigInvalid(f"{short_id}: {error}; wait until it is, see: segnode studies list") from error
+    typer.echo(json.dumps({"id": key, "forgotten": True}) if as_json else f"{key} is forgotten")
+
+
 def _find(spool: Spool, short_id: str) -> str:
     found = [key for key in spool.study_keys() if key.startswith(short_id)]
     if len(found) != 1:

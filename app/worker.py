@@ -12,7 +12,7 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from app.child import ParentLink, run_child
 from app.intake import Intake
-from app.logs import EventFormatter, configure_logging
+from app.logs import configure_logging, make_formatter
 from app.settings import NodeSettings, load_settings
 from app.workflow import STUDY_QUEUE, WORKFLOW_VERSION, StudyFlow, StudySegmenter, delivery_queue
 from dicom_io.durable import locked
@@ -42,6 +42,7 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
         If a model cannot be loaded.
     """
     link = ParentLink()
+    configure_logging("worker", settings.logs)
     spool = Spool(settings.spool)
     spool.prepare()
     # Two workers with one executor ID would both recover the same work.
@@ -71,7 +72,7 @@ def _say_that_another_works() -> None:
 def _launch(settings: NodeSettings) -> None:
     logger = logging.getLogger("dbos")
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(EventFormatter("worker"))
+    handler.setFormatter(make_formatter("worker", settings.logs))
     logger.handlers, logger.propagate = [handler], False
     config: DBOSConfig = {
         "name": "segnode",

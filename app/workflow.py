@@ -8,6 +8,7 @@ again with a delay, and each destination has a queue of its own: what cannot go 
 
 import logging
 import shutil
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,10 +21,12 @@ from pydicom import dcmread
 from app.delivering import PENDING, Deliveries, end_of
 from app.notices import write_notices
 from app.outcome import make_delivery, make_outcome, outcome_of
+from app.overview import COUNTERS
 from app.routing import matching_routes
 from app.settings import NodeSettings
 from core.errors import ConfigInvalid, PackageInvalid, RetryLater, StudyRejected
 from core.report import Reason, Report
+from dicom_io.counters import Counters
 from dicom_io.facts import read_series_facts
 from dicom_io.revision import Revision, State
 from dicom_io.spool import Spool
@@ -93,6 +96,7 @@ class StudyFlow(DBOSConfiguredInstance):
         # Recovered studies run beside the queue; the models serve one at a time.
         self._one_at_a_time = threading.Lock()
         self._deliveries = Deliveries(settings)
+        self._counters = Counters(settings.spool / COUNTERS, "worker")
         super().__init__("node")
 
     def enqueue(self, revision: Revision) -> None:
@@ -211,7 +215,15 @@ class StudyFlow(DBOSConfiguredInstance):
             # Reached unless the process died, which is what is counted.
             with self._spool.changing(revision):
                 revision.write_state(attempts=deaths)
+        self._measure(reports)
         return outcome_of(reports)
+
+    def _measure(self, reports: Sequence[Report]) -> None:
+        for report in reports:
+            for stage, seconds in report.timings_s.items():
+                self._counters.add("segnode_stage_seconds", seconds, label=stage)
+                self._counters.add("segnode_stage_runs", label=stage)
+        self._counters.raise_to("gpu_memory_peak", gpu_memory_peak())
 
     @DBOS.step()
     def prepare_delivery(self, key: str, number: int, plan: dict[str, list[str]], outcome: str) -> list[str]:
@@ -270,8 +282,14 @@ class StudyFlow(DBOSConfiguredInstance):
         with self._spool.changing(revision):
             reason = {"code": code, "message": message} if code else revision.read_state()["reason"]
             revision.write_state(state=state, reason=reason)
-        extra = {"study": revision.key, "revision": revision.number, "reason": code or "none"}
+        extra = {"study": revision.key, "revision": revision.number, "reason": reason["code"] if reason else "none"}
         _log.info(f"study_{state}", extra=extra)
+
+
+def gpu_memory_peak() -> float:
+    """Most bytes of GPU memory that this process has held; 0 where no network ran on a GPU."""
+    torch = sys.modules.get("torch")  # only looked at: what loads it is the engine's business
+    return float(torch.cuda.max_memory_allocated()) if torch is not None and torch.cuda.is_available() else 0.0
 
 
 @contextmanager

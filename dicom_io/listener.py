@@ -29,6 +29,7 @@ from dicom_io.access import Access
 from dicom_io.commitment import PUSH_MODEL, Transactions, take_in_report
 from dicom_io.image_classes import IMAGE_CLASSES
 from dicom_io.limits import Limits
+from dicom_io.observer import Observer
 from dicom_io.received import ReceivedObject, is_uid, study_key
 from dicom_io.room import NoRoomError
 from dicom_io.spool import Spool
@@ -65,6 +66,8 @@ class Listener:
         SOP classes that are taken, each with its transfer syntaxes.
     tls
         Where every connection has to be encrypted, and show a certificate.
+    observer
+        Hears of what was received and of whom was turned away.
     """
 
     def __init__(
@@ -76,12 +79,14 @@ class Listener:
         limits: Limits | None = None,
         contexts: Accepted | None = None,
         tls: ssl.SSLContext | None = None,
+        observer: Observer | None = None,
     ) -> None:
         # Both write what the peer sent into the log.
         pynetdicom._config.LOG_REQUEST_IDENTIFIERS = False
         pynetdicom._config.LOG_RESPONSE_IDENTIFIERS = False
         pynetdicom._config.LOG_HANDLER_LEVEL = "none"
         self._spool = spool
+        self._observer = observer or Observer()
         self._access = access
         self._limits = limits or Limits()
         self._tls = tls
@@ -122,6 +127,7 @@ class Listener:
             (evt.EVT_REQUESTED, self._on_requested),
             (evt.EVT_C_ECHO, self._on_echo),
             (evt.EVT_C_STORE, self._on_store),
+            (evt.EVT_CONN_CLOSE, lambda event: self._observer.ended(event.assoc)),
             (evt.EVT_N_EVENT_REPORT, take_in_report, [Transactions(self._spool.root)]),
         ]
         self._server = NodeServer(
@@ -149,7 +155,10 @@ class Listener:
 
     def _admit(self, request: A_ASSOCIATE, address: str, connection: ssl.SSLSocket | None) -> Rejection | None:
         certificate = peer_certificate(connection) if connection is not None else None
-        return self._access.rejection(request, address, certificate)
+        rejection = self._access.rejection(request, address, certificate)
+        if rejection is not None:
+            self._observer.rejected(request.calling_ae_title, address)
+        return rejection
 
     def _on_requested(self, event: Event) -> None:
         # It was one of the node's before there was an association; pynetdicom compares it with the one title it knows.
@@ -180,7 +189,10 @@ class Listener:
         if (uids.sop_class, uids.instance) != (sop_class, instance):
             _log.warning("object_refused", extra={"reason": "uids_do_not_match"})
             return DOES_NOT_MATCH
-        return self._store(ReceivedObject(called_ae, uids.study, instance, sop_class in IMAGE_CLASSES, data))
+        received = ReceivedObject(called_ae, uids.study, instance, sop_class in IMAGE_CLASSES, data)
+        if (status := self._store(received)) == SUCCESS:
+            self._observer.stored(event.assoc, received, sop_class)
+        return status
 
     def _store(self, received: ReceivedObject) -> int:
         key = study_key(received.called_ae, received.study_uid)

@@ -312,8 +312,30 @@ class Spool:
             self.mark_open(key)
             return latest
 
-    def delete(self, key: str, condition: Callable[[list[Revision]], bool]) -> bool:
-        """Delete a study with all its revisions, if they fulfil a condition and nothing of it is quarantined.
+    def forget(self, key: str) -> None:
+        """Delete a study that is at its end, its quarantined images too, at a person's wish.
+
+        What was made of it stays known as the node's own, so that it never comes back as input.
+
+        Raises
+        ------
+        ValueError
+            If the study is receiving or at work.
+        """
+        if not self.delete(key, lambda revisions: all(one.state.is_final for one in revisions), quarantined=True):
+            raise ValueError("the study is not at an end")
+
+    def delete(self, key: str, condition: Callable[[list[Revision]], bool], *, quarantined: bool = False) -> bool:
+        """Delete a study with all its revisions, if they fulfil a condition.
+
+        Parameters
+        ----------
+        key
+            The study.
+        condition
+            Asked under the study's lock.
+        quarantined
+            Whether a study is deleted too that has quarantined images.
 
         Returns
         -------
@@ -322,7 +344,8 @@ class Spool:
         """
         gone = self._trash / f"{key}-{uuid4().hex}"
         with self._locked(key):
-            if self.is_open(key) or self.quarantined(key) or not condition(self.revisions(key)):
+            held = self.quarantined(key) and not quarantined
+            if self.is_open(key) or held or not condition(self.revisions(key)):
                 return False
             (self._studies / key).rename(gone)
             sync_folder(self._studies)

@@ -1,0 +1,155 @@
+"""``/healthz``, ``/readyz`` and ``/metrics`` of a node, over HTTP.
+
+Served by the supervisor, which outlives its children and does nothing else; what it says it reads from the spool, at
+most once every few seconds, however often it is asked. There is no patient in it: counts, states and names of
+``node.yaml``.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from app.overview import COUNTERS, Overview, look
+from core.errors import ConfigInvalid
+from dicom_io.counters import read_counters
+from dicom_io.spool import Spool
+
+LOOK_EVERY_S = 5.0
+REQUEST_TIMEOUT_S = 10.0
+
+_log = logging.getLogger("segnode")
+
+
+class Observatory:
+    """Looks at a node now and then, for whoever asks.
+
+    Parameters
+    ----------
+    spool
+        The node's spool.
+    """
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._lock = threading.Lock()
+        self._seen: tuple[float, Overview, dict[str, float]] | None = None
+
+    def look(self) -> tuple[Overview, dict[str, float]]:
+        """The newest overview and the processes' counts.
+
+        Raises
+        ------
+        OSError
+            If the spool cannot be read.
+        """
+        with self._lock:
+            if self._seen is None or time.monotonic() - self._seen[0] > LOOK_EVERY_S:
+                counts = read_counters(self._spool.root / COUNTERS)
+                self._seen = (time.monotonic(), look(self._spool), counts)
+            return self._seen[1], self._seen[2]
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics, as `prometheus_client` asks a collector for them."""
+        overview, counts = self.look()
+        yield _counter("segnode_received_instances", "Instances that were received and stored", counts)
+        yield _counter("segnode_received_bytes", "Bytes of received instances", counts)
+        yield _counter("segnode_rejected_associations", "Associations that were turned away", counts)
+        for name, what in (("seconds", "Seconds spent"), ("runs", "Runs")):
+            stages = CounterMetricFamily(f"segnode_stage_{name}", f"{what}, by stage of the work", labels=["stage"])
+            for key, value in sorted(counts.items()):
+                family, _, label = key.partition(" ")
+                if family == f"segnode_stage_{name}":
+                    stages.add_metric([label], value)
+            yield stages
+        studies = GaugeMetricFamily(
+            "segnode_studies", "Studies by the state of their newest revision", labels=["state"]
+        )
+        for state, number in overview.studies.items():
+            studies.add_metric([state], number)
+        yield studies
+        processes = GaugeMetricFamily("segnode_process_ready", "Whether a process takes work", labels=["process"])
+        for name, ready in overview.processes.items():
+            processes.add_metric([name], float(ready))
+        yield processes
+        deliveries = GaugeMetricFamily(
+            "segnode_deliveries_pending", "Studies a destination waits for", labels=["destination"]
+        )
+        for name, number in overview.deliveries.items():
+            deliveries.add_metric([name], number)
+        yield deliveries
+        yield GaugeMetricFamily("segnode_queue_depth", "Complete studies not at their end", overview.queue_depth)
+        yield GaugeMetricFamily(
+            "segnode_oldest_waiting_seconds", "Age of the oldest of them", overview.oldest_waiting_s
+        )
+        yield GaugeMetricFamily("segnode_spool_free_bytes", "Room on the spool's disk", overview.free_bytes)
+        yield GaugeMetricFamily(
+            "segnode_gpu_memory_peak_bytes",
+            "Most GPU memory that the networks held during a study; 0 without a GPU",
+            max((value for key, value in counts.items() if key.startswith("gpu_memory_peak")), default=0.0),
+        )
+
+
+def _counter(name: str, what: str, counts: dict[str, float]) -> CounterMetricFamily:
+    return CounterMetricFamily(name, what, counts.get(name, 0.0))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    observatory: ClassVar[Observatory]
+    registry: ClassVar[CollectorRegistry]
+    server_version, sys_version = "segnode", ""
+    timeout = REQUEST_TIMEOUT_S
+
+    def do_GET(self) -> None:
+        try:
+            status, kind, body = self._answer()
+        except OSError:  # the spool cannot be read
+            status, kind, body = 503, "application/json", b'{"ready": false, "problem": "spool"}\n'
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _answer(self) -> tuple[int, str, bytes]:
+        if self.path == "/healthz":
+            return 200, "text/plain; charset=utf-8", b"ok\n"
+        if self.path == "/readyz":
+            overview, _ = self.observatory.look()
+            content = {"ready": overview.is_ready, "processes": dict(overview.processes)}
+            return 200 if overview.is_ready else 503, "application/json", json.dumps(content).encode() + b"\n"
+        if self.path == "/metrics":
+            return 200, CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self.registry)
+        return 404, "text/plain; charset=utf-8", b"/healthz /readyz /metrics\n"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: a scrape every few seconds is no event, and a path is what a stranger wrote."""
+
+
+def serve_status(spool: Spool, host: str, port: int) -> ThreadingHTTPServer:
+    """Answer in threads of its own, until the process ends.
+
+    Raises
+    ------
+    ConfigInvalid
+        If the address cannot be listened on.
+    """
+    observatory = Observatory(spool)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(observatory)
+    handler = type("Handler", (_Handler,), {"observatory": observatory, "registry": registry})
+    try:
+        server = ThreadingHTTPServer((host, port), handler)
+    except OSError as error:
+        raise ConfigInvalid(f"http: host {host} port {port}: {error.strerror}; choose another") from error
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    _log.info("http_listens", extra={"port": server.server_port})
+    return server

@@ -1,0 +1,148 @@
+"""What a node is doing right now, read from its spool: for ``segnode status``, ``/readyz`` and ``/metrics``."""
+
+import calendar
+import fcntl
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dicom_io.durable import replace_file
+from dicom_io.revision import State
+from dicom_io.spool import Spool
+
+COUNTERS = "counters"
+"""Folder of the spool with the processes' counts."""
+
+_PROCESSES, _LOCK = "processes.json", ".node.lock"
+_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Overview:
+    """One look at a node.
+
+    Attributes
+    ----------
+    processes
+        Whether each of the node's processes takes work; empty where no node runs.
+    studies
+        Number of studies by the state of their newest revision.
+    oldest_waiting_s
+        Age of the oldest study that is neither receiving nor at its end, in its present state.
+    free_bytes
+        Room on the spool's disk.
+    """
+
+    processes: Mapping[str, bool]
+    studies: Mapping[str, int]
+    oldest_waiting_s: float
+    free_bytes: int
+    deliveries: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a node."""
+        return bool(self.processes)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every process takes work."""
+        return self.is_running and all(self.processes.values())
+
+    @property
+    def queue_depth(self) -> int:
+        """Studies that are complete and not at their end."""
+        return sum(self.studies.get(state, 0) for state in (State.WAITING, State.RUNNING, State.DELIVERING))
+
+
+def look(spool: Spool) -> Overview:
+    """Look at a node through its spool, from any process.
+
+    Raises
+    ------
+    OSError
+        If the spool cannot be read.
+    """
+    studies = dict.fromkeys((str(state) for state in State), 0)
+    deliveries: dict[str, int] = {}
+    oldest = 0.0
+    for key in spool.study_keys():
+        try:
+            latest = spool.latest_revision(key)
+            if latest is None:
+                continue
+            content = latest.read_state()
+            state = State(content["state"])
+            if state is State.DELIVERING:
+                for name, delivery in latest.deliveries().items():
+                    pending = delivery["state"] in ("waiting", "committing")
+                    deliveries[name] = deliveries.get(name, 0) + pending
+        except FileNotFoundError:  # forgotten in the meantime
+            continue
+        studies[state] += 1
+        if state is not State.RECEIVING and not state.is_final:
+            oldest = max(oldest, _age_s(content["since"]))
+    disk = os.statvfs(spool.root)
+    return Overview(read_processes(spool.root), studies, oldest, disk.f_bavail * disk.f_frsize, deliveries)
+
+
+def _age_s(since: str) -> float:
+    return max(0.0, time.time() - calendar.timegm(time.strptime(since, "%Y-%m-%dT%H:%M:%SZ")))
+
+
+class Presence:
+    """The node's sign that it runs: a lock that the kernel frees with it, and a list of its processes.
+
+    Parameters
+    ----------
+    spool
+        The spool's folder.
+    """
+
+    def __init__(self, spool: Path) -> None:
+        self._folder = spool
+        self._descriptor: int | None = None
+
+    def hold(self) -> None:
+        """Take the lock; a second node on the same spool works, and is not shown.
+
+        Raises
+        ------
+        OSError
+            If the spool cannot be written.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.05)  # somebody who looks holds it for an instant
+            else:
+                self._descriptor = descriptor
+                return
+        os.close(descriptor)
+
+    def show(self, processes: Mapping[str, bool]) -> None:
+        """Note which processes take work."""
+        if self._descriptor is not None:
+            replace_file(self._folder / _PROCESSES, json.dumps(dict(processes)).encode())
+
+
+def read_processes(spool: Path) -> dict[str, bool]:
+    """Whether each process of the node that holds the spool takes work; empty where none holds it."""
+    try:
+        descriptor = os.open(spool / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return {}
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        content: dict[str, bool] = json.loads((spool / _PROCESSES).read_text())
+        return content
+    finally:
+        os.close(descriptor)
+    return {}

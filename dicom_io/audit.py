@@ -1,0 +1,188 @@
+"""The audit trail: who transferred which patient's images where, in DICOM's own form.
+
+The one stream that carries patient IDs, as PS3.15 asks; it goes to a file that only the node's user can read, one
+message a line. Each line is written by one system call, so that processes can share the file.
+
+References
+----------
+PS3.15 A.5.1 (message schema), A.5.3.1 (Application Activity), A.5.3.3 (Begin Transferring DICOM Instances), A.5.3.7
+(DICOM Instances Transferred), A.5.3.11 (Security Alert); RFC 3881.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+DCM = "DCM"
+SUCCESS, SERIOUS_FAILURE = "0", "8"
+
+_log = logging.getLogger("segnode")
+_XML_TEXT = {code: "?" for code in range(32) if code not in (9, 10, 13)} | {0xFFFE: "?", 0xFFFF: "?"}
+
+
+@dataclass(frozen=True)
+class Party:
+    """One end of a transfer.
+
+    Attributes
+    ----------
+    name
+        AE title, or address of a web server.
+    address
+        Host name or IP address; empty where it is not known.
+    """
+
+    name: str
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Instances of one study.
+
+    Attributes
+    ----------
+    study_uid, patient_id, patient_name
+        Whose and which; as the images say.
+    instances
+        Number of instances by SOP Class UID.
+    """
+
+    study_uid: str
+    patient_id: str = ""
+    patient_name: str = ""
+    instances: Mapping[str, int] = field(default_factory=dict)
+
+
+class AuditTrail:
+    """Writes audit messages, or nothing where no file is set.
+
+    Parameters
+    ----------
+    file
+        Created with access for its owner alone.
+    node
+        AE title of the node, its audit source.
+    """
+
+    def __init__(self, file: Path | None, node: str) -> None:
+        self._file = file
+        self._node = node
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is written."""
+        return self._file is not None
+
+    def application(self, what: Literal["start", "stop"]) -> None:
+        """The node started or stopped."""
+        event = ("110120", "Application Start") if what == "start" else ("110121", "Application Stop")
+        message = self._message(("110100", "Application Activity"), "E", event=event)
+        self._participant(message, Party(self._node), requestor=False, role=("110150", "Application"))
+        self._write(message)
+
+    def begins(self, source: Party, destination: Party, transfer: Transfer) -> None:
+        """This node is about to send."""
+        self._transfer(("110102", "Begin Transferring DICOM Instances"), "E", source, destination, transfer, True)
+
+    def transferred(self, source: Party, destination: Party, transfer: Transfer, *, complete: bool = True) -> None:
+        """A transfer ended, to this node or from it."""
+        self._transfer(("110104", "DICOM Instances Transferred"), "C", source, destination, transfer, complete)
+
+    def alert(self, peer: Party, description: str) -> None:
+        """A peer was turned away.
+
+        Parameters
+        ----------
+        peer
+            Who, as far as it said.
+        description
+            Why, in words of this program's own.
+        """
+        event = ("110126", "Node Authentication")
+        message = self._message(("110113", "Security Alert"), "E", event=event, outcome=SERIOUS_FAILURE)
+        SubElement(message[0], "EventOutcomeDescription").text = _text(description)
+        self._participant(message, Party(self._node), requestor=False)
+        self._participant(message, peer, requestor=True)
+        self._write(message)
+
+    def _transfer(
+        self, event: tuple[str, str], action: str, source: Party, destination: Party, transfer: Transfer, good: bool
+    ) -> None:
+        message = self._message(event, action, outcome=SUCCESS if good else SERIOUS_FAILURE)
+        self._participant(message, source, requestor=True, role=("110153", "Source Role ID"))
+        self._participant(message, destination, requestor=False, role=("110152", "Destination Role ID"))
+        study = _object(message, transfer.study_uid, ("110180", DCM, "Study Instance UID"), "2", "3", "study")
+        description = SubElement(study, "ParticipantObjectDescription")
+        for uid, count in sorted(transfer.instances.items()):
+            SubElement(description, "SOPClass", UID=uid, NumberOfInstances=str(count))
+        _object(message, transfer.patient_id, ("2", "RFC-3881", "Patient Number"), "1", "1", transfer.patient_name)
+        self._write(message)
+
+    def _message(
+        self, identity: tuple[str, str], action: str, *, event: tuple[str, str] | None = None, outcome: str = SUCCESS
+    ) -> Element:
+        message = Element("AuditMessage")
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+        head = SubElement(
+            message, "EventIdentification", EventActionCode=action, EventDateTime=stamp, EventOutcomeIndicator=outcome
+        )
+        _code(head, "EventID", (identity[0], DCM, identity[1]))
+        if event is not None:
+            _code(head, "EventTypeCode", (event[0], DCM, event[1]))
+        return message
+
+    @staticmethod
+    def _participant(message: Element, party: Party, *, requestor: bool, role: tuple[str, str] | None = None) -> None:
+        attributes = {"UserID": _text(party.name), "UserIsRequestor": "true" if requestor else "false"}
+        if party.address:
+            kind = "2" if party.address.replace(".", "").isdigit() or ":" in party.address else "1"
+            attributes |= {"NetworkAccessPointID": _text(party.address), "NetworkAccessPointTypeCode": kind}
+        element = SubElement(message, "ActiveParticipant", attributes)
+        if role is not None:
+            _code(element, "RoleIDCode", (role[0], DCM, role[1]))
+
+    def _write(self, message: Element) -> None:
+        if self._file is None:
+            return
+        # The source stands behind the participants and before the objects.
+        place = max(number for number, part in enumerate(message) if part.tag == "ActiveParticipant") + 1
+        source = Element("AuditSourceIdentification", AuditSourceID=_text(self._node))
+        SubElement(source, "AuditSourceTypeCode", {"csd-code": "4"})
+        message.insert(place, source)
+        line = tostring(message, encoding="utf-8").replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
+        try:
+            descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(descriptor, line)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            _log.error("audit_not_written", extra={"problem": error.strerror})
+
+
+def _code(parent: Element, tag: str, code: tuple[str, str, str]) -> None:
+    SubElement(parent, tag, {"csd-code": code[0], "codeSystemName": code[1], "originalText": code[2]})
+
+
+def _object(message: Element, uid: str, code: tuple[str, str, str], kind: str, role: str, name: str) -> Element:
+    element = SubElement(
+        message,
+        "ParticipantObjectIdentification",
+        ParticipantObjectID=_text(uid),
+        ParticipantObjectTypeCode=kind,
+        ParticipantObjectTypeCodeRole=role,
+    )
+    _code(element, "ParticipantObjectIDTypeCode", code)
+    SubElement(element, "ParticipantObjectName").text = _text(name)
+    return element
+
+
+def _text(text: str) -> str:
+    # XML 1.0 has no way to write these, and a peer can send them in an AE title.
+    return text.translate(_XML_TEXT).encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,88 @@
+"""Counts that other processes can read: each process writes its own small file, and a reader adds them up.
+
+Written at most once a second, by replacing the file and without forcing it to disk: a count that is lost with the power
+is no loss.
+"""
+
+import json
+import logging
+import os
+import threading
+from pathlib import Path
+from uuid import uuid4
+
+WRITE_EVERY_S = 1.0
+
+_log = logging.getLogger("segnode")
+
+
+class Counters:
+    """One process's counts.
+
+    Parameters
+    ----------
+    folder
+        Where the files of all processes lie.
+    process
+        Which process it is; with its ID the name of its file.
+    """
+
+    def __init__(self, folder: Path, process: str) -> None:
+        self._path = folder / f"{process}-{os.getpid()}.json"
+        self._sums: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._changed = threading.Event()
+        threading.Thread(target=self._keep_writing, name="counters", daemon=True).start()
+
+    def add(self, name: str, amount: float = 1.0, *, label: str = "") -> None:
+        """Add to a count; with a label, to one of a family."""
+        key = f"{name} {label}" if label else name
+        with self._lock:
+            self._sums[key] = self._sums.get(key, 0.0) + amount
+        self._changed.set()
+
+    def raise_to(self, name: str, value: float) -> None:
+        """Note the largest value so far, of this process."""
+        key = f"{name} {os.getpid()}"
+        with self._lock:
+            self._sums[key] = max(self._sums.get(key, 0.0), value)
+        self._changed.set()
+
+    def write(self) -> None:
+        """Write the file now."""
+        with self._lock:
+            content = json.dumps(self._sums)
+        temporary = self._path.with_name(f".{self._path.name}.{uuid4().hex}.part")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(content)
+        temporary.replace(self._path)
+
+    def _keep_writing(self) -> None:
+        pause = threading.Event()
+        while True:
+            self._changed.wait()
+            self._changed.clear()
+            try:
+                self.write()
+            except OSError as error:
+                _log.warning("counters_not_written", extra={"problem": error.strerror})
+            pause.wait(WRITE_EVERY_S)
+
+
+def read_counters(folder: Path) -> dict[str, float]:
+    """The sums over all processes, also over those that have ended; a labelled count is ``name label``."""
+    total: dict[str, float] = {}
+    for path in folder.glob("[!.]*.json"):
+        try:
+            content: dict[str, float] = json.loads(path.read_text())
+        except (OSError, ValueError):
+            continue
+        for key, amount in content.items():
+            total[key] = total.get(key, 0.0) + amount
+    return total
+
+
+def forget_counters(folder: Path) -> None:
+    """Begin from nothing, as a node does when it starts."""
+    for path in folder.glob("*.json"):
+        path.unlink(missing_ok=True)
