@@ -35,17 +35,21 @@ def decode_request(pdu: bytes) -> A_ASSOCIATE:
     Raises
     ------
     RequestError
-        If it is malformed, has more than `MAX_CONTEXTS` contexts, or names one context ID twice.
+        If it is malformed, has no or more than `MAX_CONTEXTS` contexts, or names one context ID twice.
     """
     _look_through(pdu)
     decoded = A_ASSOCIATE_RQ()
     try:
         decoded.decode(pdu)
         request = decoded.to_primitive()
-        contexts = [context.context_id for context in request.presentation_context_definition_list]
+        contexts = request.presentation_context_definition_list
+        numbers = [context.context_id for context in contexts]
+        complete = all(context.abstract_syntax and context.transfer_syntax for context in contexts)
     except _UNDECODABLE as error:
         raise RequestError(type(error).__name__) from error
-    if len(contexts) != len(set(contexts)):
+    if not contexts or not complete:
+        raise RequestError("no presentation context, or one without syntax")
+    if len(numbers) != len(set(numbers)):
         raise RequestError("a presentation context ID comes twice")
     return request
 

@@ -36,6 +36,9 @@ MAX_COMMAND_BYTES = 65536
 _STEP_S = 0.001
 _GROWTH = 1 << 20
 _ESTABLISHED = "Sta6"
+ABORT = struct.pack(">BBLBBBB", 7, 0, 4, 0, 0, 2, 6)
+"""A-ABORT by the service provider, invalid PDU parameter value (PS3.8 9.3.8)."""
+
 _UNDECODABLE = (
     ValueError,
     TypeError,
@@ -134,7 +137,7 @@ class BoundedSocket(AssociationSocket):
             part, self._first = self._first[:nr_bytes], self._first[nr_bytes:]
             return bytearray(part)
         if nr_bytes > self._limits.pdu_bytes:
-            _log.warning("association_aborted", extra={"reason": "pdu_too_long"})
+            self._abort("pdu_too_long")
             raise OSError(f"a PDU of {nr_bytes} bytes is longer than this node reads")
         connection = cast(socket.socket, self.socket)
         # What a length claims is not made room for until it comes.
@@ -144,16 +147,28 @@ class BoundedSocket(AssociationSocket):
                 received += bytes(min(nr_bytes - filled, _GROWTH))
             left = self._deadline - time.monotonic()
             if left <= 0:
-                _log.warning("association_aborted", extra={"reason": "pdu_too_slow"})
+                self._abort("pdu_too_slow")
                 raise TimeoutError("a PDU took too long")
             connection.settimeout(left)
             with memoryview(received) as view:
-                count = connection.recv_into(view[filled:])
+                try:
+                    count = connection.recv_into(view[filled:])
+                except TimeoutError:
+                    # The clock at the top of the loop says so.
+                    continue
             if count == 0:
                 return received[:filled]
             filled += count
         connection.settimeout(self._limits.pdu_seconds)
         return received
+
+    def _abort(self, reason: str) -> None:
+        # pynetdicom closes a connection that it cannot read from without a word.
+        _log.warning("association_aborted", extra={"reason": reason})
+        connection = cast(socket.socket, self.socket)
+        with suppress(OSError):
+            connection.settimeout(_STEP_S)
+            connection.send(ABORT)
 
 
 class _Dul(DULServiceProvider):

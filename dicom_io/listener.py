@@ -8,7 +8,6 @@ can ever be its own input, whoever sends it back.
 import errno
 import logging
 import ssl
-import struct
 import threading
 import time
 from dataclasses import dataclass
@@ -26,7 +25,8 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from dicom_io.accepted import Accepted
 from dicom_io.access import Access
-from dicom_io.commitment import PUSH_MODEL, Transactions, take_in_report
+from dicom_io.attributes import MALFORMED
+from dicom_io.commitment import PUSH_MODEL, REPORT_SYNTAXES, Transactions, take_in_report
 from dicom_io.image_classes import IMAGE_CLASSES
 from dicom_io.limits import Limits
 from dicom_io.observer import Observer
@@ -100,7 +100,7 @@ class Listener:
         for sop_class, syntaxes in (contexts or Accepted()).contexts():
             self._ae.add_supported_context(sop_class, syntaxes)
         # A peer that reports on storage commitment is the SCP of an association that it opens itself.
-        self._ae.add_supported_context(PUSH_MODEL, scu_role=False, scp_role=True)
+        self._ae.add_supported_context(PUSH_MODEL, list(REPORT_SYNTAXES), scu_role=False, scp_role=True)
         self._server: NodeServer | None = None
 
     def start(self, host: str, port: int, *, shares_port: bool = False) -> int:
@@ -174,6 +174,9 @@ class Listener:
         request = cast(C_STORE, event.request)
         called_ae = event.assoc.acceptor.ae_title
         sop_class, instance = str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
+        if sop_class != event.context.abstract_syntax:
+            _log.warning("object_refused", extra={"reason": "class_of_another_context"})
+            return DOES_NOT_MATCH
         if not is_uid(instance) or not is_uid(sop_class):
             _log.warning("object_refused", extra={"reason": "invalid_uid"})
             return CANNOT_UNDERSTAND
@@ -222,7 +225,7 @@ def _identify(data: bytes) -> _Identity | None:
     """UIDs of a DICOM file, read up to the Study Instance UID and no further; None where it cannot be read."""
     try:
         header = read_partial(BytesIO(data), stop_when=_is_beyond_study)
-    except (InvalidDicomError, EOFError, KeyError, NotImplementedError, RecursionError, ValueError, struct.error):
+    except (InvalidDicomError, RecursionError, MemoryError, *MALFORMED):
         return None
     return _Identity(
         *(

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 PEERS_ARE_REQUIRED = os.environ.get("SEGNODE_REQUIRE_PEERS") == "1"
+FAULT = "fault"
+"""Property under which a row of the fault table records its name."""
 PARITY = "parity"
 """Property under which a parity test records its line of the table at the end."""
 DATA = Path(os.environ.get("SEGNODE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -47,7 +49,7 @@ def peer() -> Callable[[str], str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print one line per kind of model that was compared with nnU-Net."""
+    """Print one line per kind of model that was compared with nnU-Net, and the count of the fault table."""
     reports = [r for outcome in ("passed", "failed") for r in terminalreporter.getreports(outcome)]
     lines = [text for r in reports if r.when == "call" for key, text in r.user_properties if key == PARITY]
     if lines:
@@ -55,3 +57,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{'kind':<24}{'voxels':>9}{'mismatches':>12}   share of every label")
         for line in lines:
             terminalreporter.write_line(str(line))
+    faults = [r for r in reports if r.when == "call" and any(key == FAULT for key, _ in r.user_properties)]
+    if faults:
+        passed = sum(r.passed for r in faults)
+        terminalreporter.section("fault table")
+        terminalreporter.write_line(f"faults: {passed} passed, {len(faults) - passed} failed")
