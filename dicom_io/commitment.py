@@ -25,17 +25,21 @@ from typing import Any
 from uuid import uuid4
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import evt
 from pynetdicom.events import Event, EventHandlerType
 
 from core.errors import RetryLater
+from dicom_io.attributes import MALFORMED
 from dicom_io.durable import replace_file
 from dicom_io.received import is_uid, object_name
 from dicom_io.sender import Answer, Destination, associate, explain_no_association, requesting_ae
 
 PUSH_MODEL = UID("1.2.840.10008.1.20.1")
 PUSH_MODEL_INSTANCE = UID("1.2.840.10008.1.20.1.1")
+
+REPORT_SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+"""Without deflated, which pynetdicom proposes and takes by default: it inflates without bound."""
 
 SAME_ASSOCIATION_S = 3.0
 """How long the association that asked stays open for the answer."""
@@ -140,7 +144,7 @@ def ask_for_commitment(
         If there is no association, or no answer to the request itself.
     """
     ae = requesting_ae(calling_ae)
-    ae.add_requested_context(PUSH_MODEL)
+    ae.add_requested_context(PUSH_MODEL, list(REPORT_SYNTAXES))
     handlers: list[EventHandlerType] = [(evt.EVT_N_EVENT_REPORT, take_in_report, [transactions])]
     association = associate(ae, destination, handlers)
     if not association.is_established:
@@ -191,7 +195,7 @@ def take_in_report(event: Event, transactions: Transactions) -> tuple[int, None]
             str(item.ReferencedSOPInstanceUID): int(item.get("FailureReason") or PROCESSING_FAILURE)
             for item in content.get("FailedSOPSequence") or []
         }
-    except (AttributeError, EOFError, KeyError, NotImplementedError, RecursionError, TypeError, ValueError):
+    except MALFORMED:
         _log.warning("commitment_report_refused", extra={"reason": "unreadable"})
         return PROCESSING_FAILURE, None
     asked = transactions.objects(transaction) if is_uid(transaction) else None

@@ -20,6 +20,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from core.version import VERSION
+from dicom_io.attributes import MALFORMED
 from dicom_io.inherited import UTF8, inherit
 from dicom_io.received import is_uid
 from dicom_io.uids import derive_uid
@@ -27,7 +28,7 @@ from dicom_io.uids import derive_uid
 NoticeKind = Literal["refused", "nothing_found", "failed"]
 
 SERIES_NUMBER = 9900
-_TITLES: dict[NoticeKind, str] = {
+TITLES: dict[NoticeKind, str] = {
     "refused": "NOT SEGMENTED: STUDY REFUSED",
     "nothing_found": "SEGMENTATION RAN: NOTHING FOUND",
     "failed": "NOT SEGMENTED: PROCESSING FAILED",
@@ -87,7 +88,7 @@ class Notice:
     @property
     def title(self) -> str:
         """The first line."""
-        return _TITLES[self.kind]
+        return TITLES[self.kind]
 
 
 def read_notice_header(folder: Path) -> Dataset | None:
@@ -105,7 +106,7 @@ def read_notice_header(folder: Path) -> Dataset | None:
         try:
             header = dcmread(path, stop_before_pixels=True)
             patients.add((str(header.get("PatientID") or ""), str(header.get("PatientName") or "")))
-        except (InvalidDicomError, EOFError, NotImplementedError, RecursionError, ValueError):
+        except (InvalidDicomError, *MALFORMED):
             continue
         first = first or header
     return first if len(patients) == 1 else None

@@ -8,6 +8,7 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from pynetdicom.association import Association
 
+from dicom_io.attributes import MALFORMED
 from dicom_io.audit import AuditTrail, Party, Transfer
 from dicom_io.counters import Counters
 from dicom_io.received import ReceivedObject
@@ -78,5 +79,5 @@ def _patient(data: bytes) -> tuple[str, str]:
     try:
         header = dcmread(BytesIO(data), specific_tags=["PatientID", "PatientName"], stop_before_pixels=True)
         return str(header.get("PatientID") or ""), str(header.get("PatientName") or "")
-    except (InvalidDicomError, EOFError, KeyError, NotImplementedError, RecursionError, ValueError):
+    except (InvalidDicomError, *MALFORMED):
         return "", ""

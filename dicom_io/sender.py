@@ -22,7 +22,7 @@ ANSWER_TIMEOUT_S = 300.0
 TRANSIENT_STATUSES = frozenset({0x0110, 0x0212, 0x0213, *range(0xA700, 0xA800)})
 """Processing failure, mistyped argument by a peer under load, resource limitation, out of resources."""
 
-_UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def send_object(path: Path, destination: Destination, calling_ae: str) -> Answer
     dataset = dcmread(path)
     ae = requesting_ae(calling_ae)
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
-    for proposed in _UNCOMPRESSED if syntax in _UNCOMPRESSED else (syntax,):
+    for proposed in UNCOMPRESSED if syntax in UNCOMPRESSED else (syntax,):
         ae.add_requested_context(dataset.SOPClassUID, proposed)
     association = associate(ae, destination)
     if not association.is_established:

@@ -19,7 +19,7 @@ from dicom_io.sender import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, TRANSIENT_STATU
 from dicom_io.tls import TlsFiles, client_context
 
 CHUNK = 1 << 20
-_FINAL_STATUSES = frozenset({400, 405, 406, 413, 415, 422, 501})
+FINAL_STATUSES = frozenset({400, 405, 406, 413, 415, 422, 501})
 """What the same object gets again: bad request, too large, not supported. 401, 403 and 404 a person corrects there."""
 
 _FAILED, _STORED = "00081198", "00081199"  # Failed SOP Sequence, Referenced SOP Sequence
@@ -108,7 +108,7 @@ def _answer(response: httpx.Response) -> Answer:
     failed, stored = content.get(_FAILED, {}).get("Value"), content.get(_STORED, {}).get("Value")
     if failed:
         return _refusal(failed[0])
-    if status in _FINAL_STATUSES or (status == 409 and not stored):
+    if status in FINAL_STATUSES or (status == 409 and not stored):
         return Answer(False, f"the destination refused the object with HTTP status {status}")
     if status not in (200, 202, 409):
         raise RetryLater(f"the destination answered with HTTP status {status}")

@@ -1,0 +1,180 @@
+"""The tables of ``docs/conformance.md``, from the code: ``python -m app.conformance`` writes them again.
+
+A table stands between ``<!-- table NAME -->`` and ``<!-- end -->``; all else on the page is written by hand.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from pydicom.uid import (
+    UID,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+from pynetdicom import DEFAULT_TRANSFER_SYNTAXES, PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
+
+from core.version import VERSION
+from dicom_io import listener, notice, seg, sender, stow
+from dicom_io.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES
+from dicom_io.commitment import PUSH_MODEL, REPORT_SYNTAXES
+from dicom_io.image_classes import IMAGE_CLASSES
+from dicom_io.inherited import OPTIONAL, REQUIRED
+from dicom_io.limits import Limits
+from dicom_io.revision import State
+
+PAGE = Path(__file__).parents[1] / "docs" / "conformance.md"
+_MARKED = re.compile(r"(<!-- table ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_LABELMAP = UID("1.2.840.10008.5.1.4.1.1.66.7")
+_VERIFICATION = UID("1.2.840.10008.1.1")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(str(cell) for cell in line) + " |\n" for line in lines)
+
+
+def _uids(uids: Iterable[UID]) -> list[tuple[str, str]]:
+    return [(uid.name, str(uid)) for uid in uids]
+
+
+def _names(uids: Iterable[str]) -> str:
+    return ", ".join(UID(uid).name for uid in uids)
+
+
+def _identification() -> str:
+    rows = [
+        ("Program", f"segnode {VERSION}"),
+        ("Manufacturer in results", seg.MANUFACTURER),
+        ("Implementation Class UID", PYNETDICOM_IMPLEMENTATION_UID),
+        ("Implementation Version Name", PYNETDICOM_IMPLEMENTATION_VERSION),
+        ("Maximum PDU length offered", f"{listener.MAX_PDU_SIZE} bytes"),
+    ]
+    return _table(("", ""), rows)
+
+
+def _work_classes() -> str:
+    return _table(("SOP Class", "UID"), _uids(sorted(IMAGE_CLASSES)))
+
+
+def _other_classes() -> str:
+    return _table(("SOP Class", "UID"), _uids(sorted(set(STORAGE_CLASSES) - IMAGE_CLASSES)))
+
+
+def _syntaxes() -> str:
+    return _table(("Transfer Syntax", "UID"), _uids(TRANSFER_SYNTAXES))
+
+
+def _roles() -> str:
+    rows = [
+        ("Verification", _VERIFICATION, "SCP", _names(DEFAULT_TRANSFER_SYNTAXES)),
+        ("the storage classes below", "", "SCP", "the transfer syntaxes below"),
+        (SegmentationStorage.name, SegmentationStorage, "SCU", _names(sender.UNCOMPRESSED)),
+        ("Label Map Segmentation Storage", _LABELMAP, "SCU", RLELossless.name),
+        (
+            SecondaryCaptureImageStorage.name,
+            SecondaryCaptureImageStorage,
+            "SCU, notices",
+            _names(sender.UNCOMPRESSED),
+        ),
+        (PUSH_MODEL.name, PUSH_MODEL, "SCU", _names(REPORT_SYNTAXES)),
+    ]
+    return _table(("SOP Class", "UID", "Role", "Transfer Syntaxes"), rows)
+
+
+def _statuses() -> str:
+    rows = [
+        (f"0x{listener.SUCCESS:04X}", "the object is on the disk, its name too; or it was there; or the node made it"),
+        (f"0x{listener.OUT_OF_RESOURCES:04X}", "the disk is full, has less free than is to stay free, or fails"),
+        (f"0x{listener.DOES_NOT_MATCH:04X}", "the UIDs of the command are not those of the object"),
+        (f"0x{listener.CANNOT_UNDERSTAND:04X}", "a UID is invalid or missing, or the object cannot be read"),
+    ]
+    return _table(("Status", "When"), rows)
+
+
+def _retried() -> str:
+    return _table(("Status", "Meaning"), [(f"0x{code:04X}", _MEANINGS[code]) for code in _MEANINGS])
+
+
+_MEANINGS = {0x0110: "processing failure", 0x0212: "mistyped argument", 0x0213: "resource limitation"}
+_MEANINGS |= {0xA700: "out of resources, and all others from 0xA700 to 0xA7FF"}
+
+
+def _limits() -> str:
+    rows = [(f"`{name}`", info.default, info.description or "") for name, info in Limits.model_fields.items()]
+    return _table(("`limits:`", "Default", "What"), rows)
+
+
+def _deadlines() -> str:
+    rows = [
+        ("connection", f"{sender.CONNECT_TIMEOUT_S:.0f} s"),
+        ("association", f"{sender.ASSOCIATION_TIMEOUT_S:.0f} s"),
+        ("answer to a C-STORE, N-ACTION or STOW-RS request", f"{sender.ANSWER_TIMEOUT_S:.0f} s"),
+    ]
+    return _table(("What is waited for", "At most"), rows)
+
+
+def _web() -> str:
+    final = ", ".join(str(status) for status in sorted(stow.FINAL_STATUSES))
+    rows = [
+        ("200, 202", "delivered, unless the answer has the object in its Failed SOP Sequence"),
+        (f"{final}, 409", "refused, not tried again"),
+        ("all others, and no answer", "tried again"),
+    ]
+    return _table(("HTTP status", "Then"), rows)
+
+
+def _inherited() -> str:
+    rows = [("required (type 2): empty where unknown or invalid", ", ".join(f"`{keyword}`" for keyword in REQUIRED))]
+    rows += [("where the images have them", ", ".join(f"`{keyword}`" for keyword in OPTIONAL))]
+    return _table(("Copied from the first image", "Attributes"), rows)
+
+
+def _notices() -> str:
+    titles = notice.TITLES
+    return _table(("`notices:`", "Title"), [(f"`{kind}`", title) for kind, title in titles.items()])
+
+
+def _states() -> str:
+    rows = [(f"`{state}`", "yes" if state.is_final else "") for state in State]
+    return _table(("State", "Final"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "identification": _identification,
+    "roles": _roles,
+    "work-classes": _work_classes,
+    "other-classes": _other_classes,
+    "transfer-syntaxes": _syntaxes,
+    "statuses": _statuses,
+    "retried": _retried,
+    "limits": _limits,
+    "deadlines": _deadlines,
+    "web": _web,
+    "inherited": _inherited,
+    "notices": _notices,
+    "states": _states,
+}
+
+
+def with_tables(page: str) -> str:
+    """The page with every marked table as the code has it.
+
+    Raises
+    ------
+    KeyError
+        If the page asks for a table that there is not.
+    """
+    return _MARKED.sub(lambda found: found[1] + "\n" + TABLES[found[2]]() + "\n" + found[4], page)
+
+
+def names_of_tables(page: str) -> list[str]:
+    """Which tables a page asks for."""
+    return [found[2] for found in _MARKED.finditer(page)]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.stdout.write(f"{PAGE}\n")

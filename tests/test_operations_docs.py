@@ -1,0 +1,63 @@
+"""What the pages for operators say, against the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.conformance import TABLES, names_of_tables, with_tables
+from app.http_status import Observatory
+from core.report import _CODES
+from dicom_io.notice import TITLES
+from dicom_io.revision import State
+from dicom_io.sender import TRANSIENT_STATUSES
+from dicom_io.spool import Spool
+
+ROOT = Path(__file__).parents[1]
+CONFORMANCE = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+
+
+def test_the_conformance_statement_is_current() -> None:
+    assert with_tables(CONFORMANCE) == CONFORMANCE, "run: python -m app.conformance"
+
+
+def test_every_table_is_on_the_page_once() -> None:
+    assert sorted(names_of_tables(CONFORMANCE)) == sorted(TABLES)
+
+
+def test_a_stale_table_is_noticed() -> None:
+    stale = CONFORMANCE.replace("| CT Image Storage |", "| CT Storage |")
+    assert stale != CONFORMANCE
+    assert with_tables(stale) == CONFORMANCE
+
+
+def test_the_statuses_that_are_tried_again_are_all_named() -> None:
+    named = {int(code, 16) for code in re.findall(r"^\| (0x[0-9A-F]{4}) \| ", TABLES["retried"](), re.MULTILINE)}
+    assert named | set(range(0xA700, 0xA800)) == TRANSIENT_STATUSES
+
+
+def test_every_metric_is_explained(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.prepare()
+    for family in Observatory(spool).collect():
+        name = family.name + ("_total" if family.type == "counter" else "")
+        assert f"`{name}" in OPERATIONS, name
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_is_explained(state: State) -> None:
+    assert re.search(rf"^\| .*`{state}`.* \| ", OPERATIONS, re.MULTILINE)
+
+
+def test_every_code_of_the_node_has_its_remedy() -> None:
+    sources = "".join((ROOT / "app" / name).read_text() for name in ("workflow.py", "delivering.py", "intake.py"))
+    codes = set(re.findall(r"""(?:make_outcome\("\w+", |State\.FAILED, )"(\w+)\"""", sources)) | set(_CODES.values())
+    assert {"no_route", "worker_died", "internal_error", "not_delivered"} <= codes
+    for code in codes:
+        assert f"| `{code}` |" in OPERATIONS, code
+
+
+def test_every_kind_of_notice_is_named() -> None:
+    for kind in TITLES:
+        assert kind in OPERATIONS
