@@ -51,6 +51,7 @@ class ListenerProcess:
             )
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == b"ready\n", self.log.read_text()
+        self.idle_threads = self.threads()
 
     def resident_kib(self) -> int:
         """Memory that it holds."""

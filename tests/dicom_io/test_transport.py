@@ -133,7 +133,7 @@ def test_an_honest_peer_is_answered_while(listener: ListenerProcess, attack: str
 
 
 def test_when_an_attack_is_over_nothing_is_left_of_it(listener: ListenerProcess) -> None:
-    wait_until(lambda: listener.threads() <= 4, 20)
+    wait_until(lambda: listener.threads() <= listener.idle_threads, 20)
     descriptors = len(list(Path(f"/proc/{listener.process.pid}/fd").iterdir()))
     assert descriptors < 20
 
@@ -180,14 +180,14 @@ def test_a_pdu_has_a_deadline_however_often_something_comes(listener: ListenerPr
 
 
 def test_a_pdu_that_is_refused_ends_its_threads_at_once(listener: ListenerProcess) -> None:
-    threads = wait_until(lambda: listener.threads() <= 4) and listener.threads()
+    wait_until(lambda: listener.threads() <= listener.idle_threads)
     with connect(listener.port) as connection:
         connection.send(associate_rq())
         assert connection.receive_pdu()[0] == 2
         connection.send(struct.pack(">BBL", 4, 0, 0xFFFFFFFF))
         begun = time.monotonic()
         connection.receive_pdu()
-        wait_until(lambda: listener.threads() <= threads, 2, 0.02)
+        wait_until(lambda: listener.threads() <= listener.idle_threads, 2, 0.02)
         assert time.monotonic() - begun < 1
 
 
