@@ -176,9 +176,18 @@ def _allow_deep_stacks() -> None:
         resource.setrlimit(resource.RLIMIT_STACK, (wanted, hard))
 
 
-def child_commands(config: str) -> dict[str, Sequence[str]]:
-    """Command lines of the node's own children, for a ``node.yaml``."""
-    return {
-        "listener": [sys.executable, "-m", "app.listener_process", config],
-        "worker": [sys.executable, "-m", "app.worker", config],
+def child_commands(config: str, listeners: int = 1) -> dict[str, Sequence[str]]:
+    """Command lines of the node's own children, for a ``node.yaml``.
+
+    Parameters
+    ----------
+    config
+        Path of the settings.
+    listeners
+        How many processes receive on the one port; the first is called ``listener``, the others are numbered.
+    """
+    names = ["listener", *(f"listener-{number}" for number in range(2, listeners + 1))]
+    commands: dict[str, Sequence[str]] = {
+        name: [sys.executable, "-m", "app.listener_process", config] for name in names
     }
+    return commands | {"worker": [sys.executable, "-m", "app.worker", config]}

@@ -34,7 +34,8 @@ def serve(config: Config) -> None:
     os.umask(0o077)
     configure_logging("node")
     settings = load_settings(config)
-    Node(settings, child_commands(str(config.absolute())), announce).run()
+    commands = child_commands(str(config.absolute()), settings.reception.processes)
+    Node(settings, commands, announce).run()
 
 
 def announce(settings: NodeSettings) -> None:

@@ -27,8 +27,8 @@ class ListenerProcess:
     """
 
     def __init__(self, folder: Path, *, wrapper: Sequence[str] = (), **settings: Any) -> None:
-        self.port = free_port()
-        self.spool = Spool(folder / "spool")
+        self.port = int(settings.get("port") or free_port())
+        self.spool = Spool(Path(settings.get("spool", folder / "spool")))
         self.log = folder / "listener.log"
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "node.yaml"
@@ -62,14 +62,22 @@ class ListenerProcess:
         """How many threads it has."""
         return len(list(Path(f"/proc/{self.process.pid}/task").iterdir()))
 
+    def kill(self) -> None:
+        """Kill it."""
+        self.process.kill()
+        self.process.wait()
+        self._close()
+
     def stop(self) -> None:
         """Stop it as the node does."""
         self.process.terminate()
         assert self.process.wait(20) == 0
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.stdout.close()
+        self._close()
+
+    def _close(self) -> None:
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            stream.close()
 
     def images(self, study: str, called_ae: str = "SEGNODE") -> list[Path]:
         """Files of a study's newest revision."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from app.node import child_commands
 from app.serve_cli import app as studies
 from core.errors import ConfigInvalid
 from dicom_io.received import ReceivedObject
@@ -97,3 +98,8 @@ def test_a_damaged_package_ends_with_4(tmp_path: Path) -> None:
     assert done.returncode == 4, done.stderr
     assert "stub" in done.stderr
     assert done.stdout == ""
+
+
+def test_several_processes_receive_where_that_is_wished() -> None:
+    assert list(child_commands("node.yaml", 3)) == ["listener", "listener-2", "listener-3", "worker"]
+    assert list(child_commands("node.yaml")) == ["listener", "worker"]

@@ -200,6 +200,22 @@ def test_an_idle_association_ends(listener: ListenerProcess) -> None:
         assert time.monotonic() - begun < LIMITS["idle_seconds"] + 2
 
 
+def test_processes_that_share_a_port_outlive_each_other(tmp_path: Path) -> None:
+    shared = {"reception": {"processes": 2}, "spool": str(tmp_path / "spool")}
+    first = ListenerProcess(tmp_path / "first", **shared)
+    second = ListenerProcess(tmp_path / "second", port=first.port, **shared)
+    for _ in range(20):
+        echo_from("127.0.0.2", first.port)
+    first.kill()
+    for _ in range(20):
+        assert echo_from("127.0.0.2", second.port) < ANSWER_WITHIN_S
+    again = ListenerProcess(tmp_path / "again", port=second.port, **shared)
+    second.kill()
+    for _ in range(20):
+        assert echo_from("127.0.0.2", again.port) < ANSWER_WITHIN_S
+    again.stop()
+
+
 def test_dcmtk_s_echo_is_answered(listener: ListenerProcess, peer: Callable[[str], str]) -> None:
     command = [peer("echoscu"), "-aec", "SEGNODE", "127.0.0.1", str(listener.port)]
     assert subprocess.run(command, check=False).returncode == 0  # noqa: S603 - a peer found by name
