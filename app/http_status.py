@@ -7,6 +7,7 @@ most once every few seconds, however often it is asked. There is no patient in i
 
 import json
 import logging
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -133,6 +134,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: a scrape every few seconds is no event, and a path is what a stranger wrote."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log what went wrong with a request without its traceback, mostly a client that did not wait."""
+        problem = sys.exc_info()[0]
+        _log.warning("http_request_failed", extra={"error": problem.__name__ if problem else "none"})
+
+
 def serve_status(spool: Spool, host: str, port: int) -> ThreadingHTTPServer:
     """Answer in threads of its own, until the process ends.
 
@@ -146,10 +156,9 @@ def serve_status(spool: Spool, host: str, port: int) -> ThreadingHTTPServer:
     registry.register(observatory)
     handler = type("Handler", (_Handler,), {"observatory": observatory, "registry": registry})
     try:
-        server = ThreadingHTTPServer((host, port), handler)
+        server = _Server((host, port), handler)
     except OSError as error:
         raise ConfigInvalid(f"http: host {host} port {port}: {error.strerror}; choose another") from error
-    server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     _log.info("http_listens", extra={"port": server.server_port})
     return server

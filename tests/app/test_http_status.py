@@ -1,0 +1,101 @@
+"""The status pages under clients that misbehave, and where the spool cannot be read."""
+
+import http.client
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.http_status import Observatory, serve_status
+from core.errors import ConfigInvalid
+from dicom_io.counters import Counters, forget_counters, read_counters
+from dicom_io.spool import Spool
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    spool = Spool(tmp_path / "spool")
+    spool.prepare()
+    return spool
+
+
+@pytest.fixture
+def port(spool: Spool) -> Iterator[int]:
+    server = serve_status(spool, "127.0.0.1", 0)
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_silent_and_impolite_clients_hold_up_nobody(port: int, capfd: pytest.CaptureFixture[str]) -> None:
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(30)]
+    for client in silent[:10]:
+        client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        client.close()
+    silent[10].sendall(b"\x16\x03\x01\xff" * 100)
+    began = time.monotonic()
+    assert get(port, "/healthz") == (200, "ok\n")
+    assert time.monotonic() - began < 1
+    for client in silent:
+        client.close()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_nothing_can_be_changed(port: int, method: str) -> None:
+    assert get(port, "/metrics", method)[0] == 501
+
+
+def test_a_node_without_processes_is_not_ready(port: int) -> None:
+    status, text = get(port, "/readyz")
+    assert (status, '"ready": false' in text) == (503, True)
+
+
+def test_a_spool_that_is_gone_is_said_to_be(port: int, spool: Spool) -> None:
+    shutil.rmtree(spool.root)
+    assert get(port, "/readyz")[0] == 503
+    assert get(port, "/metrics")[0] == 503
+    assert get(port, "/healthz")[0] == 200
+
+
+def test_a_port_that_is_taken_is_named(port: int, spool: Spool) -> None:
+    with pytest.raises(ConfigInvalid, match=f"http: host 127.0.0.1 port {port}"):
+        serve_status(spool, "127.0.0.1", port)
+
+
+def test_the_spool_is_not_read_for_every_question(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    monkeypatch.setattr(Spool, "study_keys", lambda self: looks.append(1) or [])
+    observatory = Observatory(spool)
+    for _ in range(100):
+        observatory.look()
+    assert len(looks) == 1
+
+
+def test_counts_of_processes_add_up_and_a_damaged_file_counts_nothing(tmp_path: Path) -> None:
+    first, second = Counters(tmp_path, "listener"), Counters(tmp_path, "worker")
+    for counters in (first, second):
+        counters.add("instances")
+        counters.add("seconds", 2.5, label="network")
+        counters.raise_to("peak", 3.0)
+        counters.raise_to("peak", 1.0)
+        counters.write()
+    (tmp_path / "broken-1.json").write_text("{")
+    total = read_counters(tmp_path)
+    assert (total["instances"], total["seconds network"]) == (2.0, 5.0)
+    assert sum(value for key, value in total.items() if key.startswith("peak")) == 6.0
+    forget_counters(tmp_path)
+    assert read_counters(tmp_path) == {}
