@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -26,10 +27,20 @@ STUB_NODE = ("-m", "tests.app.stub_node")
 
 
 def free_port() -> int:
-    """A TCP port on the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on the loopback interface that nobody listens on.
+
+    It lies below those that the system gives to outgoing connections, of which a suite has thousands: one of them could
+    take the port before whoever asked for it listens.
+    """
+    for _ in range(100):
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port")
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, every_s: float = 0.1) -> Any:
