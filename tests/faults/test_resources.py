@@ -1,0 +1,109 @@
+"""What the machine may run out of during reception: it is said, or the connection refused, and all recovers."""
+
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydicom.uid import generate_uid
+
+from tests.faults.objects import image_bytes, store_command
+from tests.faults.table import FAULT
+from tests.listener_process import ListenerProcess
+from tests.node_process import wait_until
+from tests.upper_layer import Connection, associate_rq, p_data, pdv
+
+Record = Callable[[str, object], None]
+
+
+@pytest.fixture(scope="module")
+def listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListenerProcess]:
+    process = ListenerProcess(tmp_path_factory.mktemp("resources"), limits={"first_pdu_seconds": 1.0})
+    yield process
+    process.stop()
+
+
+@contextmanager
+def limited(listener: ListenerProcess, kind: int, limit: int) -> Iterator[None]:
+    old = resource.prlimit(listener.process.pid, kind)
+    resource.prlimit(listener.process.pid, kind, (limit, old[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(listener.process.pid, kind, old)
+
+
+def send(listener: ListenerProcess, study: str) -> int | None:
+    """Status of one store, None where there was no association or no answer."""
+    try:
+        with Connection(listener.port, "127.0.0.2") as connection:
+            connection.socket.settimeout(3)
+            connection.send(associate_rq())
+            if connection.receive_pdu()[:1] != b"\x02":
+                return None
+            connection.send(p_data(pdv(3, 3, store_command(study))) + p_data(pdv(3, 2, image_bytes(study))))
+            return connection.status()
+    except OSError:
+        return None
+
+
+def check_recovered(listener: ListenerProcess) -> None:
+    study = generate_uid()
+    wait_until(lambda: send(listener, study) == 0, 10)
+    assert len(listener.images(study)) == 1
+    assert list((listener.spool.root / "incoming").iterdir()) == []
+    assert listener.process.poll() is None
+
+
+@pytest.mark.parametrize("spare", [0, 1, 2, 3, 4, 5])
+def test_no_file_handles(listener: ListenerProcess, record_property: Record, spare: int) -> None:
+    record_property(FAULT, f"{spare} file handles left")
+    check_recovered(listener)
+    wait_until(lambda: listener.threads() <= listener.idle_threads)
+    held = [int(path.name) for path in Path(f"/proc/{listener.process.pid}/fd").iterdir()]
+    # The limit bounds the highest number, and numbers are given from the lowest that is free.
+    free = [number for number in range(max(held) + 10) if number not in held]
+    study = generate_uid()
+    with limited(listener, resource.RLIMIT_NOFILE, free[spare]):
+        status = send(listener, study)
+        assert status in (None, 0xA700, 0)
+        if spare == 0:
+            assert status is None
+    assert len(listener.images(study)) == (1 if status == 0 else 0)
+    check_recovered(listener)
+
+
+@pytest.mark.parametrize("size", [0, 100, 512])
+def test_full_disk(listener: ListenerProcess, record_property: Record, size: int) -> None:
+    record_property(FAULT, f"disk full after {size} bytes of an object")
+    study = generate_uid()
+    with limited(listener, resource.RLIMIT_FSIZE, size):
+        assert send(listener, study) == 0xA700
+    assert listener.images(study) == []
+    check_recovered(listener)
+
+
+def test_room_that_is_kept(tmp_path: Path, record_property: Record) -> None:
+    record_property(FAULT, "less free than has to stay free")
+    process = ListenerProcess(tmp_path, reception={"keep_free": {"gib": 1e6}})
+    try:
+        study = generate_uid()
+        assert send(process, study) == 0xA700
+        assert process.images(study) == []
+        assert "reason=kept_free" in process.log.read_text()
+    finally:
+        process.stop()
+
+
+def test_spool_that_vanishes(tmp_path: Path, record_property: Record) -> None:
+    record_property(FAULT, "spool's folder gone for a while")
+    process = ListenerProcess(tmp_path)
+    try:
+        spool, away = process.spool.root, tmp_path / "away"
+        spool.rename(away)
+        assert send(process, generate_uid()) == 0xA700
+        away.rename(spool)
+        check_recovered(process)
+    finally:
+        process.stop()
