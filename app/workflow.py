@@ -10,6 +10,7 @@ import logging
 import shutil
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -192,6 +193,10 @@ class StudyFlow(DBOSConfiguredInstance):
                     self._wait(revision, str(problem))
                     return "waiting"
                 outcome = make_outcome("failed", "retry_later", str(problem))
+            except Exception as problem:  # noqa: BLE001 - whatever a model or decoder does wrong, its study ends visibly
+                place = traceback.extract_tb(problem.__traceback__)[-1]
+                what = f"{type(problem).__name__} at {Path(place.filename).name}:{place.lineno}"
+                outcome = make_outcome("failed", "internal_error", what)
         revision.write_outcome(outcome)
         return str(outcome["outcome"])
 

@@ -48,7 +48,7 @@ def node(pacs: StorageServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
         routes={"SEGNODE": ("stub",), "QUIET": ("stub",)},
     )
     settings = yaml.safe_load(process.config.read_text())
-    settings["routes"][0]["notices"] = ["refused", "nothing_found"]
+    settings["routes"][0]["notices"] = ["refused", "nothing_found", "failed"]
     process.config.write_text(yaml.safe_dump(settings))
     process.start()
     yield process
@@ -65,6 +65,7 @@ def received(pacs: StorageServer, study: str) -> list[FileDataset]:
     [
         ("refuse gantry_tilt", "refused", "gantry tilt"),
         ("empty", "nothing_found", "found none of the structures"),
+        ("break", "failed", "ZeroDivisionError at stub_worker.py:"),
     ],
 )
 def test_a_notice_comes_back(
@@ -80,7 +81,7 @@ def test_a_notice_comes_back(
     assert store(peer("storescu"), node.port, "SEGNODE", write_study(tmp_path, study, description=wish)) == 0
     end = node.wait_for_end(study)
     assert end["state"] == state
-    assert (end["reason"] is not None) == (state == "refused")
+    assert (end["reason"] is not None) == (state != "nothing_found")
     (notice,) = received(pacs, study)
     assert notice.SOPClassUID == SecondaryCaptureImageStorage
     assert words in notice.ImageComments.replace("\r", "").replace("\n", " ")

@@ -185,7 +185,7 @@ def test_no_canary_in_log_metrics_names_states_or_database(
         assert not database.exists() or CANARY.encode() not in database.read_bytes()
     # The test can fail: the images, and the notices made from them, carry what was looked for.
     notices = list(node.spool.root.glob("studies/*/rev-0/results/notice-*.dcm"))
-    assert len(notices) == 2
+    assert len(notices) == 3
     assert all(CANARY.encode() in path.read_bytes() for path in notices)
 
 
