@@ -45,7 +45,7 @@ class ClientTls(Frozen):
 class Commitment(Frozen):
     """Ask the peer to confirm in writing that it keeps what it was sent (storage commitment)."""
 
-    deadline_seconds: float = Field(default=3600.0, gt=0, description="how long its report may take")
+    deadline_seconds: float = Field(default=3600.0, gt=0, le=14 * 24 * 3600, description="how long its report may take")
 
 
 class DicomDestination(Frozen):

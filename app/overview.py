@@ -4,6 +4,8 @@ import calendar
 import fcntl
 import json
 import os
+import re
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +18,9 @@ from dicom_io.spool import Spool
 COUNTERS = "counters"
 """Folder of the spool with the processes' counts."""
 
-_PROCESSES, _LOCK = "processes.json", ".node.lock"
+# Machines that share a spool each have a node of their own.
+_HOST = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
+_PROCESSES, _LOCK = f"processes-{_HOST}.json", f".node-{_HOST}.lock"
 _TRIES = 20
 
 
@@ -27,7 +31,7 @@ class Overview:
     Attributes
     ----------
     processes
-        Whether each of the node's processes takes work; empty where no node runs.
+        Whether each process of this machine's node takes work; empty where no node runs.
     studies
         Number of studies by the state of their newest revision.
     oldest_waiting_s
@@ -133,7 +137,7 @@ class Presence:
 
 
 def read_processes(spool: Path) -> dict[str, bool]:
-    """Whether each process of the node that holds the spool takes work; empty where none holds it."""
+    """Whether each process of this machine's node takes work; empty where none runs on the spool."""
     try:
         descriptor = os.open(spool / _LOCK, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

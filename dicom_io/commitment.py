@@ -19,6 +19,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ REPORT_SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
 SAME_ASSOCIATION_S = 3.0
 """How long the association that asked stays open for the answer."""
+
+FORGOTTEN_AFTER_S = 30 * 24 * 3600.0
+"""Age from which nobody waits for an answer any more; deadlines are hours."""
 
 ASK = 1
 ALL_KEPT, SOME_FAILED = 1, 2
@@ -92,9 +96,17 @@ class Transactions:
             The transaction's UID.
         """
         self._folder.mkdir(exist_ok=True)
+        self._forget_old()
         transaction = f"2.25.{uuid4().int}"
         replace_file(self._path(transaction), json.dumps({"objects": [list(one) for one in objects]}).encode())
         return transaction
+
+    def _forget_old(self) -> None:
+        # A worker that died between asking and noting it leaves a transaction that nobody looks for.
+        for path in self._folder.glob("[!.]*.json"):
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > FORGOTTEN_AFTER_S:
+                    path.unlink()
 
     def objects(self, transaction: str) -> list[tuple[str, str]] | None:
         """What was asked; None where nobody asked."""

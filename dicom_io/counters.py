@@ -7,11 +7,14 @@ is no loss.
 import json
 import logging
 import os
+import re
+import socket
 import threading
 from pathlib import Path
 from uuid import uuid4
 
 WRITE_EVERY_S = 1.0
+_HOST = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
 
 _log = logging.getLogger("segnode")
 
@@ -28,7 +31,7 @@ class Counters:
     """
 
     def __init__(self, folder: Path, process: str) -> None:
-        self._path = folder / f"{process}-{os.getpid()}.json"
+        self._path = folder / f"{_HOST}-{process}-{os.getpid()}.json"
         self._sums: dict[str, float] = {}
         self._lock = threading.Lock()
         self._changed = threading.Event()
@@ -43,7 +46,7 @@ class Counters:
 
     def raise_to(self, name: str, value: float) -> None:
         """Note the largest value so far, of this process."""
-        key = f"{name} {os.getpid()}"
+        key = f"{name} {_HOST}-{os.getpid()}"
         with self._lock:
             self._sums[key] = max(self._sums.get(key, 0.0), value)
         self._changed.set()
@@ -83,6 +86,6 @@ def read_counters(folder: Path) -> dict[str, float]:
 
 
 def forget_counters(folder: Path) -> None:
-    """Begin from nothing, as a node does when it starts."""
-    for path in folder.glob("*.json"):
+    """Begin from nothing, as a node does when it starts; other machines that share the spool go on."""
+    for path in folder.glob(f"{_HOST}-*.json"):
         path.unlink(missing_ok=True)

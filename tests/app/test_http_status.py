@@ -94,8 +94,9 @@ def test_counts_of_processes_add_up_and_a_damaged_file_counts_nothing(tmp_path: 
         counters.raise_to("peak", 1.0)
         counters.write()
     (tmp_path / "broken-1.json").write_text("{")
+    (tmp_path / "another.machine-worker-1.json").write_text('{"instances": 5}')
     total = read_counters(tmp_path)
-    assert (total["instances"], total["seconds network"]) == (2.0, 5.0)
+    assert (total["instances"], total["seconds network"]) == (7.0, 5.0)
     assert sum(value for key, value in total.items() if key.startswith("peak")) == 6.0
     forget_counters(tmp_path)
-    assert read_counters(tmp_path) == {}
+    assert read_counters(tmp_path) == {"instances": 5}

@@ -1,5 +1,6 @@
 """Asking for storage commitment: answers at once, refusals, and reports that say less than was asked."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -160,3 +161,12 @@ def test_transactions_cannot_be_guessed_and_never_become_paths(transactions: Tra
     names = [path.name for path in (tmp_path / "commitments").iterdir()]
     assert not any(transaction in name for transaction in opened for name in names)
     assert transactions.objects("../../etc/passwd") is None
+
+
+def test_what_nobody_waits_for_any_more_is_forgotten(transactions: Transactions, tmp_path: Path) -> None:
+    old = transactions.open(OBJECTS)
+    (path,) = (tmp_path / "commitments").iterdir()
+    os.utime(path, (0, 0))
+    new = transactions.open(OBJECTS)
+    assert transactions.objects(old) is None
+    assert transactions.objects(new) == OBJECTS
