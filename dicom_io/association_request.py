@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from dicom_io.attributes import MALFORMED
+
 ASSOCIATE_RQ = 0x01
 HEADER_LENGTH = 6
 MAX_CONTEXTS = 128
@@ -22,7 +24,8 @@ _PRESENTATION_CONTEXT = 0x20
 _USER_INFORMATION = 0x50
 _SUB_ITEMS_AT = {_PRESENTATION_CONTEXT: 4, _USER_INFORMATION: 0}
 _PROTOCOL_VERSION = struct.Struct(">6xH")
-_UNDECODABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, struct.error)
+UNDECODABLE = (*MALFORMED, AssertionError)
+"""What pynetdicom and pydicom raise over bytes that mean nothing."""
 
 
 class RequestError(ValueError):
@@ -45,7 +48,7 @@ def decode_request(pdu: bytes) -> A_ASSOCIATE:
         contexts = request.presentation_context_definition_list
         numbers = [context.context_id for context in contexts]
         complete = all(context.abstract_syntax and context.transfer_syntax for context in contexts)
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         raise RequestError(type(error).__name__) from error
     if not contexts or not complete:
         raise RequestError("no presentation context, or one without syntax")

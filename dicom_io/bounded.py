@@ -22,9 +22,11 @@ from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket
 
+from dicom_io.association_request import UNDECODABLE
 from dicom_io.limits import Limits
 
 NEGOTIATION_TIMEOUT_S = 5.0
@@ -39,16 +41,6 @@ _ESTABLISHED = "Sta6"
 ABORT = struct.pack(">BBLBBBB", 7, 0, 4, 0, 0, 2, 6)
 """A-ABORT by the service provider, invalid PDU parameter value (PS3.8 9.3.8)."""
 
-_UNDECODABLE = (
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    NotImplementedError,
-    EOFError,
-    struct.error,
-)
 _log = logging.getLogger("segnode")
 
 
@@ -189,6 +181,14 @@ class _Dul(DULServiceProvider):
         if isinstance(self.socket, BoundedSocket):
             self.socket.wake()
 
+    def run_reactor(self) -> None:
+        try:
+            super().run_reactor()
+        except InvalidEventError:
+            # What comes in a state that does not know it, such as the end of a connection that has ended; the
+            # association sees that this thread is gone, and closes what is left.
+            _log.warning("association_aborted", extra={"reason": "out_of_turn"})
+
     def _read_pdu_data(self) -> None:
         cast(BoundedSocket, self.socket).begin_pdu()
         super()._read_pdu_data()
@@ -229,7 +229,7 @@ class _Dimse(DIMSEServiceProvider):
         if problem is None:
             try:
                 super().receive_primitive(primitive)
-            except _UNDECODABLE:
+            except UNDECODABLE:
                 problem = "message_undecodable"
         if self.message is None:
             self._length = 0

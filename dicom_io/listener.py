@@ -225,14 +225,11 @@ def _identify(data: bytes) -> _Identity | None:
     """UIDs of a DICOM file, read up to the Study Instance UID and no further; None where it cannot be read."""
     try:
         header = read_partial(BytesIO(data), stop_when=_is_beyond_study)
-    except (InvalidDicomError, RecursionError, MemoryError, *MALFORMED):
+        # Values are converted when they are asked for, and can be wrong too.
+        uids = [str(header.get(keyword, "")) for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID")]
+    except (InvalidDicomError, MemoryError, *MALFORMED):
         return None
-    return _Identity(
-        *(
-            str(header.get(keyword, "")).rstrip("\0 ")
-            for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID")
-        )
-    )
+    return _Identity(*(uid.rstrip("\0 ") for uid in uids))
 
 
 def _is_beyond_study(tag: BaseTag, vr: str | None, length: int) -> bool:
