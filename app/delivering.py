@@ -27,7 +27,7 @@ MAX_ROUNDS = 3
 """How often objects are sent that the peer accepts and then does not keep."""
 
 PENDING = frozenset({"waiting", "committing"})
-_FIRST_LOOK_S, _LONGEST_LOOK_S = 2.0, 60.0
+_FIRST_LOOK_S, _LONGEST_LOOK_S = 1.0, 60.0
 
 _log = logging.getLogger("segnode")
 

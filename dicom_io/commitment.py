@@ -42,7 +42,7 @@ PUSH_MODEL_INSTANCE = UID("1.2.840.10008.1.20.1.1")
 REPORT_SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 """Without deflated, which pynetdicom proposes and takes by default: it inflates without bound."""
 
-SAME_ASSOCIATION_S = 3.0
+SAME_ASSOCIATION_S = 1.0
 """How long the association that asked stays open for the answer."""
 
 FORGOTTEN_AFTER_S = 30 * 24 * 3600.0

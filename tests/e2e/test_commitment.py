@@ -51,8 +51,13 @@ class Keeper:
         return 0, None
 
     def _report(self, event: Event) -> None:
+        if not self.silent:
+            self.report()
+
+    def report(self) -> None:
+        """Report on everything that was asked and not reported on."""
         asked, self._asked = self._asked, []
-        for request in [] if self.silent else asked:
+        for request in asked:
             report = Dataset()
             report.TransactionUID = request.TransactionUID
             kind, kept = 1, list(request.ReferencedSOPSequence)
@@ -159,7 +164,7 @@ def test_a_peer_that_never_reports_is_waited_for_until_the_deadline(
             )
             end = node.wait_for_end(study)
     finally:
-        keeper.silent = False
+        keeper.silent, keeper._asked = False, []
     assert end["state"] == "failed"
     assert time.monotonic() - began > 3
     delivery = node.latest(study).read_delivery("keeper")  # type: ignore[union-attr]
@@ -168,6 +173,29 @@ def test_a_peer_that_never_reports_is_waited_for_until_the_deadline(
     # A person asks again, and this time the peer answers.
     node.studies("retry", node.latest(study).key)  # type: ignore[union-attr]
     assert wait_until(lambda: node.wait_for_end(study)["state"] == "committed")
+
+
+def test_a_report_counts_that_comes_while_the_worker_is_dead(
+    parties: tuple[Orthanc, Keeper, NodeProcess], peer: Callable[[str], str], tmp_path: Path
+) -> None:
+    _, keeper, node = parties
+    keeper.silent, before = True, len(keeper.received)
+
+    def asked(study: str) -> bool:
+        latest = node.latest(study)
+        delivery = latest.read_delivery("keeper") if latest is not None else None
+        return delivery is not None and "transaction" in delivery
+
+    try:
+        with pushed(node, peer("storescu"), tmp_path, "KEEP") as study:
+            wait_until(lambda: asked(study), every_s=0.02)
+            node.kill_child("worker")
+            keeper.report()
+            assert node.wait_for_end(study)["state"] == "committed"
+    finally:
+        keeper.silent = False
+    assert len(keeper.received) == before + 1
+    assert keeper.statuses[-1] == 0
 
 
 @pytest.mark.parametrize("transaction", ["2.25.1", ""])
