@@ -127,6 +127,7 @@ class Presence:
                 time.sleep(0.05)  # somebody who looks holds it for an instant
             else:
                 self._descriptor = descriptor
+                (self._folder / _PROCESSES).unlink(missing_ok=True)
                 return
         os.close(descriptor)
 
@@ -145,8 +146,15 @@ def read_processes(spool: Path) -> dict[str, bool]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        content: dict[str, bool] = json.loads((spool / _PROCESSES).read_text())
-        return content
+        return _shown(spool / _PROCESSES)
     finally:
         os.close(descriptor)
     return {}
+
+
+def _shown(path: Path) -> dict[str, bool]:
+    try:
+        content: dict[str, bool] = json.loads(path.read_text())
+    except FileNotFoundError:  # it has just started, or its disk is full
+        return {"node": False}
+    return content

@@ -154,6 +154,7 @@ def test_status_of_a_node_that_does_not_run_ends_with_6(tmp_path: Path) -> None:
 def test_a_node_that_died_is_seen_to_be_gone(tmp_path: Path) -> None:
     presence = Presence(tmp_path)
     presence.hold()
+    assert read_processes(tmp_path) == {"node": False}
     presence.show({"listener": True, "worker": False})
     assert read_processes(tmp_path) == {"listener": True, "worker": False}
     assert presence._descriptor is not None
