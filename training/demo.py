@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,6 +38,7 @@ DATASET = "Dataset901_SegnodeDemo"
 RESULTS = "nnUNetTrainer__nnUNetPlans__3d_fullres"
 ENDING = ".nii.gz"
 FREEZE_AT = 0.6
+LEFT_OUT = {"MultiplicativeBrightnessTransform", "ContrastTransform", "GammaTransform"}
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ log = logging.getLogger(__name__)
 class Schedule:
     """How long to train: so many epochs of so many iterations, or until the minutes are over.
 
-    Where weights of an earlier round are given, training starts from them, with their statistics frozen.
+    Where weights of an earlier round are given, training goes on from them, with their statistics frozen.
     """
 
     epochs: int = 50
@@ -132,11 +134,10 @@ def train(work: Path, schedule: Schedule, threads: int, device: str) -> None:
     trainer = nnUNetTrainer(plans, "3d_fullres", 0, dataset, device=torch.device(device))
     trainer.num_epochs, trainer.num_iterations_per_epoch = schedule.epochs, schedule.iterations
     trainer.num_val_iterations_per_epoch = 4
-    # Many patches are centred on a label that is drawn evenly, so that the rare lung is seen; a later round sees more
-    # of what lies around the body, and goes on where the first one's learning rate had sunk to.
-    first = schedule.weights is None
-    trainer.oversample_foreground_percent, trainer.probabilistic_oversampling = 0.8 if first else 0.4, True
-    trainer.initial_lr = 1e-2 if first else 4e-3
+    # Two patches in three are centred on a label that is drawn evenly, so that the rare lung is seen.
+    trainer.oversample_foreground_percent, trainer.probabilistic_oversampling = 0.67, True
+    trainer.get_training_transforms = _keep_hu(trainer.get_training_transforms)
+    trainer.initial_lr = 1e-2 if schedule.weights is None else 3e-3
     trainer.save_every = 2
     trainer.initialize()
     if schedule.weights is not None:
@@ -146,6 +147,23 @@ def train(work: Path, schedule: Schedule, threads: int, device: str) -> None:
     if device == "cpu":
         autocast_forward(trainer.network)
     _run(trainer, schedule)
+
+
+def _keep_hu(training_transforms: Callable[..., Any]) -> Callable[..., Any]:
+    """Leave out nnU-Net's augmentations that change brightness, contrast and gamma.
+
+    HU are absolute: what tells lung from the air outside in a patch that shows nothing else is a tenth of the range,
+    which these augmentations move by a quarter. Calibration varies in the training cases themselves.
+    """
+
+    def transforms(*args: Any, **kwargs: Any) -> Any:
+        composed = training_transforms(*args, **kwargs)
+        names = [type(getattr(one, "transform", one)).__name__ for one in composed.transforms]
+        pairs = zip(names, composed.transforms, strict=True)
+        composed.transforms = [one for name, one in pairs if name not in LEFT_OUT]
+        return composed
+
+    return transforms
 
 
 def _run(trainer: Any, schedule: Schedule) -> None:
@@ -158,13 +176,13 @@ def _run(trainer: Any, schedule: Schedule) -> None:
     import torch
 
     trainer.on_train_start()
-    start, frozen, first = time.monotonic(), False, schedule.weights is None
+    start, frozen = time.monotonic(), False
     while (share := schedule.share(trainer.current_epoch, time.monotonic() - start)) < 1.0:
         trainer.lr_scheduler.max_steps = max(1.0, trainer.current_epoch / share) if share > 0.0 else 1.0
         trainer.on_epoch_start()
         trainer.on_train_epoch_start()
-        if share >= FREEZE_AT or not first:
-            _freeze_batch_norm(trainer, measure=not frozen and first)
+        if share >= FREEZE_AT or schedule.weights is not None:
+            _freeze_batch_norm(trainer, measure=not frozen and schedule.weights is None)
             frozen = True
         steps = range(trainer.num_iterations_per_epoch)
         trainer.on_train_epoch_end([trainer.train_step(next(trainer.dataloader_train)) for _ in steps])
