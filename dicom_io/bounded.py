@@ -21,12 +21,14 @@ from pynetdicom import AE
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket
 
 from dicom_io.association_request import UNDECODABLE
+from dicom_io.encoding import store_response
 from dicom_io.limits import Limits
 
 NEGOTIATION_TIMEOUT_S = 5.0
@@ -36,6 +38,7 @@ IDLE_WAIT_S = 0.25
 MAX_QUEUED_MESSAGES = 2
 MAX_COMMAND_BYTES = 65536
 _STEP_S = 0.001
+_RESPONSE_FITS = 512
 _GROWTH = 1 << 20
 _ESTABLISHED = "Sta6"
 ABORT = struct.pack(">BBLBBBB", 7, 0, 4, 0, 0, 2, 6)
@@ -222,6 +225,18 @@ class _Dimse(DIMSEServiceProvider):
             if message is None or context_id is None or not self.assoc.is_established:
                 return None, None
             self.assoc._serve_request(message, context_id)
+
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        """Send a message; the one that follows every image without pydicom's help."""
+        room = self.maximum_pdu_size == 0 or self.maximum_pdu_size > _RESPONSE_FITS
+        if not (isinstance(primitive, C_STORE) and primitive.Status == 0 and room):
+            super().send_msg(primitive, context_id)
+            return
+        uids = str(primitive.AffectedSOPClassUID), str(primitive.AffectedSOPInstanceUID)
+        command = store_response(cast(int, primitive.MessageIDBeingRespondedTo), *uids, 0)
+        data = P_DATA()
+        data.presentation_data_value_list = [[context_id, b"\3" + command]]  # type: ignore[list-item]
+        self.dul.send_pdu(data)
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take one P-DATA; a peer that breaks the rules of messages is aborted (PS3.8 9.3.8)."""

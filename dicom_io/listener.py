@@ -27,6 +27,7 @@ from dicom_io.accepted import Accepted
 from dicom_io.access import Access
 from dicom_io.attributes import MALFORMED
 from dicom_io.commitment import PUSH_MODEL, REPORT_SYNTAXES, Transactions, take_in_report
+from dicom_io.encoding import file_head
 from dicom_io.image_classes import IMAGE_CLASSES
 from dicom_io.limits import Limits
 from dicom_io.observer import Observer
@@ -184,7 +185,8 @@ class Listener:
             # It is on disk already, as this node's own result, and a PACS that routes all it has needs no error for it.
             _log.info("own_result_ignored")
             return SUCCESS
-        data = event.encoded_dataset()
+        syntax = str(event.context.transfer_syntax)
+        data = file_head(sop_class, instance, syntax) + cast(BytesIO, request.DataSet).getvalue()
         uids = _identify(data)
         if uids is None or not is_uid(uids.study):
             _log.warning("object_refused", extra={"reason": "no_study_uid"})
