@@ -116,6 +116,14 @@ class FillHoles(_Frozen):
     max_volume_mm3: float | None = Field(default=None, gt=0)
 
 
+class Open(_Frozen):
+    """Remove what a ball of a radius in mm does not fit into, such as thin rims (morphological opening)."""
+
+    step: Literal["open"]
+    labels: tuple[int, ...] = ()
+    radius_mm: float = Field(gt=0, le=50)
+
+
 class Smooth(_Frozen):
     """Smooth label surfaces at a scale in mm; labels stay disjoint and thin structures connected."""
 
@@ -124,7 +132,7 @@ class Smooth(_Frozen):
     sigma_mm: float = Field(gt=0, le=20)
 
 
-PostprocessingStep = Annotated[KeepLargest | RemoveSmall | FillHoles | Smooth, Field(discriminator="step")]
+PostprocessingStep = Annotated[KeepLargest | RemoveSmall | FillHoles | Open | Smooth, Field(discriminator="step")]
 """Steps run in the order given; ``labels: []`` means every label of the model."""
 
 

@@ -27,7 +27,7 @@ _OUTPUT = (
     "  character_set: utf8  # of the SEG; `source` keeps that of the images, for an archive that knows no UTF-8",
 )
 _KEEP_LARGEST = "remove_all_but_largest_component_from_segmentation"
-_STEPS = "keep_largest, remove_small, fill_holes, smooth"
+_STEPS = "keep_largest, remove_small, fill_holes, open, smooth"
 _MR = ("mr", "t1", "t2", "flair", "dwi", "adc", "dce", "pd", "stir", "dixon", "water", "inphase")
 
 

@@ -11,9 +11,10 @@ from typing import Any, Final
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from core.label_map import LabelMap
-from core.model_manifest import FillHoles, KeepLargest, PostprocessingStep, RemoveSmall
+from core.model_manifest import FillHoles, KeepLargest, Open, PostprocessingStep, RemoveSmall
 from segmentation.boxes import Box, bounding_boxes, union
 from segmentation.smoothing import smooth_labels
 
@@ -53,6 +54,8 @@ def postprocess(label_map: LabelMap, steps: Sequence[PostprocessingStep]) -> Lab
             _remove_small(array, values, step, volume_mm3)
         elif isinstance(step, FillHoles):
             _fill_holes(array, values, step, volume_mm3)
+        elif isinstance(step, Open):
+            _open(array, values, step.radius_mm, label_map.geometry.spacing)
         else:
             smooth_labels(array, values, step.sigma_mm, label_map.geometry.spacing)
     return replace(label_map, array=array)
@@ -103,6 +106,21 @@ def _fill_holes(array: NDArray[Any], values: Iterable[int], step: FillHoles, vol
             hole &= sizes * volume_mm3 <= step.max_volume_mm3 * (1 + 1e-9)
         if hole.any():
             part[hole[components[1:-1, 1:-1, 1:-1]] & (part == 0)] = value
+
+
+def _open(array: NDArray[Any], values: Iterable[int], radius_mm: float, spacing: tuple[float, ...]) -> None:
+    """Set to background what no ball inside the label covers; beyond the image's faces the label goes on."""
+    boxes = bounding_boxes(array)
+    for value in (v for v in values if v in boxes):
+        # One voxel more on every side: a face of the box is no face of the image.
+        part = array[tuple(slice(max(0, side.start - 1), side.stop + 1) for side in boxes[value])]
+        mask = part == value
+        if mask.all():
+            continue
+        core = distance_transform_edt(mask, sampling=spacing) > radius_mm
+        if core.any():
+            mask &= distance_transform_edt(~core, sampling=spacing) > radius_mm
+        part[mask] = 0
 
 
 def _is_any(part: NDArray[Any], values: Sequence[int]) -> Mask:

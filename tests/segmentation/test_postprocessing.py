@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.label_map import LabelMap
-from core.model_manifest import FillHoles, KeepLargest, LabelSpec, PostprocessingStep, RemoveSmall, Smooth
+from core.model_manifest import FillHoles, KeepLargest, LabelSpec, Open, PostprocessingStep, RemoveSmall, Smooth
 from core.volume import Geometry
 from segmentation.postprocessing import postprocess
 
@@ -201,3 +201,36 @@ def test_steps_run_in_order_on_16_bit_labels() -> None:
     assert result.array.dtype == np.uint16
     assert result.array[1, 8, 8] == 0
     assert result.array[1, 3, 3] == 0, "open towards the neighbouring slices"
+
+
+@pytest.mark.parametrize("radius", [1.0, 2.9])
+def test_open_equals_scipys_opening_with_a_ball(radius: float) -> None:
+    """Inside the image, where the two treat its faces alike."""
+    rng = np.random.default_rng(5)
+    array = np.zeros((30, 40, 44), dtype=np.uint8)
+    array[8:-8, 8:-8, 8:-8] = ndimage.gaussian_filter(rng.normal(size=(14, 24, 28)), 1.5) > 0
+    reach = [int(radius // s) for s in (1.5, 0.8, 0.7)]
+    axes = np.meshgrid(*(np.arange(-n, n + 1) * s for n, s in zip(reach, (1.5, 0.8, 0.7), strict=True)), indexing="ij")
+    ball = np.sqrt(sum(axis**2 for axis in axes)) <= radius
+    expected = ndimage.binary_opening(array, ball).astype(np.uint8)
+    result = postprocess(made(array, (1.5, 0.8, 0.7)), (Open(step="open", radius_mm=radius),)).array
+    assert 0 < expected.sum() < array.sum()
+    assert np.array_equal(result, expected)
+
+
+def test_open_removes_a_rim_keeps_a_block_at_the_images_face_and_touches_no_other_label() -> None:
+    array = np.zeros((10, 60, 60), dtype=np.uint8)
+    array[:, 30:, 30:] = 1
+    array[:, 2:4, :50] = 1
+    array[3, 10:12, :20] = 2
+    result = run(array, Open(step="open", labels=(1,), radius_mm=3.0))
+    assert not (result[:, 2:4] == 1).any()
+    assert np.array_equal(result == 2, array == 2)
+    block = array[:, 30:, 30:] == 1
+    assert (result[:, 30:, 30:] == 1)[block].mean() > 0.99
+    assert (result[0, 34:, 34:] == 1).all()
+
+
+def test_open_leaves_a_label_that_fills_the_image() -> None:
+    array = np.ones((4, 10, 10), dtype=np.uint8)
+    assert np.array_equal(run(array, Open(step="open", radius_mm=50.0)), array)
