@@ -14,9 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom.uid import generate_uid
@@ -32,7 +32,11 @@ ASSOCIATIONS = (1, 4)
 class _Running:
     port: int
     called_ae: str
-    stop: Callable[[], object]
+    processes: tuple[ListenerProcess | Orthanc | StorageServer, ...]
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.stop()
 
 
 @dataclass(frozen=True)
@@ -71,16 +75,16 @@ def start(name: str, folder: Path) -> _Running:
     """Start a receiver with a fresh store."""
     if name.startswith("node"):
         processes = int(name.partition(" x ")[2] or 1)
-        settings = {"reception": {"processes": processes, "keep_free": {"gib": 0, "percent": 0}}}
+        settings: dict[str, Any] = {"reception": {"processes": processes, "keep_free": {"gib": 0, "percent": 0}}}
         first = ListenerProcess(folder / "0", **settings)
-        more = {"port": first.port, "spool": str(folder / "0" / "spool")}
+        more: dict[str, Any] = {"port": first.port, "spool": str(folder / "0" / "spool")}
         others = [ListenerProcess(folder / str(n), **settings, **more) for n in range(1, processes)]
-        return _Running(first.port, "SEGNODE", lambda: [one.stop() for one in (first, *others)])
+        return _Running(first.port, "SEGNODE", (first, *others))
     if name == "Orthanc":
         orthanc = Orthanc(found("Orthanc"), folder, {}).start()
-        return _Running(orthanc.dicom_port, orthanc.ae_title, orthanc.stop)
+        return _Running(orthanc.dicom_port, orthanc.ae_title, (orthanc,))
     server = StorageServer(found("storescp"), folder).start()
-    return _Running(server.port, "ANY", server.stop)
+    return _Running(server.port, "ANY", (server,))
 
 
 def found(program: str) -> str:
