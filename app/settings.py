@@ -18,7 +18,7 @@ from app.setting_types import AETitle, Frozen, LocalPath, Name, Port, beside_the
 from core.errors import ConfigInvalid
 from core.model_manifest import ModelName
 from core.yaml_text import Pattern, line_of
-from dicom_io.access import AllowedPeer
+from dicom_io.access import LOOPBACK, AllowedPeer
 from dicom_io.limits import Limits
 
 EXAMPLE = "manifests/node.example.yaml"
@@ -72,7 +72,7 @@ class NodeSettings(Frozen):
     routes: tuple[Route, ...] = Field(min_length=1)
     destinations: dict[Name, Destination] = Field(min_length=1)
     peers: tuple[Peer, ...] | None = Field(
-        default=(), description="who may send, or any (None); left out: the destinations' AE titles, from anywhere"
+        default=(), description="who may send, or any (None); left out: the destinations' AE titles, and this machine"
     )
     tls: TlsListening | None = None
     reception: Reception = Reception()
@@ -124,7 +124,7 @@ class NodeSettings(Frozen):
             return None
         if not self.peers:
             titles = {one.ae_title for one in self.destinations.values() if isinstance(one, DicomDestination)}
-            return tuple(AllowedPeer(title) for title in sorted(titles))
+            return (*(AllowedPeer(title) for title in sorted(titles)), AllowedPeer(None, LOOPBACK))
         return tuple(peer.allowed for peer in self.peers)
 
     @property

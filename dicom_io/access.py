@@ -10,6 +10,8 @@ from dicom_io.tls_server import PeerCertificate
 from dicom_io.transport import Rejection
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
+"""Where callers are programs of this very machine."""
 
 
 @dataclass(frozen=True)
@@ -19,20 +21,20 @@ class AllowedPeer:
     Attributes
     ----------
     ae_title
-        What it calls itself.
+        What it calls itself; anything if None.
     networks
         Where it calls from; anywhere if empty.
     certificate
         A name of its certificate, or the fingerprint; any certificate that is believed if None.
     """
 
-    ae_title: str
+    ae_title: str | None
     networks: tuple[Network, ...] = ()
     certificate: str | None = None
 
     def fits(self, calling_ae: str, address: str, certificate: PeerCertificate | None) -> bool:
         """Whether a caller is this peer."""
-        if calling_ae != self.ae_title:
+        if self.ae_title is not None and calling_ae != self.ae_title:
             return False
         if self.networks and not any(ipaddress.ip_address(address) in network for network in self.networks):
             return False
