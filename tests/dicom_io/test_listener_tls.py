@@ -152,10 +152,11 @@ def test_silent_and_wrong_handshakes_hold_nobody_up(listener: ListenerProcess, k
         assert time.monotonic() - begun < 4
 
 
-def test_without_settings_the_destinations_are_who_may_send(tmp_path: Path) -> None:
+def test_without_settings_the_destinations_and_this_machine_may_send(tmp_path: Path) -> None:
+    """Who is rejected from elsewhere, ``tests/app/test_settings.py`` holds: every test's caller is on this machine."""
     process = ListenerProcess(tmp_path, peers=None)
     try:
-        for calling, kind in (("PACS", 2), ("OTHER", 3)):
+        for calling, kind in (("PACS", 2), ("OTHER", 2)):
             with Connection(process.port) as connection:
                 connection.send(associate_rq(calling=calling))
                 assert connection.receive_pdu()[0] == kind
