@@ -17,13 +17,15 @@ from pydicom.uid import (
 from pynetdicom import DEFAULT_TRANSFER_SYNTAXES, PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
 from core.version import VERSION
-from dicom_io import listener, notice, seg, sender, stow
-from dicom_io.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES
-from dicom_io.commitment import PUSH_MODEL, REPORT_SYNTAXES
-from dicom_io.image_classes import IMAGE_CLASSES
-from dicom_io.inherited import OPTIONAL, REQUIRED
-from dicom_io.limits import Limits
-from dicom_io.revision import State
+from dicom_io.delivery import sender, stow
+from dicom_io.delivery.commitment import PUSH_MODEL, REPORT_SYNTAXES
+from dicom_io.images.image_classes import IMAGE_CLASSES
+from dicom_io.reception import listener
+from dicom_io.reception.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES
+from dicom_io.reception.limits import Limits
+from dicom_io.results import notice, seg
+from dicom_io.results.inherited import OPTIONAL, REQUIRED
+from dicom_io.spool.revision import State
 
 PAGE = Path(__file__).parents[1] / "docs" / "conformance.md"
 _MARKED = re.compile(r"(<!-- table ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)

@@ -18,10 +18,10 @@ from app.destination_settings import Commitment, DicomDestination, Retry, WebDes
 from app.destinations import send_file, storage_scp
 from app.settings import NodeSettings
 from core.errors import ConfigInvalid, RetryLater
-from dicom_io.audit import AuditTrail, Party, Transfer
-from dicom_io.commitment import Transactions, ask_for_commitment
-from dicom_io.revision import Revision, State
-from dicom_io.sender import Answer
+from dicom_io.delivery.audit import AuditTrail, Party, Transfer
+from dicom_io.delivery.commitment import Transactions, ask_for_commitment
+from dicom_io.delivery.sender import Answer
+from dicom_io.spool.revision import Revision, State
 
 MAX_ROUNDS = 3
 """How often objects are sent that the peer accepts and then does not keep."""

@@ -14,11 +14,11 @@ from app.demo_pacs import NODE_AE, DemoPacs, free_port, start_pacs
 from app.settings import load_settings
 from core.errors import ConfigInvalid, RetryLater
 from core.report import Report
-from dicom_io.outbox import REPORT_NAME
-from dicom_io.revision import Revision
-from dicom_io.sender import Destination
-from dicom_io.spool import Spool, study_key
-from dicom_io.study import Study, read_studies
+from dicom_io.delivery.sender import Destination
+from dicom_io.images.study import Study, read_studies
+from dicom_io.results.outbox import REPORT_NAME
+from dicom_io.spool.revision import Revision
+from dicom_io.spool.spool import Spool, study_key
 
 MODEL = "demo"
 QUIET_SECONDS = 2.0

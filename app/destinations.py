@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from app.destination_settings import ClientTls, DicomDestination, WebDestination
-from dicom_io import sender, stow
-from dicom_io.sender import Answer
-from dicom_io.tls import TlsFiles
+from dicom_io.delivery import sender, stow
+from dicom_io.delivery.sender import Answer
+from dicom_io.delivery.tls import TlsFiles
 
 
 def send_file(path: Path, settings: DicomDestination | WebDestination, calling_ae: str) -> Answer:

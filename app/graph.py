@@ -10,8 +10,8 @@ import operators  # noqa: F401 - it loads the library that holoscan needs, so be
 from monai.deploy.conditions import CountCondition
 from monai.deploy.core import Application
 
-from dicom_io.outbox import StudyOutbox
-from dicom_io.study import Study
+from dicom_io.images.study import Study
+from dicom_io.results.outbox import StudyOutbox
 from operators.model_run import ModelRun
 from operators.nnunet_segmentation import NnunetSegmentationOperator
 from operators.outbox import OutboxOperator

@@ -20,8 +20,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.overview import COUNTERS, Overview, look
 from core.errors import ConfigInvalid
-from dicom_io.counters import read_counters
-from dicom_io.spool import Spool
+from dicom_io.spool.counters import read_counters
+from dicom_io.spool.spool import Spool
 
 LOOK_EVERY_S = 5.0
 REQUEST_TIMEOUT_S = 10.0

@@ -4,8 +4,8 @@ import logging
 import time
 from typing import Protocol
 
-from dicom_io.revision import Revision, State
-from dicom_io.spool import Spool
+from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.spool import Spool
 
 _log = logging.getLogger("segnode")
 

@@ -12,16 +12,16 @@ from app.overview import COUNTERS
 from app.reception_settings import TlsListening
 from app.settings import NodeSettings, load_settings
 from core.errors import ConfigInvalid
-from dicom_io.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted
-from dicom_io.access import Access
-from dicom_io.audit import AuditTrail
-from dicom_io.counters import Counters
-from dicom_io.listener import Listener
-from dicom_io.observer import ReceptionRecord
-from dicom_io.retention import delete_delivered
-from dicom_io.room import KeptFree
-from dicom_io.spool import Spool
-from dicom_io.tls_server import ServerTls, server_context
+from dicom_io.delivery.audit import AuditTrail
+from dicom_io.reception.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted
+from dicom_io.reception.access import Access
+from dicom_io.reception.listener import Listener
+from dicom_io.reception.observer import ReceptionRecord
+from dicom_io.reception.tls_server import ServerTls, server_context
+from dicom_io.spool.counters import Counters
+from dicom_io.spool.retention import delete_delivered
+from dicom_io.spool.room import KeptFree
+from dicom_io.spool.spool import Spool
 
 RETENTION_EVERY_S = 60.0
 _log = logging.getLogger("segnode")

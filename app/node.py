@@ -21,9 +21,9 @@ from app.logs import configure_logging
 from app.overview import COUNTERS, Presence
 from app.settings import NodeSettings
 from core.errors import ConfigInvalid, PackageInvalid
-from dicom_io.audit import AuditTrail
-from dicom_io.counters import forget_counters
-from dicom_io.spool import Spool
+from dicom_io.delivery.audit import AuditTrail
+from dicom_io.spool.counters import forget_counters
+from dicom_io.spool.spool import Spool
 
 FIRST_RESTART_S = 0.5
 LONGEST_RESTART_S = 30.0

@@ -1,4 +1,4 @@
-"""Which destination gets a notice about a study, and the notice itself (`dicom_io.notice`)."""
+"""Which destination gets a notice about a study, and the notice itself (`dicom_io.results.notice`)."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -7,11 +7,11 @@ from typing import Any
 from app.routing import matching_routes
 from app.settings import NodeSettings
 from core.errors import ReasonCode
-from dicom_io.facts import read_series_facts
-from dicom_io.notice import Notice, NoticeKind, build_notice, read_notice_header
-from dicom_io.revision import Revision
-from dicom_io.seg import write_seg
-from dicom_io.spool import Spool
+from dicom_io.images.facts import read_series_facts
+from dicom_io.results.notice import Notice, NoticeKind, build_notice, read_notice_header
+from dicom_io.results.seg import write_seg
+from dicom_io.spool.revision import Revision
+from dicom_io.spool.spool import Spool
 
 _log = logging.getLogger("segnode")
 

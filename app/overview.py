@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicom_io.durable import replace_file
-from dicom_io.revision import State
-from dicom_io.spool import Spool
+from dicom_io.spool.revision import State
+from dicom_io.spool.spool import Spool
 
 COUNTERS = "counters"
 """Folder of the spool with the processes' counts."""

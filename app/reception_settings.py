@@ -7,8 +7,8 @@ from pydantic import AfterValidator, Field
 from pydicom.uid import UID
 
 from app.setting_types import AETitle, Frozen, LocalPath
-from dicom_io.accepted import known_uid
-from dicom_io.access import AllowedPeer
+from dicom_io.reception.accepted import known_uid
+from dicom_io.reception.access import AllowedPeer
 
 
 def _network(value: str) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from core.report import ModelReport, Outcome, Reason, Report, SeriesReport
-from dicom_io.series import Decision
-from dicom_io.study import Study
+from dicom_io.images.series import Decision
+from dicom_io.images.study import Study
 from operators.model_run import ModelRun
 
 _STRENGTH = ("taken", "refused", "left", "set_aside")

@@ -16,11 +16,11 @@ from rich.table import Table
 from app.logs import configure_logging
 from core.errors import ConfigInvalid, SegnodeError
 from core.report import Report
-from dicom_io.outbox import NO_STUDY_UID
+from dicom_io.results.outbox import NO_STUDY_UID
 
 if TYPE_CHECKING:
     from app.segmenter import Segmenter
-    from dicom_io.study import Study
+    from dicom_io.images.study import Study
 
 logger = logging.getLogger("segnode")
 

@@ -8,8 +8,8 @@ from app.graph import StudyApplication, StudyJob
 from app.report import report_failure, report_runs
 from core.errors import SegnodeError
 from core.report import Reason, Report
-from dicom_io.outbox import StudyOutbox
-from dicom_io.study import Study, read_studies
+from dicom_io.images.study import Study, read_studies
+from dicom_io.results.outbox import StudyOutbox
 from operators.model_run import ModelRun
 from segmentation.engine import Engine, resolve_device
 from segmentation.package import Package

@@ -10,8 +10,8 @@ import typer
 
 from app.settings import NodeSettings, load_settings
 from core.errors import ConfigInvalid
-from dicom_io.revision import Revision
-from dicom_io.spool import Spool
+from dicom_io.spool.revision import Revision
+from dicom_io.spool.spool import Spool
 
 app = typer.Typer(help="Look at the studies of a node, and run one again.", no_args_is_help=True)
 

@@ -18,8 +18,8 @@ from app.setting_types import AETitle, Frozen, LocalPath, Name, Port, beside_the
 from core.errors import ConfigInvalid
 from core.model_manifest import ModelName
 from core.yaml_text import Pattern, line_of
-from dicom_io.access import LOOPBACK, AllowedPeer
-from dicom_io.limits import Limits
+from dicom_io.reception.access import LOOPBACK, AllowedPeer
+from dicom_io.reception.limits import Limits
 
 EXAMPLE = "manifests/node.example.yaml"
 DATABASE_URL = re.compile(r"^(postgresql|sqlite)(\+\w+)?://")

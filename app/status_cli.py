@@ -8,7 +8,7 @@ from app.overview import Overview, look
 from app.serve_cli import AsJson, Config
 from app.settings import load_settings
 from core.errors import ConfigInvalid
-from dicom_io.spool import Spool
+from dicom_io.spool.spool import Spool
 
 NOT_READY = 6
 """Exit code where no node serves the spool, or one of its processes does not take work."""

@@ -16,7 +16,7 @@ from app.logs import configure_logging, make_formatter
 from app.settings import NodeSettings, load_settings
 from app.workflow import STUDY_QUEUE, WORKFLOW_VERSION, StudyFlow, StudySegmenter, delivery_queue
 from dicom_io.durable import locked
-from dicom_io.spool import Spool
+from dicom_io.spool.spool import Spool
 
 LOOK_EVERY_S = 0.5
 RECOVER_EVERY_S = 600.0

@@ -27,10 +27,10 @@ from app.routing import matching_routes
 from app.settings import NodeSettings
 from core.errors import ConfigInvalid, PackageInvalid, RetryLater, StudyRejected
 from core.report import Reason, Report
-from dicom_io.counters import Counters
-from dicom_io.facts import read_series_facts
-from dicom_io.revision import Revision, State
-from dicom_io.spool import Spool
+from dicom_io.images.facts import read_series_facts
+from dicom_io.spool.counters import Counters
+from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.spool import Spool
 
 STUDY_QUEUE = "studies"
 WORKFLOW_VERSION = "2"

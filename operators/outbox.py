@@ -6,7 +6,7 @@ from typing import Any
 
 from monai.deploy.core import ExecutionContext, Fragment, InputContext, OperatorSpec, OutputContext
 
-from dicom_io.outbox import StudyOutbox
+from dicom_io.results.outbox import StudyOutbox
 from operators.model_run import ModelRun, ModelRunOperator
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from monai.deploy.core import Fragment
 
-from dicom_io.volume import SelectionRejectedError, VolumeReader
+from dicom_io.images.volume import SelectionRejectedError, VolumeReader
 from operators.model_run import ModelRun, ModelRunOperator
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from monai.deploy.core import ExecutionContext, Fragment, InputContext, Operator, OperatorSpec, OutputContext
 
-from dicom_io.study import Study
+from dicom_io.images.study import Study
 from operators.model_run import ModelRun
 from segmentation.package import Package
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from monai.deploy.core import Fragment
 
-from dicom_io.outbox import StudyOutbox
+from dicom_io.results.outbox import StudyOutbox
 from operators.model_run import ModelRun, ModelRunOperator
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from dicom_io.received import study_key
-from dicom_io.spool import Spool
+from dicom_io.reception.received import study_key
+from dicom_io.spool.spool import Spool
 from tests.node_process import ROOT, free_port
 
 

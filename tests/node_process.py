@@ -18,8 +18,8 @@ import yaml
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from dicom_io.revision import Revision, State
-from dicom_io.spool import Spool
+from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.spool import Spool
 
 ROOT = Path(__file__).parents[1]
 SEGNODE = ("-c", "from app.cli import main; main()", "serve", "--config")

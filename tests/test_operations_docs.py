@@ -8,10 +8,10 @@ import pytest
 from app.conformance import TABLES, names_of_tables, with_tables
 from app.http_status import Observatory
 from core.report import _CODES
-from dicom_io.notice import TITLES
-from dicom_io.revision import State
-from dicom_io.sender import TRANSIENT_STATUSES
-from dicom_io.spool import Spool
+from dicom_io.delivery.sender import TRANSIENT_STATUSES
+from dicom_io.results.notice import TITLES
+from dicom_io.spool.revision import State
+from dicom_io.spool.spool import Spool
 
 ROOT = Path(__file__).parents[1]
 CONFORMANCE = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")

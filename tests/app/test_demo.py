@@ -9,7 +9,7 @@ from app import demo_pacs
 from app.demo import run_demo
 from app.demo_cli import MARK, demo
 from core.errors import ConfigInvalid, RetryLater
-from dicom_io.sender import Answer
+from dicom_io.delivery.sender import Answer
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import StudyTags, write_series
 from tests.e2e.conftest import make_model

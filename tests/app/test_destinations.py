@@ -9,7 +9,7 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from tests.certificates import make_authority, make_certificate
-from tests.dicom_io.test_stow import WebServer
+from tests.dicom_io.delivery.test_stow import WebServer
 from tests.node_process import NodeProcess, free_port, wait_until, write_study
 from tests.peers import StorageServer, store
 

@@ -11,8 +11,8 @@ import pytest
 
 from app.http_status import Observatory, serve_status
 from core.errors import ConfigInvalid
-from dicom_io.counters import Counters, forget_counters, read_counters
-from dicom_io.spool import Spool
+from dicom_io.spool.counters import Counters, forget_counters, read_counters
+from dicom_io.spool.spool import Spool
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from pydicom import dcmread
 from app import cli
 from app.__main__ import main as map_main
 from core.errors import ConfigInvalid, RetryLater
-from dicom_io.outbox import StudyOutbox
-from dicom_io.volume import VolumeReader
+from dicom_io.images.volume import VolumeReader
+from dicom_io.results.outbox import StudyOutbox
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import SeriesTags, StudyTags, make_series, save_series
 from segmentation.engine import Engine

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from app.node import child_commands
 from app.serve_cli import app as studies
 from core.errors import ConfigInvalid
-from dicom_io.received import ReceivedObject
-from dicom_io.revision import Revision, State
+from dicom_io.reception.received import ReceivedObject
+from dicom_io.spool.revision import Revision, State
 from tests.node_process import ROOT, SEGNODE, NodeProcess, free_port
 
 

@@ -9,7 +9,7 @@ from app.destination_settings import Retry
 from app.routing import matching_routes
 from app.settings import Route, Rules, load_settings
 from core.errors import ConfigInvalid
-from dicom_io.facts import SeriesFacts
+from dicom_io.images.facts import SeriesFacts
 
 EXAMPLE = Path(__file__).parents[2] / "manifests" / "node.example.yaml"
 

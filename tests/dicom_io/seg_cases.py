@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from core.label_map import LabelMap
 from core.model_manifest import Channel, Code, LabelSpec, ModelManifest, Output, SeriesRule
 from core.volume import Geometry, Volume
-from dicom_io.instance import Instance
-from dicom_io.seg import SegContext
-from dicom_io.study import read_studies
-from dicom_io.volume import read_volume
+from dicom_io.images.instance import Instance
+from dicom_io.images.study import read_studies
+from dicom_io.images.volume import read_volume
+from dicom_io.results.seg import SegContext
 from phantom.anatomy import make_phantom
 from phantom.series import Encoding, SeriesTags, StudyTags, write_series
 

@@ -11,9 +11,9 @@ from scipy.spatial.transform import Rotation
 from core.errors import StudyRejected
 from core.model_manifest import Channel, LabelSpec, ModelManifest, SeriesRule
 from core.volume import Volume
-from dicom_io.series import Selection, select_series
-from dicom_io.study import Study, read_studies
-from dicom_io.volume import VolumeReader
+from dicom_io.images.series import Selection, select_series
+from dicom_io.images.study import Study, read_studies
+from dicom_io.images.volume import VolumeReader
 from phantom import Phantom, make_phantom, trunk_geometry
 from phantom.intensity import Modality, Phase
 from phantom.series import Encoding, SeriesTags, StudyTags, make_series

@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, generate_uid
 
 from core.errors import StudyRejected
-from dicom_io.instance import BadDicomError, NotDicomError, read_instance
-from dicom_io.pixels import check_stored, read_frames
+from dicom_io.images.instance import BadDicomError, NotDicomError, read_instance
+from dicom_io.images.pixels import check_stored, read_frames
 from tests.faults.table import Fault
 from tests.listener_process import ListenerProcess
 from tests.node_process import make_image

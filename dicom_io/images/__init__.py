@@ -1,0 +1,1 @@
+"""From files to volumes: studies, series, geometry, pixels; or the reason why not."""

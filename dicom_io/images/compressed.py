@@ -1,0 +1,149 @@
+"""Frames of compressed pixel data, decoded one by one; a codestream that promises another image is not decoded."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+from core.errors import ReasonCode
+from dicom_io.images.attributes import text
+from dicom_io.images.codestream import CodestreamError, CodestreamSize, codestream_size
+from dicom_io.images.instance import Instance, rejected
+from dicom_io.images.pixel_layout import PixelLayout
+
+_PLUGINS = {
+    RLELossless: "pydicom",
+    JPEGBaseline8Bit: "gdcm",
+    JPEGExtended12Bit: "gdcm",
+    JPEGLossless: "gdcm",
+    JPEGLosslessSV1: "gdcm",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+    JPEG2000Lossless: "pylibjpeg",
+    JPEG2000: "pylibjpeg",
+    HTJ2KLossless: "pylibjpeg",
+    HTJ2KLosslessRPCL: "pylibjpeg",
+    HTJ2K: "pylibjpeg",
+}
+"""One decoder for each compressed transfer syntax, so that the same file gives the same values everywhere."""
+
+_ITEM, _DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+_END_OF_IMAGE = b"\xff\xd9"
+
+
+def decode(
+    instance: Instance, file: BinaryIO, layout: PixelLayout, frame_numbers: Sequence[int]
+) -> Iterator[NDArray[np.integer]]:
+    """Yield stored values of frames, by ascending number.
+
+    Parameters
+    ----------
+    instance, layout
+        Which image, and what its header says.
+    file
+        Positioned at the first item, where the value of the pixel data starts.
+    frame_numbers
+        1-based.
+
+    Raises
+    ------
+    StudyRejected
+        ``truncated_pixels``, or ``unreadable_pixels`` if a codestream does not decode or is no image of the header's
+        rows and columns: a decoder believes the codestream, and 100 bytes of it can ask for gigabytes.
+    """
+    syntax = UID(instance.transfer_syntax)
+    if syntax not in _PLUGINS:
+        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"its transfer syntax {syntax} is not supported")
+    value = _encapsulated_value(instance, file, jpeg=syntax != RLELossless)
+    decoder = get_decoder(syntax)
+    options: dict[str, Any] = {
+        "rows": layout.rows,
+        "columns": layout.columns,
+        "number_of_frames": 1,
+        "samples_per_pixel": 1,
+        "photometric_interpretation": text(instance.header, "PhotometricInterpretation"),
+        "pixel_representation": int(layout.signed),
+        "bits_allocated": layout.bits_allocated,
+        "bits_stored": layout.bits_stored,
+        "pixel_keyword": "PixelData",
+    }
+    left = set(frame_numbers)
+    try:
+        for number, stream in enumerate(generate_frames(value, number_of_frames=layout.frames), start=1):
+            if number not in left:
+                continue
+            if syntax != RLELossless:
+                _check_size(instance, stream, layout)
+            # by itself, so that what was checked is what is decoded
+            single = encapsulate([stream], has_bot=False)
+            frame, _ = decoder.as_array(single, index=0, raw=True, decoding_plugin=_PLUGINS[syntax], **options)
+            yield frame.view(layout.dtype)
+            left.discard(number)
+            if not left:
+                return
+    except (RuntimeError, ValueError, AttributeError, NotImplementedError, EOFError, LookupError) as error:
+        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"{syntax.name} does not decode") from error
+    raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"{len(left)} of its frames are missing")
+
+
+def _check_size(instance: Instance, stream: bytes, layout: PixelLayout) -> None:
+    try:
+        size = codestream_size(stream)
+    except CodestreamError as error:
+        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"its codestream is damaged: {error}") from error
+    if size != CodestreamSize(layout.rows, layout.columns, 1):
+        raise rejected(
+            ReasonCode.UNREADABLE_PIXELS,
+            instance,
+            f"its codestream holds {size.rows} x {size.columns} pixels of {size.components} components, "
+            f"its header says {layout.rows} x {layout.columns}",
+        )
+
+
+def _encapsulated_value(instance: Instance, file: BinaryIO, *, jpeg: bool) -> bytes:
+    """The items of compressed pixel data, whole; a decoder would fill in what is missing without a word.
+
+    Raises
+    ------
+    StudyRejected
+        ``truncated_pixels`` if the file ends inside an item or before the delimiter, or the last JPEG stream lacks
+        its end.
+    """
+    start, size = file.tell(), os.fstat(file.fileno()).st_size
+    last = b""
+    while True:
+        head = file.read(8)
+        if len(head) < 8 or head[:4] not in (_ITEM, _DELIMITER):
+            raise rejected(ReasonCode.TRUNCATED_PIXELS, instance, "the compressed data ends without its delimiter")
+        if head[:4] == _DELIMITER:
+            break
+        length = int.from_bytes(head[4:], "little")
+        end = file.tell() + length
+        if end > size:
+            raise rejected(ReasonCode.TRUNCATED_PIXELS, instance, f"the file ends {end - size} bytes early")
+        file.seek(max(end - 4, end - length))
+        last = file.read(min(4, length))
+    if jpeg and not last.rstrip(b"\0").endswith(_END_OF_IMAGE):
+        raise rejected(ReasonCode.TRUNCATED_PIXELS, instance, "the compressed image has no end")
+    end = file.tell()
+    file.seek(start)
+    return file.read(end - start)

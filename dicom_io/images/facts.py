@@ -1,0 +1,43 @@
+"""What routing needs to know about a study, from headers alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicom_io.images.attributes import text, uid
+from dicom_io.images.instance import BadDicomError, NotDicomError, read_instance
+
+
+@dataclass(frozen=True)
+class SeriesFacts:
+    """One series; an attribute that is missing is an empty text."""
+
+    modality: str
+    body_part: str
+    study_description: str
+    series_description: str
+
+
+def read_series_facts(folder: Path) -> list[SeriesFacts]:
+    """Facts of every series below a folder of the spool, by the first of its images in order of file name.
+
+    A damaged file says nothing here; whoever reads the study sets it aside with its reason.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read.
+    """
+    found: dict[str, SeriesFacts] = {}
+    for path in sorted(folder.iterdir()):
+        try:
+            header = read_instance(path).header
+        except (NotDicomError, BadDicomError):
+            continue
+        facts = SeriesFacts(
+            text(header, "Modality"),
+            text(header, "BodyPartExamined"),
+            text(header, "StudyDescription"),
+            text(header, "SeriesDescription"),
+        )
+        found.setdefault(uid(header, "SeriesInstanceUID"), facts)
+    return list(found.values())

@@ -1,0 +1,185 @@
+"""Where each frame of a series lies, from classic and enhanced headers alike."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from core.errors import ReasonCode
+from dicom_io.images.acquisition import Acquisition, acquisition_of
+from dicom_io.images.attributes import integer, items, macro, number, numbers, text, value_of
+from dicom_io.images.instance import Instance, rejected
+
+if TYPE_CHECKING:
+    from dicom_io.images.study import Series
+
+_GROUPS = "PerFrameFunctionalGroupsSequence"
+_SHARED = "SharedFunctionalGroupsSequence"
+
+LARGEST_COORDINATE_MM = 1e5
+"""Farthest that an image can lie from the origin of its frame of reference: 100 m. Headers with more are damaged."""
+
+LARGEST_COSINE = 1.5
+"""Above what rounding and faulty devices write, so that nothing overflows before a unit vector is asked for."""
+
+SMALLEST_SPACING_MM, LARGEST_SPACING_MM = 1e-3, 1e3
+"""Distances of pixels from a microscope's up to a metre."""
+
+SMALLEST_RESCALE, LARGEST_RESCALE = 1e-12, 1e12
+"""Sizes of slopes; and what an intercept may reach, so that no stored value of 32 bits overflows float32."""
+
+_HOUNSFIELD = "HU"
+_UNSPECIFIED = "US"
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """All frames of a series, in order of their files; every array has one row a frame.
+
+    Attributes
+    ----------
+    instances
+        The instance of each frame.
+    numbers
+        Frame number within the instance, from 1; 1 for classic images.
+    positions
+        ``(n, 3)`` Image Position (Patient), LPS mm.
+    orientations
+        ``(n, 6)`` Image Orientation (Patient): direction of a row, then of a column.
+    pixel_spacings
+        ``(n, 2)`` mm between rows, and between columns.
+    matrices
+        ``(n, 2)`` rows and columns.
+    rescales
+        ``(n, 2)`` slope and intercept.
+    rescale_types
+        Unit of the rescaled values.
+    thicknesses
+        ``(n,)`` Slice Thickness in mm; NaN where it is not stated.
+    stated_spacings
+        ``(n,)`` Spacing Between Slices in mm; NaN where it is not stated.
+    acquisitions
+        How each frame was acquired and reconstructed.
+    """
+
+    instances: tuple[Instance, ...]
+    numbers: tuple[int, ...]
+    positions: NDArray[np.float64]
+    orientations: NDArray[np.float64]
+    pixel_spacings: NDArray[np.float64]
+    matrices: NDArray[np.int64]
+    rescales: NDArray[np.float64]
+    rescale_types: tuple[str, ...]
+    thicknesses: NDArray[np.float64]
+    stated_spacings: NDArray[np.float64]
+    acquisitions: tuple[Acquisition, ...]
+
+    def __len__(self) -> int:
+        return len(self.instances)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    instance: Instance
+    number: int
+    position: tuple[float, ...]
+    orientation: tuple[float, ...]
+    pixel_spacing: tuple[float, ...]
+    matrix: tuple[int, int]
+    rescale: tuple[float, float]
+    rescale_type: str
+    thickness: float
+    stated_spacing: float
+    acquisition: Acquisition
+
+
+def list_frames(series: "Series") -> Frames:
+    """Read the geometry and rescaling of every frame.
+
+    Raises
+    ------
+    StudyRejected
+        ``no_position``, ``invalid_spacing`` or ``unreadable_pixels`` (rescaling that is no line) with the image; values
+        beyond the bounds above too.
+    """
+    found = [frame for instance in series.instances for frame in _frames_of(instance)]
+    return Frames(
+        instances=tuple(f.instance for f in found),
+        numbers=tuple(f.number for f in found),
+        positions=np.array([f.position for f in found]).reshape(-1, 3),
+        orientations=np.array([f.orientation for f in found]).reshape(-1, 6),
+        pixel_spacings=np.array([f.pixel_spacing for f in found]).reshape(-1, 2),
+        matrices=np.array([f.matrix for f in found]).reshape(-1, 2),
+        rescales=np.array([f.rescale for f in found]).reshape(-1, 2),
+        rescale_types=tuple(f.rescale_type for f in found),
+        thicknesses=np.array([f.thickness for f in found]),
+        stated_spacings=np.array([f.stated_spacing for f in found]),
+        acquisitions=tuple(f.acquisition for f in found),
+    )
+
+
+def _frames_of(instance: Instance) -> Iterator[_Frame]:
+    header = instance.header
+    if _GROUPS not in header:
+        if (integer(header, "NumberOfFrames") or 1) != 1:
+            raise rejected(ReasonCode.NO_POSITION, instance, "several frames without functional groups")
+        yield _frame(instance, 1, ())
+        return
+    per_frame, shared = items(header, _GROUPS), tuple(items(header, _SHARED))[:1]
+    if len(per_frame) != (integer(header, "NumberOfFrames") or 1):
+        raise rejected(ReasonCode.NO_POSITION, instance, "not every frame has its functional groups")
+    for index, groups in enumerate(per_frame):
+        yield _frame(instance, index + 1, (groups, *shared))
+
+
+def _frame(instance: Instance, frame_number: int, places: tuple[Dataset, ...]) -> _Frame:
+    """Read one frame, whose macros are in the first place that has them, or of classic images in the header."""
+    header = instance.header
+    position = numbers(macro(header, places, "PlanePositionSequence"), "ImagePositionPatient", 3)
+    orientation = numbers(macro(header, places, "PlaneOrientationSequence"), "ImageOrientationPatient", 6)
+    if position is None or orientation is None:
+        raise rejected(ReasonCode.NO_POSITION, instance, "its position or orientation is missing or no number")
+    if max(map(abs, position)) > LARGEST_COORDINATE_MM or max(map(abs, orientation)) > LARGEST_COSINE:
+        raise rejected(ReasonCode.NO_POSITION, instance, "its position or orientation is far outside of any scanner")
+    measures = macro(header, places, "PixelMeasuresSequence")
+    pixel_spacing = numbers(measures, "PixelSpacing", 2)
+    if pixel_spacing is None or min(pixel_spacing) <= 0:
+        raise rejected(ReasonCode.INVALID_SPACING, instance, "pixel spacing is missing or not positive")
+    if not SMALLEST_SPACING_MM <= min(pixel_spacing) <= max(pixel_spacing) <= LARGEST_SPACING_MM:
+        raise rejected(ReasonCode.INVALID_SPACING, instance, "no scanner has such a pixel spacing")
+    thickness, stated_spacing = number(measures, "SliceThickness"), number(measures, "SpacingBetweenSlices")
+    transformation = macro(header, places, "PixelValueTransformationSequence")
+    return _Frame(
+        instance,
+        frame_number,
+        position,
+        orientation,
+        pixel_spacing,
+        (integer(header, "Rows") or 0, integer(header, "Columns") or 0),
+        _rescale(instance, transformation),
+        # a CT image that names no unit is in HU (PS3.3 C.8.2.1)
+        text(transformation, "RescaleType") or (_HOUNSFIELD if text(header, "Modality") == "CT" else _UNSPECIFIED),
+        math.nan if thickness is None else thickness,
+        math.nan if stated_spacing is None else stated_spacing,
+        acquisition_of(header, places),
+    )
+
+
+def _rescale(instance: Instance, place: Dataset) -> tuple[float, float]:
+    if "ModalityLUTSequence" in instance.header:
+        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, "its values go through a table (Modality LUT)")
+    stated = []
+    for keyword, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
+        value = number(place, keyword)
+        if value is None and value_of(place, keyword) is not None:
+            raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"{keyword} is not a number")
+        stated.append(default if value is None else value)
+    if stated[0] == 0:
+        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, "RescaleSlope is 0")
+    if not SMALLEST_RESCALE <= abs(stated[0]) <= LARGEST_RESCALE or abs(stated[1]) > LARGEST_RESCALE:
+        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, "its rescaling gives values beyond float32")
+    return stated[0], stated[1]

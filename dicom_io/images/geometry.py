@@ -1,0 +1,276 @@
+"""From the frames of a series to one regular grid, or the reason why there is none.
+
+Conventions follow GDCM and ITK, which nnU-Net's own reader stands on: slices ascend along the normal, the normal is the
+cross product of row and column direction, the distance of slices is the length of the whole stack over its gaps.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ReasonCode, StudyRejected
+from core.volume import Geometry
+from dicom_io.images.acquisition import mixed_attributes
+from dicom_io.images.attributes import integer, text, uid
+from dicom_io.images.frames import LARGEST_SPACING_MM, Frames, list_frames
+
+if TYPE_CHECKING:
+    from dicom_io.images.study import Series
+
+MISSING_SLICE_FACTOR = 1.5
+"""A gap above this multiple of the median gap is a missing slice."""
+
+UNEVEN_SPACING_TOLERANCE = 0.01
+"""Largest deviation of a gap from the median gap, relative to it."""
+
+OFF_GRID_TOLERANCE = 0.1
+"""Largest distance of a slice from its place on the regular grid, in gaps: small deviations may not add up."""
+
+DIRECTION_TOLERANCE = 1e-4
+"""Largest difference of direction cosines within a series."""
+
+ORTHONORMAL_TOLERANCE = 2e-3
+"""Largest deviation from unit length and from a right angle; cosines of three digits keep it."""
+
+TILT_TOLERANCE_MM = 0.2
+"""Largest drift of a slice within its plane against the first one. Rounding of cosines to four digits gives 0.05 mm
+over 500 mm; a gantry tilt of one degree gives as much after 12 mm."""
+
+DUPLICATE_TOLERANCE_MM = 1e-3
+"""Slices closer than this are at one position."""
+
+PIXEL_SPACING_TOLERANCE = 1e-5
+"""Largest relative difference of pixel spacings within a series."""
+
+STATED_SPACING_TOLERANCE = 0.1
+"""Largest relative difference of the measured distance of slices from Spacing Between Slices without a warning."""
+
+MIN_SLICES = 2
+"""Fewer have no distance that could be measured."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """A series as a regular grid.
+
+    Attributes
+    ----------
+    frames
+        All frames, in order of their files.
+    order
+        Index into ``frames`` of each slice, ascending along the normal.
+    geometry
+        The grid.
+    frame_of_reference_uid
+        Frame of Reference UID.
+    warnings
+        What a person should know.
+    """
+
+    frames: Frames
+    order: NDArray[np.intp]
+    geometry: Geometry
+    frame_of_reference_uid: str
+    warnings: tuple[str, ...]
+
+
+def lay_out(series: "Series") -> Layout:
+    """Find the grid of a series, from headers alone.
+
+    Raises
+    ------
+    StudyRejected
+        With the first reason that applies, in this order: ``empty_uid``, ``duplicate_uid``, ``mixed_patients``,
+        ``wrong_modality`` (several at once), ``mixed_frame_of_reference``; of each image ``no_position``,
+        ``invalid_spacing``, ``unreadable_pixels`` (rescaling that is no line); ``mixed_matrix``,
+        ``mixed_rescale_type``, ``mixed_orientation``, ``too_few_slices``, ``mixed_acquisition``,
+        ``duplicate_position``, ``gantry_tilt``, ``missing_slice``, ``uneven_spacing``.
+    """
+    frame_of_reference = _check_identity(series)
+    frames = list_frames(series)
+    _check_uniform(series, frames)
+    direction = orthonormal_direction(frames.orientations[0])
+    if len(frames) < MIN_SLICES:
+        raise StudyRejected(ReasonCode.TOO_FEW_SLICES, f"It has {len(frames)}.", series.uid)
+    heights = frames.positions @ direction[:, 2]
+    order = np.argsort(heights, kind="stable")
+    mixed = mixed_attributes(frames.acquisitions, order)
+    if mixed:
+        raise StudyRejected(ReasonCode.MIXED_ACQUISITION, f"They differ in {', '.join(mixed)}.", series.uid)
+    positions = frames.positions[order]
+    _check_stack(series, positions, heights[order], direction)
+    spacing = float(np.linalg.norm(positions[-1] - positions[0])) / (len(frames) - 1)
+    row_spacing, column_spacing = frames.pixel_spacings[order[0]]
+    rows, columns = frames.matrices[0]
+    geometry = Geometry(
+        (len(frames), int(rows), int(columns)),
+        (spacing, float(row_spacing), float(column_spacing)),
+        (float(positions[0, 0]), float(positions[0, 1]), float(positions[0, 2])),
+        direction,
+    )
+    return Layout(
+        frames, order, geometry, frame_of_reference, (*_warnings(series), *_spacing_warnings(frames, spacing))
+    )
+
+
+def orthonormal_direction(orientation: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Direction matrix of Image Orientation (Patient), made exactly orthonormal as ITK's GDCM reader does.
+
+    Parameters
+    ----------
+    orientation
+        Six cosines: of a row, then of a column.
+
+    References
+    ----------
+    ITK ``itkGDCMImageIO.cxx``, ``InternalReadImageInformation``.
+    """
+    row, column = np.asarray(orientation[:3], np.float64), np.asarray(orientation[3:], np.float64)
+    normal = _unit(np.cross(row, column))
+    row = _unit(np.cross(column, normal))
+    return np.stack([row, np.cross(normal, row), normal], axis=1)
+
+
+def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    return vector / np.linalg.norm(vector)
+
+
+def patient_of(series: "Series") -> set[tuple[str, str]]:
+    """Who the images belong to: Patient ID, or the name where there is no ID. For comparison, never to be shown."""
+    return {_patient(text(i.header, "PatientID"), text(i.header, "PatientName")) for i in series.instances}
+
+
+def _patient(patient_id: str, name: str) -> tuple[str, str]:
+    return ("id", patient_id) if patient_id else ("name", name.upper().strip("^= "))
+
+
+def _check_identity(series: "Series") -> str:
+    """Check what makes the images one series of one patient; gives the Frame of Reference UID."""
+    headers = [instance.header for instance in series.instances]
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
+        empty = sum(not uid(header, keyword) for header in headers)
+        if empty:
+            raise StudyRejected(ReasonCode.EMPTY_UID, f"{keyword}, in {empty} of {len(headers)} images.", series.uid)
+    if series.conflicts:
+        raise StudyRejected(ReasonCode.DUPLICATE_UID, f"SOP Instance UID {series.conflicts[0]}.", series.uid)
+    if len(patient_of(series)) > 1:
+        raise StudyRejected(ReasonCode.MIXED_PATIENTS, "", series.uid)
+    modalities = {text(header, "Modality") for header in headers}
+    if len(modalities) > 1:
+        raise StudyRejected(ReasonCode.WRONG_MODALITY, f"It has {len(modalities)} modalities at once.", series.uid)
+    references = {uid(header, "FrameOfReferenceUID") for header in headers}
+    if len(references) > 1:
+        raise StudyRejected(ReasonCode.MIXED_FRAME_OF_REFERENCE, f"There are {len(references)}.", series.uid)
+    return references.pop()
+
+
+def _check_uniform(series: "Series", frames: Frames) -> None:
+    """Check what every frame must share."""
+    if len(frames) == 0:
+        raise StudyRejected(ReasonCode.TOO_FEW_SLICES, "It has no frame.", series.uid)
+    matrices = np.unique(frames.matrices, axis=0)
+    if matrices.min() < 1:
+        raise StudyRejected(ReasonCode.UNREADABLE_PIXELS, "Rows or columns are missing.", series.uid)
+    if len(matrices) > 1:
+        found = ", ".join(f"{rows} x {columns}" for rows, columns in matrices[:4])
+        raise StudyRejected(ReasonCode.MIXED_MATRIX, f"Rows x columns: {found}.", series.uid)
+    spacings = frames.pixel_spacings
+    if np.abs(spacings / spacings[0] - 1).max() > PIXEL_SPACING_TOLERANCE:
+        low, high = spacings.min(), spacings.max()
+        raise StudyRejected(ReasonCode.MIXED_MATRIX, f"Pixel spacing from {low:g} to {high:g} mm.", series.uid)
+    units = sorted(set(frames.rescale_types))
+    if len(units) > 1:
+        raise StudyRejected(ReasonCode.MIXED_RESCALE_TYPE, f"There are {len(units)} units.", series.uid)
+    spread = float(np.abs(frames.orientations - frames.orientations[0]).max())
+    if spread > DIRECTION_TOLERANCE:
+        raise StudyRejected(
+            ReasonCode.MIXED_ORIENTATION, f"Direction cosines differ by up to {spread:.2g}.", series.uid
+        )
+    row, column = frames.orientations[0].reshape(2, 3)
+    lengths = np.linalg.norm([row, column], axis=1)
+    error = max(float(np.abs(lengths - 1).max()), abs(float(row @ column)))
+    if error > ORTHONORMAL_TOLERANCE:
+        raise StudyRejected(
+            ReasonCode.NO_POSITION, f"The orientation is not two perpendicular unit vectors ({error:.2g}).", series.uid
+        )
+
+
+def _check_stack(
+    series: "Series", positions: NDArray[np.float64], heights: NDArray[np.float64], direction: NDArray[np.float64]
+) -> None:
+    """Check that sorted slices lie straight above each other at equal distances."""
+    gaps = np.diff(heights)
+    closest = int(gaps.argmin())
+    if gaps[closest] <= DUPLICATE_TOLERANCE_MM:
+        count = int((gaps <= DUPLICATE_TOLERANCE_MM).sum())
+        raise StudyRejected(
+            ReasonCode.DUPLICATE_POSITION, f"{count} times, first at slice {closest + 1} of {len(heights)}.", series.uid
+        )
+    drift = np.linalg.norm((positions - positions[0]) @ direction[:, :2], axis=1)
+    if drift.max() > TILT_TOLERANCE_MM:
+        angle = np.degrees(np.arctan2(drift[-1], heights[-1] - heights[0]))
+        raise StudyRejected(
+            ReasonCode.GANTRY_TILT, f"By up to {drift.max():.2f} mm, {angle:.1f} degrees in all.", series.uid
+        )
+    # the lower median: of two gaps that differ, the smaller one is the distance of neighbours
+    median = float(np.sort(gaps)[(len(gaps) - 1) // 2])
+    widest = int(gaps.argmax())
+    if gaps[widest] > MISSING_SLICE_FACTOR * median:
+        count = int((gaps > MISSING_SLICE_FACTOR * median).sum())
+        raise StudyRejected(
+            ReasonCode.MISSING_SLICE,
+            f"{count} gaps, the widest {gaps[widest]:.3f} mm after slice {widest + 1} of {len(heights)}, where slices "
+            f"are {median:.3f} mm apart.",
+            series.uid,
+        )
+    if median > LARGEST_SPACING_MM:
+        raise StudyRejected(ReasonCode.INVALID_SPACING, f"Slices are {median:g} mm apart.", series.uid)
+    deviation = float(np.abs(gaps / median - 1).max())
+    regular = np.linspace(heights[0], heights[-1], len(heights))
+    off_grid = float(np.abs(heights - regular).max()) / median
+    if deviation > UNEVEN_SPACING_TOLERANCE or off_grid > OFF_GRID_TOLERANCE:
+        raise StudyRejected(
+            ReasonCode.UNEVEN_SPACING,
+            f"It varies from {gaps.min():.3f} to {gaps.max():.3f} mm; slices lie up to {off_grid:.2f} of a gap off an "
+            "even grid.",
+            series.uid,
+        )
+
+
+def _warnings(series: "Series") -> tuple[str, ...]:
+    warnings = []
+    counted = [integer(instance.header, "InstanceNumber") for instance in series.instances]
+    found = sorted({number for number in counted if number is not None})
+    if found:
+        missing = found[-1] - found[0] + 1 - len(found)
+        if missing:
+            warnings.append(
+                f"InstanceNumber runs from {found[0]} to {found[-1]} with {missing} left out: "
+                "slices may be missing at the ends or evenly throughout, which geometry cannot show."
+            )
+    if series.unread:
+        warnings.append(
+            f"Files or folders beside the series that could not be read: {series.unread}. Its images may be among them."
+        )
+    if series.repeats:
+        warnings.append(f"{series.repeats} files repeat an image of the series and were left out.")
+    return tuple(warnings)
+
+
+def _spacing_warnings(frames: Frames, spacing: float) -> list[str]:
+    """Warn where images say that their neighbours are nearer than they are: every second slice may be missing."""
+    low, high = float(np.abs(frames.stated_spacings).min()), float(np.abs(frames.stated_spacings).max())
+    if math.isnan(low) or low == 0 or high - low > STATED_SPACING_TOLERANCE * low:
+        return []
+    # some devices state the gap between the faces of slices, not the distance of their centres
+    meanings = (low, low + float(np.nan_to_num(frames.thicknesses[0])))
+    if any(abs(spacing - meaning) <= STATED_SPACING_TOLERANCE * spacing for meaning in meanings):
+        return []
+    return [
+        f"Slices are {spacing:.3f} mm apart, but SpacingBetweenSlices says {low:.3f} mm: slices may be missing "
+        "evenly throughout, which geometry cannot show."
+    ]

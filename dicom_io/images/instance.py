@@ -1,0 +1,166 @@
+"""One DICOM file: its header, and where its pixels begin."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
+)
+
+from core.errors import ReasonCode, StudyRejected
+from dicom_io.images.attributes import MALFORMED, uid
+from dicom_io.images.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFile
+
+_PREAMBLE = 128
+_META_GROUP = 0x0002
+_FLOAT_PIXEL_DATA = 0x7FE00008
+"""The first of the three kinds of pixel data; offset tables of compressed pixels come before."""
+
+_ICON_IMAGE_SEQUENCE = 0x00880200
+_OVERLAY_GROUPS = range(0x6000, 0x6100)
+
+
+class NotDicomError(ValueError):
+    """The file is no DICOM file."""
+
+
+class BadDicomError(ValueError):
+    """The file begins as DICOM, but its header cannot be read; the text says why and quotes nothing of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One SOP instance on disk.
+
+    Attributes
+    ----------
+    path
+        The file; its name may hold a patient's name and goes into no message.
+    header
+        All standard attributes before the pixels, with ``file_meta``; private attributes, overlays and icons are
+        dropped, since thousands of slices are held at once.
+    pixel_offset
+        Byte at which the pixel data element starts (of deflated files: in the inflated dataset); ``None`` where there
+        is none.
+    """
+
+    path: Path
+    header: Dataset
+    pixel_offset: int | None
+
+    @property
+    def transfer_syntax(self) -> str:
+        """Transfer Syntax UID; implicit little endian where the file does not say."""
+        return uid(self.header.file_meta, "TransferSyntaxUID") or str(ImplicitVRLittleEndian)
+
+
+def read_instance(path: Path) -> Instance:
+    """Read a header; of the pixels, not a byte.
+
+    Raises
+    ------
+    NotDicomError
+        If the file is something else, or a DICOMDIR: the files are the truth, not their index.
+    BadDicomError
+        If the header is damaged, nested too deeply, or inflates without bound.
+    OSError
+        If the file cannot be read.
+    """
+    with path.open("rb") as file:
+        meta = _read_meta(file)
+        if uid(meta, "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+            raise NotDicomError("an index of files, no object")
+        syntax = uid(meta, "TransferSyntaxUID")
+        if syntax == DeflatedExplicitVRLittleEndian:
+            # the dataset starts where the meta information ends, and positions count from there
+            return _read_header(path, InflatingFile(file, MAX_INFLATED_HEADER), meta, syntax)  # type: ignore[arg-type]
+        return _read_header(path, file, meta, syntax)
+
+
+def rejected(code: ReasonCode, instance: Instance, detail: str) -> StudyRejected:
+    """Build the refusal of a series for one of its images, which is named by its UID."""
+    where = uid(instance.header, "SOPInstanceUID") or "without UID"
+    return StudyRejected(code, f"Image {where}: {detail}.", uid(instance.header, "SeriesInstanceUID") or None)
+
+
+def open_dataset(file: BinaryIO, limit: int) -> InflatingFile:
+    """View of the deflated dataset in an open DICOM file.
+
+    Raises
+    ------
+    NotDicomError, BadDicomError
+        If the meta information cannot be read.
+    """
+    _read_meta(file)
+    return InflatingFile(file, limit)
+
+
+def _read_header(path: Path, file: BinaryIO, meta: FileMetaDataset, syntax: str) -> Instance:
+    big_endian = syntax == ExplicitVRBigEndian
+    first = _peek(file, 6)
+    if len(first) < 6:
+        raise BadDicomError("it ends after its meta information")
+    # what stands in the place of the first VR tells implicit from explicit, where the file is silent or wrong
+    implicit = not (first[4:].isalpha() and first[4:].isupper())
+    header = _parse(file, implicit, not big_endian, _at_pixels)
+    header.file_meta = meta
+    if "SOPClassUID" not in header and "StudyInstanceUID" not in header:
+        raise BadDicomError("it says neither what it is nor to which study it belongs")
+    at_pixels = _peek(file, 4) == (b"\x7f\xe0\x00\x10" if big_endian else b"\xe0\x7f\x10\x00")
+    return Instance(path, header, file.tell() if at_pixels else None)
+
+
+def _peek(file: BinaryIO, size: int) -> bytes:
+    start = file.tell()
+    try:
+        content = file.read(size)
+    except InflateLimitError as error:
+        raise BadDicomError("its deflated header is damaged or too large") from error
+    file.seek(start)
+    return content
+
+
+def _read_meta(file: BinaryIO) -> FileMetaDataset:
+    if file.read(_PREAMBLE + 4)[_PREAMBLE:] != b"DICM":
+        # a dataset without the file format's preamble: group 0002 or 0008, little endian, an even small length
+        file.seek(0)
+        if file.read(4)[:2] not in (b"\x02\x00", b"\x08\x00"):
+            raise NotDicomError("no DICOM file")
+        file.seek(0)
+    return FileMetaDataset(_parse(file, False, True, _after_meta))
+
+
+def _parse(
+    file: BinaryIO, implicit: bool, little_endian: bool, stop_when: Callable[[BaseTag, str | None, int], bool]
+) -> Dataset:
+    try:
+        return _slim(read_dataset(file, implicit, little_endian, stop_when=stop_when))
+    except RecursionError as error:
+        raise BadDicomError("its sequences are nested too deeply") from error
+    except InflateLimitError as error:
+        raise BadDicomError("its deflated header is damaged or too large") from error
+    except (*MALFORMED, MemoryError) as error:
+        raise BadDicomError("its header is damaged") from error
+
+
+def _at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
+    return int(tag) >= _FLOAT_PIXEL_DATA
+
+
+def _after_meta(tag: BaseTag, vr: str | None, length: int) -> bool:
+    return tag.group != _META_GROUP
+
+
+def _slim(header: Dataset) -> Dataset:
+    for tag in list(header.keys()):
+        if tag.group & 1 or tag.group in _OVERLAY_GROUPS or tag == _ICON_IMAGE_SEQUENCE:
+            del header[tag]
+    return header

@@ -1,0 +1,105 @@
+"""A channel's rule against one series: what keeps it out, and where it stands among those that fit."""
+
+import re
+from collections.abc import Callable, Mapping
+
+from core.model_manifest import Preference, Range, SeriesRule
+from dicom_io.images.phases import PhaseFinding
+from dicom_io.images.traits import Traits
+
+_LAST = float("inf")
+
+
+def wrong_modality(rule: SeriesRule, traits: Traits) -> bool:
+    """Whether the series is of a modality that the rule does not name."""
+    return traits.modality not in rule.modality
+
+
+def too_few_slices(rule: SeriesRule, traits: Traits) -> bool:
+    """Whether the series has fewer slices than the rule asks for."""
+    return traits.slices < rule.min_slices
+
+
+def unmet_conditions(rule: SeriesRule, traits: Traits, phase: PhaseFinding | None) -> list[str]:
+    """Why a series does not fit a rule, one sentence part for each condition; none if it fits.
+
+    A series without a grid cannot be held against the rule's geometric conditions, and is not.
+    """
+    if wrong_modality(rule, traits):
+        return [f"modality is {traits.modality or 'not stated'}, not {' or '.join(rule.modality)}"]
+    unmet = _unmet_words(rule, traits)
+    if too_few_slices(rule, traits):
+        unmet.append(f"{traits.slices} slices, at least {rule.min_slices} are needed")
+    if rule.slice_thickness is not None:
+        unmet += _unmet_range("slice thickness", rule.slice_thickness, traits.thickness)
+    if traits.layout is not None:
+        if rule.orientation and traits.plane not in rule.orientation:
+            unmet.append(f"plane is {traits.plane}, not {' or '.join(rule.orientation)}")
+        if rule.slice_spacing is not None:
+            unmet += _unmet_range("slice spacing", rule.slice_spacing, traits.slice_spacing)
+        if rule.pixel_spacing is not None:
+            for spacing in sorted(set(traits.layout.geometry.spacing[1:])):
+                unmet += _unmet_range("pixel spacing", rule.pixel_spacing, spacing)
+    if rule.phase and phase is not None and phase.phase not in rule.phase:
+        unmet.append(f"{phase.why}, not {' or '.join(rule.phase)}" if phase.phase else phase.why)
+    return unmet
+
+
+def _unmet_words(rule: SeriesRule, traits: Traits) -> list[str]:
+    """Conditions on texts. Descriptions are free text, so the explanations quote the rule and never the series."""
+    unmet = []
+    if rule.body_part and traits.body_part and not _any(rule.body_part, (traits.body_part,)):
+        unmet.append(f"body part matches none of {_listed(rule.body_part)}")
+    if rule.description and not _any(rule.description, traits.descriptions):
+        unmet.append(f"description matches none of {_listed(rule.description)}")
+    excluded = [p for p in rule.exclude_description if _any((p,), traits.descriptions)]
+    if excluded:
+        unmet.append(f"description matches the excluded {_listed(excluded)}")
+    lacking = [value for value in rule.image_type if value.upper() not in traits.image_type]
+    if lacking:
+        unmet.append(f"image type lacks {', '.join(lacking)}")
+    unwanted = [value for value in rule.exclude_image_type if value.upper() in traits.image_type]
+    if unwanted:
+        unmet.append(f"image type has the excluded {', '.join(unwanted)}")
+    return unmet
+
+
+def _any(patterns: tuple[str, ...], values: tuple[str, ...]) -> bool:
+    return any(re.search(pattern, value, re.IGNORECASE) for pattern in patterns for value in values)
+
+
+def _listed(patterns: "tuple[str, ...] | list[str]") -> str:
+    return ", ".join(f"/{pattern}/" for pattern in patterns)
+
+
+def _unmet_range(what: str, allowed: Range, value: float | None) -> list[str]:
+    if value is None:
+        return [f"{what} is not stated"]
+    return [] if round(value, 4) in allowed else [f"{what} {value:g} mm is not within {allowed}"]
+
+
+_ORDERS: Mapping[Preference, Callable[[Traits], float | None]] = {
+    "thinnest": lambda t: t.thickness if t.thickness is not None else t.slice_spacing,
+    "thickest": lambda t: _negative(t.thickness if t.thickness is not None else t.slice_spacing),
+    "most_slices": lambda t: -float(t.slices),
+    "earliest": lambda t: t.acquired,
+    "latest": lambda t: _negative(t.acquired),
+    "finest_pixels": lambda t: t.pixel_spacing,
+    "lowest_series_number": lambda t: None if t.number is None else float(t.number),
+}
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+def rank(rule: SeriesRule, traits: Traits) -> tuple[float | str, ...]:
+    """Sort key among series that fit: smaller comes first; what is not stated comes last, the UID settles a tie."""
+    values = (_ORDERS[preference](traits) for preference in rule.prefer)
+    return (*(_LAST if value is None else round(value, 4) for value in values), traits.series.uid)
+
+
+def deciding_preference(rule: SeriesRule, first: Traits, second: Traits) -> str:
+    """Name of the preference by which one series comes before another."""
+    pairs = zip(rule.prefer, rank(rule, first), rank(rule, second), strict=False)
+    return next((name for name, a, b in pairs if a != b), "lowest UID")

@@ -1,0 +1,202 @@
+"""Which series feed the channels of a model, and for every series why it was taken or left.
+
+Rules are the manifest's (``core.model_manifest.SeriesRule``). Among all ways to give each channel a series of its own,
+the first is taken in order of preference, channel 0 first. Two channels never share a series: a network trained on two
+images and fed one twice gives a plausible answer to a question that nobody asked. Channels lie in one frame of
+reference, and on one grid unless the model allows resampling.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from core.errors import ReasonCode, StudyRejected
+from core.model_manifest import ModelManifest, SeriesRule
+from dicom_io.images.geometry import patient_of
+from dicom_io.images.phases import PhaseFinding, find_phases
+from dicom_io.images.regrid import LARGEST_SHARE_OUTSIDE, share_outside
+from dicom_io.images.rules import deciding_preference, rank, too_few_slices, unmet_conditions, wrong_modality
+from dicom_io.images.study import Series, Study
+from dicom_io.images.traits import Traits, traits_of
+
+_OnOtherGrid = Literal["refuse", "resample", "any"]
+_NOTHING_REFUSED: Mapping[str, StudyRejected] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of one series.
+
+    Attributes
+    ----------
+    series_uid
+        Which series; empty for files that cannot be read.
+    decision
+        ``taken`` feeds ``channel``; ``left`` does not fit or comes after another; ``refused`` fits but cannot be
+        right; ``set_aside`` is no image of a volume.
+    channel
+        Name of the channel that a taken series feeds.
+    reason
+        For a person; quotes no free text of the images.
+    """
+
+    series_uid: str
+    decision: Literal["taken", "left", "refused", "set_aside"]
+    channel: str | None
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Outcome of the selection: a series for each channel, or a rejection; and every series' decision."""
+
+    channels: tuple[Series, ...]
+    decisions: tuple[Decision, ...]
+    rejection: StudyRejected | None = None
+
+
+def select_series(
+    study: Study, manifest: ModelManifest, refused: Mapping[str, StudyRejected] = _NOTHING_REFUSED
+) -> Selection:
+    """Choose a series for each channel by the manifest's rules, from headers alone.
+
+    Parameters
+    ----------
+    study
+        As read.
+    manifest
+        Channels and their rules.
+    refused
+        Series that are refused already, e.g. for their pixels, by Series Instance UID.
+    """
+    aside = tuple(
+        Decision(a.series_uid, "set_aside", None, f"{a.count} {'file' if a.count == 1 else 'files'}: {a.reason}.")
+        for a in study.set_aside
+    )
+    rejection = _refuse_study(study)
+    if rejection is not None:
+        decisions = tuple(Decision(s.uid, "refused", None, rejection.message) for s in study.series)
+        return Selection((), decisions + aside, rejection)
+    series = [traits_of(s, refused.get(s.uid)) for s in study.series]
+    rules = [channel.series for channel in manifest.channels]
+    phases = find_phases(series) if any(rule.phase for rule in rules) else {}
+    matches = [_Match(rule, series, phases) for rule in rules]
+    chosen = _choose([match.candidates for match in matches], manifest.on_other_grid)
+    rejection = None if chosen else _explain_rejection(matches, series, manifest)
+    decisions = tuple(_decide(traits, manifest, matches, chosen) for traits in series)
+    return Selection(tuple(traits.series for traits in chosen), decisions + aside, rejection)
+
+
+class _Match:
+    """One channel's rule against all series."""
+
+    def __init__(self, rule: SeriesRule, series: Sequence[Traits], phases: Mapping[str, PhaseFinding]) -> None:
+        self.rule, self.phases = rule, phases
+        self.unmet = {t.series.uid: unmet_conditions(rule, t, phases.get(t.series.uid)) for t in series}
+        fitting = sorted((t for t in series if not self.unmet[t.series.uid]), key=lambda t: rank(rule, t))
+        self.candidates = [t for t in fitting if t.refusal is None]
+        self.refused = [t for t in fitting if t.refusal is not None]
+
+
+def _refuse_study(study: Study) -> StudyRejected | None:
+    if not study.uid and study.series:
+        return StudyRejected(ReasonCode.EMPTY_UID, "StudyInstanceUID.")
+    patients = set().union(*(patient_of(series) for series in study.series)) if study.series else set()
+    if len(patients) > 1:
+        return StudyRejected(ReasonCode.MIXED_PATIENTS, f"The study has {len(patients)}.")
+    return None
+
+
+def _choose(
+    candidates: Sequence[Sequence[Traits]], on_other_grid: Literal["refuse", "resample", "any"]
+) -> list[Traits]:
+    """First assignment of distinct, compatible series in order of preference; empty if there is none."""
+
+    def extend(chosen: list[Traits]) -> list[Traits]:
+        if len(chosen) == len(candidates):
+            return chosen
+        for traits in candidates[len(chosen)]:
+            if traits not in chosen and (not chosen or _compatible(chosen[0], traits, on_other_grid)):
+                complete = extend([*chosen, traits])
+                if complete:
+                    return complete
+        return []
+
+    return extend([])
+
+
+def _compatible(first: Traits, other: Traits, on_other_grid: _OnOtherGrid) -> bool:
+    if on_other_grid == "any" or first.layout is None or other.layout is None:
+        return True
+    if first.layout.frame_of_reference_uid != other.layout.frame_of_reference_uid:
+        return False
+    grid, inner = first.layout.geometry, other.layout.geometry
+    if grid.same_channel_grid(inner):
+        return True
+    return on_other_grid == "resample" and share_outside(inner, grid) <= LARGEST_SHARE_OUTSIDE
+
+
+def _explain_rejection(matches: Sequence[_Match], series: Sequence[Traits], manifest: ModelManifest) -> StudyRejected:
+    """Give the most telling reason: a fitting series that is refused, else what all series lack."""
+    several = len(matches) > 1
+    for channel, match in zip(manifest.channels, matches, strict=True):
+        where = f"Channel {channel.name}: " if several else ""
+        if match.candidates:
+            continue
+        if match.refused:
+            refusal = match.refused[0].refusal
+            assert refusal is not None  # noqa: S101 - for the type checker; this list holds refused series only
+            return refusal
+        if series and all(wrong_modality(match.rule, t) for t in series):
+            found = ", ".join(sorted({t.modality or "none" for t in series}))
+            detail = f"{where}the study has {found}, the model takes {' or '.join(match.rule.modality)}."
+            return StudyRejected(ReasonCode.WRONG_MODALITY, detail)
+        short = [t for t in series if too_few_slices(match.rule, t) and len(match.unmet[t.series.uid]) == 1]
+        if short:
+            most = max(short, key=lambda t: t.slices)
+            detail = f"{where}it has {most.slices}, the model needs {match.rule.min_slices}."
+            return StudyRejected(ReasonCode.TOO_FEW_SLICES, detail, most.series.uid)
+        return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}none of {len(series)} series fits.")
+    if _choose([match.candidates for match in matches], "any"):
+        return StudyRejected(
+            ReasonCode.GRIDS_DIFFER,
+            "No choice of fitting series lies in one frame of reference"
+            + (" and on one grid." if manifest.on_other_grid == "refuse" else " and covers the grid of channel 0."),
+        )
+    return StudyRejected(ReasonCode.NO_MATCHING_SERIES, "Each channel needs a series of its own.")
+
+
+def _decide(traits: Traits, manifest: ModelManifest, matches: Sequence[_Match], chosen: Sequence[Traits]) -> Decision:
+    uid, names = traits.series.uid, [channel.name for channel in manifest.channels]
+    if traits in chosen:
+        index = chosen.index(traits)
+        return Decision(uid, "taken", names[index], _why_taken(traits, matches[index]))
+    if traits.refusal is not None and any(traits in match.refused for match in matches):
+        return Decision(uid, "refused", None, f"{traits.refusal.code}: {traits.refusal.message}")
+    reasons = []
+    for index, match in enumerate(matches):
+        unmet = match.unmet[uid]
+        why = "; ".join(unmet) if unmet else _why_passed_over(traits, match, chosen[index] if chosen else None)
+        reasons.append(f"{names[index]}: {why}" if len(matches) > 1 else why)
+    return Decision(uid, "left", None, _sentence(". ".join(dict.fromkeys(reasons))))
+
+
+def _why_taken(traits: Traits, match: _Match) -> str:
+    fitting, order = len(match.candidates), ", ".join(match.rule.prefer)
+    why = "the only one that fits" if fitting == 1 else f"comes first of {fitting} that fit, by {order}"
+    if traits.series.uid in match.phases and match.rule.phase:
+        why += f"; {match.phases[traits.series.uid].why}"
+    return _sentence(why)
+
+
+def _why_passed_over(traits: Traits, match: _Match, taken: Traits | None) -> str:
+    if taken is None:
+        return "fits, but the study is refused"
+    if rank(match.rule, taken) < rank(match.rule, traits):
+        return f"fits, but series {taken.series.uid} comes first by {deciding_preference(match.rule, taken, traits)}"
+    return f"fits, but series {taken.series.uid} goes together with the other channels"
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."

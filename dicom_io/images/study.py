@@ -1,0 +1,220 @@
+"""From a folder of any shape to studies and series, by headers alone."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from filecmp import cmp
+from functools import cached_property
+from pathlib import Path
+
+from pydicom.uid import UID
+
+from core.errors import ReasonCode, StudyRejected
+from dicom_io.images.attributes import MALFORMED, text, texts, uid
+from dicom_io.images.geometry import Layout, lay_out
+from dicom_io.images.image_classes import IMAGE_CLASSES
+from dicom_io.images.instance import BadDicomError, Instance, NotDicomError, read_instance
+from dicom_io.images.pixels import same_pixels
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """Files that no volume is made of.
+
+    Attributes
+    ----------
+    series_uid
+        Their series; empty for a file that cannot be read.
+    reason
+        What they are.
+    count
+        How many files.
+    """
+
+    series_uid: str
+    reason: str
+    count: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """The images of one series, each SOP instance once, in order of their files.
+
+    Attributes
+    ----------
+    uid
+        Series Instance UID; empty where the images have none that is valid.
+    instances
+        Its images.
+    repeats
+        How many files repeated an image of the series and were left out.
+    conflicts
+        SOP Instance UIDs under which two different images were found.
+    unread
+        How many files and folders beside it could not be read; images of the series may be among them.
+    """
+
+    uid: str
+    instances: tuple[Instance, ...]
+    repeats: int = 0
+    conflicts: tuple[str, ...] = ()
+    unread: int = 0
+
+    @property
+    def layout(self) -> Layout:
+        """Its grid, found once however many models ask; see ``dicom_io.images.geometry.lay_out``.
+
+        Raises
+        ------
+        StudyRejected
+            If it has none.
+        """
+        found = self._layout_or_refusal
+        if isinstance(found, StudyRejected):
+            # a new one each time: an error that is raised twice collects the tracebacks of both
+            raise StudyRejected(found.code, found.detail, found.series_uid)
+        return found
+
+    @cached_property
+    def _layout_or_refusal(self) -> Layout | StudyRejected:
+        try:
+            return lay_out(self)
+        except StudyRejected as error:
+            return error.with_traceback(None)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """The series of one study.
+
+    Attributes
+    ----------
+    uid
+        Study Instance UID; empty where the images have none that is valid.
+    series
+        Series that hold images, in order of their files.
+    set_aside
+        What else there was: localizers, other objects, and files and folders that cannot be read (these may belong to
+        any study of the folder, so each study names them).
+    """
+
+    uid: str
+    series: tuple[Series, ...]
+    set_aside: tuple[SetAside, ...] = ()
+
+
+def read_studies(folder: Path, on_progress: Callable[[int, int], None] | None = None) -> list[Study]:
+    """Group every DICOM file below a folder by study and series, reading headers only.
+
+    Files that are no DICOM are passed over, and so is a DICOMDIR.
+
+    Parameters
+    ----------
+    folder
+        Nested as it may be; links to folders are not followed.
+    on_progress
+        Called with the number of files looked at and of all files.
+
+    Raises
+    ------
+    StudyRejected
+        ``no_dicom`` if nothing below the folder is a DICOM object.
+    """
+    drafts: dict[str, _StudyDraft] = {}
+    unreadable: Counter[str] = Counter()
+    paths = list(_files(folder, lambda _: unreadable.update(["the folder cannot be opened"])))
+    for number, path in enumerate(paths, start=1):
+        try:
+            instance = read_instance(path)
+        except NotDicomError:
+            continue
+        except BadDicomError as error:
+            unreadable[str(error)] += 1
+        except OSError:
+            unreadable["the file cannot be opened"] += 1
+        else:
+            drafts.setdefault(uid(instance.header, "StudyInstanceUID"), _StudyDraft()).add(instance)
+        finally:
+            if on_progress is not None:
+                on_progress(number, len(paths))
+    if not drafts:
+        detail = f"Files looked at: {len(paths)}; files or folders that could not be read: {unreadable.total()}."
+        raise StudyRejected(ReasonCode.NO_DICOM, detail)
+    aside = tuple(SetAside("", f"cannot be read: {reason}", count) for reason, count in unreadable.items())
+    return [draft.finish(study_uid, aside) for study_uid, draft in drafts.items()]
+
+
+def _files(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder, onerror=on_error):
+        folders.sort()
+        yield from (path for name in sorted(names) if (path := Path(parent, name)).is_file())
+
+
+class _SeriesDraft:
+    def __init__(self) -> None:
+        self.by_uid: dict[str, Instance] = {}
+        self.nameless: list[Instance] = []
+        self.repeats = 0
+        self.conflicts: dict[str, None] = {}
+
+    def add(self, instance: Instance) -> None:
+        name = uid(instance.header, "SOPInstanceUID")
+        if not name:
+            self.nameless.append(instance)
+            return
+        known = self.by_uid.setdefault(name, instance)
+        if known is instance:
+            return
+        if same_image(known, instance):
+            self.repeats += 1
+        else:
+            self.conflicts[name] = None
+
+
+class _StudyDraft:
+    def __init__(self) -> None:
+        self.series: dict[str, _SeriesDraft] = {}
+        self.aside: dict[tuple[str, str], int] = {}
+
+    def add(self, instance: Instance) -> None:
+        series_uid = uid(instance.header, "SeriesInstanceUID")
+        other = _what_else(instance)
+        if other:
+            self.aside[series_uid, other] = self.aside.get((series_uid, other), 0) + 1
+        else:
+            self.series.setdefault(series_uid, _SeriesDraft()).add(instance)
+
+    def finish(self, study_uid: str, unreadable: tuple[SetAside, ...]) -> Study:
+        unread = sum(aside.count for aside in unreadable)
+        series = tuple(
+            Series(series_uid, (*draft.by_uid.values(), *draft.nameless), draft.repeats, tuple(draft.conflicts), unread)
+            for series_uid, draft in self.series.items()
+        )
+        aside = tuple(SetAside(series_uid, what, count) for (series_uid, what), count in self.aside.items())
+        return Study(study_uid, series, aside + unreadable)
+
+
+def _what_else(instance: Instance) -> str:
+    """What an instance is that is no image of a volume; empty if it is one."""
+    sop_class = uid(instance.header, "SOPClassUID")
+    if sop_class not in IMAGE_CLASSES:
+        name = UID(sop_class).name if sop_class else ""
+        return name if name and name != sop_class else "an object of an unknown kind"
+    if "LOCALIZER" in (part.upper() for part in texts(instance.header, "ImageType")):
+        return "a localizer"
+    if text(instance.header, "SamplesPerPixel") not in ("", "1"):
+        return "a colour image"
+    return ""
+
+
+def same_image(first: Instance, second: Instance) -> bool:
+    """Whether two files hold the same image: equal bytes, or equal headers and equal pixels otherwise encoded."""
+    if cmp(first.path, second.path, shallow=False):
+        return True
+    try:
+        if first.header != second.header:
+            return False
+    except MALFORMED:
+        return False
+    return same_pixels(first, second)

@@ -1,0 +1,142 @@
+"""What selection needs to know about a series, from headers alone."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from core.errors import StudyRejected
+from core.model_manifest import Plane
+from dicom_io.images.attributes import first_item, integer, items, number, text, texts
+from dicom_io.images.geometry import Layout
+from dicom_io.images.instance import Instance
+from dicom_io.images.study import Series
+
+OBLIQUE_COSINE = 0.9
+"""A stack is axial, coronal or sagittal where its normal lies within 26 degrees of that axis."""
+
+_PLANES: tuple[Plane, Plane, Plane] = ("sagittal", "coronal", "axial")
+_NO_AGENT = frozenset(("", "NO", "NONE", "N", "0", "N/A", "OHNE", "NO CONTRAST"))
+_SECONDS_A_DAY = 86400.0
+
+
+@dataclass(frozen=True, eq=False)
+class Traits:
+    """One series as the rules see it; ``None`` is what its headers do not tell.
+
+    Attributes
+    ----------
+    series
+        The series.
+    layout
+        Its grid, or
+    refusal
+        the reason why it has none.
+    modality, body_part
+        Of its first image.
+    descriptions
+        Series Description and Protocol Name, as far as they are given.
+    image_type
+        Values of Image Type, in capitals.
+    number
+        Series Number.
+    slices
+        Number of frames.
+    thickness
+        Slice Thickness in mm, the median.
+    has_agent
+        Whether a contrast agent is named.
+    acquired
+        Start of the first acquisition in seconds on a clock that all series share.
+    """
+
+    series: Series
+    layout: Layout | None
+    refusal: StudyRejected | None
+    modality: str
+    body_part: str
+    descriptions: tuple[str, ...]
+    image_type: tuple[str, ...]
+    number: int | None
+    slices: int
+    thickness: float | None
+    has_agent: bool
+    acquired: float | None
+
+    @property
+    def slice_spacing(self) -> float | None:
+        """Distance of slices in mm."""
+        return None if self.layout is None else self.layout.geometry.spacing[0]
+
+    @property
+    def pixel_spacing(self) -> float | None:
+        """The coarser of the distances of rows and of columns, in mm."""
+        return None if self.layout is None else max(self.layout.geometry.spacing[1:])
+
+    @property
+    def plane(self) -> Plane | None:
+        """Plane of the slices."""
+        if self.layout is None:
+            return None
+        normal = np.abs(self.layout.geometry.direction[:, 2])
+        return _PLANES[int(normal.argmax())] if normal.max() >= OBLIQUE_COSINE else "oblique"
+
+
+def traits_of(series: Series, refusal: StudyRejected | None = None) -> Traits:
+    """Gather the traits of a series; a refusal that is known already saves finding the grid."""
+    layout = None
+    if refusal is None:
+        try:
+            layout = series.layout
+        except StudyRejected as error:
+            refusal = error
+    first = series.instances[0].header
+    body_part = text(first, "BodyPartExamined")
+    descriptions = tuple(d for d in (text(first, "SeriesDescription"), text(first, "ProtocolName")) if d)
+    thickness = number(first, "SliceThickness")
+    if layout is not None and not np.isnan(layout.frames.thicknesses).any():
+        thickness = float(np.median(layout.frames.thicknesses))
+    return Traits(
+        series=series,
+        layout=layout,
+        refusal=refusal,
+        modality=text(first, "Modality"),
+        body_part=body_part,
+        descriptions=descriptions,
+        image_type=tuple(part.upper() for part in texts(first, "ImageType")),
+        number=integer(first, "SeriesNumber"),
+        slices=sum(max(1, integer(i.header, "NumberOfFrames") or 1) for i in series.instances),
+        thickness=thickness,
+        has_agent=_has_agent(series.instances[0]),
+        acquired=min(_times(series.instances), default=None),
+    )
+
+
+def _has_agent(instance: Instance) -> bool:
+    named = text(instance.header, "ContrastBolusAgent").upper() not in _NO_AGENT
+    return named or len(items(instance.header, "ContrastBolusAgentSequence")) > 0
+
+
+def _times(instances: Iterable[Instance]) -> list[float]:
+    return [found for found in map(_acquired, instances) if found is not None]
+
+
+def _acquired(instance: Instance) -> float | None:
+    """Start of an acquisition in seconds since year 1."""
+    header = instance.header
+    moment = text(header, "AcquisitionDateTime")
+    if not moment:
+        groups = first_item(header, "PerFrameFunctionalGroupsSequence")
+        content = None if groups is None else first_item(groups, "FrameContentSequence")
+        moment = "" if content is None else text(content, "FrameAcquisitionDateTime")
+    day, clock = (
+        (moment[:8], moment[8:]) if moment else (text(header, "AcquisitionDate"), text(header, "AcquisitionTime"))
+    )
+    clock = clock.split("+")[0].split("-")[0]
+    try:
+        days = date(int(day[:4]), int(day[4:6]), int(day[6:8])).toordinal()
+        seconds = int(clock[:2]) * 3600 + int(clock[2:4] or 0) * 60 + float(clock[4:] or 0)
+    except ValueError:
+        return None
+    return days * _SECONDS_A_DAY + seconds

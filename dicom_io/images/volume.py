@@ -1,0 +1,224 @@
+"""From series to the array that nnU-Net's SimpleITK reader would give, read once."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ReasonCode, StudyRejected
+from core.model_manifest import ModelManifest
+from core.volume import Geometry, Volume, stack_channels
+from dicom_io.images.attributes import uid
+from dicom_io.images.geometry import Layout
+from dicom_io.images.instance import rejected
+from dicom_io.images.padding import padding_value
+from dicom_io.images.pixel_layout import read_layout
+from dicom_io.images.pixels import Stored, check_stored, read_frames
+from dicom_io.images.regrid import LARGEST_SHARE_OUTSIDE, resample, share_outside
+from dicom_io.images.series import Selection, select_series
+from dicom_io.images.study import Series, Study
+
+MAX_VOXELS = 2**31
+"""Largest volume: 2,048 slices of 1,024 x 1,024, 8 GiB as float32. Headers that ask for more are not believed."""
+
+_EXACT_IN_FLOAT32 = 2**23
+"""Whole numbers below this, and sums of two, are exact in float32."""
+
+
+class SelectionRejectedError(StudyRejected):
+    """No series is left for a channel once pixels were read.
+
+    Attributes
+    ----------
+    selection
+        The last selection, whose decisions say what became of every series.
+    """
+
+    def __init__(self, reason: StudyRejected, selection: Selection) -> None:
+        super().__init__(reason.code, reason.detail, reason.series_uid)
+        self.selection = selection
+
+
+def read_volume(series: Series) -> Volume:
+    """Read the voxels of a series, sorted along the normal, rescaled, as float32.
+
+    Every slice is rescaled in float64 and cast once, which is what SimpleITK's values are after a cast to float32.
+    Padding stays as it is and is told in ``Volume.padding_values``; MONOCHROME1 is not inverted.
+
+    Raises
+    ------
+    StudyRejected
+        If the series is no regular grid (see ``dicom_io.images.geometry.lay_out``) or its pixels are
+        ``truncated_pixels`` or ``unreadable_pixels``.
+    """
+    layout = series.layout
+    frames, geometry = layout.frames, layout.geometry
+    _check_size(layout)
+    array = np.empty((1, *geometry.shape), np.float32)
+    _fill(array[0], layout)
+    slices = [int(index) for index in layout.order]
+    return Volume(
+        array=array,
+        geometry=geometry,
+        sop_instance_uids=tuple(uid(frames.instances[i].header, "SOPInstanceUID") for i in slices),
+        frame_numbers=tuple(frames.numbers[i] for i in slices),
+        series_uids=(series.uid,),
+        frame_of_reference_uid=layout.frame_of_reference_uid,
+        warnings=layout.warnings,
+        padding_values=(padding_value(frames),),
+    )
+
+
+def _check_size(layout: Layout) -> None:
+    """Hold what the headers promise against the files, before memory is asked for."""
+    instances = list({id(instance): instance for instance in layout.frames.instances}.values())
+    for instance in instances:
+        check_stored(instance)
+    rows, columns = layout.geometry.shape[1:]
+    if layout.geometry.shape[0] * rows * columns > MAX_VOXELS:
+        detail = f"{layout.geometry.shape[0]} slices of {rows} x {columns} are more than a volume may hold"
+        raise rejected(ReasonCode.UNREADABLE_PIXELS, instances[0], detail)
+
+
+def _fill(array: NDArray[np.float32], layout: Layout) -> None:
+    """Decode every file once, in order of the files, each frame into its slice."""
+    frames = layout.frames
+    slice_of = np.empty(len(frames), np.intp)
+    slice_of[layout.order] = np.arange(len(frames))
+    scratch = np.empty(array.shape[1:], np.float64)
+    buffer = np.empty(read_layout(frames.instances[0]).frame_bytes, np.uint8)
+    start = 0
+    while start < len(frames):
+        end = start + 1
+        while end < len(frames) and frames.instances[end] is frames.instances[start]:
+            end += 1
+        stored_frames = read_frames(frames.instances[start], frames.numbers[start:end], buffer)
+        for index, stored in enumerate(stored_frames, start):
+            slope, intercept = frames.rescales[index]
+            rescale_into(stored, float(slope), float(intercept), array[slice_of[index]], scratch)
+        start = end
+
+
+def rescale_into(
+    stored: Stored, slope: float, intercept: float, out: NDArray[np.float32], scratch: NDArray[np.float64]
+) -> None:
+    """Write ``stored * slope + intercept``, rounded once to float32.
+
+    Parameters
+    ----------
+    stored
+        ``(row, column)``.
+    slope, intercept
+        As the header has them.
+    out, scratch
+        Of the same shape; the scratch is overwritten.
+    """
+    exact = stored.itemsize <= 2 and abs(intercept) < _EXACT_IN_FLOAT32 - 2**16 and intercept == int(intercept)
+    if slope == 1 and exact:
+        np.add(stored, np.float32(intercept), out=out, dtype=np.float32, casting="unsafe")
+        return
+    np.multiply(stored, slope, out=scratch)
+    np.add(scratch, intercept, out=scratch)
+    out[...] = scratch
+
+
+def combine_channels(volumes: Sequence[Volume], on_other_grid: Literal["refuse", "resample"]) -> Volume:
+    """Stack the channels of one study on the grid of channel 0.
+
+    Parameters
+    ----------
+    volumes
+        One a channel, of one channel each.
+    on_other_grid
+        Whether a series on another grid of the same frame of reference may be resampled (trilinear; outside of it, its
+        lowest value).
+
+    Raises
+    ------
+    StudyRejected
+        ``grids_differ`` if that is not allowed, the frames of reference differ, or a series covers too little of the
+        grid (``dicom_io.images.regrid.LARGEST_SHARE_OUTSIDE``).
+    """
+    first = volumes[0]
+    channels = [first]
+    for volume in volumes[1:]:
+        if volume.frame_of_reference_uid != first.frame_of_reference_uid:
+            raise _grids_differ(volume, "their frames of reference differ")
+        if first.geometry.same_channel_grid(volume.geometry):
+            channels.append(volume)
+        elif on_other_grid == "resample":
+            channels.append(_on_grid(volume, first.geometry))
+        else:
+            raise _grids_differ(volume, "the model does not allow resampling")
+    return stack_channels(channels)
+
+
+def _grids_differ(volume: Volume, why: str) -> StudyRejected:
+    return StudyRejected(ReasonCode.GRIDS_DIFFER, f"Against channel 0, {why}.", volume.series_uids[0])
+
+
+def _on_grid(volume: Volume, grid: Geometry) -> Volume:
+    outside = share_outside(volume.geometry, grid)
+    if outside > LARGEST_SHARE_OUTSIDE:
+        raise _grids_differ(volume, f"{outside:.1%} of it lies outside of this series")
+    note = f"Resampled onto the grid of channel 0; {outside:.1%} of it lies outside of this series."
+    return replace(
+        volume,
+        array=resample(volume.array[0], volume.geometry, grid)[np.newaxis],
+        geometry=grid,
+        # its slices are no images any more, and references come from channel 0
+        sop_instance_uids=("",) * grid.shape[0],
+        frame_numbers=(1,) * grid.shape[0],
+        warnings=(*volume.warnings, note),
+    )
+
+
+class VolumeReader:
+    """Reads each series once, however many models ask for it.
+
+    Attributes
+    ----------
+    reads
+        How many series were read from disk so far.
+    """
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self._volumes: dict[str, Volume] = {}
+        self._refused: dict[str, StudyRejected] = {}
+
+    def read(self, study: Study, manifest: ModelManifest, selection: Selection) -> tuple[Volume, Selection]:
+        """Read the selected series and stack them; one whose pixels cannot be read gives way to the next that fits.
+
+        Raises
+        ------
+        SelectionRejectedError
+            If no series is left for a channel.
+        StudyRejected
+            ``grids_differ``.
+        """
+        while True:
+            if selection.rejection is not None:
+                raise SelectionRejectedError(selection.rejection, selection)
+            try:
+                volumes = [self._read(series) for series in selection.channels]
+            except StudyRejected as error:
+                if error.series_uid is None or error.series_uid not in self._refused:
+                    raise
+                selection = select_series(study, manifest, self._refused)
+            else:
+                return combine_channels(volumes, manifest.on_other_grid), selection
+
+    def _read(self, series: Series) -> Volume:
+        if series.uid in self._refused:
+            raise self._refused[series.uid]
+        if series.uid not in self._volumes:
+            self.reads += 1
+            try:
+                self._volumes[series.uid] = read_volume(series)
+            except StudyRejected as error:
+                self._refused[series.uid] = error
+                raise
+        return self._volumes[series.uid]

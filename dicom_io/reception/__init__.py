@@ -1,0 +1,1 @@
+"""What peers send: associations within bounds, and an answer only when it is safe on disk."""

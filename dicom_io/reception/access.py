@@ -1,0 +1,74 @@
+"""Who may open an association: calling AE title, address and certificate belong together."""
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+from dicom_io.reception.tls_server import PeerCertificate
+from dicom_io.reception.transport import Rejection
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
+"""Where callers are programs of this very machine."""
+
+
+@dataclass(frozen=True)
+class AllowedPeer:
+    """A peer that may send.
+
+    Attributes
+    ----------
+    ae_title
+        What it calls itself; anything if None.
+    networks
+        Where it calls from; anywhere if empty.
+    certificate
+        A name of its certificate, or the fingerprint; any certificate that is believed if None.
+    """
+
+    ae_title: str | None
+    networks: tuple[Network, ...] = ()
+    certificate: str | None = None
+
+    def fits(self, calling_ae: str, address: str, certificate: PeerCertificate | None) -> bool:
+        """Whether a caller is this peer."""
+        if self.ae_title is not None and calling_ae != self.ae_title:
+            return False
+        if self.networks and not any(ipaddress.ip_address(address) in network for network in self.networks):
+            return False
+        # Without TLS there is nothing that a name could be compared with, and settings ask for TLS with it.
+        return self.certificate is None or (certificate is not None and certificate.is_called(self.certificate))
+
+
+@dataclass(frozen=True)
+class Access:
+    """Rules for requests.
+
+    Attributes
+    ----------
+    called_aes
+        AE titles that are answered to.
+    peers
+        Who may call; anybody if None.
+    """
+
+    called_aes: frozenset[str]
+    peers: tuple[AllowedPeer, ...] | None
+
+    @classmethod
+    def of(cls, called_aes: Iterable[str], peers: Iterable[AllowedPeer] | None) -> "Access":
+        """Rules from any collections."""
+        return cls(frozenset(called_aes), None if peers is None else tuple(peers))
+
+    def rejection(self, request: A_ASSOCIATE, address: str, certificate: PeerCertificate | None) -> Rejection | None:
+        """Why a request is rejected, if it is; which of AE title, address and certificate did not fit is not said."""
+        if request.called_ae_title not in self.called_aes:
+            return Rejection.CALLED_AE
+        if self.peers is None:
+            return None
+        calling = request.calling_ae_title
+        if any(peer.fits(calling, address, certificate) for peer in self.peers):
+            return None
+        return Rejection.CALLING_AE

@@ -1,0 +1,210 @@
+"""The listening side of the DICOM upper layer: a lobby for who has not said yet who it is, then one association each.
+
+pynetdicom trusts the 32-bit length of a PDU before it knows who is calling, shakes hands for TLS in its accept loop,
+and gives every connection two threads. Here a connection becomes an association only with a whole, decoded request
+that the node wants to answer (see `dicom_io.reception.lobby`, `dicom_io.reception.bounded`).
+"""
+
+import logging
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from typing import cast
+
+from pynetdicom import AE
+from pynetdicom.events import EventHandlerType
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.transport import AddressInformation, AssociationServer
+
+from dicom_io.reception.association_request import RequestError, decode_request, has_known_version
+from dicom_io.reception.bounded import BoundedSocket, ServedAssociation
+from dicom_io.reception.limits import Limits
+from dicom_io.reception.lobby import ABORT, Lobby
+
+LINGER_S = 1.0
+"""How long a peer that was rejected may take to close its end."""
+
+_log = logging.getLogger("segnode")
+
+
+class Rejection(Enum):
+    """Why an association is rejected: result, source and reason of A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
+
+    CALLING_AE = (1, 1, 3)
+    CALLED_AE = (1, 1, 7)
+    PROTOCOL_VERSION = (1, 2, 2)
+    CONGESTION = (2, 3, 1)
+    TOO_MANY = (2, 3, 2)
+
+    @property
+    def pdu(self) -> bytes:
+        """The PDU."""
+        return struct.pack(">BBLBBBB", 3, 0, 4, 0, *self.value)
+
+
+Admission = Callable[[A_ASSOCIATE, str, ssl.SSLSocket | None], Rejection | None]
+"""Decides on a request, by what it says, the address it comes from, and the connection if that is TLS."""
+
+
+class NodeServer(AssociationServer):
+    """A server that belongs to whoever made it, not to the application entity.
+
+    Parameters
+    ----------
+    ae
+        The application entity.
+    address
+        Host and port to listen on.
+    handlers
+        Of pynetdicom's events, for every association.
+    limits
+        What any peer may ask for.
+    admit
+        Decides on each request.
+    tls
+        Where connections have to be TLS.
+    shares_port
+        Whether other processes may listen on the same port (``SO_REUSEPORT``).
+    """
+
+    request_queue_size = 1024
+
+    def __init__(
+        self,
+        ae: AE,
+        address: tuple[str, int],
+        handlers: list[EventHandlerType],
+        *,
+        limits: Limits,
+        admit: Admission,
+        tls: ssl.SSLContext | None = None,
+        shares_port: bool = False,
+    ) -> None:
+        self._limits = limits
+        self._admit = admit
+        self._shares_port = shares_port
+        self._lock = threading.Lock()
+        self._associations: Counter[str] = Counter()
+        super().__init__(ae, address, ae.ae_title, ae.supported_contexts, evt_handlers=handlers)
+        self._lobby = Lobby(cast(socket.socket, self.socket), limits, tls, self._on_request)
+        self._ended = threading.Event()
+
+    def server_bind(self) -> None:
+        """Bind the socket."""
+        listening = cast(socket.socket, self.socket)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self._shares_port:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listening.bind(self.server_address)
+        self.server_address = listening.getsockname()
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Accept connections until `shutdown`."""
+        try:
+            self._lobby.run()
+        finally:
+            self._ended.set()
+
+    def shutdown(self) -> None:
+        """Stop accepting, and close the listening socket."""
+        self._lobby.stop()
+        self._ended.wait(LINGER_S)
+        self.server_close()
+
+    def _on_request(self, connection: socket.socket, address: str, pdu: bytes) -> None:
+        with self._lock:
+            busy = self._associations.total() >= self._limits.associations
+            greedy = self._associations[address] >= self._limits.associations_per_address
+            if not (busy or greedy):
+                self._associations[address] += 1
+        if busy or greedy:
+            # Said without a thread: this is where a flood of whole requests ends.
+            with suppress(OSError):
+                connection.send(Rejection.TOO_MANY.pdu)
+                connection.close()
+            self._log_rejection(address, "too_many_from_address" if greedy else "too_many_associations")
+            return
+        thread = threading.Thread(target=self._begin, args=(connection, address, pdu), name="admission", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._log_rejection(address, "no_thread")
+            connection.close()
+            self._forget(address)
+
+    def _begin(self, connection: socket.socket, address: str, pdu: bytes) -> None:
+        begun = False
+        try:
+            connection.settimeout(self._limits.pdu_seconds)
+            answer = self._answer_to(connection, address, pdu)
+            if answer is None:
+                self._associate(connection, address, pdu)
+                begun = True
+            else:
+                _say_and_close(connection, answer)
+        finally:
+            if not begun:
+                connection.close()
+                self._forget(address)
+
+    def _answer_to(self, connection: socket.socket, address: str, pdu: bytes) -> bytes | None:
+        try:
+            request = decode_request(pdu)
+        except RequestError:
+            self._log_rejection(address, "malformed_request")
+            return ABORT
+        if not has_known_version(pdu):
+            rejection: Rejection | None = Rejection.PROTOCOL_VERSION
+        else:
+            rejection = self._admit(request, address, connection if isinstance(connection, ssl.SSLSocket) else None)
+        if rejection is None:
+            return None
+        self._log_rejection(address, rejection.name.lower())
+        return rejection.pdu
+
+    def _associate(self, connection: socket.socket, address: str, pdu: bytes) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        association = ServedAssociation(self.ae, self._limits, lambda: self._forget(address))
+        association.set_socket(BoundedSocket(association, connection, self._limits, pdu))
+        acceptor = association.acceptor
+        acceptor.maximum_length = self.ae.maximum_pdu_size
+        acceptor.ae_title = self.ae_title
+        acceptor.address_info = AddressInformation.from_tuple(self.server_address)
+        acceptor.implementation_class_uid = self.ae.implementation_class_uid
+        acceptor.implementation_version_name = self.ae.implementation_version_name
+        # Shared: negotiation only reads them, and a copy for each costs milliseconds and megabytes.
+        acceptor.supported_contexts = self.contexts
+        association.requestor.address_info = AddressInformation.from_tuple(connection.getpeername())
+        for event, handlers in self._handlers.items():
+            # Of an intervention event one handler, of a notification any number.
+            for handler, arguments in [handlers] if isinstance(handlers, tuple) else handlers:
+                association.bind(event, handler, arguments)
+        association.start()
+
+    def _forget(self, address: str) -> None:
+        with self._lock:
+            self._associations[address] -= 1
+            if self._associations[address] <= 0:
+                del self._associations[address]
+
+    def _log_rejection(self, address: str, reason: str) -> None:
+        _log.warning("association_rejected", extra={"address": address, "reason": reason})
+
+
+def _say_and_close(connection: socket.socket, pdu: bytes) -> None:
+    # A socket that is closed with bytes unread resets the connection, and the peer would not read the answer.
+    deadline = time.monotonic() + LINGER_S
+    with suppress(OSError):
+        connection.sendall(pdu)
+        connection.shutdown(socket.SHUT_WR)
+        while (left := deadline - time.monotonic()) > 0:
+            connection.settimeout(left)
+            if not connection.recv(4096):
+                return

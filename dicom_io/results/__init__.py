@@ -1,0 +1,1 @@
+"""What leaves: the SEG, its picture, the notice; written whole, read back, never stale."""

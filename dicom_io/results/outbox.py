@@ -1,0 +1,158 @@
+"""Where a study's results are written: whole or not at all.
+
+Results are staged in a hidden folder beside their place and renamed into it once the report is there, so that whoever
+sees ``OUT/<StudyInstanceUID>/`` sees all of it. Only what this program wrote is ever replaced.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+from uuid import uuid4
+
+from core.errors import ConfigInvalid, RetryLater
+from core.label_map import LabelMap
+from core.model_manifest import ModelManifest
+from core.report import Report
+from core.version import VERSION
+from core.volume import Volume
+from dicom_io.durable import sync_file, sync_folder
+from dicom_io.images.instance import Instance
+from dicom_io.uids import is_uid
+
+REPORT_NAME = "report.json"
+NO_STUDY_UID = "no-study-uid"
+OUTPUT_PATTERNS = (REPORT_NAME, "*.seg.dcm", "*.png", "*_seg.nii.gz")
+ABANDONED_AFTER_S = 24 * 3600.0
+"""Age from which a staging folder belongs to a process that died."""
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into the error that says: later."""
+    try:
+        yield
+    except OSError as error:
+        raise RetryLater(f"{folder}: cannot write results: {error.strerror}") from error
+
+
+class StudyOutbox:
+    """Stages and publishes the results of one study.
+
+    Parameters
+    ----------
+    output_folder
+        The folder in which ``<StudyInstanceUID>/`` appears.
+    study_uid
+        As ``read_studies`` gives it: a valid UID, or empty where the files have none; then the folder is
+        ``no-study-uid``.
+    nifti
+        Whether ``<model>_seg.nii.gz`` is written too.
+    revision
+        Number of the run on the same study, from 0; part of the results' UIDs.
+
+    Raises
+    ------
+    ValueError
+        If it is neither: it becomes the name of a folder.
+    ConfigInvalid
+        If that folder exists and holds anything but earlier results.
+    RetryLater
+        Here and in every method, if the disk refuses (full, read-only).
+    """
+
+    def __init__(self, output_folder: Path, study_uid: str, *, nifti: bool = False, revision: int = 0) -> None:
+        if study_uid and not is_uid(study_uid):
+            raise ValueError("not a UID")
+        self._target = output_folder / (study_uid or NO_STUDY_UID)
+        self._nifti = nifti
+        self._revision = revision
+        with _writing(output_folder):
+            output_folder.mkdir(parents=True, exist_ok=True)
+            _refuse_foreign(self._target)
+            _remove_abandoned(output_folder)
+            self._staging = output_folder / f".partial-{uuid4().hex}"
+            self._staging.mkdir()
+
+    def put_seg(
+        self, label_map: LabelMap, volume: Volume, sources: Sequence[Instance], manifest: ModelManifest, sha256: str
+    ) -> tuple[str, ...]:
+        """Write ``<model>.seg.dcm`` and read it back; gives the names written.
+
+        Raises
+        ------
+        StudyRejected
+            ``seg_mismatch`` if what was read back is not the mask that went in.
+        """
+        from dicom_io.results.seg import SegContext, build_seg, verify_seg, write_seg
+
+        if label_map.is_empty and manifest.output.when_empty == "none":
+            return ()
+        name = f"{manifest.name}.seg.dcm"
+        context = SegContext(manifest, sha256, VERSION, self._revision)
+        seg = build_seg(label_map, volume, sources, context)
+        with _writing(self._staging):
+            write_seg(seg, self._staging / name)
+        verify_seg(self._staging / name, label_map)
+        return (name,)
+
+    def put_pictures(self, label_map: LabelMap, volume: Volume, model: str) -> tuple[str, ...]:
+        """Write ``<model>.png`` and, where asked for, ``<model>_seg.nii.gz``; gives the names written."""
+        from dicom_io.results.overlay import write_overlay
+
+        names = [f"{model}.png"]
+        with _writing(self._staging):
+            write_overlay(self._staging / names[0], volume, label_map, model)
+            if self._nifti:
+                from dicom_io.results.nifti import write_nifti
+
+                names.append(f"{model}_seg.nii.gz")
+                write_nifti(self._staging / names[1], label_map)
+        return tuple(names)
+
+    def publish(self, report: Report) -> Path:
+        """Add the report and let the folder appear; earlier results of the study are replaced.
+
+        A refused or failed study shows its report alone.
+        """
+        with _writing(self._target):
+            if report.outcome in ("refused", "failed"):
+                for path in self._staging.iterdir():
+                    path.unlink()
+            (self._staging / REPORT_NAME).write_text(report.to_json(), encoding="utf-8")
+            for path in self._staging.iterdir():
+                sync_file(path)
+            sync_folder(self._staging)
+            self._replace_target()
+            sync_folder(self._target.parent)
+        return self._target
+
+    def discard(self) -> None:
+        """Remove what was staged; harmless after ``publish``."""
+        shutil.rmtree(self._staging, ignore_errors=True)
+
+    def _replace_target(self) -> None:
+        if not self._target.exists():
+            self._staging.rename(self._target)
+            return
+        retired = self._target.parent / f".retired-{uuid4().hex}"
+        self._target.rename(retired)
+        self._staging.rename(self._target)
+        shutil.rmtree(retired)
+
+
+def _refuse_foreign(target: Path) -> None:
+    if not target.exists():
+        return
+    foreign = [path for path in target.iterdir() if not any(fnmatch(path.name, p) for p in OUTPUT_PATTERNS)]
+    if foreign or not (target / REPORT_NAME).exists():
+        raise ConfigInvalid(f"{target} exists and holds other files than earlier results; give another output folder")
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for prefix in (".partial-", ".retired-"):
+        for path in folder.glob(f"{prefix}*"):
+            if time.time() - path.stat().st_mtime > ABANDONED_AFTER_S:
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,274 @@
+"""DICOM SEG out: a label map as a segmentation object on the source's own grid, BINARY or LABELMAP.
+
+highdicom builds the modules from one slice; the frames are added here (``seg_frames``), since a loop over the frames
+that exist is several times faster than one over all segments and slices. BINARY pixels are not compressed; LABELMAP
+ones are, with RLE Lossless: small enough, quick to write, and dcmqi reads it where it refuses JPEG-LS.
+
+Only labels that have voxels become segments, numbered from 1 without gaps in the order of the manifest's values: a
+segment without a frame is an error to some viewers, and a list of a hundred empty ones hides what was found. What a
+segment is, its codes and its label say, never its number. An object for an empty result describes every label, with
+one blank frame each, as an object without frames is not legal.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.pixels.encoders.base import RLELosslessEncoder
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless
+
+from core.errors import ReasonCode, StudyRejected
+from core.label_map import LabelMap
+from core.model_manifest import LabelSpec, ModelManifest
+from core.volume import Volume
+from dicom_io.images.attributes import integer
+from dicom_io.images.instance import Instance
+from dicom_io.results.inherited import choose_character_set, decimal_strings, inherit, texts_of
+from dicom_io.results.seg_frames import FrameKey, binary_frames, functional_groups, labelmap_planes, slices_by_value
+from dicom_io.results.seg_read import SegContent, read_seg, verify_seg
+from dicom_io.results.seg_segments import describe
+from dicom_io.results.seg_sources import add_references, frame_numbers, source_slices
+from dicom_io.uids import derive_uid
+
+if TYPE_CHECKING:
+    from highdicom.seg import Segmentation
+
+__all__ = ["SegContent", "SegContext", "build_seg", "read_seg", "verify_seg", "write_seg"]
+
+MANUFACTURER = "segnode"
+FIRST_SERIES_NUMBER = 9000
+LARGEST_PIXEL_DATA = 2**32 - 2
+"""Bytes that an element of explicit length can hold (PS3.5 section 7.1.1)."""
+
+
+@dataclass(frozen=True)
+class SegContext:
+    """What a result owes to the model and the program rather than to the images.
+
+    Attributes
+    ----------
+    manifest
+        The model's ``model.yaml``.
+    model_sha256
+        Hash of the model package, 64 hexadecimal digits.
+    software_version
+        Version of this program.
+    revision
+        Counts deliberate repeats of the same work, so that their results are new objects.
+    """
+
+    manifest: ModelManifest
+    model_sha256: str
+    software_version: str
+    revision: int = 0
+
+
+def build_seg(label_map: LabelMap, volume: Volume, sources: Sequence[Instance], context: SegContext) -> Dataset:
+    """A SEG object of a label map; it may be empty.
+
+    Parameters
+    ----------
+    label_map
+        The mask, on the volume's grid.
+    volume
+        The volume that was segmented; its slices' instances become the frames' sources.
+    sources
+        The instances of channel 0's series and of any other channel's.
+    context
+        Model, program and revision; UIDs follow from it, from the source's UIDs and from nothing else.
+
+    Raises
+    ------
+    ValueError
+        If mask, volume and sources do not fit each other.
+    StudyRejected
+        ``seg_too_large`` if the object would not fit into one DICOM file as BINARY.
+    """
+    if not label_map.geometry.same_grid(volume.geometry):
+        raise ValueError("the mask is not on the volume's grid")
+    slices = source_slices(volume, sources)
+    headers = {str(source.header.SOPInstanceUID): source.header for source in sources}
+    first = headers[volume.sop_instance_uids[0]]
+    found = slices_by_value(label_map)
+    specs = [spec for spec in sorted(label_map.labels, key=lambda s: s.value) if spec.value in found or not found]
+    identity = _identity(volume, sources, context)
+
+    seg = _template(first, volume, specs, context, identity)
+    numbers = {spec.value: number for number, spec in enumerate(specs, start=1)}
+    if context.manifest.output.segmentation_type == "LABELMAP":
+        keys = _add_labelmap_pixels(seg, label_map, numbers)
+    else:
+        middle = [label_map.geometry.shape[0] // 2]
+        keys = _add_binary_pixels(seg, label_map, numbers, found or dict.fromkeys(numbers, middle))
+    seg.PerFrameFunctionalGroupsSequence = functional_groups(keys, slices)
+    seg.NumberOfFrames = len(keys)
+    add_references(seg, volume, sources)
+
+    return seg
+
+
+def write_seg(dataset: Dataset, path: Path) -> None:
+    """Write an object so that its name appears only with its whole content, also after a loss of power."""
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("wb") as file:
+        dataset.save_as(file, enforce_file_format=True)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _identity(volume: Volume, sources: Sequence[Instance], context: SegContext) -> list[str | int]:
+    study = str(sources[0].header.StudyInstanceUID)
+    others = sorted({str(s.header.SOPInstanceUID) for s in sources} - set(volume.sop_instance_uids))
+    return [
+        study,
+        *volume.series_uids,
+        *volume.sop_instance_uids,
+        *(str(frame) for frame in volume.frame_numbers),
+        *others,
+        context.model_sha256,
+        context.manifest.model_dump_json(by_alias=True),
+        context.software_version,
+        context.revision,
+    ]
+
+
+def _template(
+    header: Dataset,
+    volume: Volume,
+    specs: Sequence[LabelSpec],
+    context: SegContext,
+    identity: Sequence[str | int],
+) -> "Segmentation":
+    """The object with everything but its frames and references."""
+    import highdicom
+    from pydicom.sr.codedict import codes
+
+    manifest = context.manifest
+    labelmap = manifest.output.segmentation_type == "LABELMAP"
+    rows, columns = volume.geometry.shape[1:]
+    image = _source_image(header, volume)
+    name, image.PatientName = image.PatientName, ""  # highdicom warns of a name in one part, and says the name
+    seg = highdicom.seg.Segmentation(
+        source_images=[image],
+        pixel_array=np.zeros((1, rows, columns), dtype=np.uint8),
+        segmentation_type=manifest.output.segmentation_type,
+        segment_descriptions=describe(specs, manifest, context.model_sha256, identity),
+        series_instance_uid=derive_uid("series", identity),
+        series_number=_series_number(header, manifest),
+        sop_instance_uid=derive_uid("instance", identity),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MANUFACTURER,
+        software_versions=context.software_version,
+        device_serial_number="0",  # software has none, and type 1 allows no empty value; dcmqi writes the same
+        content_label="SEGMENTATION",
+        content_description=manifest.content_description or None,
+        series_description=manifest.output.series_description or manifest.name,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        omit_empty_frames=False,
+        specific_character_set=None,
+        contributing_equipment=[
+            highdicom.ContributingEquipment(
+                manufacturer=MANUFACTURER,
+                purpose_of_reference=codes.DCM.ProcessingEquipment,
+                manufacturer_model_name=manifest.name,
+                software_versions=(manifest.version, f"{MANUFACTURER} {context.software_version}"),
+                contribution_description=f"Segmentation by the nnU-Net model {manifest.name}",
+            )
+        ],
+    )
+    seg.PatientName = name
+    seg.ContentCreatorName = ""
+    seg.SeriesDate, seg.SeriesTime = seg.ContentDate, seg.ContentTime
+    keep = manifest.output.character_set == "source"
+    seg.SpecificCharacterSet = choose_character_set(header, keep, texts_of(seg))
+    _settle_dimensions(seg, derive_uid("dimensions", identity), labelmap)
+    return seg
+
+
+def _settle_dimensions(seg: Dataset, uid: UID, labelmap: bool) -> None:
+    seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = uid
+    for dimension in seg.DimensionIndexSequence:
+        dimension.DimensionOrganizationUID = uid
+    if labelmap:
+        seg.DimensionOrganizationType = "3D"
+    shared = seg.SharedFunctionalGroupsSequence[0]
+    if "SegmentIdentificationSequence" in shared:
+        del shared.SegmentIdentificationSequence  # every frame has its own: viewers look there
+
+
+def _source_image(header: Dataset, volume: Volume) -> Dataset:
+    """A valid single-frame header with what the object takes over from its source."""
+    image = inherit(header)
+    image.SOPClassUID = CTImageStorage  # for highdicom's table of modules; the references are written elsewhere
+    image.SOPInstanceUID = header.SOPInstanceUID
+    image.StudyInstanceUID = header.StudyInstanceUID
+    image.SeriesInstanceUID = header.SeriesInstanceUID
+    image.FrameOfReferenceUID = volume.frame_of_reference_uid
+    image.Modality = header.get("Modality") or "OT"
+    image.Rows, image.Columns = volume.geometry.shape[1:]
+    spacing, frame = volume.geometry.spacing, volume.frame_numbers[0]
+    orientation = frame_numbers(header, frame, "PlaneOrientationSequence", "ImageOrientationPatient", 6)
+    pixel_spacing = frame_numbers(header, frame, "PixelMeasuresSequence", "PixelSpacing", 2)
+    if orientation is None or pixel_spacing is None:
+        raise ValueError("a source image has no orientation or pixel spacing")
+    thickness = frame_numbers(header, frame, "PixelMeasuresSequence", "SliceThickness", 1) or spacing[:1]
+    image.ImagePositionPatient = decimal_strings(volume.geometry.origin)
+    image.ImageOrientationPatient = decimal_strings(orientation)
+    image.PixelSpacing = decimal_strings(pixel_spacing)
+    image.SliceThickness, image.SpacingBetweenSlices = decimal_strings([thickness[0], spacing[0]])
+    return image
+
+
+def _series_number(header: Dataset, manifest: ModelManifest) -> int:
+    if manifest.output.series_number is not None:
+        return manifest.output.series_number
+    source = integer(header, "SeriesNumber") or 0
+    return FIRST_SERIES_NUMBER + source if 0 <= source < 2**31 - FIRST_SERIES_NUMBER else FIRST_SERIES_NUMBER
+
+
+def _add_binary_pixels(
+    seg: Dataset, label_map: LabelMap, numbers: dict[int, int], slices: dict[int, list[int]]
+) -> list[FrameKey]:
+    frames = sum(len(slices[value]) for value in numbers)
+    if frames * seg.Rows * seg.Columns / 8 > LARGEST_PIXEL_DATA:
+        raise StudyRejected(
+            ReasonCode.SEG_TOO_LARGE,
+            f"{frames} frames of {seg.Rows} x {seg.Columns} do not fit; "
+            "set output.segmentation_type to LABELMAP in model.yaml.",
+        )
+    keys, seg.PixelData = binary_frames(label_map, numbers, slices)
+    return keys
+
+
+def _add_labelmap_pixels(seg: Dataset, label_map: LabelMap, numbers: dict[int, int]) -> list[FrameKey]:
+    dtype: type[np.uint8] | type[np.uint16] = np.uint8 if seg.BitsAllocated == 8 else np.uint16
+    encoded = [
+        RLELosslessEncoder.encode(
+            plane,
+            encoding_plugin="pydicom",  # GDCM's encoder aborts the process on odd numbers of columns
+            rows=seg.Rows,
+            columns=seg.Columns,
+            samples_per_pixel=1,
+            number_of_frames=1,
+            bits_allocated=seg.BitsAllocated,
+            bits_stored=seg.BitsStored,
+            pixel_representation=0,
+            photometric_interpretation="MONOCHROME2",
+        )
+        for plane in labelmap_planes(label_map, numbers, dtype)
+    ]
+    seg.file_meta.TransferSyntaxUID = RLELossless
+    seg.PixelData = encapsulate(encoded)
+    return [FrameKey(index, None) for index in range(len(encoded))]

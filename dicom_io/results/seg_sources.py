@@ -1,0 +1,105 @@
+"""The source images of a SEG, slice by slice: which instance, which frame, and where it lies."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydicom.dataset import Dataset
+
+from core.volume import Geometry, Volume
+from dicom_io.images.attributes import first_item, items, numbers
+from dicom_io.images.instance import Instance
+from dicom_io.results.seg_frames import SourceSlice, reference
+
+SLICE_TOLERANCE = 0.25
+"""Largest distance of an image from its slice of the grid along the normal, in gaps.
+
+Above what ``dicom_io.images.geometry`` lets through (0.1), far below the distance to a neighbour.
+"""
+IN_PLANE_TOLERANCE_MM = 0.25
+"""Largest distance of an image from its place within the plane; ``dicom_io.images.geometry`` lets 0.2 mm through."""
+
+
+def grid_slices(positions: ArrayLike, grid: Geometry) -> list[int]:
+    """The slice of a grid that lies at each position.
+
+    Parameters
+    ----------
+    positions
+        ``(n, 3)``, LPS mm of the centres of first voxels.
+    grid
+        The grid.
+
+    Raises
+    ------
+    ValueError
+        If a position is no slice's.
+    """
+    offsets = np.asarray(positions, dtype=np.float64).reshape(-1, 3) - np.array(grid.origin)
+    indices = np.linalg.solve(grid.affine[:3, :3], offsets.T).T
+    nearest = indices[:, 0].round()
+    along = float(np.abs(indices[:, 0] - nearest).max())
+    within = float(np.abs(indices[:, 1:] * grid.spacing[1:]).max())
+    if along > SLICE_TOLERANCE or within > IN_PLANE_TOLERANCE_MM:
+        raise ValueError(f"an image lies {along:.2f} gaps and {within:.2f} mm off the grid")
+    if nearest.min() < 0 or nearest.max() >= grid.shape[0]:
+        raise ValueError("an image lies outside the grid")
+    return [int(value) for value in nearest]
+
+
+def source_slices(volume: Volume, sources: Sequence[Instance]) -> list[SourceSlice]:
+    """Reference and position of every slice of a volume.
+
+    Raises
+    ------
+    ValueError
+        If a slice's instance is not among ``sources`` or does not lie where the volume says.
+    """
+    headers = {str(source.header.SOPInstanceUID): source.header for source in sources}
+    result = []
+    for index, (uid, frame) in enumerate(zip(volume.sop_instance_uids, volume.frame_numbers, strict=True)):
+        if uid not in headers:
+            raise ValueError(f"slice {index}: its instance is not among the sources")
+        header = headers[uid]
+        position = frame_numbers(header, frame, "PlanePositionSequence", "ImagePositionPatient", 3)
+        if position is None or grid_slices(position, volume.geometry) != [index]:
+            raise ValueError(f"slice {index}: its instance lies elsewhere")
+        multi = "PerFrameFunctionalGroupsSequence" in header
+        result.append(SourceSlice(str(header.SOPClassUID), uid, frame if multi else None, tuple(position)))
+    return result
+
+
+def functional_group(header: Dataset, frame: int, keyword: str) -> Dataset | None:
+    """First item of a functional group of a frame (1-based), its own or shared; ``None`` where there is none."""
+    own, shared = items(header, "PerFrameFunctionalGroupsSequence"), items(header, "SharedFunctionalGroupsSequence")
+    for groups in (own[frame - 1 : frame], shared[:1]):
+        found = first_item(groups[0], keyword) if groups else None
+        if found is not None:
+            return found
+    return None
+
+
+def frame_numbers(header: Dataset, frame: int, group: str, keyword: str, count: int) -> tuple[float, ...] | None:
+    """Numbers that describe an image: the header's, in a multi-frame one those of the frame's functional group."""
+    multi = "PerFrameFunctionalGroupsSequence" in header
+    place = functional_group(header, frame, group) if multi else header
+    return None if place is None else numbers(place, keyword, count)
+
+
+def add_references(seg: Dataset, volume: Volume, sources: Sequence[Instance]) -> None:
+    """Name every source instance in ReferencedSeriesSequence and SourceImageSequence, channel 0's slices first."""
+    headers = {str(source.header.SOPInstanceUID): source.header for source in sources}
+    ordered = dict.fromkeys((*volume.sop_instance_uids, *headers))
+    series: dict[str, list[Dataset]] = {}
+    for uid in ordered:
+        header = headers[uid]
+        series.setdefault(str(header.SeriesInstanceUID), []).append(reference(str(header.SOPClassUID), uid))
+    seg.ReferencedSeriesSequence = []
+    for uid, references in series.items():
+        item = Dataset()
+        item.SeriesInstanceUID = uid
+        item.ReferencedInstanceSequence = references
+        seg.ReferencedSeriesSequence.append(item)
+    seg.SourceImageSequence = [
+        reference(i.ReferencedSOPClassUID, i.ReferencedSOPInstanceUID) for some in series.values() for i in some
+    ]
