@@ -12,8 +12,8 @@ from core.model_manifest import SeriesRule
 from dicom_io.images.series import select_series
 from dicom_io.images.study import read_studies
 from phantom.series import SeriesTags, StudyTags, make_series, save_series, write_series
-from tests.dicom_io.results import test_seg, test_seg_read
 from tests.dicom_io.faults import FAULTS, Fault, empty_uid, tilt
+from tests.dicom_io.results import test_seg, test_seg_read
 from tests.dicom_io.series_helpers import ct_series, manifest, one_study, phantom, rejection_of, run
 
 CASES = [(code, fault) for code, faults in FAULTS.items() for fault in faults]
