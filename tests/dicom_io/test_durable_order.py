@@ -36,11 +36,12 @@ def calls_of(trace: Path) -> list[tuple[str, str, int]]:
 
 def test_success_is_answered_only_after_everything_is_on_disk(peer: Callable[[str], str], tmp_path: Path) -> None:
     trace = tmp_path / "trace"
+    storescu = peer("storescu")
     wrapper = (peer("strace"), "-f", "-y", "-s", "200", "-e", f"trace={CALLS}", "-o", str(trace))
     listener = ListenerProcess(tmp_path / "node", wrapper=wrapper)
     study = generate_uid()
     folder = write_study(tmp_path / "sent", study, images=2)
-    assert store(peer("storescu"), listener.port, "SEGNODE", folder) == 0
+    assert store(storescu, listener.port, "SEGNODE", folder) == 0
     wait_until(lambda: len(listener.images(study)) == 2)
     stop(listener)
     calls = calls_of(trace)
