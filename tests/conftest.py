@@ -6,6 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run: what a search finds belongs into a test of its own, not into somebody's CI.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.load_profile("fixed")
 
 PEERS_ARE_REQUIRED = os.environ.get("SEGNODE_REQUIRE_PEERS") == "1"
 FAULT = "fault"
