@@ -16,9 +16,10 @@ from core.errors import ConfigInvalid, RetryLater
 from core.report import Report
 from dicom_io.delivery.sender import Destination
 from dicom_io.images.study import Study, read_studies
+from dicom_io.reception.received import study_key
 from dicom_io.results.outbox import REPORT_NAME
 from dicom_io.spool.revision import Revision
-from dicom_io.spool.spool import Spool, study_key
+from dicom_io.spool.spool import Spool
 
 MODEL = "demo"
 QUIET_SECONDS = 2.0

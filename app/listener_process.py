@@ -18,6 +18,7 @@ from dicom_io.reception.access import Access
 from dicom_io.reception.listener import Listener
 from dicom_io.reception.observer import ReceptionRecord
 from dicom_io.reception.tls_server import ServerTls, server_context
+from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.counters import Counters
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.room import KeptFree
@@ -39,12 +40,13 @@ def listen(settings: NodeSettings) -> None:
     configure_logging("listener", settings.logs)
     reception = settings.reception
     kept_free = KeptFree(int(reception.keep_free.gib * 2**30), reception.keep_free.percent)
-    spool = Spool(settings.spool, rerun_repeated=reception.on_repeat == "rerun", kept_free=kept_free)
+    spool = Spool(settings.spool)
     try:
         spool.prepare()
     except OSError as error:
         raise ConfigInvalid(f"spool {settings.spool}: {error.strerror}; give a folder that can be written") from error
-    listener = make_listener(settings, spool)
+    arrival = Arrival(spool, rerun_repeated=reception.on_repeat == "rerun", kept_free=kept_free)
+    listener = make_listener(settings, arrival)
     try:
         listener.start(settings.host, settings.port, shares_port=settings.reception.processes > 1)
     except OSError as error:
@@ -59,7 +61,7 @@ def listen(settings: NodeSettings) -> None:
     listener.stop()
 
 
-def make_listener(settings: NodeSettings, spool: Spool) -> Listener:
+def make_listener(settings: NodeSettings, arrival: Arrival) -> Listener:
     """A listener as ``node.yaml`` wants it.
 
     Raises
@@ -69,7 +71,7 @@ def make_listener(settings: NodeSettings, spool: Spool) -> Listener:
     """
     reception = settings.reception
     return Listener(
-        spool,
+        arrival,
         settings.ae_title,
         Access.of(settings.called_aes, settings.allowed_peers),
         limits=settings.limits,

@@ -10,6 +10,7 @@ import typer
 
 from app.settings import NodeSettings, load_settings
 from core.errors import ConfigInvalid
+from dicom_io.spool import wishes
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
@@ -91,7 +92,7 @@ def retry(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     """Run a study again that is at its end; a node that serves this spool takes it up."""
     spool = Spool(load_settings(config).spool)
     try:
-        revision = spool.run_again(_find(spool, short_id))
+        revision = wishes.run_again(spool, _find(spool, short_id))
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; wait until it is, see: segnode studies list") from error
     typer.echo(json.dumps(_row(revision)) if as_json else f"{revision.key} rev {revision.number} waits to run")
@@ -102,7 +103,7 @@ def release(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     """Have a study's quarantined images take the places of those that came first under their UIDs, and run it again."""
     spool = Spool(load_settings(config).spool)
     try:
-        revision = spool.release(_find(spool, short_id))
+        revision = wishes.release(spool, _find(spool, short_id))
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; see: segnode studies show {short_id}") from error
     typer.echo(json.dumps(_row(revision)) if as_json else f"{revision.key} rev {revision.number} takes the images in")
@@ -114,7 +115,7 @@ def forget(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     spool = Spool(load_settings(config).spool)
     key = _find(spool, short_id)
     try:
-        spool.forget(key)
+        wishes.forget(spool, key)
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; wait until it is, see: segnode studies list") from error
     typer.echo(json.dumps({"id": key, "forgotten": True}) if as_json else f"{key} is forgotten")

@@ -249,7 +249,7 @@ class StudyFlow(DBOSConfiguredInstance):
             return []
         for name in {name for names in wanted.values() for name in names}:
             header = dcmread(revision.results / name, specific_tags=["SOPInstanceUID"], stop_before_pixels=True)
-            self._spool.register_own(str(header.SOPInstanceUID))
+            self._spool.own.add(str(header.SOPInstanceUID))
         destinations = []
         for destination, names in wanted.items():
             if names:

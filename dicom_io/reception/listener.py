@@ -34,8 +34,8 @@ from dicom_io.reception.observer import Observer
 from dicom_io.reception.received import ReceivedObject, is_uid, study_key
 from dicom_io.reception.tls_server import peer_certificate
 from dicom_io.reception.transport import NodeServer, Rejection
+from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.room import NoRoomError
-from dicom_io.spool.spool import Spool
 
 MAX_PDU_SIZE = 131072
 GRACE_S = 5.0
@@ -55,7 +55,7 @@ class Listener:
 
     Parameters
     ----------
-    spool
+    arrival
         Where objects go.
     ae_title
         The node's own AE title.
@@ -73,7 +73,7 @@ class Listener:
 
     def __init__(
         self,
-        spool: Spool,
+        arrival: Arrival,
         ae_title: str,
         access: Access,
         *,
@@ -86,7 +86,7 @@ class Listener:
         pynetdicom._config.LOG_REQUEST_IDENTIFIERS = False
         pynetdicom._config.LOG_RESPONSE_IDENTIFIERS = False
         pynetdicom._config.LOG_HANDLER_LEVEL = "none"
-        self._spool = spool
+        self._arrival = arrival
         self._observer = observer or Observer()
         self._access = access
         self._limits = limits or Limits()
@@ -129,7 +129,7 @@ class Listener:
             (evt.EVT_C_ECHO, self._on_echo),
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_CONN_CLOSE, lambda event: self._observer.ended(event.assoc)),
-            (evt.EVT_N_EVENT_REPORT, take_in_report, [Transactions(self._spool.root)]),
+            (evt.EVT_N_EVENT_REPORT, take_in_report, [Transactions(self._arrival.spool.root)]),
         ]
         self._server = NodeServer(
             self._ae,
@@ -181,7 +181,7 @@ class Listener:
         if not is_uid(instance) or not is_uid(sop_class):
             _log.warning("object_refused", extra={"reason": "invalid_uid"})
             return CANNOT_UNDERSTAND
-        if self._spool.is_own(instance):
+        if instance in self._arrival.spool.own:
             # It is on disk already, as this node's own result, and a PACS that routes all it has needs no error for it.
             _log.info("own_result_ignored")
             return SUCCESS
@@ -202,7 +202,7 @@ class Listener:
     def _store(self, received: ReceivedObject) -> int:
         key = study_key(received.called_ae, received.study_uid)
         try:
-            placed = self._spool.store(received)
+            placed = self._arrival.store(received)
         except OSError as error:
             reason = "kept_free" if isinstance(error, NoRoomError) else errno.errorcode.get(error.errno or 0, "OS")
             _log.error("object_not_stored", extra={"study": key, "reason": reason})

@@ -25,31 +25,22 @@ fixed set of images; once it is closed, further images open the next one, which 
 """
 
 import json
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from filecmp import cmp
-from itertools import count
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
 from uuid import uuid4
 
-from dicom_io.durable import locked, replace_file, sync_folder, write_synced
-from dicom_io.reception.received import ReceivedObject, is_uid, object_name, study_key
-from dicom_io.spool.repeats import Relation, compare
-from dicom_io.spool.revision import ENDED_WELL, Revision, State
-from dicom_io.spool.room import KeptFree
-
-__all__ = ["ABANDONED_AFTER_S", "Placed", "Spool", "study_key"]
+from dicom_io.durable import locked, replace_file, sync_folder
+from dicom_io.spool.own import OwnObjects
+from dicom_io.spool.revision import Revision, State
 
 ABANDONED_AFTER_S = 3600.0
 """Age from which a file in ``incoming`` belongs to a process that died."""
 
-Placed = Literal["stored", "new_revision", "replaced", "quarantined", "repeated", "set_aside"]
-"""What became of an object: ``replaced`` took the place of one with the same image and another description, which is
-kept; ``quarantined`` has another image under the same UID, and takes no part until a person releases it."""
+_NO_IMAGES: Mapping[Path, str] = MappingProxyType({})
 
 
 class Spool:
@@ -59,19 +50,20 @@ class Spool:
     ----------
     root
         Its folder, on a file system with hard links and locks.
-    rerun_repeated
-        Whether a delivered study that is sent again is run again.
-    kept_free
-        How much of the disk what is received may not take.
+
+    Attributes
+    ----------
+    incoming
+        Folder for images that are being written, on the disk of the studies.
+    own
+        The objects that this node made.
     """
 
-    def __init__(self, root: Path, *, rerun_repeated: bool = False, kept_free: KeptFree | None = None) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self._rerun_repeated = rerun_repeated
-        self._kept_free = kept_free or KeptFree()
-        self._incoming = root / "incoming"
+        self.incoming = root / "incoming"
+        self.own = OwnObjects(root / "own")
         self._open = root / "open"
-        self._own = root / "own"
         self._studies = root / "studies"
         self._trash = root / "trash"
 
@@ -83,121 +75,13 @@ class Spool:
         OSError
             If the folder cannot be written to.
         """
-        for folder in (self._incoming, self._open, self._own, self._studies, self._trash):
+        for folder in (self.incoming, self._open, self.own.folder, self._studies, self._trash):
             folder.mkdir(parents=True, exist_ok=True)
         for deleted in self._trash.iterdir():
             shutil.rmtree(deleted, ignore_errors=True)
-        for leftover in self._incoming.iterdir():
+        for leftover in self.incoming.iterdir():
             if time.time() - leftover.stat().st_mtime > ABANDONED_AFTER_S:
                 leftover.unlink(missing_ok=True)
-
-    # Receiving
-
-    def store(self, received: ReceivedObject) -> Placed:
-        """Put one object where it belongs; when this returns, it survives a power cut.
-
-        Raises
-        ------
-        NoRoomError, OSError
-            If there is no room, or the disk cannot be written; nothing is left behind.
-        """
-        for uid in (received.study_uid, received.sop_instance_uid):
-            if not is_uid(uid):
-                raise ValueError("not a UID")
-        key = study_key(received.called_ae, received.study_uid)
-        self._kept_free.check(self.root, len(received.data))
-        temporary = self._incoming / f"{uuid4().hex}.part"
-        write_synced(temporary, received.data)
-        try:
-            while True:
-                self._create_study(key, received)
-                with self._locked(key):
-                    # Between the two it may have been deleted, as old studies are.
-                    if (self._studies / key / "study.json").exists():
-                        return self._place(key, temporary, received)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    def _create_study(self, key: str, received: ReceivedObject) -> None:
-        folder = self._studies / key
-        if (folder / "study.json").exists():
-            return
-        folder.mkdir(exist_ok=True)
-        (folder / "others").mkdir(exist_ok=True)
-        facts = {"called_ae": received.called_ae, "study": received.study_uid}
-        replace_file(folder / "study.json", json.dumps(facts).encode())
-        sync_folder(self._studies)
-
-    def _place(self, key: str, temporary: Path, received: ReceivedObject) -> Placed:
-        name = object_name(received.sop_instance_uid)
-        if not received.starts_work:
-            return self._set_aside(key, temporary, name)
-        latest = self.latest_revision(key)
-        known = latest.images / f"{name}.dcm" if latest is not None else None
-        if latest is None or known is None or not known.exists():
-            return self._take(key, latest, temporary, name)
-        relation = compare(known, temporary)
-        if relation is Relation.SAME or _is_among(temporary, self.quarantine(key).glob(f"{name}-*.dcm")):
-            return self._repeat(key, latest)
-        if relation is Relation.IMAGE:
-            self.quarantine(key).mkdir(exist_ok=True)
-            self._move(temporary, _free_name(self.quarantine(key), name))
-            return "quarantined"
-        if latest.state is not State.RECEIVING:
-            return self._take(key, latest, temporary, name)
-        superseded = latest.path / "superseded"
-        superseded.mkdir(exist_ok=True)
-        _free_name(superseded, name).hardlink_to(known)
-        sync_folder(superseded)
-        self._move(temporary, known)
-        return "replaced"
-
-    def _set_aside(self, key: str, temporary: Path, name: str) -> Placed:
-        others = self._studies / key / "others"
-        if _is_among(temporary, others.glob(f"{name}*.dcm")):
-            return "repeated"
-        target = others / f"{name}.dcm"
-        self._move(temporary, _free_name(others, name) if target.exists() else target)
-        return "set_aside"
-
-    def _take(self, key: str, latest: Revision | None, temporary: Path, name: str) -> Placed:
-        if latest is not None and latest.state is State.RECEIVING:
-            self._move(temporary, latest.images / f"{name}.dcm")
-            return "stored"
-        self._open_revision(key, latest, State.RECEIVING, {temporary: f"{name}.dcm"})
-        return "new_revision"
-
-    def _repeat(self, key: str, latest: Revision) -> Placed:
-        if not self._rerun_repeated:
-            return "repeated"
-        if latest.state in ENDED_WELL:
-            self._open_revision(key, latest, State.RECEIVING, {})
-            return "new_revision"
-        if latest.state is State.RECEIVING:
-            # The rest of a study that is sent again keeps it open, as new images do.
-            os.utime(latest.images)
-        return "repeated"
-
-    def _move(self, temporary: Path, target: Path) -> None:
-        temporary.replace(target)
-        sync_folder(target.parent)
-
-    def _open_revision(self, key: str, latest: Revision | None, state: State, images: Mapping[Path, str]) -> Revision:
-        number = 0 if latest is None else latest.number + 1
-        opening = Revision(self._studies / key / ".opening", number, key)
-        shutil.rmtree(opening.path, ignore_errors=True)
-        opening.images.mkdir(parents=True)
-        for known in latest.images.iterdir() if latest is not None else ():
-            (opening.images / known.name).hardlink_to(known)
-        for image, name in images.items():
-            # It may take the place of one of the same UID, which stays in the older revision.
-            image.replace(opening.images / name)
-        sync_folder(opening.images)
-        opening.write_state(state=state)
-        self.mark_open(key)
-        opening.path.rename(self._studies / key / f"rev-{number}")
-        sync_folder(self._studies / key)
-        return self.revision(key, number)
 
     # Looking
 
@@ -205,6 +89,10 @@ class Spool:
         """``called_ae`` and ``study`` (the Study Instance UID) of a study."""
         facts: dict[str, str] = json.loads((self._studies / key / "study.json").read_text())
         return facts
+
+    def folder(self, key: str) -> Path:
+        """Folder of a study; it may be missing."""
+        return self._studies / key
 
     def study_keys(self) -> list[str]:
         """Keys of all studies, sorted."""
@@ -243,6 +131,42 @@ class Spool:
 
     # Changing
 
+    def create_study(self, key: str, called_ae: str, study_uid: str) -> None:
+        """Make room for a study, unless it is here already."""
+        folder = self.folder(key)
+        if (folder / "study.json").exists():
+            return
+        folder.mkdir(exist_ok=True)
+        (folder / "others").mkdir(exist_ok=True)
+        facts = {"called_ae": called_ae, "study": study_uid}
+        replace_file(folder / "study.json", json.dumps(facts).encode())
+        sync_folder(self._studies)
+
+    def open_revision(self, key: str, state: State, images: Mapping[Path, str] = _NO_IMAGES) -> Revision:
+        """Open a study's next revision, with links to all images so far; hold `locked`.
+
+        Parameters
+        ----------
+        images
+            Files to move into it, with their names; each may take the place of an earlier revision's image of that
+            name, which stays there.
+        """
+        latest = self.latest_revision(key)
+        number = 0 if latest is None else latest.number + 1
+        opening = Revision(self._studies / key / ".opening", number, key)
+        shutil.rmtree(opening.path, ignore_errors=True)
+        opening.images.mkdir(parents=True)
+        for known in latest.images.iterdir() if latest is not None else ():
+            (opening.images / known.name).hardlink_to(known)
+        for image, name in images.items():
+            image.replace(opening.images / name)
+        sync_folder(opening.images)
+        opening.write_state(state=state)
+        self.mark_open(key)
+        opening.path.rename(self._studies / key / f"rev-{number}")
+        sync_folder(self._studies / key)
+        return self.revision(key, number)
+
     def mark_open(self, key: str) -> None:
         """Have a study looked at again."""
         (self._open / key).touch()
@@ -258,7 +182,7 @@ class Spool:
         stamp
             `Revision.arrival_stamp`, as it was when the quiet time began.
         """
-        with self._locked(revision.key):
+        with self.locked(revision.key):
             if revision.state is not State.RECEIVING or revision.arrival_stamp() != stamp:
                 return False
             revision.write_state(state=State.WAITING)
@@ -266,64 +190,22 @@ class Spool:
 
     def unmark(self, key: str) -> None:
         """Stop looking at a study, unless it is receiving again."""
-        with self._locked(key):
+        with self.locked(key):
             latest = self.latest_revision(key)
             if latest is None or latest.state is not State.RECEIVING:
                 (self._open / key).unlink(missing_ok=True)
 
     @contextmanager
-    def _locked(self, key: str) -> Iterator[None]:
+    def locked(self, key: str) -> Iterator[None]:
+        """Hold a study's lock, which keeps every other process from changing it."""
         with locked(self._studies / key / ".lock"):
             yield
 
     @contextmanager
     def changing(self, revision: Revision) -> Iterator[Revision]:
-        """Hold the study's lock while its state is read and written."""
-        with self._locked(revision.key):
+        """Hold the study's lock while a revision's state is read and written."""
+        with self.locked(revision.key):
             yield revision
-
-    def run_again(self, key: str) -> Revision:
-        """Queue a study's newest revision again, at a person's wish.
-
-        What was refused or failed starts where it ended: results that exist are delivered, not made again. What was
-        delivered, or held nothing, is run as a new revision of the same images, with results of new UIDs.
-
-        Raises
-        ------
-        ValueError
-            If the study has no revision, or is at work.
-        """
-        with self._locked(key):
-            latest = self.latest_revision(key)
-            if latest is None or not latest.state.is_final:
-                raise ValueError("the study is not at an end")
-            if latest.state in ENDED_WELL:
-                return self._open_revision(key, latest, State.WAITING, {})
-            outcome = latest.read_outcome()
-            if outcome is not None and outcome["outcome"] in ("refused", "failed"):
-                latest.forget_outcome()
-                latest.forget_deliveries()
-            for name, delivery in latest.deliveries().items():
-                if delivery["state"] not in ("delivered", "committed"):
-                    again = {"state": "waiting", "attempts": 0, "rounds": 0, "reason": ""}
-                    latest.write_delivery(name, {**delivery, **again})
-            run = latest.read_state()["run"] + 1
-            latest.write_state(state=State.WAITING, run=run, attempts=0, reason=None)
-            self.mark_open(key)
-            return latest
-
-    def forget(self, key: str) -> None:
-        """Delete a study that is at its end, its quarantined images too, at a person's wish.
-
-        What was made of it stays known as the node's own, so that it never comes back as input.
-
-        Raises
-        ------
-        ValueError
-            If the study is receiving or at work.
-        """
-        if not self.delete(key, lambda revisions: all(one.state.is_final for one in revisions), quarantined=True):
-            raise ValueError("the study is not at an end")
 
     def delete(self, key: str, condition: Callable[[list[Revision]], bool], *, quarantined: bool = False) -> bool:
         """Delete a study with all its revisions, if they fulfil a condition.
@@ -343,7 +225,7 @@ class Spool:
             Whether it was deleted.
         """
         gone = self._trash / f"{key}-{uuid4().hex}"
-        with self._locked(key):
+        with self.locked(key):
             held = self.quarantined(key) and not quarantined
             if self.is_open(key) or held or not condition(self.revisions(key)):
                 return False
@@ -361,51 +243,3 @@ class Spool:
     def quarantined(self, key: str) -> int:
         """How many images of a study wait for a person's decision."""
         return sum(1 for _ in self.quarantine(key).glob("*.dcm"))
-
-    def release(self, key: str) -> Revision:
-        """Have a study's quarantined images take the places of those that came first, in a new revision.
-
-        Raises
-        ------
-        ValueError
-            If nothing is quarantined, or the study is still receiving.
-        """
-        with self._locked(key):
-            held = sorted(self.quarantine(key).glob("*.dcm"), key=lambda path: path.stat().st_mtime_ns)
-            latest = self.latest_revision(key)
-            if not held or latest is None:
-                raise ValueError("nothing of the study is quarantined")
-            if latest.state is State.RECEIVING:
-                raise ValueError("the study is still receiving")
-            # Copies by link: whatever happens before the end, the quarantine still has them.
-            newest = {path.stem.rpartition("-")[0]: path for path in held}
-            links = {}
-            for name, path in newest.items():
-                link = self._incoming / f"{uuid4().hex}.part"
-                link.hardlink_to(path)
-                links[link] = f"{name}.dcm"
-            revision = self._open_revision(key, latest, State.RECEIVING, links)
-            for path in newest.values():
-                path.unlink()
-            sync_folder(self.quarantine(key))
-            return revision
-
-    # Own results
-
-    def register_own(self, sop_instance_uid: str) -> None:
-        """Remember an object that this node made, before it is sent anywhere."""
-        (self._own / object_name(sop_instance_uid)).touch()
-        sync_folder(self._own)
-
-    def is_own(self, sop_instance_uid: str) -> bool:
-        """Whether this node made the object."""
-        return (self._own / object_name(sop_instance_uid)).exists()
-
-
-def _is_among(file: Path, others: Iterable[Path]) -> bool:
-    return any(cmp(file, other, shallow=False) for other in others)
-
-
-def _free_name(folder: Path, name: str) -> Path:
-    candidates = (folder / f"{name}-{number}.dcm" for number in count(1))
-    return next(candidate for candidate in candidates if not candidate.exists())

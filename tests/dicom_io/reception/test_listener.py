@@ -154,7 +154,7 @@ def test_a_full_disk_is_said_and_recovered_from(listener: ListenerProcess) -> No
 
 def test_own_results_are_answered_and_not_kept(listener: ListenerProcess) -> None:
     image = make_image(generate_uid())
-    listener.spool.register_own(image.SOPInstanceUID)
+    listener.spool.own.add(image.SOPInstanceUID)
     assert send(listener, image) == SUCCESS
     assert study_key("SEGNODE", image.StudyInstanceUID) not in listener.spool.study_keys()
 

@@ -16,10 +16,12 @@ from pydicom.uid import (
 )
 
 from dicom_io.reception.received import ReceivedObject, study_key
+from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.room import KeptFree, NoRoomError
 from dicom_io.spool.spool import Spool
+from dicom_io.spool.wishes import release
 from tests.node_process import make_image
 
 STUDY = "1.2.826.0.1"
@@ -94,11 +96,11 @@ def end(spool: Spool, state: State = State.DELIVERED) -> Revision:
 @pytest.mark.parametrize("ended", [False, True])
 @pytest.mark.parametrize("syntax", [None, ImplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless, JPEGLSLossless])
 def test_the_same_image_however_encoded_changes_nothing(spool: Spool, syntax: UID | None, ended: bool) -> None:
-    spool.store(encoded(made()))
+    Arrival(spool).store(encoded(made()))
     if ended:
         end(spool)
     before = {path: path.stat().st_mtime_ns for path in latest(spool).path.rglob("*")}
-    assert spool.store(encoded(made(), syntax)) == "repeated"
+    assert Arrival(spool).store(encoded(made(), syntax)) == "repeated"
     assert {path: path.stat().st_mtime_ns for path in latest(spool).path.rglob("*")} == before
     assert spool.quarantined(KEY) == 0
 
@@ -106,11 +108,11 @@ def test_the_same_image_however_encoded_changes_nothing(spool: Spool, syntax: UI
 @pytest.mark.parametrize("attributes", [{"PatientName": "OTHER"}, {"StudyDescription": "late"}, {"PatientSex": "O"}])
 def test_another_description_after_the_end_opens_a_revision(spool: Spool, attributes: dict[str, object]) -> None:
     for number in (1, 2):
-        spool.store(encoded(made(number)))
+        Arrival(spool).store(encoded(made(number)))
     first = end(spool)
     before = sorted(path.read_bytes() for path in first.images.iterdir())
     correction = encoded(changed(**attributes))
-    assert spool.store(correction) == "new_revision"
+    assert Arrival(spool).store(correction) == "new_revision"
     assert latest(spool).number == 1
     assert correction.data in [path.read_bytes() for path in latest(spool).images.iterdir()]
     assert latest(spool).image_count() == 2
@@ -119,8 +121,8 @@ def test_another_description_after_the_end_opens_a_revision(spool: Spool, attrib
 
 def test_another_description_while_receiving_takes_the_place_and_loses_nothing(spool: Spool) -> None:
     older, newer = encoded(made()), encoded(changed(PatientName="OTHER"))
-    spool.store(older)
-    assert spool.store(newer) == "replaced"
+    Arrival(spool).store(older)
+    assert Arrival(spool).store(newer) == "replaced"
     assert [path.read_bytes() for path in latest(spool).images.iterdir()] == [newer.data]
     assert [path.read_bytes() for path in (latest(spool).path / "superseded").iterdir()] == [older.data]
 
@@ -138,90 +140,90 @@ OTHER_IMAGES: dict[str, Callable[[], Dataset]] = {
 @pytest.mark.parametrize("kind", OTHER_IMAGES)
 def test_another_image_under_one_uid_is_quarantined_and_can_be_released(spool: Spool, kind: str, ended: bool) -> None:
     older, newer = encoded(made()), encoded(OTHER_IMAGES[kind]())
-    spool.store(older)
+    Arrival(spool).store(older)
     if ended:
         end(spool)
-    assert spool.store(newer) == "quarantined"
-    assert spool.store(newer) == "repeated"
+    assert Arrival(spool).store(newer) == "quarantined"
+    assert Arrival(spool).store(newer) == "repeated"
     assert spool.quarantined(KEY) == 1
     assert [path.read_bytes() for path in latest(spool).images.iterdir()] == [older.data]
     assert latest(spool).number == 0
     if not ended:
         with pytest.raises(ValueError, match="still receiving"):
-            spool.release(KEY)
+            release(spool, KEY)
         end(spool)
-    revision = spool.release(KEY)
+    revision = release(spool, KEY)
     assert (revision.number, revision.state) == (1, State.RECEIVING)
     assert [path.read_bytes() for path in revision.images.iterdir()] == [newer.data]
     assert [path.read_bytes() for path in spool.revision(KEY, 0).images.iterdir()] == [older.data]
     assert spool.quarantined(KEY) == 0
     with pytest.raises(ValueError, match="nothing"):
-        spool.release(KEY)
+        release(spool, KEY)
 
 
 def test_of_several_quarantined_the_newest_is_released_and_the_others_stay(spool: Spool) -> None:
-    spool.store(encoded(made()))
+    Arrival(spool).store(encoded(made()))
     end(spool)
     contents = [encoded(changed(ImagePositionPatient=[0, 0, n])) for n in (7, 8)]
     for content in contents:
-        assert spool.store(content) == "quarantined"
-    revision = spool.release(KEY)
+        assert Arrival(spool).store(content) == "quarantined"
+    revision = release(spool, KEY)
     assert [path.read_bytes() for path in revision.images.iterdir()] == [contents[1].data]
     assert [path.read_bytes() for path in spool.quarantine(KEY).iterdir()] == [contents[0].data]
 
 
 def test_what_cannot_be_read_is_another_image(spool: Spool) -> None:
-    spool.store(encoded(made()))
+    Arrival(spool).store(encoded(made()))
     damaged = encoded(made())
     damaged = ReceivedObject("SEGNODE", STUDY, damaged.sop_instance_uid, True, damaged.data[:200])
-    assert spool.store(damaged) == "quarantined"
+    assert Arrival(spool).store(damaged) == "quarantined"
 
 
 def test_what_is_set_aside_loses_nothing_either(spool: Spool) -> None:
     report = make_image(STUDY, sop_class=BasicTextSRStorage)
     first, second = encoded(report), encoded(make_image(STUDY, sop_class=BasicTextSRStorage, description="second"))
     assert first.sop_instance_uid == second.sop_instance_uid
-    assert [spool.store(one) for one in (first, second, first)] == ["set_aside", "set_aside", "repeated"]
+    assert [Arrival(spool).store(one) for one in (first, second, first)] == ["set_aside", "set_aside", "repeated"]
     others = spool.root / "studies" / KEY / "others"
     assert sorted(path.read_bytes() for path in others.iterdir()) == sorted([first.data, second.data])
 
 
 @pytest.mark.parametrize("state", [State.DELIVERED, State.NOTHING_FOUND])
 def test_a_delivered_study_that_comes_again_runs_again_where_that_is_wished(tmp_path: Path, state: State) -> None:
-    spool = Spool(tmp_path, rerun_repeated=True)
+    spool = Spool(tmp_path)
     spool.prepare()
     for number in (1, 2):
-        spool.store(encoded(made(number)))
-    assert spool.store(encoded(made(1))) == "repeated"
+        Arrival(spool, rerun_repeated=True).store(encoded(made(number)))
+    assert Arrival(spool, rerun_repeated=True).store(encoded(made(1))) == "repeated"
     end(spool, state)
-    assert spool.store(encoded(made(1))) == "new_revision"
+    assert Arrival(spool, rerun_repeated=True).store(encoded(made(1))) == "new_revision"
     stamp = latest(spool).arrival_stamp()
-    assert spool.store(encoded(made(2))) == "repeated"
+    assert Arrival(spool, rerun_repeated=True).store(encoded(made(2))) == "repeated"
     assert latest(spool).arrival_stamp() != stamp
     assert (latest(spool).number, latest(spool).image_count()) == (1, 2)
 
 
 def test_what_failed_is_not_run_again_by_coming_again(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, rerun_repeated=True)
+    spool = Spool(tmp_path)
     spool.prepare()
-    spool.store(encoded(made()))
+    Arrival(spool, rerun_repeated=True).store(encoded(made()))
     end(spool, State.FAILED)
-    assert spool.store(encoded(made())) == "repeated"
+    assert Arrival(spool, rerun_repeated=True).store(encoded(made())) == "repeated"
     assert latest(spool).number == 0
 
 
 @pytest.mark.parametrize("kept", [KeptFree(1 << 60), KeptFree(percent=99.9999)])
 def test_what_would_take_the_room_that_is_kept_is_refused(tmp_path: Path, kept: KeptFree) -> None:
-    spool = Spool(tmp_path, kept_free=kept)
+    spool = Spool(tmp_path)
     spool.prepare()
     with pytest.raises(NoRoomError):
-        spool.store(encoded(made()))
+        Arrival(spool, kept_free=kept).store(encoded(made()))
     assert list((tmp_path / "incoming").iterdir()) == []
-    assert Spool(tmp_path).store(encoded(made())) == "new_revision"
+    assert Arrival(spool).store(encoded(made())) == "new_revision"
 
 
 def test_delivered_studies_are_deleted_by_age(spool: Spool) -> None:
-    spool.store(encoded(made()))
+    Arrival(spool).store(encoded(made()))
     end(spool)
     assert delete_delivered(spool, DAY_S) == []
     now = (latest(spool).path / "state.json").stat().st_mtime + 2 * DAY_S
@@ -229,14 +231,14 @@ def test_delivered_studies_are_deleted_by_age(spool: Spool) -> None:
     assert delete_delivered(spool, DAY_S, now) == [KEY]
     assert spool.study_keys() == []
     assert list((spool.root / "trash").iterdir()) == []
-    assert spool.store(encoded(made())) == "new_revision"
+    assert Arrival(spool).store(encoded(made())) == "new_revision"
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.REFUSED, State.RUNNING, "quarantined", "receiving"])
 def test_nothing_else_is_deleted_by_age(spool: Spool, state: str) -> None:
-    spool.store(encoded(made()))
+    Arrival(spool).store(encoded(made()))
     if state == "quarantined":
-        spool.store(encoded(changed(PixelData=bytes(512))))
+        Arrival(spool).store(encoded(changed(PixelData=bytes(512))))
         end(spool)
     elif state != "receiving":
         end(spool, State(state))

@@ -8,8 +8,10 @@ import pytest
 from app.intake import Intake
 from dicom_io.durable import replace_file, write_synced
 from dicom_io.reception.received import ReceivedObject, is_uid, study_key
+from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
+from dicom_io.spool.wishes import run_again
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def contents(folder: Path) -> list[bytes]:
 
 
 def test_images_of_one_study_make_one_revision(spool: Spool) -> None:
-    assert [spool.store(image(n)) for n in (1, 2, 3)] == ["new_revision", "stored", "stored"]
+    assert [Arrival(spool).store(image(n)) for n in (1, 2, 3)] == ["new_revision", "stored", "stored"]
     revision = latest(spool)
     assert (revision.number, revision.state) == (0, State.RECEIVING)
     assert contents(revision.images) == [b"image 1", b"image 2", b"image 3"]
@@ -49,17 +51,17 @@ def test_images_of_one_study_make_one_revision(spool: Spool) -> None:
 
 
 def test_called_ae_and_study_separate(spool: Spool) -> None:
-    spool.store(image(1))
-    spool.store(image(1, study="1.3"))
-    spool.store(ReceivedObject("LIVER", "1.2", "1.2.3.1", True, b"x"))
+    Arrival(spool).store(image(1))
+    Arrival(spool).store(image(1, study="1.3"))
+    Arrival(spool).store(ReceivedObject("LIVER", "1.2", "1.2.3.1", True, b"x"))
     assert len(spool.study_keys()) == 3
     assert spool.study(study_key("LIVER", "1.2")) == {"called_ae": "LIVER", "study": "1.2"}
 
 
 def test_late_images_open_a_revision_and_leave_the_older_one(spool: Spool) -> None:
-    spool.store(image(1))
+    Arrival(spool).store(image(1))
     first = close(spool)
-    assert spool.store(image(2)) == "new_revision"
+    assert Arrival(spool).store(image(2)) == "new_revision"
     assert contents(first.images) == [b"image 1"]
     assert latest(spool).number == 1
     assert contents(latest(spool).images) == [b"image 1", b"image 2"]
@@ -67,21 +69,21 @@ def test_late_images_open_a_revision_and_leave_the_older_one(spool: Spool) -> No
 
 @pytest.mark.parametrize("closed", [False, True])
 def test_the_same_bytes_again_change_nothing(spool: Spool, closed: bool) -> None:
-    spool.store(image(1))
+    Arrival(spool).store(image(1))
     if closed:
         close(spool)
     stamp = latest(spool).arrival_stamp()
-    assert spool.store(image(1)) == "repeated"
+    assert Arrival(spool).store(image(1)) == "repeated"
     assert (latest(spool).number, latest(spool).arrival_stamp()) == (0, stamp)
 
 
 def test_what_starts_no_work_is_set_aside(spool: Spool) -> None:
-    assert spool.store(image(1, starts_work=False)) == "set_aside"
+    assert Arrival(spool).store(image(1, starts_work=False)) == "set_aside"
     assert spool.latest_revision(study_key("SEGNODE", "1.2")) is None
     assert spool.open_keys() == []
-    spool.store(image(2))
+    Arrival(spool).store(image(2))
     close(spool)
-    spool.store(image(3, starts_work=False))
+    Arrival(spool).store(image(3, starts_work=False))
     assert latest(spool).number == 0
 
 
@@ -93,33 +95,33 @@ def test_what_is_no_uid_is_never_stored(spool: Spool, uid: str) -> None:
         ReceivedObject("SEGNODE", "1.2", uid, True, b"x"),
     ):
         with pytest.raises(ValueError, match="not a UID"):
-            spool.store(received)
+            Arrival(spool).store(received)
     assert spool.study_keys() == []
 
 
 def test_an_image_that_comes_while_closing_keeps_the_study_open(spool: Spool) -> None:
-    spool.store(image(1))
+    Arrival(spool).store(image(1))
     revision = latest(spool)
     stamp = revision.arrival_stamp()
-    spool.store(image(2))
+    Arrival(spool).store(image(2))
     assert not spool.close(revision, stamp)
     assert revision.state is State.RECEIVING
 
 
 def test_a_revision_that_was_half_opened_is_opened_again(spool: Spool) -> None:
-    spool.store(image(1))
+    Arrival(spool).store(image(1))
     close(spool)
     half = spool.root / "studies" / latest(spool).key / ".opening" / "images"
     half.mkdir(parents=True)
     (half / "rest.dcm").write_bytes(b"rest")
-    spool.store(image(2))
+    Arrival(spool).store(image(2))
     assert contents(latest(spool).images) == [b"image 1", b"image 2"]
 
 
 def test_associations_in_parallel_lose_nothing(spool: Spool) -> None:
     def receive(worker: int) -> None:
         for number in range(20):
-            spool.store(image(1000 * worker + number))
+            Arrival(spool).store(image(1000 * worker + number))
 
     threads = [threading.Thread(target=receive, args=[worker]) for worker in range(1, 5)]
     for thread in threads:
@@ -162,10 +164,10 @@ class Queue:
 def test_a_study_is_queued_after_its_quiet_time(spool: Spool) -> None:
     queue = Queue()
     intake = Intake(spool, 10.0, queue)
-    spool.store(image(1))
+    Arrival(spool).store(image(1))
     for now in (0.0, 5.0, 9.9):
         intake.look(now)
-    spool.store(image(2))
+    Arrival(spool).store(image(2))
     for now in (10.0, 19.9):
         intake.look(now)
         assert queue.revisions == []
@@ -180,7 +182,7 @@ def test_a_study_is_queued_after_its_quiet_time(spool: Spool) -> None:
 def test_a_new_intake_finds_what_was_left(spool: Spool) -> None:
     queue = Queue()
     for study in ("1.1", "1.2", "1.3", "1.4", "1.5"):
-        spool.store(image(1, study=study))
+        Arrival(spool).store(image(1, study=study))
     waiting, running, ended, known, receiving = (latest(spool, f"1.{n}") for n in (1, 2, 3, 4, 5))
     for revision in (waiting, running, ended, known):
         spool.close(revision, revision.arrival_stamp())
@@ -197,31 +199,31 @@ def test_a_new_intake_finds_what_was_left(spool: Spool) -> None:
 
 @pytest.mark.parametrize(("state", "number"), [("refused", 0), ("failed", 0), ("delivered", 1), ("nothing_found", 1)])
 def test_running_again(spool: Spool, state: str, number: int) -> None:
-    spool.store(image(1))
+    Arrival(spool).store(image(1))
     first = close(spool)
     first.write_state(state=state, reason={"code": "x", "message": ""})
-    again = spool.run_again(first.key)
+    again = run_again(spool, first.key)
     assert (again.number, again.state) == (number, State.WAITING)
     assert contents(again.images) == [b"image 1"]
     assert spool.open_keys() == [first.key]
     with pytest.raises(ValueError, match="not at an end"):
-        spool.run_again(first.key)
+        run_again(spool, first.key)
 
 
 def test_running_again_keeps_results_that_one_destination_has(spool: Spool) -> None:
-    spool.store(image(1))
+    Arrival(spool).store(image(1))
     revision = close(spool)
     revision.write_outcome({"outcome": "segmented"})
     delivery = {"attempts": 3, "reason": "no", "files": ["a"], "sent": []}
     revision.write_delivery("one", {**delivery, "state": "delivered"})
     revision.write_delivery("two", {**delivery, "state": "refused"})
     revision.write_state(state=State.FAILED)
-    spool.run_again(revision.key)
+    run_again(spool, revision.key)
     assert revision.read_outcome() == {"outcome": "segmented"}
     assert {name: d["state"] for name, d in revision.deliveries().items()} == {"one": "delivered", "two": "waiting"}
 
 
 def test_own_objects_are_known_again(spool: Spool) -> None:
-    assert not spool.is_own("2.25.1")
-    spool.register_own("2.25.1")
-    assert Spool(spool.root).is_own("2.25.1")
+    assert "2.25.1" not in spool.own
+    spool.own.add("2.25.1")
+    assert "2.25.1" in Spool(spool.root).own

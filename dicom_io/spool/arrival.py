@@ -1,0 +1,128 @@
+"""Where an object that a peer sent belongs; once it is there, it survives a power cut."""
+
+import os
+from collections.abc import Iterable
+from filecmp import cmp
+from itertools import count
+from pathlib import Path
+from typing import Literal
+from uuid import uuid4
+
+from dicom_io.durable import sync_folder, write_synced
+from dicom_io.reception.received import ReceivedObject, is_uid, object_name, study_key
+from dicom_io.spool.repeats import Relation, compare
+from dicom_io.spool.revision import ENDED_WELL, Revision, State
+from dicom_io.spool.room import KeptFree
+from dicom_io.spool.spool import Spool
+
+Placed = Literal["stored", "new_revision", "replaced", "quarantined", "repeated", "set_aside"]
+"""What became of an object: ``replaced`` took the place of one with the same image and another description, which is
+kept; ``quarantined`` has another image under the same UID, and takes no part until a person releases it."""
+
+
+class Arrival:
+    """Stores what comes; any number of processes may do so at once.
+
+    Parameters
+    ----------
+    spool
+        Where objects go.
+    rerun_repeated
+        Whether a delivered study that is sent again is run again.
+    kept_free
+        How much of the disk what is received may not take.
+    """
+
+    def __init__(self, spool: Spool, *, rerun_repeated: bool = False, kept_free: KeptFree | None = None) -> None:
+        self.spool = spool
+        self._rerun_repeated = rerun_repeated
+        self._kept_free = kept_free or KeptFree()
+
+    def store(self, received: ReceivedObject) -> Placed:
+        """Put one object where it belongs; when this returns, it survives a power cut.
+
+        Raises
+        ------
+        NoRoomError, OSError
+            If there is no room, or the disk cannot be written; nothing is left behind.
+        """
+        for uid in (received.study_uid, received.sop_instance_uid):
+            if not is_uid(uid):
+                raise ValueError("not a UID")
+        key = study_key(received.called_ae, received.study_uid)
+        self._kept_free.check(self.spool.root, len(received.data))
+        temporary = self.spool.incoming / f"{uuid4().hex}.part"
+        write_synced(temporary, received.data)
+        try:
+            while True:
+                self.spool.create_study(key, received.called_ae, received.study_uid)
+                with self.spool.locked(key):
+                    # Between the two it may have been deleted, as old studies are.
+                    if (self.spool.folder(key) / "study.json").exists():
+                        return self._place(key, temporary, received)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _place(self, key: str, temporary: Path, received: ReceivedObject) -> Placed:
+        name = object_name(received.sop_instance_uid)
+        if not received.starts_work:
+            return self._set_aside(key, temporary, name)
+        latest = self.spool.latest_revision(key)
+        known = latest.images / f"{name}.dcm" if latest is not None else None
+        if latest is None or known is None or not known.exists():
+            return self._take(key, latest, temporary, name)
+        relation = compare(known, temporary)
+        if relation is Relation.SAME or _is_among(temporary, self.spool.quarantine(key).glob(f"{name}-*.dcm")):
+            return self._repeat(key, latest)
+        if relation is Relation.IMAGE:
+            self.spool.quarantine(key).mkdir(exist_ok=True)
+            _move(temporary, _free_name(self.spool.quarantine(key), name))
+            return "quarantined"
+        if latest.state is not State.RECEIVING:
+            return self._take(key, latest, temporary, name)
+        superseded = latest.path / "superseded"
+        superseded.mkdir(exist_ok=True)
+        _free_name(superseded, name).hardlink_to(known)
+        sync_folder(superseded)
+        _move(temporary, known)
+        return "replaced"
+
+    def _set_aside(self, key: str, temporary: Path, name: str) -> Placed:
+        others = self.spool.folder(key) / "others"
+        if _is_among(temporary, others.glob(f"{name}*.dcm")):
+            return "repeated"
+        target = others / f"{name}.dcm"
+        _move(temporary, _free_name(others, name) if target.exists() else target)
+        return "set_aside"
+
+    def _take(self, key: str, latest: Revision | None, temporary: Path, name: str) -> Placed:
+        if latest is not None and latest.state is State.RECEIVING:
+            _move(temporary, latest.images / f"{name}.dcm")
+            return "stored"
+        self.spool.open_revision(key, State.RECEIVING, {temporary: f"{name}.dcm"})
+        return "new_revision"
+
+    def _repeat(self, key: str, latest: Revision) -> Placed:
+        if not self._rerun_repeated:
+            return "repeated"
+        if latest.state in ENDED_WELL:
+            self.spool.open_revision(key, State.RECEIVING)
+            return "new_revision"
+        if latest.state is State.RECEIVING:
+            # The rest of a study that is sent again keeps it open, as new images do.
+            os.utime(latest.images)
+        return "repeated"
+
+
+def _move(temporary: Path, target: Path) -> None:
+    temporary.replace(target)
+    sync_folder(target.parent)
+
+
+def _is_among(file: Path, others: Iterable[Path]) -> bool:
+    return any(cmp(file, other, shallow=False) for other in others)
+
+
+def _free_name(folder: Path, name: str) -> Path:
+    candidates = (folder / f"{name}-{number}.dcm" for number in count(1))
+    return next(candidate for candidate in candidates if not candidate.exists())

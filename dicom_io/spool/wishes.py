@@ -1,0 +1,81 @@
+"""What a person may ask for a study: to run it again, to take quarantined images in, to forget it."""
+
+from uuid import uuid4
+
+from dicom_io.durable import sync_folder
+from dicom_io.spool.revision import ENDED_WELL, Revision, State
+from dicom_io.spool.spool import Spool
+
+
+def run_again(spool: Spool, key: str) -> Revision:
+    """Queue a study's newest revision again, at a person's wish.
+
+    What was refused or failed starts where it ended: results that exist are delivered, not made again. What was
+    delivered, or held nothing, is run as a new revision of the same images, with results of new UIDs.
+
+    Raises
+    ------
+    ValueError
+        If the study has no revision, or is at work.
+    """
+    with spool.locked(key):
+        latest = spool.latest_revision(key)
+        if latest is None or not latest.state.is_final:
+            raise ValueError("the study is not at an end")
+        if latest.state in ENDED_WELL:
+            return spool.open_revision(key, State.WAITING)
+        outcome = latest.read_outcome()
+        if outcome is not None and outcome["outcome"] in ("refused", "failed"):
+            latest.forget_outcome()
+            latest.forget_deliveries()
+        for name, delivery in latest.deliveries().items():
+            if delivery["state"] not in ("delivered", "committed"):
+                again = {"state": "waiting", "attempts": 0, "rounds": 0, "reason": ""}
+                latest.write_delivery(name, {**delivery, **again})
+        run = latest.read_state()["run"] + 1
+        latest.write_state(state=State.WAITING, run=run, attempts=0, reason=None)
+        spool.mark_open(key)
+        return latest
+
+
+def forget(spool: Spool, key: str) -> None:
+    """Delete a study that is at its end, its quarantined images too, at a person's wish.
+
+    What was made of it stays known as the node's own, so that it never comes back as input.
+
+    Raises
+    ------
+    ValueError
+        If the study is receiving or at work.
+    """
+    if not spool.delete(key, lambda revisions: all(one.state.is_final for one in revisions), quarantined=True):
+        raise ValueError("the study is not at an end")
+
+
+def release(spool: Spool, key: str) -> Revision:
+    """Have a study's quarantined images take the places of those that came first, in a new revision.
+
+    Raises
+    ------
+    ValueError
+        If nothing is quarantined, or the study is still receiving.
+    """
+    with spool.locked(key):
+        held = sorted(spool.quarantine(key).glob("*.dcm"), key=lambda path: path.stat().st_mtime_ns)
+        latest = spool.latest_revision(key)
+        if not held or latest is None:
+            raise ValueError("nothing of the study is quarantined")
+        if latest.state is State.RECEIVING:
+            raise ValueError("the study is still receiving")
+        # Copies by link: whatever happens before the end, the quarantine still has them.
+        newest = {path.stem.rpartition("-")[0]: path for path in held}
+        links = {}
+        for name, path in newest.items():
+            link = spool.incoming / f"{uuid4().hex}.part"
+            link.hardlink_to(path)
+            links[link] = f"{name}.dcm"
+        revision = spool.open_revision(key, State.RECEIVING, links)
+        for path in newest.values():
+            path.unlink()
+        sync_folder(spool.quarantine(key))
+        return revision
