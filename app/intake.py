@@ -22,6 +22,29 @@ class StudyWork(Protocol):
         ...
 
 
+def recover(spool: Spool, work: StudyWork) -> list[Revision]:
+    """Begin again what is closed, not at its end, and has no work under way; what that was.
+
+    That is so after the workflow database was lost, a new program version, or an error that could not be noted.
+    """
+    for key in spool.study_keys():
+        latest = spool.latest_revision(key)
+        if latest is not None and latest.state is State.RECEIVING:
+            spool.mark_open(key)
+    begun = []
+    for revision in spool.unfinished():
+        if work.is_under_way(revision):
+            continue
+        with spool.changing(revision):
+            old = revision.read_state()
+            state = State.WAITING if old["state"] == State.RUNNING else old["state"]
+            revision.write_state(state=state, run=old["run"] + 1)
+        _log.warning("study_begun_again", extra={"study": revision.key, "revision": revision.number})
+        work.enqueue(revision)
+        begun.append(revision)
+    return begun
+
+
 class Intake:
     """Decides which revisions are complete.
 
@@ -43,23 +66,6 @@ class Intake:
         self._quiet_seconds = quiet_seconds
         self._work = work
         self._seen: dict[str, tuple[int, int, float]] = {}
-
-    def recover(self) -> None:
-        """Begin again what is closed, not at its end, and has no work under way.
-
-        That is so after the workflow database was lost, a new program version, or an error that could not be noted.
-        """
-        for key in self._spool.study_keys():
-            latest = self._spool.latest_revision(key)
-            if latest is not None and latest.state is State.RECEIVING:
-                self._spool.mark_open(key)
-        for revision in self._spool.unfinished():
-            if self._spool.is_open(revision.key) or self._work.is_under_way(revision):
-                continue
-            with self._spool.changing(revision):
-                revision.write_state(run=revision.read_state()["run"] + 1)
-            _log.warning("study_begun_again", extra={"study": revision.key, "revision": revision.number})
-            self._work.enqueue(revision)
 
     def look(self, now: float | None = None) -> None:
         """Look once at every open study."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from app.child import ParentLink, run_child
-from app.intake import Intake
+from app.intake import Intake, recover
 from app.logs import configure_logging, make_formatter
 from app.settings import NodeSettings, load_settings
 from app.workflow import STUDY_QUEUE, WORKFLOW_VERSION, StudyFlow, StudySegmenter, delivery_queue
@@ -55,7 +55,7 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
         while not link.wait_for_stop(LOOK_EVERY_S):
             try:
                 if time.monotonic() - recovered > RECOVER_EVERY_S:
-                    intake.recover()
+                    recover(spool, flow)
                     recovered = time.monotonic()
                 intake.look()
             except OSError as error:

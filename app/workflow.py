@@ -39,6 +39,9 @@ WORKFLOW_VERSION = "2"
 Raise it when the order or the arguments of steps change; what an older version left is then begun again from the spool.
 """
 
+LIVE = ("PENDING", "ENQUEUED", "DELAYED")
+"""States of a workflow that DBOS still has to do."""
+
 MAX_DEATHS = 3
 """How often the worker may die over one study before the study is set aside."""
 
@@ -69,6 +72,11 @@ def _disk_trouble_passes() -> Iterator[None]:
         yield
     except OSError as error:
         raise RetryLater(f"the spool cannot be read or written: {error.strerror}") from error
+
+
+def workflow_prefixes(revision: Revision) -> list[str]:
+    """How the IDs of all workflows of a revision begin."""
+    return [f"{kind}.{revision.key}.{revision.number}." for kind in ("study", "delivery")]
 
 
 def delivery_queue(destination: str) -> str:
@@ -106,10 +114,9 @@ class StudyFlow(DBOSConfiguredInstance):
 
     def is_under_way(self, revision: Revision) -> bool:
         """Whether a workflow of this version still has this revision to do."""
-        prefixes = [f"{kind}.{revision.key}.{revision.number}." for kind in ("study", "delivery")]
         live = DBOS.list_workflows(
-            workflow_id_prefix=prefixes,
-            status=["PENDING", "ENQUEUED", "DELAYED"],
+            workflow_id_prefix=workflow_prefixes(revision),
+            status=list(LIVE),
             app_version=WORKFLOW_VERSION,
             limit=1,
             load_input=False,

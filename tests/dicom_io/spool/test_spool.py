@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.intake import Intake
+from app.intake import Intake, recover
 from dicom_io.durable import replace_file, write_synced
 from dicom_io.reception.received import ReceivedObject, is_uid, study_key
 from dicom_io.spool.arrival import Arrival
@@ -191,7 +191,7 @@ def test_a_new_intake_finds_what_was_left(spool: Spool) -> None:
     ended.write_state(state=State.DELIVERED)
     (spool.root / "open" / receiving.key).unlink()
     queue.known = [known.key]
-    Intake(spool, 1.0, queue).recover()
+    assert sorted(one.key for one in recover(spool, queue)) == sorted([waiting.key, running.key])
     assert sorted(queue.revisions) == sorted([(waiting.key, 0), (running.key, 0)])
     assert [revision.read_state()["run"] for revision in (waiting, running, known)] == [1, 1, 0]
     assert spool.open_keys() == [receiving.key]

@@ -1,0 +1,118 @@
+"""Makes the workflow database anew from the spool: for one that is lost, damaged, or of another day than the spool."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
+from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.intake import recover
+from app.settings import NodeSettings
+from app.workflow import LIVE, STUDY_QUEUE, WORKFLOW_VERSION, StudyFlow, workflow_prefixes
+from core.errors import ConfigInvalid
+from dicom_io.spool.revision import Revision
+from dicom_io.spool.spool import Spool
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What `rebuild` did.
+
+    Attributes
+    ----------
+    begun_again
+        Revisions that were closed and not at their end; a node that starts goes on with them.
+    set_aside
+        The SQLite file that was there before, under its new name.
+    """
+
+    begun_again: tuple[Revision, ...]
+    set_aside: Path | None
+
+
+def rebuild(settings: NodeSettings, spool: Spool) -> Rebuilt:
+    """Make the database anew, and queue all work that the spool has and that is not at its end.
+
+    Nothing is done twice: results and deliveries that the spool has are not made again.
+
+    Raises
+    ------
+    ConfigInvalid
+        If the database cannot be reached or written.
+    OSError
+        If the spool cannot be read or written.
+    """
+    set_aside = _set_aside(settings.database)
+    try:
+        DBOS.migrate(settings.database)
+        client = DBOSClient(
+            system_database_url=settings.database,
+            serializer=DBOSPortableJSONSerializer(),
+            application_name="segnode",
+            retry_connection_errors=False,
+        )
+        try:
+            queue = _Queue(client)
+            # What a database that stays knows of them may be of another day than the spool.
+            for revision in spool.unfinished():
+                queue.drop(revision)
+            return Rebuilt(tuple(recover(spool, queue)), set_aside)
+        finally:
+            client.destroy()
+    except SQLAlchemyError as error:
+        # Its text has the address, and that may have a password.
+        kind = type(error).__name__
+        raise ConfigInvalid(f"database: cannot be reached or written ({kind}); correct it in node.yaml") from error
+
+
+def _set_aside(database: str) -> Path | None:
+    url = make_url(database)
+    if not url.drivername.startswith("sqlite") or not url.database:
+        return None
+    file = Path(url.database)
+    suffix = time.strftime(".before-%Y%m%dT%H%M%SZ", time.gmtime())
+    # What a process that died had not written into the file itself lies beside it, and belongs to it.
+    for path in (file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm"), file):
+        if path.exists():
+            path.rename(path.with_name(path.name.replace(file.name, file.name + suffix, 1)))
+    kept = file.with_name(file.name + suffix)
+    return kept if kept.exists() else None
+
+
+class _Queue:
+    """The queue of studies as a process sees it that does no work itself: `app.intake.StudyWork`."""
+
+    def __init__(self, client: DBOSClient) -> None:
+        self._client = client
+
+    def enqueue(self, revision: Revision) -> None:
+        run = revision.read_state()["run"]
+        self._client.enqueue(
+            {
+                "queue_name": STUDY_QUEUE,
+                "workflow_name": StudyFlow.process.__qualname__,
+                "class_name": StudyFlow.__name__,
+                "instance_name": "node",
+                "workflow_id": f"study.{revision.key}.{revision.number}.{run}.0",
+                "app_version": WORKFLOW_VERSION,
+            },
+            revision.key,
+            revision.number,
+            run,
+            0,
+        )
+
+    def is_under_way(self, revision: Revision) -> bool:
+        return bool(self._live(revision))
+
+    def drop(self, revision: Revision) -> None:
+        for workflow_id in self._live(revision):
+            self._client.cancel_workflow(workflow_id)
+
+    def _live(self, revision: Revision) -> list[str]:
+        found = self._client.list_workflows(
+            workflow_id_prefix=workflow_prefixes(revision), status=list(LIVE), load_input=False, load_output=False
+        )
+        return [workflow.workflow_id for workflow in found]

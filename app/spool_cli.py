@@ -1,0 +1,67 @@
+"""``segnode spool``."""
+
+import json
+
+import typer
+
+from app.overview import read_processes
+from app.serve_cli import AsJson, Config
+from app.settings import load_settings
+from core.errors import ConfigInvalid
+from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.spool import Spool
+
+app = typer.Typer(help="Look after the spool, which is the truth about every study.", no_args_is_help=True)
+
+
+@app.callback()
+def _spool() -> None:
+    """Make a command group of what would otherwise be one command."""
+
+
+@app.command("rebuild")
+def rebuild(config: Config, as_json: AsJson = False) -> None:
+    """Make the workflow database anew from the spool, when it is lost, damaged or of another day than the spool.
+
+    \b
+    Stop every node that uses the database first. An SQLite file that is there is
+    renamed to FILE.before-TIME; in PostgreSQL, work of this spool that is under way
+    is dropped. Then every study that is not at its end is queued again. Results that
+    exist are not made again, and what a destination has got is not sent again.
+    Start the node afterwards.
+
+    \b
+    Example:
+      systemctl stop segnode
+      segnode spool rebuild --config /etc/segnode/node.yaml
+      systemctl start segnode
+
+    \b
+    Exit codes: 0 done, 2 a node runs, or settings, spool or database are wrong.
+    """
+    from app.rebuild import rebuild as rebuild_database
+
+    settings = load_settings(config)
+    spool = Spool(settings.spool)
+    if read_processes(settings.spool):
+        raise ConfigInvalid(f"a node works with {settings.spool}; stop it first")
+    try:
+        rebuilt = rebuild_database(settings, spool)
+        newest = [found for key in spool.study_keys() if (found := spool.latest_revision(key)) is not None]
+    except OSError as error:
+        raise ConfigInvalid(f"spool {settings.spool}: {error.strerror}; see that it can be read and written") from error
+    receiving = [revision for revision in newest if revision.state is State.RECEIVING]
+    ended = [revision for revision in newest if revision.state.is_final]
+    if as_json:
+        content = {"begun_again": _ids(rebuilt.begun_again), "receiving": _ids(receiving), "at_their_end": len(ended)}
+        typer.echo(json.dumps(content))
+        return
+    if rebuilt.set_aside is not None:
+        typer.echo(f"the database that was there is kept as {rebuilt.set_aside.name}")
+    for revision in rebuilt.begun_again:
+        typer.echo(f"{revision.key} rev {revision.number} is queued again")
+    typer.echo(f"{len(rebuilt.begun_again)} queued again, {len(receiving)} receiving, {len(ended)} at their end")
+
+
+def _ids(revisions: list[Revision] | tuple[Revision, ...]) -> list[str]:
+    return [f"{revision.key}/{revision.number}" for revision in revisions]

@@ -1,0 +1,130 @@
+"""``segnode spool rebuild``: a lost or damaged database costs no study, and sends nothing twice."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import generate_uid
+
+from app.spool_cli import rebuild
+from core.errors import ConfigInvalid
+from dicom_io.reception.received import ReceivedObject, study_key
+from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.revision import State
+from tests.node_process import ROOT, NodeProcess, free_port, wait_until, write_study
+from tests.peers import StorageServer, store
+
+
+def call_rebuild(node: NodeProcess, *options: str) -> str:
+    """What ``segnode spool rebuild`` prints."""
+    done = subprocess.run(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-m", "app.cli", "spool", "rebuild", "--config", str(node.config), *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_every_study_ends_and_nothing_is_sent_twice(peer: Callable[[str], str], tmp_path: Path) -> None:
+    pacs = StorageServer(peer("storescp"), tmp_path / "pacs").start()
+    late = StorageServer(peer("storescp"), tmp_path / "late")
+    node = NodeProcess(tmp_path / "node", {"pacs": (pacs.port, "PACS"), "late": (late.port, "LATE")})
+
+    def send(description: str = "", *, first: int = 1, study: str = "") -> str:
+        study = study or str(generate_uid())
+        folder = write_study(tmp_path / f"{study}-{first}", study, description=description, first=first)
+        assert store(peer("storescu"), node.port, "SEGNODE", folder) == 0
+        return study
+
+    node.start()
+    try:
+        refused, empty = send("refuse missing_slice"), send("empty")
+        node.wait_for_end(refused)
+        node.wait_for_end(empty)
+        # One has been sent to one destination of two, one runs, one waits behind it, one still receives.
+        half = send()
+        wait_until(lambda: "state=waiting" in delivery_states(node, half) and len(pacs.received()) == 1)
+        runs = send("slow")
+        wait_until(lambda: runs in (node.folder / "runs.txt").read_text())
+        waits = send("slow")
+        wait_until(lambda: (found := node.latest(waits)) and found.state is State.WAITING)
+        receives = send()
+        node.kill()
+        (node.folder / "workflow.sqlite").unlink()
+        late.start()
+        begun = json.loads(call_rebuild(node, "--json"))
+        assert sorted(begun["begun_again"]) == sorted(f"{key_of(node, study)}/0" for study in (half, runs, waits))
+        assert begun["receiving"] == [f"{key_of(node, receives)}/0"]
+        assert begun["at_their_end"] == 2
+
+        node.start()
+        for study in (half, runs, waits, receives):
+            assert node.wait_for_end(study)["state"] == "delivered"
+        assert (node.wait_for_end(refused)["state"], node.wait_for_end(empty)["state"]) == ("refused", "nothing_found")
+        for server in (pacs, late):
+            got = [dcmread(path) for path in server.received()]
+            assert sorted(one.StudyInstanceUID for one in got) == sorted([half, runs, waits, receives])
+        assert (node.folder / "runs.txt").read_text().count(half) == 1
+    finally:
+        if node.is_running:
+            node.stop()
+        pacs.stop()
+        late.stop()
+
+
+def delivery_states(node: NodeProcess, study: str) -> str:
+    latest = node.latest(study)
+    return " ".join(f"state={one['state']}" for one in latest.deliveries().values()) if latest is not None else ""
+
+
+def key_of(node: NodeProcess, study: str) -> str:
+    latest = node.latest(study)
+    assert latest is not None
+    return latest.key
+
+
+def test_it_is_refused_while_a_node_works(tmp_path: Path) -> None:
+    node = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")})
+    node.start()
+    try:
+        with pytest.raises(ConfigInvalid, match="stop it first"):
+            rebuild(node.config)
+    finally:
+        node.stop()
+
+
+def test_a_database_that_cannot_be_written_is_named_without_its_address(tmp_path: Path) -> None:
+    node = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")})
+    node.spool.prepare()
+    node.config.write_text(node.config.read_text().replace("workflow.sqlite", "missing/workflow.sqlite"))
+    with pytest.raises(ConfigInvalid, match="database: cannot be reached") as problem:
+        rebuild(node.config)
+    assert str(tmp_path) not in str(problem.value)
+
+
+@pytest.mark.parametrize("before", [None, b"no database", b""])
+def test_whatever_file_was_there_the_new_one_has_the_work(tmp_path: Path, before: bytes | None) -> None:
+    node = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")})
+    node.spool.prepare()
+    for number, state in enumerate((State.RUNNING, State.DELIVERED, State.RECEIVING)):
+        Arrival(node.spool).store(ReceivedObject("SEGNODE", f"1.2.{number}", "1.2.3", True, b"image"))
+        node.spool.revision(study_key("SEGNODE", f"1.2.{number}"), 0).write_state(state=state)
+    file = node.folder / "workflow.sqlite"
+    if before is not None:
+        file.write_bytes(before)
+    assert "1 queued again, 1 receiving, 1 at their end" in call_rebuild(node)
+    key = study_key("SEGNODE", "1.2.0")
+    assert node.spool.revision(key, 0).state is State.WAITING
+    with closing(sqlite3.connect(file)) as database:
+        rows = database.execute("SELECT workflow_uuid, status, queue_name FROM workflow_status").fetchall()
+    assert rows == [(f"study.{key}.0.1.0", "ENQUEUED", "studies")]
+    kept = list(node.folder.glob("workflow.sqlite.before-*"))
+    assert [path.read_bytes() for path in kept] == ([] if before is None else [before])
