@@ -10,10 +10,8 @@ segment is, its codes and its label say, never its number. An object for an empt
 one blank frame each, as an object without frames is not legal.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,10 +27,12 @@ from core.volume import Volume
 from dicom_io.images.attributes import integer
 from dicom_io.images.instance import Instance
 from dicom_io.results.inherited import choose_character_set, decimal_strings, inherit, texts_of
-from dicom_io.results.seg_frames import FrameKey, binary_frames, functional_groups, labelmap_planes, slices_by_value
+from dicom_io.results.seg_frames import FrameKey, binary_frames, labelmap_planes, slices_by_value
+from dicom_io.results.seg_groups import PER_FRAME_GROUPS, functional_groups
 from dicom_io.results.seg_read import SegContent, read_seg, verify_seg
 from dicom_io.results.seg_segments import describe
 from dicom_io.results.seg_sources import add_references, frame_numbers, source_slices
+from dicom_io.results.seg_write import write_seg
 from dicom_io.uids import derive_uid
 
 if TYPE_CHECKING:
@@ -105,26 +105,11 @@ def build_seg(label_map: LabelMap, volume: Volume, sources: Sequence[Instance], 
     else:
         middle = [label_map.geometry.shape[0] // 2]
         keys = _add_binary_pixels(seg, label_map, numbers, found or dict.fromkeys(numbers, middle))
-    seg.PerFrameFunctionalGroupsSequence = functional_groups(keys, slices)
+    seg[PER_FRAME_GROUPS] = functional_groups(keys, slices)
     seg.NumberOfFrames = len(keys)
     add_references(seg, volume, sources)
 
     return seg
-
-
-def write_seg(dataset: Dataset, path: Path) -> None:
-    """Write an object so that its name appears only with its whole content, also after a loss of power."""
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        dataset.save_as(file, enforce_file_format=True)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _identity(volume: Volume, sources: Sequence[Instance], context: SegContext) -> list[str | int]:
