@@ -1,27 +1,29 @@
 """``segnode models``: bring a trained nnU-Net in, look at what there is, check it, take it out."""
 
-import json
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Column, Table
 
+from app.model_tables import (
+    facts_of,
+    hashing,
+    print_json,
+    progress_bar,
+    table_of,
+    table_of_measurement,
+    table_of_outcome,
+)
 from core.errors import ConfigInvalid, PackageInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from segmentation.commissioning import Outcome
     from segmentation.package import Package
 
 app = typer.Typer(
     name="models",
-    help="Model packages: add a trained nnU-Net v2, list, show, verify, remove.",
+    help="Model packages: add a trained nnU-Net v2, list, show, verify, measure, remove.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -63,15 +65,15 @@ def add(
     for source in path:
         if not source.exists():
             raise ConfigInvalid(f"{source}: no such file or folder")
-    with _progress("converting weights", shown=not as_json) as on_progress:
+    with progress_bar("converting weights", shown=not as_json) as on_progress:
         package = add_package(path[0] if len(path) == 1 else path, name, folder_for_new_packages(), on_progress)
     text = (package.folder / "model.yaml").read_text(encoding="utf-8")
     decisions = [number for number, line in enumerate(text.splitlines(), start=1) if "DECIDE" in line]
     if as_json:
-        _print_json(_facts(package) | {"decide_lines": decisions[1:]})
+        print_json(facts_of(package) | {"decide_lines": decisions[1:]})
         return
     console = Console()
-    console.print(_table_of(package))
+    console.print(table_of(package))
     console.print(
         f"Now look at {package.folder / 'model.yaml'}, at the lines with DECIDE: {decisions[1:]}", soft_wrap=True
     )
@@ -89,10 +91,10 @@ def list_models(as_json: AsJson = False) -> None:
     from segmentation.package import default_models_path, list_packages
 
     places = default_models_path()
-    with _hashing(shown=not as_json):
+    with hashing(shown=not as_json):
         rows = [_state(folder) for folder in list_packages(places)]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     folding = [Column(title, overflow="fold") for title in ("Configurations", "Labels", "SHA-256", "Folder")]
     table = Table("Name", "State", *folding)
@@ -110,7 +112,7 @@ def list_models(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(name: Name, as_json: AsJson = False) -> None:
-    """Show what a package holds: networks, labels, channels, orientation, golden cases.
+    """Show what a package holds: networks, labels, channels, orientation, golden cases, what profile fast loses.
 
     \b
     Examples:
@@ -119,12 +121,12 @@ def show(name: Name, as_json: AsJson = False) -> None:
 
     Exit codes: 0, 2 there is no such package, 4 it is damaged.
     """
-    with _hashing(shown=not as_json):
+    with hashing(shown=not as_json):
         package = _open(name)
     if as_json:
-        _print_json(_facts(package))
+        print_json(facts_of(package))
         return
-    Console().print(_table_of(package))
+    Console().print(table_of(package))
 
 
 @app.command()
@@ -159,25 +161,70 @@ def verify(
 
     if bool(case) != bool(expect):
         raise ConfigInvalid("--case and --expect go together")
-    with _hashing(shown=not as_json):
+    with hashing(shown=not as_json):
         package = _open(name)
     if not case or not expect:
         require_commissioning(package.folder, package.network.trainers, package.seal, package.manifest)
         if as_json:
-            _print_json(_row(package.folder) | _facts(package) | {"state": "ready"})
+            print_json(_row(package.folder) | facts_of(package) | {"state": "ready"})
         else:
             typer.echo(f"{package.name}: {len(package.sums)} files hold their SHA-256; sha256 {package.sha256}")
         return
     from segmentation.golden import run_golden_case
 
-    with _progress("golden case", shown=not as_json) as on_progress:
+    with progress_bar("golden case", shown=not as_json) as on_progress:
         outcome = run_golden_case(package, case, expect, device, on_progress)
     if as_json:
-        _print_json(outcome.model_dump())
+        print_json(outcome.model_dump())
     else:
-        Console().print(_table_of_outcome(outcome))
+        Console().print(table_of_outcome(outcome))
     if not outcome.passed:
         raise PackageInvalid(f"{package.name}: the golden case failed; see {package.folder / 'commissioning.json'}")
+
+
+@app.command()
+def measure(
+    name: Name,
+    cases: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="CASES...",
+            help="Images (NIfTI, NRRD, MHA), or folders of them named as nnU-Net does: CASE_0000.nii.gz, a number a "
+            "channel.",
+        ),
+    ],
+    truth: Annotated[
+        Path | None, typer.Option("--truth", help="Folder of true masks CASE.nii.gz, as nnU-Net's labelsTr.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Measure what profile fast loses against exact, and what it saves.
+
+    \b
+    Examples:
+      segnode models measure liver imagesTs
+      segnode models measure liver imagesTs --truth labelsTs --device cuda
+
+    Both profiles segment every case. Dice of every label, voxels that differ,
+    seconds and peak memory are kept with the package for its present weights
+    and settings (hashes of the files, not the files); show prints them. Until
+    then fast runs with a warning.
+
+    Exit codes: 0 measured, 2 usage, 3 a case cannot be segmented, 4 the
+    package is damaged.
+    """
+    with hashing(shown=not as_json):
+        package = _open(name)
+    from segmentation.measuring import find_cases, measure
+
+    found = find_cases(cases, len(package.network.channels), truth)
+    with progress_bar(f"{len(found)} cases, both profiles", shown=not as_json) as on_progress:
+        measurement = measure(package, found, device, on_progress)
+    if as_json:
+        print_json(measurement.model_dump() | {"worst_dice": measurement.worst_dice})
+    else:
+        Console().print(table_of_measurement(measurement))
 
 
 @app.command()
@@ -200,7 +247,7 @@ def remove(
         typer.confirm(f"Remove {folder} with all of its files?", abort=True)
     remove_package(folder)
     if as_json:
-        _print_json({"removed": str(folder)})
+        print_json({"removed": str(folder)})
     else:
         typer.echo(f"Removed {folder}.")
 
@@ -224,79 +271,8 @@ def _state(folder: Path) -> dict[str, Any]:
     row = _row(folder)
     try:
         package = open_package(folder)
-        row |= _facts(package) | {"name": folder.name, "state": "not commissioned"}
+        row |= facts_of(package) | {"name": folder.name, "state": "not commissioned"}
         require_commissioning(folder, package.network.trainers, package.seal, package.manifest)
     except PackageInvalid as error:
         return row | {"reason": str(error)}
     return row | {"state": "ready"}
-
-
-def _facts(package: "Package") -> dict[str, Any]:
-    from segmentation.commissioning import read_outcomes
-
-    size = sum((package.folder / name).stat().st_size for name in package.sums)
-    return {
-        "name": package.name,
-        "version": package.manifest.version,
-        "folder": str(package.folder),
-        "sha256": package.sha256,
-        "bytes": size,
-        "orientation": package.manifest.orientation,
-        "channels": [channel.name for channel in package.manifest.channels],
-        "labels": {label.name: label.value for label in package.manifest.labels},
-        "configurations": [c.id for c in package.network.configurations],
-        "folds": {c.id: [fold.fold for fold in c.folds] for c in package.network.configurations},
-        "ensemble": list(package.network.members) if len(package.network.members) > 1 else [],
-        "trainers": list(package.network.trainers),
-        "postprocessing": [step.step for step in package.manifest.postprocessing],
-        "golden_cases": [outcome.model_dump() for outcome in read_outcomes(package.folder).cases],
-    }
-
-
-def _table_of(package: "Package") -> Table:
-    facts = _facts(package)
-    table = Table(Column(), Column(overflow="fold"), show_header=False)  # a hash that is cut is no hash
-    table.add_row("name", f"{facts['name']} (version {facts['version']})")
-    table.add_row("folder", facts["folder"])
-    table.add_row("sha256", facts["sha256"])
-    table.add_row("size", f"{facts['bytes'] / 1e6:.1f} MB")
-    for identifier, folds in facts["folds"].items():
-        configuration = package.network.configuration(identifier)
-        patch, spacing = (
-            "x".join(f"{v:g}" for v in values) for values in (configuration.patch_size, configuration.spacing)
-        )
-        table.add_row("network", f"{identifier}, folds {folds}, patch {patch}, spacing {spacing} mm")
-    table.add_row("ensemble", ", ".join(facts["ensemble"]) or "no")
-    table.add_row("orientation", facts["orientation"])
-    table.add_row("channels", ", ".join(facts["channels"]))
-    table.add_row("labels", ", ".join(f"{value} {label}" for label, value in facts["labels"].items()))
-    table.add_row("post-processing", ", ".join(facts["postprocessing"]) or "none")
-    golden = facts["golden_cases"]
-    table.add_row(
-        "golden cases", f"{sum(case['passed'] for case in golden)} of {len(golden)} passed" if golden else "none"
-    )
-    return table
-
-
-def _table_of_outcome(outcome: "Outcome") -> Table:
-    table = Table("Label", "Dice", title=f"golden case {'passed' if outcome.passed else 'FAILED'}")
-    for label, dice in outcome.dice.items():
-        table.add_row(label, "not in this case" if dice is None else f"{dice:.4f}")
-    table.add_row("voxels that agree", f"{outcome.agreement:.4%}")
-    return table
-
-
-def _hashing(*, shown: bool) -> AbstractContextManager[object]:
-    """Say why nothing happens yet: gigabytes of weights take seconds to hash."""
-    return Console(stderr=True).status("checking every file's SHA-256") if shown else nullcontext()
-
-
-@contextmanager
-def _progress(title: str, *, shown: bool) -> "Iterator[Callable[[float], None]]":
-    with Progress(console=Console(stderr=True), transient=True, disable=not shown) as progress:
-        task = progress.add_task(title, total=1.0)
-        yield lambda fraction: progress.update(task, completed=fraction)
-
-
-def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))

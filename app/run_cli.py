@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from app.logs import configure_logging
 from core.errors import ConfigInvalid, SegnodeError
+from core.model_manifest import Profile
 from core.report import Report
 from dicom_io.results.outbox import NO_STUDY_UID
 
@@ -39,6 +40,10 @@ def run(
     model: Annotated[list[str], typer.Option("--model", "-m", help="Name of a model package; may be repeated.")],
     nifti: Annotated[bool, typer.Option("--nifti", help="Also write <model>_seg.nii.gz.")] = False,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
+    profile: Annotated[
+        Profile | None,
+        typer.Option(help="exact: nnU-Net's labels; fast: fewer seconds, see docs/models.md. Default: model.yaml's."),
+    ] = None,
 ) -> None:
     """Segment every study of a folder.
 
@@ -46,19 +51,31 @@ def run(
     Examples:
       segnode run ct-folder out --model demo
       segnode run ct-folder out --model liver --model vessels --nifti --device cuda
+      segnode run ct-folder out --model liver --profile fast
 
     \b
     Exit codes: 0 done (also when nothing was found), 2 usage or configuration, 3 a study was refused,
     4 a model package is invalid, 5 try again later, 1 anything else. With several studies the highest counts.
     """
     configure_logging("run")
-    raise typer.Exit(run_folder(input_folder, output_folder, model, nifti=nifti, device=device))
+    raise typer.Exit(run_folder(input_folder, output_folder, model, nifti=nifti, device=device, profile=profile))
 
 
 def run_folder(
-    input_folder: Path, output_folder: Path, models: Sequence[str], *, nifti: bool = False, device: str = "auto"
+    input_folder: Path,
+    output_folder: Path,
+    models: Sequence[str],
+    *,
+    nifti: bool = False,
+    device: str = "auto",
+    profile: Profile | None = None,
 ) -> int:
     """Segment every study of a folder, show what came of each, and give the exit code.
+
+    Parameters
+    ----------
+    profile
+        Of every model; ``None`` takes what each ``model.yaml`` says.
 
     Raises
     ------
@@ -76,6 +93,8 @@ def run_folder(
     from segmentation.package import default_models_path, find_package, load_package
 
     packages = {name: load_package(find_package(name, default_models_path())) for name in models}
+    if profile is not None:
+        packages = {name: package.in_profile(profile) for name, package in packages.items()}
     from app.segmenter import Segmenter, timed_studies
 
     segmenter = Segmenter(packages, device)
@@ -119,17 +138,19 @@ def _run_one(
             where = "".join(traceback.format_tb(error.__traceback__))
             logger.error("study %s failed: %s\n%s", study.uid, type(error).__name__, where)
             report = segmenter.publish_defect(study, output, type(error).__name__)
-    _show(report, output / (study.uid or NO_STUDY_UID))
+    _show(report, output / (study.uid or NO_STUDY_UID), segmenter.profiles)
     return report.exit_code
 
 
-def _show(report: Report, folder: Path) -> None:
+def _show(report: Report, folder: Path, profiles: Mapping[str, Profile]) -> None:
     console = Console()
     console.print(f"[bold]{report.outcome}[/bold]  study {report.study}", highlight=False)
     if report.reason is not None:
         console.print(f"  {report.reason.code}: {report.reason.message}", highlight=False, markup=False)
     for model in report.models:
-        table = Table("label", "volume (ml)", title=model.name, title_justify="left")
+        table = Table(
+            "label", "volume (ml)", title=f"{model.name}, profile {profiles[model.name]}", title_justify="left"
+        )
         for label, volume in model.volumes_ml.items():
             table.add_row(label, f"{volume:.1f}")
         console.print(table)

@@ -1,5 +1,6 @@
 """Models kept warm, and one run of the graph for each study that comes."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,11 +8,13 @@ from pathlib import Path
 from app.graph import StudyApplication, StudyJob
 from app.report import report_failure, report_runs
 from core.errors import SegnodeError
+from core.model_manifest import Profile
 from core.report import Reason, Report
 from dicom_io.images.study import Study, read_studies
 from dicom_io.results.outbox import StudyOutbox
 from operators.model_run import ModelRun
 from segmentation.engine import Engine, resolve_device
+from segmentation.measurements import warning_of
 from segmentation.package import Package
 
 
@@ -54,6 +57,14 @@ class Segmenter:
         self._packages = dict(packages)
         self._engines: dict[str, Engine] = {}
         self.device = resolve_device(device)
+        for package in packages.values():
+            if (warning := warning_of(package)) is not None:
+                logging.getLogger("segnode").warning("fast_is_not_measured", extra={"problem": warning})
+
+    @property
+    def profiles(self) -> dict[str, Profile]:
+        """The profile in which each model runs."""
+        return {name: package.manifest.inference.profile for name, package in self._packages.items()}
 
     def run(
         self,

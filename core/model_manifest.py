@@ -17,6 +17,8 @@ from core.yaml_text import Pattern, line_of
 Orientation = Literal["acquired", "RAS", "LPS"]
 Plane = Literal["axial", "coronal", "sagittal", "oblique"]
 Phase = Literal["native", "arterial", "portal", "delayed"]
+Profile = Literal["exact", "fast"]
+"""``exact`` gives nnU-Net's labels; ``fast`` gives up some of them for time, as far as it is measured for a model."""
 Preference = Literal[
     "thinnest", "thickest", "most_slices", "earliest", "latest", "finest_pixels", "lowest_series_number"
 ]
@@ -136,12 +138,33 @@ PostprocessingStep = Annotated[KeepLargest | RemoveSmall | FillHoles | Open | Sm
 """Steps run in the order given; ``labels: []`` means every label of the model."""
 
 
-class Inference(_Frozen):
-    """How the sliding window runs."""
+class ProfileSettings(_Frozen):
+    """How a profile runs the networks; these are what ``fast`` does where ``model.yaml`` says nothing else."""
 
+    mirroring: bool = False
+    step_size: float = Field(default=0.8, gt=0, le=1)
+    bf16: bool = Field(default=True, description="the network in bfloat16, where the device computes that faster")
+    crop_to_body: bool = Field(default=True, description="CT: leave out the air and the table around the patient")
+    finest_useful_spacing: float | None = Field(
+        default=None, gt=0, description="mm; voxels are averaged as long as they stay at most this large"
+    )
+
+
+class Inference(_Frozen):
+    """How the networks run: ``mirroring`` and ``step_size`` in profile ``exact``, ``fast`` in the other."""
+
+    profile: Profile = "exact"
     mirroring: bool = True
     step_size: float = Field(default=0.5, gt=0, le=1)
     folds: tuple[int | Literal["all"], ...] = Field(default=(), description="empty: all that the package holds")
+    fast: ProfileSettings = ProfileSettings()
+
+    @property
+    def active(self) -> ProfileSettings:
+        """The settings of the profile that is chosen."""
+        if self.profile == "fast":
+            return self.fast
+        return ProfileSettings(mirroring=self.mirroring, step_size=self.step_size, bf16=False, crop_to_body=False)
 
 
 class Output(_Frozen):
@@ -181,6 +204,10 @@ class ModelManifest(_Frozen):
             if unknown:
                 raise ValueError(f"postprocessing[{number}]: no label has the value {sorted(unknown)}")
         return self
+
+    def in_profile(self, profile: Profile) -> "ModelManifest":
+        """The same model, run in another profile."""
+        return self.model_copy(update={"inference": self.inference.model_copy(update={"profile": profile})})
 
     @property
     def content_description(self) -> str:

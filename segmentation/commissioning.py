@@ -4,7 +4,6 @@ A golden case is an image and the mask that nnU-Net itself predicted for it (not
 not reproduce that one to 99 %). Its outcome is kept beside the package; the image and its name are not, only hashes.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from core.errors import PackageInvalid
 from core.model_manifest import ModelManifest
 from segmentation.hashes import sha256_of_bytes
+from segmentation.kept_files import write_whole
 from segmentation.trainers import keeps_the_network
 
 OUTCOMES = "commissioning.json"
@@ -63,8 +63,9 @@ class Outcomes(BaseModel):
 
 
 def settings_hash(manifest: ModelManifest) -> str:
-    """SHA-256 of what in ``model.yaml`` changes the network's labels."""
-    return sha256_of_bytes(f"{manifest.orientation}\n{manifest.inference.model_dump_json()}".encode())
+    """SHA-256 of what in ``model.yaml`` changes the network's labels; golden cases run in profile ``exact``."""
+    inference = manifest.inference.model_dump_json(exclude={"profile", "fast"})
+    return sha256_of_bytes(f"{manifest.orientation}\n{inference}".encode())
 
 
 def compare(
@@ -113,17 +114,7 @@ def read_outcomes(folder: Path) -> Outcomes:
 def store_outcome(folder: Path, outcome: Outcome) -> None:
     """Append an outcome, written whole or not at all, also after a loss of power."""
     outcomes = Outcomes(cases=(*read_outcomes(folder).cases, outcome))
-    temporary = folder / f".{OUTCOMES}.new"
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(outcomes.model_dump_json(indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / OUTCOMES)
-    names = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(names)  # a renamed file is only there for good with its folder
-    finally:
-        os.close(names)
+    write_whole(folder / OUTCOMES, outcomes.model_dump_json(indent=1) + "\n")
 
 
 def require_commissioning(folder: Path, trainers: Iterable[str], seal: str, manifest: ModelManifest) -> None:

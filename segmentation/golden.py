@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.errors import ConfigInvalid
-from core.volume import Geometry, Volume, stack_channels
 from segmentation.commissioning import Outcome, compare, judge, now, settings_hash, store_outcome
 from segmentation.engine import Engine
 from segmentation.hashes import sha256_of_file
+from segmentation.image_files import read_image, read_mask
 from segmentation.package import Package
 
 if TYPE_CHECKING:
@@ -48,13 +46,9 @@ def run_golden_case(
     RetryLater
         If the GPU's memory does not suffice now.
     """
-    volume = _read_volume(images)
-    if volume.array.shape[0] != len(package.network.channels):
-        raise ConfigInvalid(f"the model takes {len(package.network.channels)} images, {len(images)} were given")
-    expected, geometry = _read(expect)
-    if not geometry.same_grid(volume.geometry, tolerance=1e-2):  # NIfTI headers are float32
-        raise ConfigInvalid("the expected mask does not lie on the image's grid")
-    engine = Engine(package, device)
+    volume = read_image(images, len(package.network.channels))
+    expected = read_mask(expect, volume.geometry)
+    engine = Engine(package.in_profile("exact"), device)
     result = engine.segment(volume, on_progress).label_map.array
     outputs = package.network.labels.outputs
     dice, agreement = compare(result, expected, outputs.items())
@@ -73,31 +67,3 @@ def run_golden_case(
     )
     store_outcome(package.folder, outcome)
     return outcome
-
-
-def _read_volume(images: Sequence[Path]) -> Volume:
-    volumes = []
-    for path in images:
-        array, geometry = _read(path)
-        none = ("",) * geometry.shape[0]  # a file has no SOP instances
-        volumes.append(Volume(array[None].astype(np.float32), geometry, none, (1,) * geometry.shape[0], ("",), ""))
-    try:
-        return stack_channels(volumes)
-    except ValueError as error:
-        raise ConfigInvalid(f"the images of the golden case: {error}") from error
-
-
-def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
-    import SimpleITK
-
-    image: Any  # SimpleITK's methods carry no types
-    try:
-        image = SimpleITK.ReadImage(str(path))
-    except RuntimeError as error:
-        raise ConfigInvalid(f"{path}: cannot be read: {str(error).splitlines()[-1].strip()}") from error
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise ConfigInvalid(f"{path}: not a single 3d image")
-    x, y, z = image.GetSpacing()
-    array = SimpleITK.GetArrayFromImage(image)
-    geometry = Geometry(array.shape, (z, y, x), image.GetOrigin(), np.array(image.GetDirection()))
-    return array, geometry

@@ -8,7 +8,8 @@
     ├── nnunet/CONFIGURATION/*.json       what KEPT_JSON names, byte for byte as found
     ├── weights/CONFIGURATION/fold_0.safetensors
     ├── SHA256SUMS                        of all of the above but model.yaml
-    └── commissioning.json                outcomes of golden cases (commissioning.py)
+    ├── commissioning.json                outcomes of golden cases (commissioning.py)
+    └── measurements.json                 what profile fast loses and saves (measurements.py)
 
 ``Package.sha256`` is the SHA-256 of the line-wise hashes of ``SHA256SUMS`` and ``model.yaml``: another weight, plan,
 label or rule is another package, while a golden case that is added later is not.
@@ -25,7 +26,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from core.errors import ConfigInvalid, PackageInvalid
-from core.model_manifest import MODEL_NAME, ModelManifest, parse_model_manifest
+from core.model_manifest import MODEL_NAME, ModelManifest, Profile, parse_model_manifest
 from segmentation.commissioning import require_commissioning
 from segmentation.convert import convert
 from segmentation.hashes import SUMS, check_sums, parse_sums, sha256_of_bytes, write_sums
@@ -69,6 +70,10 @@ class Package:
     def name(self) -> str:
         """The name in ``model.yaml``."""
         return self.manifest.name
+
+    def in_profile(self, profile: Profile) -> "Package":
+        """The same package, run in another profile than ``model.yaml`` says."""
+        return replace(self, manifest=self.manifest.in_profile(profile))
 
 
 def load_package(folder: Path) -> Package:

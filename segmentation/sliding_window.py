@@ -12,6 +12,7 @@ nnU-Net v2 ``inference/predict_from_raw_data.py``, ``inference/sliding_window_pr
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -27,13 +28,33 @@ INFINITY = 0x7C00
 """Bits of infinity in half precision; whatever is not a number has more of them."""
 
 
+@dataclass(frozen=True)
+class Window:
+    """How tiles are laid and seen.
+
+    Attributes
+    ----------
+    patch_size
+        Two values for 2d networks, which see slice after slice.
+    step_size
+        Distance of neighbouring tiles as a fraction of the patch.
+    mirror_axes
+        Spatial axes over whose flips predictions are averaged.
+    precision
+        In which networks compute what may be computed in less than single precision; ``None``: nothing.
+    """
+
+    patch_size: Sequence[int]
+    step_size: float
+    mirror_axes: Sequence[int]
+    precision: torch.dtype | None = None
+
+
 @torch.inference_mode()
 def predict_slabs(
     networks: Sequence[torch.nn.Module],
     data: torch.Tensor,
-    patch_size: Sequence[int],
-    step_size: float,
-    mirror_axes: Sequence[int],
+    window: Window,
     device: torch.device,
     results_device: torch.device,
     on_tile: Callable[[float], None],
@@ -46,12 +67,6 @@ def predict_slabs(
         The folds, in evaluation mode, on ``device``.
     data
         float32 ``(channel, z, y, x)``, on any device.
-    patch_size
-        Two values for 2d networks, which see slice after slice.
-    step_size
-        Distance of neighbouring tiles as a fraction of the patch.
-    mirror_axes
-        Spatial axes over whose flips predictions are averaged.
     results_device
         Where image and logits are kept: ``device``, or the CPU where the GPU's memory does not hold them.
     on_tile
@@ -67,13 +82,14 @@ def predict_slabs(
     PackageInvalid
         If the logits overflow half precision, as nnU-Net would refuse them too.
     """
+    patch_size = window.patch_size
     padded, inner = pad(data, patch_size)
     padded = padded.to(results_device)
     first, last = inner[1].indices(padded.shape[1])[:2]
-    starts = tile_starts(padded.shape[-len(patch_size) :], patch_size, step_size)
+    starts = tile_starts(padded.shape[-len(patch_size) :], patch_size, window.step_size)
     if len(patch_size) == 2:
         starts = [list(range(padded.shape[1])), *starts]
-    rows = _Rows(networks, padded, patch_size, starts[1:], mirror_axes, device)
+    rows = _Rows(networks, padded, window, starts[1:], device)
     for number, (start, following) in enumerate(pairwise([*starts[0], padded.shape[1]])):
         for done in rows.add(start):
             on_tile((number + done) / len(starts[0]))
@@ -106,12 +122,12 @@ class _Rows:
         self,
         networks: Sequence[torch.nn.Module],
         padded: torch.Tensor,
-        patch_size: Sequence[int],
+        window: Window,
         starts: Sequence[Sequence[int]],
-        mirror_axes: Sequence[int],
         device: torch.device,
     ) -> None:
-        self._networks, self._padded, self._mirror_axes, self._device = networks, padded, mirror_axes, device
+        self._networks, self._padded, self._window, self._device = networks, padded, window, device
+        patch_size = window.patch_size
         self._is_2d = len(patch_size) == 2
         self._patch = (*[1] * (3 - len(patch_size)), *patch_size)
         self._gaussian = gaussian_weights(patch_size).reshape(self._patch).to(padded.device)
@@ -140,8 +156,8 @@ class _Rows:
     def _add_tile(self, index: int, tile: tuple[slice, ...]) -> None:
         patch = self._padded[(slice(None), *tile)]
         patch = torch.clone((patch[:, 0] if self._is_2d else patch)[None], memory_format=torch.contiguous_format)
-        with torch.autocast(self._device.type, enabled=self._device.type == "cuda"):
-            prediction = _predict_mirrored(self._networks[index], patch.to(self._device), self._mirror_axes)[0]
+        with torch.autocast(self._device.type, self._window.precision, enabled=self._window.precision is not None):
+            prediction = _predict_mirrored(self._networks[index], patch.to(self._device), self._window.mirror_axes)[0]
         prediction = (prediction[:, None] if self._is_2d else prediction).to(self._padded.device)
         if len(self._sums) == index:
             shape = (len(prediction), *self._weights.shape)
@@ -201,11 +217,17 @@ def gaussian_weights(patch_size: Sequence[int]) -> torch.Tensor:
 
 
 def _predict_mirrored(network: torch.nn.Module, patch: torch.Tensor, mirror_axes: Sequence[int]) -> torch.Tensor:
-    prediction: torch.Tensor = network(patch)
+    prediction = _logits_of(network, patch)
     axes = [axis + 2 for axis in mirror_axes]
     combinations = [c for count in range(1, len(axes) + 1) for c in itertools.combinations(axes, count)]
     for flipped in combinations:
-        prediction += torch.flip(network(torch.flip(patch, flipped)), flipped)
+        prediction += torch.flip(_logits_of(network, torch.flip(patch, flipped)), flipped)
     if combinations:
         prediction /= len(combinations) + 1
     return prediction
+
+
+def _logits_of(network: torch.nn.Module, patch: torch.Tensor) -> torch.Tensor:
+    logits: torch.Tensor = network(patch)
+    # Sums are made in half precision, which has three more bits for a logit than bfloat16.
+    return logits.half() if logits.dtype is torch.bfloat16 else logits

@@ -20,6 +20,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.encoders.base import RLELosslessEncoder
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless
 
+from core.dicom_text import LONGEST
 from core.errors import ReasonCode, StudyRejected
 from core.label_map import LabelMap
 from core.model_manifest import LabelSpec, ModelManifest
@@ -159,7 +160,7 @@ def _template(
         device_serial_number="0",  # software has none, and type 1 allows no empty value; dcmqi writes the same
         content_label="SEGMENTATION",
         content_description=manifest.content_description or None,
-        series_description=manifest.output.series_description or manifest.name,
+        series_description=_series_description(manifest),
         transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=False,
         specific_character_set=None,
@@ -169,7 +170,9 @@ def _template(
                 purpose_of_reference=codes.DCM.ProcessingEquipment,
                 manufacturer_model_name=manifest.name,
                 software_versions=(manifest.version, f"{MANUFACTURER} {context.software_version}"),
-                contribution_description=f"Segmentation by the nnU-Net model {manifest.name}",
+                contribution_description=(
+                    f"Segmentation by the nnU-Net model {manifest.name}, profile {manifest.inference.profile}"
+                ),
             )
         ],
     )
@@ -214,6 +217,15 @@ def _source_image(header: Dataset, volume: Volume) -> Dataset:
     image.PixelSpacing = decimal_strings(pixel_spacing)
     image.SliceThickness, image.SpacingBetweenSlices = decimal_strings([thickness[0], spacing[0]])
     return image
+
+
+def _series_description(manifest: ModelManifest) -> str:
+    """What the radiologist sees; results that are not nnU-Net's own labels say so in the list of series."""
+    text = manifest.output.series_description or manifest.name
+    if manifest.inference.profile == "exact":
+        return text
+    suffix = f" ({manifest.inference.profile})"
+    return text[: LONGEST - len(suffix)].rstrip() + suffix
 
 
 def _series_number(header: Dataset, manifest: ModelManifest) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from core.model_manifest import Code, LabelSpec, ModelManifest
+from core.model_manifest import Code, Inference, LabelSpec, ModelManifest
 from dicom_io.uids import derive_uid
 
 if TYPE_CHECKING:
@@ -26,11 +26,7 @@ def describe(
         family=codes.cid7162.ArtificialIntelligence,
         version=manifest.version,
         source="nnU-Net v2",
-        parameters={
-            "model_sha256": model_sha256,
-            "step_size": f"{manifest.inference.step_size:g}",
-            "mirroring": str(manifest.inference.mirroring).lower(),
-        },
+        parameters={"model_sha256": model_sha256, **_how_it_ran(manifest.inference)},
     )
     result = []
     for number, spec in enumerate(specs, start=1):
@@ -50,6 +46,24 @@ def describe(
             type_item.SegmentedPropertyTypeModifierCodeSequence = [_concept(spec.laterality)]
         result.append(segment)
     return result
+
+
+def _how_it_ran(inference: Inference) -> dict[str, str]:
+    """The profile, and what makes it differ from another."""
+    settings = inference.active
+    parameters = {
+        "profile": inference.profile,
+        "step_size": f"{settings.step_size:g}",
+        "mirroring": str(settings.mirroring).lower(),
+    }
+    if inference.profile == "fast":
+        finest = settings.finest_useful_spacing
+        parameters |= {
+            "bf16": str(settings.bf16).lower(),
+            "crop_to_body": str(settings.crop_to_body).lower(),
+            "finest_useful_spacing": "none" if finest is None else f"{finest:g} mm",
+        }
+    return parameters
 
 
 def _concept(code: Code) -> "CodedConcept":

@@ -138,6 +138,19 @@ def test_adding_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert (title, shown) == ("converting weights", True)
         yield told.append
 
-    monkeypatch.setattr("app.models_cli._progress", progress)
+    monkeypatch.setattr("app.models_cli.progress_bar", progress)
     run("add", make_results_folder(tmp_path / "source", "3d_fullres", folds=(0, 1)), "--name", "tiny")
     assert told == [0.5, 1.0]
+
+
+def test_what_fast_loses_is_measured_and_shown(tmp_path: Path) -> None:
+    run("add", make_results_folder(tmp_path / "source", "3d_fullres"), "--name", "tiny")
+    stock.write_images(make_volume(shape=(10, 24, 22)), tmp_path / "images")
+    assert run_json("show", "tiny")["fast_measured"] is None
+    assert "not with these weights" in run("show", "tiny")
+    measured = run_json("measure", "tiny", tmp_path / "images", "--device", "cpu")
+    (case,) = measured["cases"]
+    assert case["dice"] == measured["worst_dice"]
+    assert "worst case" in run("measure", "tiny", tmp_path / "images", "--device", "cpu")
+    assert run_json("show", "tiny")["fast_measured"]["cases"][0]["mismatches"] == case["mismatches"]
+    assert "worst Dice" in run("show", "tiny")

@@ -303,3 +303,18 @@ def test_results_of_two_channels_derive_from_the_images_of_both(
         }
     assert uids[0] == uids[1]
     assert uids[0] != uids[2]
+
+
+def test_the_profile_of_the_command_line_counts_and_is_told(
+    run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    uid = write_ct(tmp_path / "in")
+    found = {}
+    for profile in ("exact", "fast"):
+        assert run(tmp_path / "in", tmp_path / profile, "--model", "tiny", "--profile", profile) == 0
+        found[profile] = dcmread(tmp_path / profile / uid / "tiny.seg.dcm")
+    told = capfd.readouterr()
+    assert "profile fast" in told.out
+    assert "segnode models measure tiny" in told.err
+    assert found["exact"].SOPInstanceUID != found["fast"].SOPInstanceUID
+    assert found["fast"].SeriesDescription.endswith("(fast)")

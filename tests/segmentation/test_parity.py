@@ -12,6 +12,7 @@ from core.errors import PackageInvalid
 from core.volume import Volume
 from segmentation.engine import Engine
 from segmentation.golden import run_golden_case
+from segmentation.measuring import PROFILES
 from segmentation.package import add_package, load_package, open_package
 from tests.conftest import PARITY
 from tests.segmentation import stock
@@ -82,6 +83,19 @@ def test_labels_equal_those_of_nnunet(kind: str, tmp_path: Path, record_property
     result = Engine(load_package(package.folder), "cpu").segment(volume)
     compare(kind, result.label_map.array, theirs, 3, record_property)
     assert np.array_equal(volume.array, before)
+
+
+@pytest.mark.filterwarnings("ignore:Detected old nnU-Net plans format:UserWarning")
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_profile_fast_loses(kind: str, tmp_path: Path, record_property: Record) -> None:
+    """Random networks change their mind at every small change, so this is far worse than any trained model."""
+    package = add_package(make_results_folder(tmp_path, kind), "tiny", tmp_path / "models")
+    volume = volume_for(kind)
+    exact, fast = (Engine(package.in_profile(profile), "cpu").segment(volume).label_map.array for profile in PROFILES)
+    mismatches = int((exact != fast).sum())
+    shares = " ".join(f"{share:.1%}" for share in np.bincount(fast.ravel(), minlength=4) / fast.size)
+    record_property(PARITY, f"{f'{kind}, fast':<24}{exact.size:>9}{mismatches:>12}   {shares}")
+    assert 0 < mismatches < 0.6 * exact.size  # unrelated masks of four labels differ on three quarters
 
 
 def test_labels_equal_those_of_predict_from_files(tmp_path: Path, record_property: Record) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from segmentation.engine import Engine
 from segmentation.package import add_package, load_package
-from segmentation.sliding_window import predict_logits, predict_slabs
+from segmentation.sliding_window import Window, predict_logits, predict_slabs
 from tests.segmentation import stock
 from tests.tiny_models import make_results_folder, make_volume
 
@@ -24,9 +24,8 @@ def slabs_of(engine: Engine, data: torch.Tensor, seen: list[float]) -> Any:
     configuration = engine.package.network.configuration(member)
     inference = engine.package.manifest.inference
     networks = engine._networks[member]
-    return predict_slabs(
-        networks, data, configuration.patch_size, inference.step_size, configuration.mirror_axes, CPU, CPU, seen.append
-    )
+    window = Window(configuration.patch_size, inference.step_size, configuration.mirror_axes)
+    return predict_slabs(networks, data, window, CPU, CPU, seen.append)
 
 
 @pytest.mark.parametrize(

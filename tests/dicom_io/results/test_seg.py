@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ import SimpleITK as sitk  # its documentation's own name
 from numpy.typing import NDArray
 
 from core.errors import ReasonCode, StudyRejected
-from core.model_manifest import LabelSpec
+from core.model_manifest import Inference, LabelSpec, ProfileSettings
 from core.volume import Geometry
 from dicom_io.results import seg as seg_module
-from dicom_io.results.seg import build_seg, verify_seg, write_seg
+from dicom_io.results.seg import SegContext, build_seg, verify_seg, write_seg
 from tests.dicom_io.seg_cases import (
     LABELS,
     SHA256,
@@ -171,6 +172,34 @@ def test_series_number_and_description_follow_the_settings(case: Case) -> None:
     output = {"series_number": 77, "series_description": "Organs, not for clinical use"}
     seg = build_seg(label_map(case), case.volume, case.sources, context(**output))
     assert (seg.SeriesNumber, seg.SeriesDescription) == (77, "Organs, not for clinical use")
+
+
+def in_fast(found: SegContext, **settings: Any) -> SegContext:
+    """The same work in profile fast."""
+    inference = Inference(profile="fast", fast=ProfileSettings(**settings))
+    return replace(found, manifest=found.manifest.model_copy(update={"inference": inference}))
+
+
+def test_the_profile_is_told_and_makes_another_object(case: Case) -> None:
+    plain = context(series_description="x" * 62)
+    exact, fast, faster = (
+        build_seg(label_map(case), case.volume, case.sources, one)
+        for one in (plain, in_fast(plain), in_fast(plain, step_size=1.0, finest_useful_spacing=1.5))
+    )
+    assert len({seg.SOPInstanceUID for seg in (exact, fast, faster)}) == 3
+    told = []
+    for seg in (exact, fast, faster):
+        (algorithm,) = seg.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence
+        told.append(algorithm.AlgorithmParameters)
+    assert "profile=exact" in told[0]
+    assert "crop_to_body" not in told[0]
+    assert "profile=fast" in told[1]
+    assert "step_size=0.8" in told[1]
+    assert "step_size=1" in told[2]
+    assert "finest_useful_spacing=1.5 mm" in told[2]
+    assert [seg.SeriesDescription for seg in (exact, fast)] == ["x" * 62, "x" * 57 + " (fast)"]
+    ours = [e for e in fast.ContributingEquipmentSequence if e.ManufacturerModelName == "organs"]
+    assert ours[0].ContributionDescription.endswith("profile fast")
 
 
 def test_an_empty_result_is_a_legal_object_with_every_label(case: Case, tmp_path: Path) -> None:

@@ -1,0 +1,144 @@
+"""What ``segnode models`` shows: a package's facts as a table or JSON, outcomes, and how far the work is."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Column, Table
+
+if TYPE_CHECKING:
+    from segmentation.commissioning import Outcome
+    from segmentation.measurements import Measurement
+    from segmentation.package import Package
+
+
+def facts_of(package: "Package") -> dict[str, Any]:
+    """What a package is and what is known of it, for JSON."""
+    from segmentation.commissioning import read_outcomes
+    from segmentation.measurements import measurement_of
+
+    measured = measurement_of(package)
+    size = sum((package.folder / name).stat().st_size for name in package.sums)
+    return {
+        "name": package.name,
+        "version": package.manifest.version,
+        "folder": str(package.folder),
+        "sha256": package.sha256,
+        "bytes": size,
+        "orientation": package.manifest.orientation,
+        "channels": [channel.name for channel in package.manifest.channels],
+        "labels": {label.name: label.value for label in package.manifest.labels},
+        "configurations": [c.id for c in package.network.configurations],
+        "folds": {c.id: [fold.fold for fold in c.folds] for c in package.network.configurations},
+        "ensemble": list(package.network.members) if len(package.network.members) > 1 else [],
+        "trainers": list(package.network.trainers),
+        "postprocessing": [step.step for step in package.manifest.postprocessing],
+        "golden_cases": [outcome.model_dump() for outcome in read_outcomes(package.folder).cases],
+        "profile": package.manifest.inference.profile,
+        "fast": package.manifest.inference.fast.model_dump(),
+        "fast_measured": measured.model_dump() | {"worst_dice": measured.worst_dice} if measured else None,
+    }
+
+
+def table_of(package: "Package") -> Table:
+    """The same for people."""
+    from segmentation.measurements import measurement_of
+
+    facts = facts_of(package)
+    table = Table(Column(), Column(overflow="fold"), show_header=False)  # a hash that is cut is no hash
+    table.add_row("name", f"{facts['name']} (version {facts['version']})")
+    table.add_row("folder", facts["folder"])
+    table.add_row("sha256", facts["sha256"])
+    table.add_row("size", f"{facts['bytes'] / 1e6:.1f} MB")
+    for identifier, folds in facts["folds"].items():
+        configuration = package.network.configuration(identifier)
+        patch, spacing = (
+            "x".join(f"{v:g}" for v in values) for values in (configuration.patch_size, configuration.spacing)
+        )
+        table.add_row("network", f"{identifier}, folds {folds}, patch {patch}, spacing {spacing} mm")
+    table.add_row("ensemble", ", ".join(facts["ensemble"]) or "no")
+    table.add_row("orientation", facts["orientation"])
+    table.add_row("channels", ", ".join(facts["channels"]))
+    table.add_row("labels", ", ".join(f"{value} {label}" for label, value in facts["labels"].items()))
+    table.add_row("post-processing", ", ".join(facts["postprocessing"]) or "none")
+    golden = facts["golden_cases"]
+    table.add_row(
+        "golden cases", f"{sum(case['passed'] for case in golden)} of {len(golden)} passed" if golden else "none"
+    )
+    measured = measurement_of(package)
+    table.add_row("profile", facts["profile"])
+    table.add_row("fast", ", ".join(f"{name} {_said(value)}" for name, value in facts["fast"].items()))
+    table.add_row("fast, measured", _loss_of(measured) if measured else "not with these weights and settings")
+    return table
+
+
+def table_of_outcome(outcome: "Outcome") -> Table:
+    """What came of a golden case."""
+    table = Table("Label", "Dice", title=f"golden case {'passed' if outcome.passed else 'FAILED'}")
+    for label, dice in outcome.dice.items():
+        table.add_row(label, "not in this case" if dice is None else f"{dice:.4f}")
+    table.add_row("voxels that agree", f"{outcome.agreement:.4%}")
+    return table
+
+
+def table_of_measurement(measurement: "Measurement") -> Table:
+    """For each label what profile ``fast`` loses, and what it saves."""
+    with_truth = any(case.truth_sha256 for case in measurement.cases)
+    truths = ("exact to truth", "fast to truth") if with_truth else ()
+    table = Table("Label", "fast to exact, mean", "worst case", *truths, title="profile fast, Dice")
+    for label, worst in measurement.worst_dice.items():
+        cells = [_mean([case.dice[label] for case in measurement.cases]), _figure(worst)]
+        if with_truth:
+            for runs in ([case.exact for case in measurement.cases], [case.fast for case in measurement.cases]):
+                cells.append(_mean([run.truth_dice[label] for run in runs if run.truth_dice]))
+        table.add_row(label, *cells)
+    table.caption = _loss_of(measurement)
+    return table
+
+
+def _loss_of(measurement: "Measurement") -> str:
+    cases = measurement.cases
+    known = [value for value in measurement.worst_dice.values() if value is not None]
+    mismatches, voxels = sum(case.mismatches for case in cases), sum(case.voxels for case in cases)
+    peaks = [max(run.peak_bytes or 0 for run in runs) for runs in zip(*[(c.exact, c.fast) for c in cases], strict=True)]
+    memory = f", {peaks[0] / 1e9:.2f} to {peaks[1] / 1e9:.2f} GB" if all(peaks) else ""
+    return (
+        f"{len(cases)} cases on {measurement.device}: worst Dice {_figure(min(known) if known else None)}, "
+        f"{mismatches} of {voxels} voxels differ ({mismatches / voxels:.3%}), "
+        f"{sum(c.exact.seconds for c in cases):.1f} to {sum(c.fast.seconds for c in cases):.1f} s{memory}"
+    )
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return _figure(sum(known) / len(known) if known else None)
+
+
+def _figure(dice: float | None) -> str:
+    return "not in these cases" if dice is None else f"{dice:.4f}"
+
+
+def _said(value: float | bool | None) -> str:
+    return "no" if value is False or value is None else "yes" if value is True else f"{value:g}"
+
+
+def hashing(*, shown: bool) -> AbstractContextManager[object]:
+    """Say why nothing happens yet: gigabytes of weights take seconds to hash."""
+    return Console(stderr=True).status("checking every file's SHA-256") if shown else nullcontext()
+
+
+@contextmanager
+def progress_bar(title: str, *, shown: bool) -> Iterator[Callable[[float], None]]:
+    """A bar on standard error, moved by the fraction that is done."""
+    with Progress(console=Console(stderr=True), transient=True, disable=not shown) as progress:
+        task = progress.add_task(title, total=1.0)
+        yield lambda fraction: progress.update(task, completed=fraction)
+
+
+def print_json(content: Any) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))

@@ -1,0 +1,65 @@
+"""Images and masks in files (NIfTI, NRRD, MHA), for golden cases and measurements; studies come as DICOM."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ConfigInvalid
+from core.volume import Geometry, Volume, stack_channels
+
+HEADER_TOLERANCE = 1e-2
+"""Distance in mm within which two files lie on one grid: NIfTI headers are float32."""
+
+
+def read_image(paths: Sequence[Path], channels: int) -> Volume:
+    """Read one file per channel as a volume without DICOM's identifiers.
+
+    Raises
+    ------
+    ConfigInvalid
+        If a file cannot be read, the grids differ, or there are not as many files as channels.
+    """
+    volumes = []
+    for path in paths:
+        array, geometry = _read(path)
+        none = ("",) * geometry.shape[0]  # a file has no SOP instances
+        volumes.append(Volume(array[None].astype(np.float32), geometry, none, (1,) * geometry.shape[0], ("",), ""))
+    if len(volumes) != channels:
+        raise ConfigInvalid(f"the model takes {channels} images, {len(volumes)} were given")
+    try:
+        return stack_channels(volumes)
+    except ValueError as error:
+        raise ConfigInvalid(f"the images of the case: {error}") from error
+
+
+def read_mask(path: Path, grid: Geometry) -> NDArray[Any]:
+    """Read a mask ``(slice, row, column)``.
+
+    Raises
+    ------
+    ConfigInvalid
+        If it cannot be read or does not lie on the image's grid.
+    """
+    mask, geometry = _read(path)
+    if not geometry.same_grid(grid, HEADER_TOLERANCE):
+        raise ConfigInvalid(f"{path}: the mask does not lie on the image's grid")
+    return mask
+
+
+def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
+    import SimpleITK
+
+    image: Any  # SimpleITK's methods carry no types
+    try:
+        image = SimpleITK.ReadImage(str(path))
+    except RuntimeError as error:
+        raise ConfigInvalid(f"{path}: cannot be read: {str(error).splitlines()[-1].strip()}") from error
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise ConfigInvalid(f"{path}: not a single 3d image")
+    x, y, z = image.GetSpacing()
+    array = SimpleITK.GetArrayFromImage(image)
+    geometry = Geometry(array.shape, (z, y, x), image.GetOrigin(), np.array(image.GetDirection()))
+    return array, geometry
