@@ -1,0 +1,96 @@
+"""Read a settings file, and say of each thing that is wrong with it where it stands and what to do."""
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from core.errors import ConfigInvalid
+from core.yaml_text import line_of
+
+Settings = TypeVar("Settings", bound=BaseModel)
+Location = tuple[int | str, ...]
+
+
+def load_settings_file(path: Path, model: type[Settings], example: str) -> Settings:
+    """Read and validate a YAML file; relative paths in it are read from its folder.
+
+    Parameters
+    ----------
+    path
+        The file.
+    model
+        What it must fit.
+    example
+        A file of this project that is right, named in remedies.
+
+    Raises
+    ------
+    ConfigInvalid
+        With file, line, key and remedy of every problem.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+    except OSError as error:
+        raise ConfigInvalid(f"{path}: {error.strerror}; give a file like {example}") from error
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ConfigInvalid(f"{path}: not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigInvalid(f"{path}:1: no settings in the file; start from {example}")
+    try:
+        return model.model_validate(content, context={"folder": path.absolute().parent})
+    except ValidationError as error:
+        known = _keys_of(model)
+        lines = []
+        for problem in error.errors():
+            location = _location(problem, content)
+            key = ".".join(map(str, location)) or "(whole file)"
+            remedy = _remedy(problem, known, example)
+            lines.append(f"{path}:{line_of(text, location)}: {key}: {problem['msg']}; {remedy}")
+        raise ConfigInvalid("\n".join(lines)) from error
+
+
+def problem_at(location: Location, message: str) -> PydanticCustomError:
+    """A problem for a validator of several keys to raise, which has no location of its own in pydantic."""
+    return PydanticCustomError("reference", "{message}", {"message": message, "at": location})
+
+
+def _location(problem: ErrorDetails, content: Any) -> Location:
+    """Where in the file a problem is; of a union pydantic also names the member, which the file does not."""
+    context = problem.get("ctx", {})
+    parts = [part for part in context.get("at", problem["loc"]) if part != "[key]"]
+    kept: list[int | str] = []
+    for number, part in enumerate(parts):
+        if isinstance(content, dict):
+            is_missing_key = problem["type"] == "missing" and number + 1 == len(parts)
+            if part not in content and not is_missing_key:
+                continue
+            content = content.get(part)
+        elif isinstance(content, list) and isinstance(part, int):
+            content = content[part] if part < len(content) else None
+        kept.append(part)
+    if problem["type"].startswith("union_tag"):
+        kept.append(str(context["discriminator"]).strip("'"))
+    return tuple(kept)
+
+
+def _remedy(problem: ErrorDetails, known: set[str], example: str) -> str:
+    if problem["type"] == "missing":
+        return f"add it, see {example}"
+    if problem["type"] == "extra_forbidden":
+        key = str(problem["loc"][-1])
+        close = difflib.get_close_matches(key, sorted(known - {key}), n=1)
+        return f"did you mean {close[0]}?" if close else "remove it"
+    return f"correct it, see {example}"
+
+
+def _keys_of(annotation: Any) -> set[str]:
+    """Every key that a model and the models in it know."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = annotation.model_fields
+        return set(fields).union(*(_keys_of(field.annotation) for field in fields.values()))
+    return set().union(*(_keys_of(part) for part in get_args(annotation)))
