@@ -20,9 +20,10 @@ from core.version import VERSION
 from dicom_io.delivery import sender, stow
 from dicom_io.delivery.commitment import PUSH_MODEL, REPORT_SYNTAXES
 from dicom_io.images.image_classes import IMAGE_CLASSES
-from dicom_io.reception import listener
+from dicom_io.reception import storing
 from dicom_io.reception.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES
 from dicom_io.reception.limits import Limits
+from dicom_io.reception.negotiation import MAX_PDU_SIZE
 from dicom_io.results import notice, seg
 from dicom_io.results.inherited import OPTIONAL, REQUIRED
 from dicom_io.spool.revision import State
@@ -52,7 +53,7 @@ def _identification() -> str:
         ("Manufacturer in results", seg.MANUFACTURER),
         ("Implementation Class UID", PYNETDICOM_IMPLEMENTATION_UID),
         ("Implementation Version Name", PYNETDICOM_IMPLEMENTATION_VERSION),
-        ("Maximum PDU length offered", f"{listener.MAX_PDU_SIZE} bytes"),
+        ("Maximum PDU length offered", f"{MAX_PDU_SIZE} bytes"),
     ]
     return _table(("", ""), rows)
 
@@ -88,10 +89,10 @@ def _roles() -> str:
 
 def _statuses() -> str:
     rows = [
-        (f"0x{listener.SUCCESS:04X}", "the object is on the disk, its name too; or it was there; or the node made it"),
-        (f"0x{listener.OUT_OF_RESOURCES:04X}", "the disk is full, has less free than is to stay free, or fails"),
-        (f"0x{listener.DOES_NOT_MATCH:04X}", "the UIDs of the command are not those of the object"),
-        (f"0x{listener.CANNOT_UNDERSTAND:04X}", "a UID is invalid or missing, or the object cannot be read"),
+        (f"0x{storing.SUCCESS:04X}", "the object is on the disk, its name too; or it was there; or the node made it"),
+        (f"0x{storing.OUT_OF_RESOURCES:04X}", "the disk is full, has less free than is to stay free, or fails"),
+        (f"0x{storing.DOES_NOT_MATCH:04X}", "the UIDs of the command are not those of the object"),
+        (f"0x{storing.CANNOT_UNDERSTAND:04X}", "a UID is invalid or missing, or the object cannot be read"),
     ]
     return _table(("Status", "When"), rows)
 

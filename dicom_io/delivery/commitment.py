@@ -18,7 +18,7 @@ PS3.4 annex J (Storage Commitment Service Class).
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +157,7 @@ def ask_for_commitment(
     """
     ae = requesting_ae(calling_ae)
     ae.add_requested_context(PUSH_MODEL, list(REPORT_SYNTAXES))
-    handlers: list[EventHandlerType] = [(evt.EVT_N_EVENT_REPORT, take_in_report, [transactions])]
+    handlers: list[EventHandlerType] = [(evt.EVT_N_EVENT_REPORT, _take_in_event, [transactions])]
     association = associate(ae, destination, handlers)
     if not association.is_established:
         return explain_no_association(association)
@@ -195,12 +195,26 @@ def _request(transaction: str, objects: Sequence[tuple[str, str]]) -> Dataset:
     return request
 
 
-def take_in_report(event: Event, transactions: Transactions) -> tuple[int, None]:
-    """Answer one N-EVENT-REPORT (PS3.4 J.3.3); success only when the report is on disk."""
-    if event.event_type not in (ALL_KEPT, SOME_FAILED):
-        return NO_SUCH_EVENT, None
+def _take_in_event(event: Event, transactions: Transactions) -> tuple[int, None]:
+    return take_in_report(event.event_type, lambda: event.event_information, transactions), None
+
+
+def take_in_report(event_type: int | None, information: Callable[[], Dataset], transactions: Transactions) -> int:
+    """Take in one N-EVENT-REPORT (PS3.4 J.3.3), and give the status to answer with.
+
+    Parameters
+    ----------
+    event_type
+        Event Type ID.
+    information
+        Decodes the event's data set; it may raise what pydicom raises.
+    transactions
+        Where reports are kept; success is answered only when it is on disk.
+    """
+    if event_type not in (ALL_KEPT, SOME_FAILED):
+        return NO_SUCH_EVENT
     try:
-        content = event.event_information
+        content = information()
         transaction = str(content.get("TransactionUID") or "")
         kept = {str(item.ReferencedSOPInstanceUID) for item in content.get("ReferencedSOPSequence") or []}
         reasons = {
@@ -209,18 +223,18 @@ def take_in_report(event: Event, transactions: Transactions) -> tuple[int, None]
         }
     except MALFORMED:
         _log.warning("commitment_report_refused", extra={"reason": "unreadable"})
-        return PROCESSING_FAILURE, None
+        return PROCESSING_FAILURE
     asked = transactions.objects(transaction) if is_uid(transaction) else None
     if asked is None:
         _log.warning("commitment_report_refused", extra={"reason": "unknown_transaction"})
-        return INVALID_ARGUMENT, None
+        return INVALID_ARGUMENT
     failed = {uid: reasons.get(uid, NOT_NAMED) for _, uid in asked if uid in reasons or uid not in kept}
     try:
         transactions.put_report(transaction, Report(failed))
     except OSError:
-        return PROCESSING_FAILURE, None
+        return PROCESSING_FAILURE
     _log.info("commitment_reported", extra={"objects": len(asked), "failed": len(failed)})
-    return SUCCESS, None
+    return SUCCESS
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -5,49 +5,28 @@ everything else that comes along is kept beside the study and starts nothing. So
 can ever be its own input, whoever sends it back.
 """
 
-import errno
-import logging
 import ssl
 import threading
-import time
-from dataclasses import dataclass
-from io import BytesIO
-from typing import cast
 
 import pynetdicom
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_partial
-from pydicom.tag import BaseTag
-from pynetdicom import AE, VerificationPresentationContexts, evt
-from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.events import Event, EventHandlerType
+from pynetdicom import AE, VerificationPresentationContexts
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from dicom_io.delivery.commitment import PUSH_MODEL, REPORT_SYNTAXES, Transactions, take_in_report
-from dicom_io.images.attributes import MALFORMED
-from dicom_io.images.image_classes import IMAGE_CLASSES
+from dicom_io.delivery.commitment import PUSH_MODEL, REPORT_SYNTAXES, Transactions
 from dicom_io.reception.accepted import Accepted
 from dicom_io.reception.access import Access
-from dicom_io.reception.encoding import file_head
+from dicom_io.reception.association import Answered
+from dicom_io.reception.commands import C_ECHO_RQ, C_STORE_RQ, N_EVENT_REPORT_RQ
 from dicom_io.reception.limits import Limits
 from dicom_io.reception.observer import Observer
-from dicom_io.reception.received import ReceivedObject, is_uid, study_key
+from dicom_io.reception.reports import Reports
+from dicom_io.reception.storing import SUCCESS, Storage
 from dicom_io.reception.tls_server import peer_certificate
 from dicom_io.reception.transport import NodeServer, Rejection
 from dicom_io.spool.arrival import Arrival
-from dicom_io.spool.room import NoRoomError
 
-MAX_PDU_SIZE = 131072
 GRACE_S = 5.0
 """How long associations may go on after the node was told to stop."""
-
-SUCCESS = 0x0000
-OUT_OF_RESOURCES = 0xA700
-DOES_NOT_MATCH = 0xA900
-CANNOT_UNDERSTAND = 0xC000
-
-_LAST_TAG_READ = 0x0020000D
-_log = logging.getLogger("segnode")
 
 
 class Listener:
@@ -82,9 +61,7 @@ class Listener:
         tls: ssl.SSLContext | None = None,
         observer: Observer | None = None,
     ) -> None:
-        # Both write what the peer sent into the log.
-        pynetdicom._config.LOG_REQUEST_IDENTIFIERS = False
-        pynetdicom._config.LOG_RESPONSE_IDENTIFIERS = False
+        # It writes what the peer sent into the log.
         pynetdicom._config.LOG_HANDLER_LEVEL = "none"
         self._arrival = arrival
         self._observer = observer or Observer()
@@ -92,10 +69,6 @@ class Listener:
         self._limits = limits or Limits()
         self._tls = tls
         self._ae = AE(ae_title=ae_title)
-        self._ae.require_called_aet = True
-        self._ae.maximum_pdu_size = MAX_PDU_SIZE
-        # The server counts associations, and what it counted it has already admitted.
-        self._ae.maximum_associations = 2 * self._limits.associations
         for context in VerificationPresentationContexts:
             self._ae.add_supported_context(str(context.abstract_syntax))
         for sop_class, syntaxes in (contexts or Accepted()).contexts():
@@ -124,19 +97,18 @@ class Listener:
         OSError
             If the address cannot be listened on.
         """
-        handlers: list[EventHandlerType] = [
-            (evt.EVT_REQUESTED, self._on_requested),
-            (evt.EVT_C_ECHO, self._on_echo),
-            (evt.EVT_C_STORE, self._on_store),
-            (evt.EVT_CONN_CLOSE, lambda event: self._observer.ended(event.assoc)),
-            (evt.EVT_N_EVENT_REPORT, take_in_report, [Transactions(self._arrival.spool.root)]),
-        ]
+        services = {
+            C_ECHO_RQ: lambda *_: Answered(SUCCESS),
+            C_STORE_RQ: Storage(self._arrival, self._observer).begin,
+            N_EVENT_REPORT_RQ: Reports(Transactions(self._arrival.spool.root)).begin,
+        }
         self._server = NodeServer(
             self._ae,
             (host, port),
-            handlers,
+            services,
             limits=self._limits,
             admit=self._admit,
+            on_end=self._observer.ended,
             tls=self._tls,
             shares_port=shares_port,
         )
@@ -149,10 +121,7 @@ class Listener:
         if self._server is None:
             return
         self._server.shutdown()
-        deadline = time.monotonic() + GRACE_S
-        for association in filter(lambda one: one.is_established, self._ae.active_associations):
-            association.join(max(0.0, deadline - time.monotonic()))
-        self._ae.shutdown()
+        self._server.end_associations(GRACE_S)
 
     def _admit(self, request: A_ASSOCIATE, address: str, connection: ssl.SSLSocket | None) -> Rejection | None:
         certificate = peer_certificate(connection) if connection is not None else None
@@ -160,79 +129,3 @@ class Listener:
         if rejection is not None:
             self._observer.rejected(request.calling_ae_title, address)
         return rejection
-
-    def _on_requested(self, event: Event) -> None:
-        # It was one of the node's before there was an association; pynetdicom compares it with the one title it knows.
-        asked = event.assoc.requestor.primitive
-        if asked is not None:
-            event.assoc.acceptor.ae_title = asked.called_ae_title
-
-    def _on_echo(self, event: Event) -> int:
-        return SUCCESS
-
-    def _on_store(self, event: Event) -> int:
-        """Answer one C-STORE (PS3.4 annex B, table B.2-1)."""
-        request = cast(C_STORE, event.request)
-        called_ae = event.assoc.acceptor.ae_title
-        sop_class, instance = str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
-        if sop_class != event.context.abstract_syntax:
-            _log.warning("object_refused", extra={"reason": "class_of_another_context"})
-            return DOES_NOT_MATCH
-        if not is_uid(instance) or not is_uid(sop_class):
-            _log.warning("object_refused", extra={"reason": "invalid_uid"})
-            return CANNOT_UNDERSTAND
-        if instance in self._arrival.spool.own:
-            # It is on disk already, as this node's own result, and a PACS that routes all it has needs no error for it.
-            _log.info("own_result_ignored")
-            return SUCCESS
-        syntax = str(event.context.transfer_syntax)
-        data = file_head(sop_class, instance, syntax) + cast(BytesIO, request.DataSet).getvalue()
-        uids = _identify(data)
-        if uids is None or not is_uid(uids.study):
-            _log.warning("object_refused", extra={"reason": "no_study_uid"})
-            return CANNOT_UNDERSTAND
-        if (uids.sop_class, uids.instance) != (sop_class, instance):
-            _log.warning("object_refused", extra={"reason": "uids_do_not_match"})
-            return DOES_NOT_MATCH
-        received = ReceivedObject(called_ae, uids.study, instance, sop_class in IMAGE_CLASSES, data)
-        if (status := self._store(received)) == SUCCESS:
-            self._observer.stored(event.assoc, received, sop_class)
-        return status
-
-    def _store(self, received: ReceivedObject) -> int:
-        key = study_key(received.called_ae, received.study_uid)
-        try:
-            placed = self._arrival.store(received)
-        except OSError as error:
-            reason = "kept_free" if isinstance(error, NoRoomError) else errno.errorcode.get(error.errno or 0, "OS")
-            _log.error("object_not_stored", extra={"study": key, "reason": reason})
-            return OUT_OF_RESOURCES
-        if placed == "new_revision":
-            _log.info("study_opened", extra={"study": key})
-        elif placed == "quarantined":
-            _log.warning("object_quarantined", extra={"study": key})
-        elif placed != "stored":
-            _log.info(f"object_{placed}", extra={"study": key})
-        return SUCCESS
-
-
-@dataclass(frozen=True)
-class _Identity:
-    sop_class: str
-    instance: str
-    study: str
-
-
-def _identify(data: bytes) -> _Identity | None:
-    """UIDs of a DICOM file, read up to the Study Instance UID and no further; None where it cannot be read."""
-    try:
-        header = read_partial(BytesIO(data), stop_when=_is_beyond_study)
-        # Values are converted when they are asked for, and can be wrong too.
-        uids = [str(header.get(keyword, "")) for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID")]
-    except (InvalidDicomError, MemoryError, *MALFORMED):
-        return None
-    return _Identity(*(uid.rstrip("\0 ") for uid in uids))
-
-
-def _is_beyond_study(tag: BaseTag, vr: str | None, length: int) -> bool:
-    return int(tag) > _LAST_TAG_READ

@@ -2,16 +2,17 @@
 
 import threading
 from collections import Counter
-from io import BytesIO
+from typing import BinaryIO, cast
 
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
-from pynetdicom.association import Association
 
 from dicom_io.delivery.audit import AuditTrail, Party, Transfer
 from dicom_io.images.attributes import MALFORMED
+from dicom_io.reception.association import Caller
 from dicom_io.reception.received import ReceivedObject
 from dicom_io.spool.counters import Counters
+from dicom_io.spool.incoming import IncomingFile
 
 _ALERT = "an association was rejected: AE title, address or certificate do not fit"
 
@@ -19,10 +20,10 @@ _ALERT = "an association was rejected: AE title, address or certificate do not f
 class Observer:
     """Hears everything and does nothing."""
 
-    def stored(self, association: Association, received: ReceivedObject, sop_class: str) -> None:
+    def stored(self, caller: Caller, received: ReceivedObject, sop_class: str, file: IncomingFile) -> None:
         """An object was stored, and is about to be acknowledged."""
 
-    def ended(self, association: Association) -> None:
+    def ended(self, caller: Caller) -> None:
         """An association is over."""
 
     def rejected(self, calling_ae: str, address: str) -> None:
@@ -44,27 +45,26 @@ class ReceptionRecord(Observer):
         self._counters = counters
         self._audit = audit
         self._lock = threading.Lock()
-        self._under_way: dict[tuple[Association, str, str], tuple[Party, Counter[str], tuple[str, str]]] = {}
+        self._under_way: dict[tuple[Caller, str, str], tuple[Party, Counter[str], tuple[str, str]]] = {}
 
-    def stored(self, association: Association, received: ReceivedObject, sop_class: str) -> None:
+    def stored(self, caller: Caller, received: ReceivedObject, sop_class: str, file: IncomingFile) -> None:
         """Count it; note whose it is, where there is an audit trail."""
         self._counters.add("segnode_received_instances")
-        self._counters.add("segnode_received_bytes", len(received.data))
+        self._counters.add("segnode_received_bytes", file.size)
         if not self._audit.is_on:
             return
-        key = (association, received.study_uid, received.called_ae)
+        key = (caller, received.study_uid, received.called_ae)
         with self._lock:
             known = self._under_way.get(key)
         if known is None:
-            peer = Party(str(association.requestor.ae_title), str(association.requestor.address))
-            known = (peer, Counter(), _patient(received.data))
+            known = (Party(caller.calling_ae, caller.address), Counter(), _patient(file))
         with self._lock:
             self._under_way.setdefault(key, known)[1][sop_class] += 1
 
-    def ended(self, association: Association) -> None:
+    def ended(self, caller: Caller) -> None:
         """Write what it transferred."""
         with self._lock:
-            keys = [key for key in self._under_way if key[0] is association]
+            keys = [key for key in self._under_way if key[0] is caller]
             ended = [(key, self._under_way.pop(key)) for key in keys]
         for (_, study_uid, called_ae), (peer, instances, (patient_id, name)) in ended:
             self._audit.transferred(peer, Party(called_ae), Transfer(study_uid, patient_id, name, instances))
@@ -75,9 +75,10 @@ class ReceptionRecord(Observer):
         self._audit.alert(Party(calling_ae, address), _ALERT)
 
 
-def _patient(data: bytes) -> tuple[str, str]:
+def _patient(file: IncomingFile) -> tuple[str, str]:
     try:
-        header = dcmread(BytesIO(data), specific_tags=["PatientID", "PatientName"], stop_before_pixels=True)
+        content = cast(BinaryIO, file.reader())
+        header = dcmread(content, specific_tags=["PatientID", "PatientName"], stop_before_pixels=True)
         return str(header.get("PatientID") or ""), str(header.get("PatientName") or "")
     except (InvalidDicomError, *MALFORMED):
         return "", ""

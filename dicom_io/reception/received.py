@@ -1,4 +1,4 @@
-"""One object as a peer sent it, and the names that may be derived from what it says."""
+"""What an object that a peer sent is, and the names that may be derived from what it says."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ def object_name(sop_instance_uid: str) -> str:
 
 @dataclass(frozen=True)
 class ReceivedObject:
-    """One object as it came.
+    """What one object is; its bytes are in a file (`dicom_io.spool.incoming`).
 
     Attributes
     ----------
@@ -28,12 +28,9 @@ class ReceivedObject:
         Validated UIDs of the data set.
     starts_work
         Whether it is an image of a kind that models read; only those open revisions.
-    data
-        The DICOM file (PS3.10), as it will be stored.
     """
 
     called_ae: str
     study_uid: str
     sop_instance_uid: str
     starts_work: bool
-    data: bytes

@@ -1,8 +1,8 @@
 """The listening side of the DICOM upper layer: a lobby for who has not said yet who it is, then one association each.
 
 pynetdicom trusts the 32-bit length of a PDU before it knows who is calling, shakes hands for TLS in its accept loop,
-and gives every connection two threads. Here a connection becomes an association only with a whole, decoded request
-that the node wants to answer (see `dicom_io.reception.lobby`, `dicom_io.reception.bounded`).
+and gives every connection two threads. Here a connection gets its one thread only with a whole request, and becomes an
+association if the node wants to answer (see `dicom_io.reception.lobby`, `dicom_io.reception.association`).
 """
 
 import logging
@@ -12,20 +12,21 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import Enum
 from typing import cast
 
 from pynetdicom import AE
-from pynetdicom.events import EventHandlerType
 from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.transport import AddressInformation, AssociationServer
+from pynetdicom.transport import AssociationServer
 
+from dicom_io.reception.association import Caller, ServedAssociation, Service
 from dicom_io.reception.association_request import RequestError, decode_request, has_known_version
-from dicom_io.reception.bounded import BoundedSocket, ServedAssociation
 from dicom_io.reception.limits import Limits
 from dicom_io.reception.lobby import ABORT, Lobby
+from dicom_io.reception.negotiation import negotiate
+from dicom_io.reception.wire import Wire
 
 LINGER_S = 1.0
 """How long a peer that was rejected may take to close its end."""
@@ -58,15 +59,17 @@ class NodeServer(AssociationServer):
     Parameters
     ----------
     ae
-        The application entity.
+        The application entity, with the presentation contexts that it serves.
     address
         Host and port to listen on.
-    handlers
-        Of pynetdicom's events, for every association.
+    services
+        What serves requests, by command field.
     limits
         What any peer may ask for.
     admit
         Decides on each request.
+    on_end
+        Called when an association is over.
     tls
         Where connections have to be TLS.
     shares_port
@@ -79,19 +82,23 @@ class NodeServer(AssociationServer):
         self,
         ae: AE,
         address: tuple[str, int],
-        handlers: list[EventHandlerType],
+        services: Mapping[int, Service],
         *,
         limits: Limits,
         admit: Admission,
+        on_end: Callable[[Caller], None],
         tls: ssl.SSLContext | None = None,
         shares_port: bool = False,
     ) -> None:
+        self._services = services
         self._limits = limits
         self._admit = admit
+        self._on_end = on_end
         self._shares_port = shares_port
         self._lock = threading.Lock()
         self._associations: Counter[str] = Counter()
-        super().__init__(ae, address, ae.ae_title, ae.supported_contexts, evt_handlers=handlers)
+        self._live: dict[threading.Thread, Wire] = {}
+        super().__init__(ae, address, ae.ae_title, ae.supported_contexts)
         self._lobby = Lobby(cast(socket.socket, self.socket), limits, tls, self._on_request)
         self._ended = threading.Event()
 
@@ -117,6 +124,18 @@ class NodeServer(AssociationServer):
         self._ended.wait(LINGER_S)
         self.server_close()
 
+    def end_associations(self, grace_s: float) -> None:
+        """Let associations go on for a while, then abort those that still do."""
+        deadline = time.monotonic() + grace_s
+        with self._lock:
+            live = dict(self._live)
+        for thread in live:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        for thread, wire in live.items():
+            if thread.is_alive():
+                wire.hang_up()
+                thread.join(LINGER_S)
+
     def _on_request(self, connection: socket.socket, address: str, pdu: bytes) -> None:
         with self._lock:
             busy = self._associations.total() >= self._limits.associations
@@ -130,7 +149,7 @@ class NodeServer(AssociationServer):
                 connection.close()
             self._log_rejection(address, "too_many_from_address" if greedy else "too_many_associations")
             return
-        thread = threading.Thread(target=self._begin, args=(connection, address, pdu), name="admission", daemon=True)
+        thread = threading.Thread(target=self._begin, args=(connection, address, pdu), name="association", daemon=True)
         try:
             thread.start()
         except RuntimeError:
@@ -139,21 +158,21 @@ class NodeServer(AssociationServer):
             self._forget(address)
 
     def _begin(self, connection: socket.socket, address: str, pdu: bytes) -> None:
-        begun = False
         try:
             connection.settimeout(self._limits.pdu_seconds)
             answer = self._answer_to(connection, address, pdu)
-            if answer is None:
-                self._associate(connection, address, pdu)
-                begun = True
+            if isinstance(answer, A_ASSOCIATE):
+                self._associate(connection, address, answer)
             else:
                 _say_and_close(connection, answer)
+        except OSError:
+            pass  # the peer is gone
         finally:
-            if not begun:
-                connection.close()
-                self._forget(address)
+            connection.close()
+            self._forget(address)
 
-    def _answer_to(self, connection: socket.socket, address: str, pdu: bytes) -> bytes | None:
+    def _answer_to(self, connection: socket.socket, address: str, pdu: bytes) -> A_ASSOCIATE | bytes:
+        """The request, if it is accepted, or the PDU that says that it is not."""
         try:
             request = decode_request(pdu)
         except RequestError:
@@ -164,29 +183,26 @@ class NodeServer(AssociationServer):
         else:
             rejection = self._admit(request, address, connection if isinstance(connection, ssl.SSLSocket) else None)
         if rejection is None:
-            return None
+            return request
         self._log_rejection(address, rejection.name.lower())
         return rejection.pdu
 
-    def _associate(self, connection: socket.socket, address: str, pdu: bytes) -> None:
+    def _associate(self, connection: socket.socket, address: str, request: A_ASSOCIATE) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        association = ServedAssociation(self.ae, self._limits, lambda: self._forget(address))
-        association.set_socket(BoundedSocket(association, connection, self._limits, pdu))
-        acceptor = association.acceptor
-        acceptor.maximum_length = self.ae.maximum_pdu_size
-        acceptor.ae_title = self.ae_title
-        acceptor.address_info = AddressInformation.from_tuple(self.server_address)
-        acceptor.implementation_class_uid = self.ae.implementation_class_uid
-        acceptor.implementation_version_name = self.ae.implementation_version_name
-        # Shared: negotiation only reads them, and a copy for each costs milliseconds and megabytes.
-        acceptor.supported_contexts = self.contexts
-        association.requestor.address_info = AddressInformation.from_tuple(connection.getpeername())
-        for event, handlers in self._handlers.items():
-            # Of an intervention event one handler, of a notification any number.
-            for handler, arguments in [handlers] if isinstance(handlers, tuple) else handlers:
-                association.bind(event, handler, arguments)
-        association.start()
+        acceptance, contexts = negotiate(request, self.contexts)
+        connection.sendall(acceptance)
+        wire = Wire(connection, self._limits)
+        caller = Caller(request.calling_ae_title, request.called_ae_title, address)
+        max_length = request.maximum_length_received or 0
+        with self._lock:
+            self._live[threading.current_thread()] = wire
+        try:
+            ServedAssociation(wire, caller, contexts, max_length, self._limits, self._services).serve()
+        finally:
+            with self._lock:
+                del self._live[threading.current_thread()]
+            self._on_end(caller)
 
     def _forget(self, address: str) -> None:
         with self._lock:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
-from dicom_io.durable import sync_folder, write_synced
+from dicom_io.durable import sync_folder
 from dicom_io.reception.received import ReceivedObject, is_uid, object_name, study_key
+from dicom_io.spool.incoming import IncomingFile
 from dicom_io.spool.repeats import Relation, compare
 from dicom_io.spool.revision import ENDED_WELL, Revision, State
 from dicom_io.spool.room import KeptFree
@@ -38,30 +39,42 @@ class Arrival:
         self._rerun_repeated = rerun_repeated
         self._kept_free = kept_free or KeptFree()
 
-    def store(self, received: ReceivedObject) -> Placed:
-        """Put one object where it belongs; when this returns, it survives a power cut.
+    def begin(self) -> IncomingFile:
+        """A file for an object that begins to come.
 
         Raises
         ------
         NoRoomError, OSError
-            If there is no room, or the disk cannot be written; nothing is left behind.
+            If there is no room, or the disk cannot be written.
+        """
+        return IncomingFile(self.spool.incoming / f"{uuid4().hex}.part", lambda: self._kept_free.check(self.spool.root))
+
+    def store(self, received: ReceivedObject, file: IncomingFile) -> Placed:
+        """Put one object where it belongs; when this returns, it survives a power cut.
+
+        Parameters
+        ----------
+        received
+            What it is.
+        file
+            All of it; it is moved, or left where nothing is to be kept of it.
+
+        Raises
+        ------
+        NoRoomError, OSError
+            If there is no room, or the disk cannot be written.
         """
         for uid in (received.study_uid, received.sop_instance_uid):
             if not is_uid(uid):
                 raise ValueError("not a UID")
         key = study_key(received.called_ae, received.study_uid)
-        self._kept_free.check(self.spool.root, len(received.data))
-        temporary = self.spool.incoming / f"{uuid4().hex}.part"
-        write_synced(temporary, received.data)
-        try:
-            while True:
-                self.spool.create_study(key, received.called_ae, received.study_uid)
-                with self.spool.locked(key):
-                    # Between the two it may have been deleted, as old studies are.
-                    if (self.spool.folder(key) / "study.json").exists():
-                        return self._place(key, temporary, received)
-        finally:
-            temporary.unlink(missing_ok=True)
+        file.sync()
+        while True:
+            self.spool.create_study(key, received.called_ae, received.study_uid)
+            with self.spool.locked(key):
+                # Between the two it may have been deleted, as old studies are.
+                if (self.spool.folder(key) / "study.json").exists():
+                    return self._place(key, file.path, received)
 
     def _place(self, key: str, temporary: Path, received: ReceivedObject) -> Placed:
         name = object_name(received.sop_instance_uid)

@@ -20,9 +20,9 @@ class KeptFree:
     size: int = 0
     percent: float = 0.0
 
-    def check(self, folder: Path, needed: int) -> None:
-        """Raise `NoRoomError` if so many bytes more would take what has to stay free."""
+    def check(self, folder: Path) -> None:
+        """Raise `NoRoomError` if less is free than has to stay free."""
         disk = os.statvfs(folder)
         kept = max(self.size, disk.f_blocks * disk.f_frsize * self.percent / 100.0)
-        if disk.f_bavail * disk.f_frsize - needed < kept:
+        if disk.f_bavail * disk.f_frsize < kept:
             raise NoRoomError

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from app.node import child_commands
 from app.serve_cli import app as studies
 from core.errors import ConfigInvalid
-from dicom_io.reception.received import ReceivedObject
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.revision import Revision, State
+from tests.arriving import Sent, put
 from tests.node_process import ROOT, SEGNODE, NodeProcess, free_port
 
 
@@ -29,7 +29,7 @@ def node(tmp_path: Path) -> NodeProcess:
 @pytest.fixture
 def refused(node: NodeProcess) -> Revision:
     """A refused study in its spool."""
-    Arrival(node.spool).store(ReceivedObject("SEGNODE", "1.2.3", "1.2.3.4", True, b"image"))
+    put(Arrival(node.spool), Sent("SEGNODE", "1.2.3", "1.2.3.4", True, b"image"))
     (key,) = node.spool.study_keys()
     revision = node.spool.revision(key, 0)
     revision.write_state(state=State.REFUSED, reason={"code": "missing_slice", "message": "A slice is missing."})
@@ -65,7 +65,7 @@ def test_retry_queues_it_once(node: NodeProcess, refused: Revision) -> None:
 
 @pytest.mark.parametrize("short_id", ["ffffffffffffffff", ""])
 def test_an_unknown_or_ambiguous_id_is_said_to_be_one(node: NodeProcess, refused: Revision, short_id: str) -> None:
-    Arrival(node.spool).store(ReceivedObject("SEGNODE", "1.2.4", "1.2.4.4", True, b"image"))
+    put(Arrival(node.spool), Sent("SEGNODE", "1.2.4", "1.2.4.4", True, b"image"))
     with pytest.raises(ConfigInvalid, match="segnode studies list"):
         call(node, "show", short_id)
 

@@ -14,9 +14,10 @@ from pydicom.uid import generate_uid
 
 from app.spool_cli import rebuild
 from core.errors import ConfigInvalid
-from dicom_io.reception.received import ReceivedObject, study_key
+from dicom_io.reception.received import study_key
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.revision import State
+from tests.arriving import Sent, put
 from tests.node_process import ROOT, NodeProcess, free_port, wait_until, write_study
 from tests.peers import StorageServer, store
 
@@ -115,7 +116,7 @@ def test_whatever_file_was_there_the_new_one_has_the_work(tmp_path: Path, before
     node = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")})
     node.spool.prepare()
     for number, state in enumerate((State.RUNNING, State.DELIVERED, State.RECEIVING)):
-        Arrival(node.spool).store(ReceivedObject("SEGNODE", f"1.2.{number}", "1.2.3", True, b"image"))
+        put(Arrival(node.spool), Sent("SEGNODE", f"1.2.{number}", "1.2.3", True, b"image"))
         node.spool.revision(study_key("SEGNODE", f"1.2.{number}"), 0).write_state(state=state)
     file = node.folder / "workflow.sqlite"
     if before is not None:

@@ -1,19 +1,15 @@
 """Association requests, damaged in every way: decoded, or refused for what they are, and nothing else."""
 
-import random
 import struct
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dicom_io.reception import listener
 from dicom_io.reception.association_request import MAX_ITEMS, RequestError, decode_request
-from tests.faults.objects import image_bytes
 from tests.upper_layer import CONTEXTS, associate_rq, item, pdu
 
 REQUEST = associate_rq()
-IMAGE = bytes(128) + b"DICM" + image_bytes("1.2.3")
 
 
 def decodes(content: bytes) -> bool:
@@ -62,17 +58,3 @@ def test_many_items_are_refused_before_they_are_made() -> None:
     assert decodes(associate_rq(extra=item(0x50, b"")))
     with pytest.raises(RequestError, match="items"):
         decode_request(associate_rq(extra=within * 2))
-
-
-# pydicom warns of what it finds; the listener's log has only where.
-@pytest.mark.filterwarnings("ignore::UserWarning")
-@settings(max_examples=300, deadline=None)
-@given(st.integers(0, 2**32))
-def test_damaged_objects_are_identified_or_not(seed: int) -> None:
-    """The reader of UIDs answers, whatever bytes it is given."""
-    chance = random.Random(seed)  # noqa: S311 - test data
-    damaged = bytearray(IMAGE[: chance.randrange(100, len(IMAGE))])
-    for _ in range(chance.randrange(1, 20)):
-        damaged[chance.randrange(132, len(damaged)) if len(damaged) > 133 else 0] = chance.randrange(256)
-    identity = listener._identify(bytes(damaged))
-    assert identity is None or isinstance(identity.study, str)

@@ -5,11 +5,14 @@ from io import BytesIO
 import pytest
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGLSLossless
+from pynetdicom.dimse_messages import C_STORE_RQ as C_STORE_RQ_MESSAGE
 from pynetdicom.dimse_messages import C_STORE_RSP
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
 
-from dicom_io.reception.encoding import file_head, store_response
+from dicom_io.reception.commands import C_STORE_RQ, Command, decode_command, encode_response
+from dicom_io.reception.part10 import file_head
+from dicom_io.reception.wire import BreachError
 
 
 @pytest.mark.parametrize("instance", ["1.2.3", "1.2.34", "1" * 30 + ".2" * 17])
@@ -32,4 +35,21 @@ def test_store_response(instance: str, status: int) -> None:
     message.primitive_to_message(response)
     (data,) = message.encode_msg(1, 16384)
     ((_, value),) = data.presentation_data_value_list
-    assert value == b"\x03" + store_response(513, CTImageStorage, instance, status)
+    assert value == b"\x03" + encode_response(Command(C_STORE_RQ, 513, True, CTImageStorage, instance), status)
+
+
+def test_commands_are_decoded_as_pynetdicom_encodes_them() -> None:
+    request = C_STORE()
+    request.MessageID, request.Priority = 513, 0
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = CTImageStorage, "1.2.3"
+    request.DataSet = BytesIO(b"data")
+    message = C_STORE_RQ_MESSAGE()
+    message.primitive_to_message(request)
+    ((_, value),) = next(iter(message.encode_msg(1, 16384))).presentation_data_value_list
+    assert decode_command(value[1:]) == Command(C_STORE_RQ, 513, True, CTImageStorage, "1.2.3")
+
+
+@pytest.mark.parametrize("encoded", [b"", b"\0" * 7, b"\0" * 8, b"\0\0\0\1\xff\0\0\0", b"\x08\0\0\1\0\0\0\0"])
+def test_what_is_no_command_is_a_breach(encoded: bytes) -> None:
+    with pytest.raises(BreachError):
+        decode_command(encoded)

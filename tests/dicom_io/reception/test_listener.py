@@ -16,8 +16,8 @@ from pydicom.uid import UID, CTImageStorage, DeflatedExplicitVRLittleEndian, MRI
 from pynetdicom import AE
 
 from dicom_io.reception.accepted import TRANSFER_SYNTAXES
-from dicom_io.reception.listener import CANNOT_UNDERSTAND, DOES_NOT_MATCH, OUT_OF_RESOURCES, SUCCESS
 from dicom_io.reception.received import study_key
+from dicom_io.reception.storing import CANNOT_UNDERSTAND, DOES_NOT_MATCH, OUT_OF_RESOURCES, SUCCESS
 from tests.listener_process import ListenerProcess
 from tests.node_process import ROOT, make_image, wait_until, write_study
 from tests.peers import store

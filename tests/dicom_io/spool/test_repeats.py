@@ -15,13 +15,14 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from dicom_io.reception.received import ReceivedObject, study_key
+from dicom_io.reception.received import study_key
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.room import KeptFree, NoRoomError
 from dicom_io.spool.spool import Spool
 from dicom_io.spool.wishes import release
+from tests.arriving import Sent, put
 from tests.node_process import make_image
 
 STUDY = "1.2.826.0.1"
@@ -43,7 +44,7 @@ def made(number: int = 1) -> Dataset:
     return image
 
 
-def encoded(image: Dataset, syntax: UID | None = None) -> ReceivedObject:
+def encoded(image: Dataset, syntax: UID | None = None) -> Sent:
     if syntax is not None and syntax.is_compressed:
         image.compress(syntax, generate_instance_uid=False)
     elif syntax is not None:
@@ -67,9 +68,9 @@ def swapped(pixels: bytes) -> bytes:
     return bytes(byte for pair in zip(pixels[1::2], pixels[::2], strict=True) for byte in pair)
 
 
-def received(image: Dataset, data: bytes) -> ReceivedObject:
+def received(image: Dataset, data: bytes) -> Sent:
     starts_work = image.SOPClassUID != BasicTextSRStorage
-    return ReceivedObject("SEGNODE", STUDY, str(image.SOPInstanceUID), starts_work, data)
+    return Sent("SEGNODE", STUDY, str(image.SOPInstanceUID), starts_work, data)
 
 
 def changed(**attributes: object) -> Dataset:
@@ -96,11 +97,11 @@ def end(spool: Spool, state: State = State.DELIVERED) -> Revision:
 @pytest.mark.parametrize("ended", [False, True])
 @pytest.mark.parametrize("syntax", [None, ImplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless, JPEGLSLossless])
 def test_the_same_image_however_encoded_changes_nothing(spool: Spool, syntax: UID | None, ended: bool) -> None:
-    Arrival(spool).store(encoded(made()))
+    put(Arrival(spool), encoded(made()))
     if ended:
         end(spool)
     before = {path: path.stat().st_mtime_ns for path in latest(spool).path.rglob("*")}
-    assert Arrival(spool).store(encoded(made(), syntax)) == "repeated"
+    assert put(Arrival(spool), encoded(made(), syntax)) == "repeated"
     assert {path: path.stat().st_mtime_ns for path in latest(spool).path.rglob("*")} == before
     assert spool.quarantined(KEY) == 0
 
@@ -108,11 +109,11 @@ def test_the_same_image_however_encoded_changes_nothing(spool: Spool, syntax: UI
 @pytest.mark.parametrize("attributes", [{"PatientName": "OTHER"}, {"StudyDescription": "late"}, {"PatientSex": "O"}])
 def test_another_description_after_the_end_opens_a_revision(spool: Spool, attributes: dict[str, object]) -> None:
     for number in (1, 2):
-        Arrival(spool).store(encoded(made(number)))
+        put(Arrival(spool), encoded(made(number)))
     first = end(spool)
     before = sorted(path.read_bytes() for path in first.images.iterdir())
     correction = encoded(changed(**attributes))
-    assert Arrival(spool).store(correction) == "new_revision"
+    assert put(Arrival(spool), correction) == "new_revision"
     assert latest(spool).number == 1
     assert correction.data in [path.read_bytes() for path in latest(spool).images.iterdir()]
     assert latest(spool).image_count() == 2
@@ -121,8 +122,8 @@ def test_another_description_after_the_end_opens_a_revision(spool: Spool, attrib
 
 def test_another_description_while_receiving_takes_the_place_and_loses_nothing(spool: Spool) -> None:
     older, newer = encoded(made()), encoded(changed(PatientName="OTHER"))
-    Arrival(spool).store(older)
-    assert Arrival(spool).store(newer) == "replaced"
+    put(Arrival(spool), older)
+    assert put(Arrival(spool), newer) == "replaced"
     assert [path.read_bytes() for path in latest(spool).images.iterdir()] == [newer.data]
     assert [path.read_bytes() for path in (latest(spool).path / "superseded").iterdir()] == [older.data]
 
@@ -140,11 +141,11 @@ OTHER_IMAGES: dict[str, Callable[[], Dataset]] = {
 @pytest.mark.parametrize("kind", OTHER_IMAGES)
 def test_another_image_under_one_uid_is_quarantined_and_can_be_released(spool: Spool, kind: str, ended: bool) -> None:
     older, newer = encoded(made()), encoded(OTHER_IMAGES[kind]())
-    Arrival(spool).store(older)
+    put(Arrival(spool), older)
     if ended:
         end(spool)
-    assert Arrival(spool).store(newer) == "quarantined"
-    assert Arrival(spool).store(newer) == "repeated"
+    assert put(Arrival(spool), newer) == "quarantined"
+    assert put(Arrival(spool), newer) == "repeated"
     assert spool.quarantined(KEY) == 1
     assert [path.read_bytes() for path in latest(spool).images.iterdir()] == [older.data]
     assert latest(spool).number == 0
@@ -162,28 +163,28 @@ def test_another_image_under_one_uid_is_quarantined_and_can_be_released(spool: S
 
 
 def test_of_several_quarantined_the_newest_is_released_and_the_others_stay(spool: Spool) -> None:
-    Arrival(spool).store(encoded(made()))
+    put(Arrival(spool), encoded(made()))
     end(spool)
     contents = [encoded(changed(ImagePositionPatient=[0, 0, n])) for n in (7, 8)]
     for content in contents:
-        assert Arrival(spool).store(content) == "quarantined"
+        assert put(Arrival(spool), content) == "quarantined"
     revision = release(spool, KEY)
     assert [path.read_bytes() for path in revision.images.iterdir()] == [contents[1].data]
     assert [path.read_bytes() for path in spool.quarantine(KEY).iterdir()] == [contents[0].data]
 
 
 def test_what_cannot_be_read_is_another_image(spool: Spool) -> None:
-    Arrival(spool).store(encoded(made()))
+    put(Arrival(spool), encoded(made()))
     damaged = encoded(made())
-    damaged = ReceivedObject("SEGNODE", STUDY, damaged.sop_instance_uid, True, damaged.data[:200])
-    assert Arrival(spool).store(damaged) == "quarantined"
+    damaged = Sent("SEGNODE", STUDY, damaged.sop_instance_uid, True, damaged.data[:200])
+    assert put(Arrival(spool), damaged) == "quarantined"
 
 
 def test_what_is_set_aside_loses_nothing_either(spool: Spool) -> None:
     report = make_image(STUDY, sop_class=BasicTextSRStorage)
     first, second = encoded(report), encoded(make_image(STUDY, sop_class=BasicTextSRStorage, description="second"))
     assert first.sop_instance_uid == second.sop_instance_uid
-    assert [Arrival(spool).store(one) for one in (first, second, first)] == ["set_aside", "set_aside", "repeated"]
+    assert [put(Arrival(spool), one) for one in (first, second, first)] == ["set_aside", "set_aside", "repeated"]
     others = spool.root / "studies" / KEY / "others"
     assert sorted(path.read_bytes() for path in others.iterdir()) == sorted([first.data, second.data])
 
@@ -193,12 +194,12 @@ def test_a_delivered_study_that_comes_again_runs_again_where_that_is_wished(tmp_
     spool = Spool(tmp_path)
     spool.prepare()
     for number in (1, 2):
-        Arrival(spool, rerun_repeated=True).store(encoded(made(number)))
-    assert Arrival(spool, rerun_repeated=True).store(encoded(made(1))) == "repeated"
+        put(Arrival(spool, rerun_repeated=True), encoded(made(number)))
+    assert put(Arrival(spool, rerun_repeated=True), encoded(made(1))) == "repeated"
     end(spool, state)
-    assert Arrival(spool, rerun_repeated=True).store(encoded(made(1))) == "new_revision"
+    assert put(Arrival(spool, rerun_repeated=True), encoded(made(1))) == "new_revision"
     stamp = latest(spool).arrival_stamp()
-    assert Arrival(spool, rerun_repeated=True).store(encoded(made(2))) == "repeated"
+    assert put(Arrival(spool, rerun_repeated=True), encoded(made(2))) == "repeated"
     assert latest(spool).arrival_stamp() != stamp
     assert (latest(spool).number, latest(spool).image_count()) == (1, 2)
 
@@ -206,9 +207,9 @@ def test_a_delivered_study_that_comes_again_runs_again_where_that_is_wished(tmp_
 def test_what_failed_is_not_run_again_by_coming_again(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.prepare()
-    Arrival(spool, rerun_repeated=True).store(encoded(made()))
+    put(Arrival(spool, rerun_repeated=True), encoded(made()))
     end(spool, State.FAILED)
-    assert Arrival(spool, rerun_repeated=True).store(encoded(made())) == "repeated"
+    assert put(Arrival(spool, rerun_repeated=True), encoded(made())) == "repeated"
     assert latest(spool).number == 0
 
 
@@ -217,13 +218,13 @@ def test_what_would_take_the_room_that_is_kept_is_refused(tmp_path: Path, kept: 
     spool = Spool(tmp_path)
     spool.prepare()
     with pytest.raises(NoRoomError):
-        Arrival(spool, kept_free=kept).store(encoded(made()))
+        put(Arrival(spool, kept_free=kept), encoded(made()))
     assert list((tmp_path / "incoming").iterdir()) == []
-    assert Arrival(spool).store(encoded(made())) == "new_revision"
+    assert put(Arrival(spool), encoded(made())) == "new_revision"
 
 
 def test_delivered_studies_are_deleted_by_age(spool: Spool) -> None:
-    Arrival(spool).store(encoded(made()))
+    put(Arrival(spool), encoded(made()))
     end(spool)
     assert delete_delivered(spool, DAY_S) == []
     now = (latest(spool).path / "state.json").stat().st_mtime + 2 * DAY_S
@@ -231,14 +232,14 @@ def test_delivered_studies_are_deleted_by_age(spool: Spool) -> None:
     assert delete_delivered(spool, DAY_S, now) == [KEY]
     assert spool.study_keys() == []
     assert list((spool.root / "trash").iterdir()) == []
-    assert Arrival(spool).store(encoded(made())) == "new_revision"
+    assert put(Arrival(spool), encoded(made())) == "new_revision"
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.REFUSED, State.RUNNING, "quarantined", "receiving"])
 def test_nothing_else_is_deleted_by_age(spool: Spool, state: str) -> None:
-    Arrival(spool).store(encoded(made()))
+    put(Arrival(spool), encoded(made()))
     if state == "quarantined":
-        Arrival(spool).store(encoded(changed(PixelData=bytes(512))))
+        put(Arrival(spool), encoded(changed(PixelData=bytes(512))))
         end(spool)
     elif state != "receiving":
         end(spool, State(state))

@@ -7,11 +7,12 @@ import pytest
 
 from app.intake import Intake, recover
 from dicom_io.durable import replace_file, write_synced
-from dicom_io.reception.received import ReceivedObject, is_uid, study_key
+from dicom_io.reception.received import is_uid, study_key
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 from dicom_io.spool.wishes import run_again
+from tests.arriving import Sent, put
 
 
 @pytest.fixture
@@ -21,8 +22,8 @@ def spool(tmp_path: Path) -> Spool:
     return spool
 
 
-def image(number: int, data: bytes = b"", *, study: str = "1.2", starts_work: bool = True) -> ReceivedObject:
-    return ReceivedObject("SEGNODE", study, f"1.2.3.{number}", starts_work, data or b"image %d" % number)
+def image(number: int, data: bytes = b"", *, study: str = "1.2", starts_work: bool = True) -> Sent:
+    return Sent("SEGNODE", study, f"1.2.3.{number}", starts_work, data or b"image %d" % number)
 
 
 def latest(spool: Spool, study: str = "1.2") -> Revision:
@@ -42,7 +43,7 @@ def contents(folder: Path) -> list[bytes]:
 
 
 def test_images_of_one_study_make_one_revision(spool: Spool) -> None:
-    assert [Arrival(spool).store(image(n)) for n in (1, 2, 3)] == ["new_revision", "stored", "stored"]
+    assert [put(Arrival(spool), image(n)) for n in (1, 2, 3)] == ["new_revision", "stored", "stored"]
     revision = latest(spool)
     assert (revision.number, revision.state) == (0, State.RECEIVING)
     assert contents(revision.images) == [b"image 1", b"image 2", b"image 3"]
@@ -51,17 +52,17 @@ def test_images_of_one_study_make_one_revision(spool: Spool) -> None:
 
 
 def test_called_ae_and_study_separate(spool: Spool) -> None:
-    Arrival(spool).store(image(1))
-    Arrival(spool).store(image(1, study="1.3"))
-    Arrival(spool).store(ReceivedObject("LIVER", "1.2", "1.2.3.1", True, b"x"))
+    put(Arrival(spool), image(1))
+    put(Arrival(spool), image(1, study="1.3"))
+    put(Arrival(spool), Sent("LIVER", "1.2", "1.2.3.1", True, b"x"))
     assert len(spool.study_keys()) == 3
     assert spool.study(study_key("LIVER", "1.2")) == {"called_ae": "LIVER", "study": "1.2"}
 
 
 def test_late_images_open_a_revision_and_leave_the_older_one(spool: Spool) -> None:
-    Arrival(spool).store(image(1))
+    put(Arrival(spool), image(1))
     first = close(spool)
-    assert Arrival(spool).store(image(2)) == "new_revision"
+    assert put(Arrival(spool), image(2)) == "new_revision"
     assert contents(first.images) == [b"image 1"]
     assert latest(spool).number == 1
     assert contents(latest(spool).images) == [b"image 1", b"image 2"]
@@ -69,21 +70,21 @@ def test_late_images_open_a_revision_and_leave_the_older_one(spool: Spool) -> No
 
 @pytest.mark.parametrize("closed", [False, True])
 def test_the_same_bytes_again_change_nothing(spool: Spool, closed: bool) -> None:
-    Arrival(spool).store(image(1))
+    put(Arrival(spool), image(1))
     if closed:
         close(spool)
     stamp = latest(spool).arrival_stamp()
-    assert Arrival(spool).store(image(1)) == "repeated"
+    assert put(Arrival(spool), image(1)) == "repeated"
     assert (latest(spool).number, latest(spool).arrival_stamp()) == (0, stamp)
 
 
 def test_what_starts_no_work_is_set_aside(spool: Spool) -> None:
-    assert Arrival(spool).store(image(1, starts_work=False)) == "set_aside"
+    assert put(Arrival(spool), image(1, starts_work=False)) == "set_aside"
     assert spool.latest_revision(study_key("SEGNODE", "1.2")) is None
     assert spool.open_keys() == []
-    Arrival(spool).store(image(2))
+    put(Arrival(spool), image(2))
     close(spool)
-    Arrival(spool).store(image(3, starts_work=False))
+    put(Arrival(spool), image(3, starts_work=False))
     assert latest(spool).number == 0
 
 
@@ -91,37 +92,37 @@ def test_what_starts_no_work_is_set_aside(spool: Spool) -> None:
 def test_what_is_no_uid_is_never_stored(spool: Spool, uid: str) -> None:
     assert not is_uid(uid)
     for received in (
-        ReceivedObject("SEGNODE", uid, "1.2", True, b"x"),
-        ReceivedObject("SEGNODE", "1.2", uid, True, b"x"),
+        Sent("SEGNODE", uid, "1.2", True, b"x"),
+        Sent("SEGNODE", "1.2", uid, True, b"x"),
     ):
         with pytest.raises(ValueError, match="not a UID"):
-            Arrival(spool).store(received)
+            put(Arrival(spool), received)
     assert spool.study_keys() == []
 
 
 def test_an_image_that_comes_while_closing_keeps_the_study_open(spool: Spool) -> None:
-    Arrival(spool).store(image(1))
+    put(Arrival(spool), image(1))
     revision = latest(spool)
     stamp = revision.arrival_stamp()
-    Arrival(spool).store(image(2))
+    put(Arrival(spool), image(2))
     assert not spool.close(revision, stamp)
     assert revision.state is State.RECEIVING
 
 
 def test_a_revision_that_was_half_opened_is_opened_again(spool: Spool) -> None:
-    Arrival(spool).store(image(1))
+    put(Arrival(spool), image(1))
     close(spool)
     half = spool.root / "studies" / latest(spool).key / ".opening" / "images"
     half.mkdir(parents=True)
     (half / "rest.dcm").write_bytes(b"rest")
-    Arrival(spool).store(image(2))
+    put(Arrival(spool), image(2))
     assert contents(latest(spool).images) == [b"image 1", b"image 2"]
 
 
 def test_associations_in_parallel_lose_nothing(spool: Spool) -> None:
     def receive(worker: int) -> None:
         for number in range(20):
-            Arrival(spool).store(image(1000 * worker + number))
+            put(Arrival(spool), image(1000 * worker + number))
 
     threads = [threading.Thread(target=receive, args=[worker]) for worker in range(1, 5)]
     for thread in threads:
@@ -164,10 +165,10 @@ class Queue:
 def test_a_study_is_queued_after_its_quiet_time(spool: Spool) -> None:
     queue = Queue()
     intake = Intake(spool, 10.0, queue)
-    Arrival(spool).store(image(1))
+    put(Arrival(spool), image(1))
     for now in (0.0, 5.0, 9.9):
         intake.look(now)
-    Arrival(spool).store(image(2))
+    put(Arrival(spool), image(2))
     for now in (10.0, 19.9):
         intake.look(now)
         assert queue.revisions == []
@@ -182,7 +183,7 @@ def test_a_study_is_queued_after_its_quiet_time(spool: Spool) -> None:
 def test_a_new_intake_finds_what_was_left(spool: Spool) -> None:
     queue = Queue()
     for study in ("1.1", "1.2", "1.3", "1.4", "1.5"):
-        Arrival(spool).store(image(1, study=study))
+        put(Arrival(spool), image(1, study=study))
     waiting, running, ended, known, receiving = (latest(spool, f"1.{n}") for n in (1, 2, 3, 4, 5))
     for revision in (waiting, running, ended, known):
         spool.close(revision, revision.arrival_stamp())
@@ -199,7 +200,7 @@ def test_a_new_intake_finds_what_was_left(spool: Spool) -> None:
 
 @pytest.mark.parametrize(("state", "number"), [("refused", 0), ("failed", 0), ("delivered", 1), ("nothing_found", 1)])
 def test_running_again(spool: Spool, state: str, number: int) -> None:
-    Arrival(spool).store(image(1))
+    put(Arrival(spool), image(1))
     first = close(spool)
     first.write_state(state=state, reason={"code": "x", "message": ""})
     again = run_again(spool, first.key)
@@ -211,7 +212,7 @@ def test_running_again(spool: Spool, state: str, number: int) -> None:
 
 
 def test_running_again_keeps_results_that_one_destination_has(spool: Spool) -> None:
-    Arrival(spool).store(image(1))
+    put(Arrival(spool), image(1))
     revision = close(spool)
     revision.write_outcome({"outcome": "segmented"})
     delivery = {"attempts": 3, "reason": "no", "files": ["a"], "sent": []}

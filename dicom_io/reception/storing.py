@@ -1,0 +1,133 @@
+"""One C-STORE (PS3.4 annex B): from its command to its status, while its data set goes to the disk as it comes."""
+
+import errno
+import logging
+from io import BufferedReader
+
+from dicom_io.images.image_classes import IMAGE_CLASSES
+from dicom_io.reception.association import Answered, Caller, Context, Request
+from dicom_io.reception.commands import Command
+from dicom_io.reception.observer import Observer
+from dicom_io.reception.part10 import file_head, identify, quick_identity
+from dicom_io.reception.received import ReceivedObject, is_uid, study_key
+from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.incoming import IncomingFile
+from dicom_io.spool.room import NoRoomError
+
+SUCCESS = 0x0000
+OUT_OF_RESOURCES = 0xA700
+DOES_NOT_MATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+
+_BEGINNING_BYTES = 16384
+"""More than what stands before the Study Instance UID of an ordinary image."""
+
+_log = logging.getLogger("segnode")
+
+
+class Storage:
+    """Serves C-STORE.
+
+    Parameters
+    ----------
+    arrival
+        Puts objects where they belong.
+    observer
+        Hears of what was stored.
+    """
+
+    def __init__(self, arrival: Arrival, observer: Observer) -> None:
+        self.arrival = arrival
+        self.observer = observer
+
+    def begin(self, caller: Caller, context: Context, command: Command) -> Request:
+        """Begin to receive an object; what is refused already is read and forgotten."""
+        if command.sop_class != context.abstract_syntax:
+            return Answered(_refuse("class_of_another_context", DOES_NOT_MATCH))
+        if not is_uid(command.instance) or not is_uid(command.sop_class):
+            return Answered(_refuse("invalid_uid", CANNOT_UNDERSTAND))
+        if command.instance in self.arrival.spool.own:
+            # It is on disk already, as this node's own result, and a PACS that routes all it has needs no error for it.
+            _log.info("own_result_ignored")
+            return Answered(SUCCESS)
+        return _Store(self, caller, context, command)
+
+
+class _Store:
+    """One object that is being received."""
+
+    def __init__(self, storage: Storage, caller: Caller, context: Context, command: Command) -> None:
+        self._storage = storage
+        self._caller = caller
+        self._syntax = context.transfer_syntax
+        self._command = command
+        self._file: IncomingFile | None = None
+        self._status = SUCCESS
+        head = file_head(command.sop_class, command.instance, self._syntax)
+        self._head_bytes = len(head)
+        try:
+            self._file = storage.arrival.begin()
+            self._file.write(head)
+        except OSError as error:
+            self._fail(error)
+
+    def write(self, piece: memoryview) -> None:
+        """Put a piece of the data set on the disk."""
+        if self._file is not None:
+            try:
+                self._file.write(piece)
+            except OSError as error:
+                self._fail(error)
+
+    def finish(self) -> int:
+        """Put it where it belongs; the status says what became of it."""
+        if self._file is None:
+            return self._status
+        try:
+            return self._place(self._file)
+        except OSError as error:
+            return self._fail(error)
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove what has no place."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+    def _fail(self, error: OSError) -> int:
+        self.discard()
+        self._status = OUT_OF_RESOURCES
+        reason = "kept_free" if isinstance(error, NoRoomError) else errno.errorcode.get(error.errno or 0, "OS")
+        _log.error("object_not_stored", extra={"reason": reason})
+        return self._status
+
+    def _place(self, file: IncomingFile) -> int:
+        uids = quick_identity(file.beginning(self._head_bytes, _BEGINNING_BYTES), self._syntax)
+        if uids is None:
+            uids = identify(BufferedReader(file.reader(self._head_bytes)), self._syntax)
+        if uids is None or not is_uid(uids.study):
+            return _refuse("no_study_uid", CANNOT_UNDERSTAND)
+        instance, sop_class = self._command.instance, self._command.sop_class
+        if (uids.sop_class, uids.instance) != (sop_class, instance):
+            return _refuse("uids_do_not_match", DOES_NOT_MATCH)
+        received = ReceivedObject(self._caller.called_ae, uids.study, instance, sop_class in IMAGE_CLASSES)
+        placed = self._storage.arrival.store(received, file)
+        _say(placed, study_key(received.called_ae, received.study_uid))
+        self._storage.observer.stored(self._caller, received, sop_class, file)
+        return SUCCESS
+
+
+def _refuse(reason: str, status: int) -> int:
+    _log.warning("object_refused", extra={"reason": reason})
+    return status
+
+
+def _say(placed: str, key: str) -> None:
+    if placed == "new_revision":
+        _log.info("study_opened", extra={"study": key})
+    elif placed == "quarantined":
+        _log.warning("object_quarantined", extra={"study": key})
+    elif placed != "stored":
+        _log.info(f"object_{placed}", extra={"study": key})

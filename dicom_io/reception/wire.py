@@ -1,0 +1,179 @@
+"""PDUs of one connection (PS3.8 section 9.3), bounded in length and time, through one buffer of fixed size.
+
+What a length claims is never made room for: the values of a PDU are handed on in the pieces in which they come, so an
+object of any size costs the same memory.
+"""
+
+import select
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+from dicom_io.reception.limits import Limits
+
+P_DATA_TF, RELEASE_RQ, RELEASE_RP, ABORT_RQ = 0x04, 0x05, 0x06, 0x07
+BUFFER_BYTES = 1 << 18
+"""Two PDUs of the length that is offered."""
+
+LINGER_S = 0.5
+"""How long a peer that was aborted or released may take to close its end."""
+
+ABORT = struct.pack(">BBLBBBB", ABORT_RQ, 0, 4, 0, 0, 2, 6)
+"""A-ABORT by the service provider, invalid PDU parameter value (PS3.8 9.3.8)."""
+
+_HEADER = struct.Struct(">BxL")
+
+
+class BreachError(Exception):
+    """A peer breaks the rules, or a limit: its association is aborted.
+
+    Parameters
+    ----------
+    reason
+        For the log.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ConnectionEndedError(Exception):
+    """The peer closed the connection, or it broke."""
+
+
+class Wire:
+    """Reads and writes; belongs to one thread, but for `hang_up`.
+
+    Parameters
+    ----------
+    connection
+        The connected socket, TLS or not; it becomes non-blocking.
+    limits
+        What a peer may ask for.
+    """
+
+    def __init__(self, connection: socket.socket, limits: Limits) -> None:
+        connection.setblocking(False)
+        self._connection = connection
+        self._limits = limits
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
+        self._start = self._end = 0
+        self._deadline = 0.0
+        self._too_late = ""
+        self._poll = select.poll()
+
+    def next_pdu(self) -> tuple[int, int]:
+        """Type and length of the next PDU; what was left of the one before must have been taken.
+
+        Raises
+        ------
+        BreachError
+            If it is longer than a peer may ask for, or nothing comes in time.
+        ConnectionEndedError
+            If there is none.
+        """
+        if self._start == self._end:
+            self._allow(self._limits.idle_seconds, "idle")
+            self._fill()
+        # From its first byte on the clock runs, however often something comes.
+        self._allow(self._limits.pdu_seconds, "pdu_too_slow")
+        kind, length = _HEADER.unpack(self.take(_HEADER.size))
+        if length > self._limits.pdu_bytes:
+            raise BreachError("pdu_too_long")
+        return kind, length
+
+    def take(self, count: int) -> bytes:
+        """The next few bytes of a PDU."""
+        while self._end - self._start < count:
+            self._fill()
+        self._start += count
+        return bytes(self._buffer[self._start - count : self._start])
+
+    def pieces(self, count: int) -> Iterator[memoryview]:
+        """The next bytes of a PDU, as they come; each piece is valid until the next is asked for."""
+        while count:
+            if self._start == self._end:
+                self._fill()
+            piece = self._buffer[self._start : min(self._end, self._start + count)]
+            self._start += len(piece)
+            count -= len(piece)
+            yield piece
+
+    def send(self, pdu: bytes) -> None:
+        """Write a PDU.
+
+        Raises
+        ------
+        BreachError
+            If the peer takes too long to read it.
+        ConnectionEndedError
+            If the peer is gone.
+        """
+        self._allow(self._limits.pdu_seconds, "answer_not_read")
+        while pdu:
+            try:
+                pdu = pdu[self._connection.send(pdu) :]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._wait_for(select.POLLOUT)
+            except ssl.SSLWantReadError:
+                self._wait_for(select.POLLIN)
+            except OSError as error:
+                raise ConnectionEndedError from error
+
+    def say_last(self, pdu: bytes) -> None:
+        """Write a PDU that ends the association, and read on for a while: a socket that is closed with bytes unread
+        resets the connection, and the peer would not read the PDU."""
+        with suppress(OSError, ConnectionEndedError, BreachError):
+            self._connection.send(pdu)
+            socket.socket.shutdown(self._connection, socket.SHUT_WR)
+            self._allow(LINGER_S, "linger")
+            while True:
+                self._start = self._end = 0
+                self._fill()
+
+    def hang_up(self) -> None:
+        """Abort the association from another thread; the one that reads finds the connection ended."""
+        with suppress(OSError):
+            self._connection.send(ABORT)
+            # Not of the TLS layer, which is the other thread's.
+            socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
+
+    def _allow(self, seconds: float, too_late: str) -> None:
+        self._deadline, self._too_late = time.monotonic() + seconds, too_late
+
+    def _fill(self) -> None:
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._end == len(self._buffer):
+            # The beginning of a header is left.
+            rest = bytes(self._buffer[self._start : self._end])
+            self._start, self._end = 0, len(rest)
+            self._buffer[: self._end] = rest
+        self._end += self._receive(self._buffer[self._end :])
+
+    def _receive(self, free: memoryview) -> int:
+        if time.monotonic() > self._deadline:
+            raise BreachError(self._too_late)
+        while True:
+            try:
+                count = self._connection.recv_into(free)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self._wait_for(select.POLLIN)
+            except ssl.SSLWantWriteError:
+                self._wait_for(select.POLLOUT)
+            except OSError as error:
+                raise ConnectionEndedError from error
+            else:
+                if count == 0:
+                    raise ConnectionEndedError
+                return count
+
+    def _wait_for(self, events: int) -> None:
+        left = self._deadline - time.monotonic()
+        self._poll.register(self._connection, events)
+        if left <= 0 or not self._poll.poll(1000 * left):
+            raise BreachError(self._too_late)

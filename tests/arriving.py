@@ -1,0 +1,28 @@
+"""Objects put into a spool without a network."""
+
+from dataclasses import dataclass
+
+from dicom_io.reception.received import ReceivedObject
+from dicom_io.spool.arrival import Arrival, Placed
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An object with its bytes; the other fields are those of `ReceivedObject`."""
+
+    called_ae: str
+    study_uid: str
+    sop_instance_uid: str
+    starts_work: bool
+    data: bytes
+
+
+def put(arrival: Arrival, sent: Sent) -> Placed:
+    """Receive an object."""
+    file = arrival.begin()
+    try:
+        file.write(sent.data)
+        received = ReceivedObject(sent.called_ae, sent.study_uid, sent.sop_instance_uid, sent.starts_work)
+        return arrival.store(received, file)
+    finally:
+        file.close()
