@@ -5,7 +5,7 @@ that the known phases allow gives the series the same phase, and then the explan
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -46,7 +46,7 @@ def find_phases(series: Sequence[Traits]) -> dict[str, PhaseFinding]:
     3. Among the rest, order of acquisition times decides where it leaves one possibility: phases ascend from arterial
        over portal to delayed, one acquisition each.
     """
-    findings = {t.series.uid: _by_description(t) for t in series}
+    findings = {t.series.uid: phase_in_words(t.descriptions) for t in series}
     for modality in {t.modality for t in series}:
         same = [t for t in series if t.modality == modality]
         findings |= _by_agent(same, findings)
@@ -54,8 +54,9 @@ def find_phases(series: Sequence[Traits]) -> dict[str, PhaseFinding]:
     return findings
 
 
-def _by_description(traits: Traits) -> PhaseFinding:
-    words = re.sub(r"[\s_,;:.()\-]+", " ", " ".join(traits.descriptions).lower())
+def phase_in_words(descriptions: Iterable[str]) -> PhaseFinding:
+    """Phase that texts speak of, such as a Series Description; unknown where they speak of none or of several."""
+    words = re.sub(r"[\s_,;:.()\-]+", " ", " ".join(descriptions).lower())
     words = _QUALIFIER.sub("", words)
     found = [phase for phase, pattern in _WORDS.items() if pattern.search(words)]
     if len(found) == 1:
