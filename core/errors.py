@@ -5,6 +5,7 @@
     SegnodeError
     ├── StudyRejected    final: this study cannot be segmented, with a reason code     exit 3
     ├── RetryLater       transient: the same work may succeed later                    exit 5
+    ├── Superseded       somebody else does this work by now                           (never leaves the worker)
     ├── PackageInvalid   a model package cannot be loaded or added                     exit 4
     └── ConfigInvalid    settings or command line are wrong                            exit 2
 
@@ -41,6 +42,7 @@ class ReasonCode(StrEnum):
     NO_DICOM = "no_dicom"
     SEG_MISMATCH = "seg_mismatch"
     SEG_TOO_LARGE = "seg_too_large"
+    TOO_LARGE = "too_large"
 
     @property
     def sentence(self) -> str:
@@ -71,6 +73,7 @@ _SENTENCES = {
     ReasonCode.NO_MATCHING_SERIES: "No series of the study fits what the model asks for.",
     ReasonCode.NO_DICOM: "No DICOM images were found.",
     ReasonCode.SEG_TOO_LARGE: "The segmentation does not fit into one BINARY object.",
+    ReasonCode.TOO_LARGE: "The series needs more memory than this machine has.",
     ReasonCode.SEG_MISMATCH: "The written segmentation, read back, is not the mask that went in.",
 }
 
@@ -116,6 +119,10 @@ class RetryLater(SegnodeError):
     """Something outside the study failed for now: a peer that is down, a full disk."""
 
     exit_code: ClassVar[int] = 5
+
+
+class Superseded(SegnodeError):
+    """Somebody else does this work by now, or it has been queued anew: what this run has of it is void."""
 
 
 class PackageInvalid(SegnodeError):

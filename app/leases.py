@@ -1,0 +1,188 @@
+"""Who works: a table of executors in the workflow database, each with a lease that it has to renew.
+
+Every time in it is the database's, so the clocks of the machines need not agree. A lease that has run out is still its
+holder's until somebody takes it: after the database was away for a while, all go on where they were. Each statement is
+a transaction of its own, so a process that is stopped in mid-work holds no lock here.
+"""
+
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from core.errors import ConfigInvalid
+
+_TABLES = sa.MetaData()
+_EXECUTORS = sa.Table(
+    "segnode_executors",
+    _TABLES,
+    sa.Column("executor", sa.Text, primary_key=True),
+    sa.Column("instance", sa.Text, nullable=False),
+    sa.Column("machine", sa.Text, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+)
+_SPOOL = sa.Table(
+    "segnode_spool",
+    _TABLES,
+    sa.Column("row", sa.Integer, primary_key=True),
+    sa.Column("id", sa.Text, nullable=False),
+)
+
+_NOW = {
+    "postgresql": sa.literal_column("extract(epoch from clock_timestamp())::double precision", sa.Double),
+    "sqlite": sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double),
+}
+"""Seconds, by the database's clock."""
+
+# A machine that is cut off must not take minutes to notice; libpq's own defaults are the kernel's.
+POSTGRES_CONNECTION = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who asks for a lease.
+
+    Attributes
+    ----------
+    instance
+        A random name of this process: nobody else ever has it.
+    machine
+        The running kernel and the spool it sees. Within them a lock tells for certain whether a process has ended.
+    host
+        The machine's name, for a person to read.
+    version
+        Version of the workflows that it does.
+    """
+
+    instance: str
+    machine: str
+    host: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Executor:
+    """A row of the table."""
+
+    executor: str
+    instance: str
+    host: str
+    version: str
+    is_live: bool
+
+
+class Leases:
+    """The table, in the database of one URL.
+
+    Every method raises `sqlalchemy.exc.DBAPIError` if the database cannot be reached; the same call later is safe.
+
+    Parameters
+    ----------
+    database
+        URL of the workflow database.
+    seconds
+        How long a lease lasts.
+    """
+
+    def __init__(self, database: str, seconds: float) -> None:
+        url = sa.make_url(database)
+        is_postgres = url.get_backend_name() == "postgresql"
+        if is_postgres:
+            url = url.set(drivername="postgresql+psycopg")
+        self.seconds = seconds
+        self._now = _NOW["postgresql" if is_postgres else "sqlite"]
+        self._insert = postgresql.insert if is_postgres else sqlite.insert
+        self._engine = sa.create_engine(
+            url,
+            isolation_level="AUTOCOMMIT",
+            pool_pre_ping=is_postgres,
+            connect_args=POSTGRES_CONNECTION if is_postgres else {"timeout": 30},
+        )
+
+    def prepare(self, spool_id: str) -> None:
+        """Make the tables where they are missing, and see that the database belongs to this spool.
+
+        Raises
+        ------
+        ConfigInvalid
+            If it belongs to another: its work has no images here. So it is where a share is not mounted.
+        """
+        with self._engine.connect() as connection:
+            for table in (_EXECUTORS, _SPOOL):
+                with suppress(IntegrityError):  # two processes at once, and the other one has made it
+                    connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+            connection.execute(self._insert(_SPOOL).values(row=1, id=spool_id).on_conflict_do_nothing())
+            known = connection.execute(sa.select(_SPOOL.c.id)).scalar_one()
+        if known != spool_id:
+            raise ConfigInvalid(
+                "database: it belongs to another spool; mount the spool that all machines share, or give this one a"
+                " database of its own"
+            )
+
+    def acquire(self, executor: str, holder: Holder) -> Executor | None:
+        """Take a lease that nobody has, that has run out, or that an earlier process of this machine left behind.
+
+        The caller holds the executor's lock in the spool, so an earlier process of the same machine has ended.
+
+        Returns
+        -------
+        Executor or None
+            Who has it; None if it was taken.
+        """
+        row = {**asdict(holder), "expires_at": self._now + self.seconds}
+        statement = (
+            self._insert(_EXECUTORS)
+            .values(executor=executor, **row)
+            .on_conflict_do_update(
+                index_elements=[_EXECUTORS.c.executor],
+                set_=row,
+                where=(_EXECUTORS.c.expires_at <= self._now) | (_EXECUTORS.c.machine == holder.machine),
+            )
+        )
+        while not self._change(statement):
+            others = [row for row in self.executors() if row.executor == executor]
+            if others:
+                return others[0]
+        return None
+
+    def renew(self, executor: str, instance: str) -> bool:
+        """Make one's lease last from now on; False if somebody has taken it."""
+        return self._change(
+            sa.update(_EXECUTORS).where(*_is(executor, instance)).values(expires_at=self._now + self.seconds)
+        )
+
+    def release(self, executor: str, instance: str) -> None:
+        """Give one's lease back."""
+        self._change(sa.delete(_EXECUTORS).where(*_is(executor, instance)))
+
+    def executors(self) -> list[Executor]:
+        """Every executor that is known, by name."""
+        known = _EXECUTORS.c
+        query = sa.select(
+            known.executor, known.instance, known.host, known.version, (known.expires_at > self._now).label("is_live")
+        ).order_by(known.executor)
+        with self._engine.connect() as connection:
+            return [Executor(**row) for row in connection.execute(query).mappings()]
+
+    def _change(self, statement: sa.Insert | sa.Update | sa.Delete) -> bool:
+        with self._engine.connect() as connection:
+            return bool(connection.execute(statement).rowcount > 0)
+
+
+def _is(executor: str, instance: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return (_EXECUTORS.c.executor == executor, _EXECUTORS.c.instance == instance)
+
+
+def reason_of(error: DBAPIError) -> str:
+    """Why the database cannot be reached, in its own words; never the URL, which may hold a password."""
+    return " ".join(str(error.orig).split()) or type(error.orig).__name__

@@ -1,0 +1,144 @@
+"""Runs the graph on a revision, and keeps in the spool what it answered."""
+
+import logging
+import shutil
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from app.outcome import make_outcome, outcome_of
+from app.overview import COUNTERS
+from core.errors import ConfigInvalid, PackageInvalid, RetryLater, StudyRejected, Superseded
+from core.report import Reason, Report
+from dicom_io.durable import sync_folder
+from dicom_io.spool.claims import Claim
+from dicom_io.spool.counters import Counters
+from dicom_io.spool.revision import State
+
+MAX_DEATHS = 3
+"""How often the worker may die over one study before the study is set aside."""
+
+_log = logging.getLogger("segnode")
+
+
+class StudySegmenter(Protocol):
+    """What runs the graph: `app.segmenter.Segmenter`, or a stand-in."""
+
+    def run(self, input_folder: Path, output_folder: Path, models: Sequence[str], *, revision: int = 0) -> list[Report]:
+        """Segment what is in a folder."""
+        ...
+
+
+@contextmanager
+def _disk_trouble_passes() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RetryLater(f"the spool cannot be read or written: {error.strerror}") from error
+
+
+class Segmenting:
+    """The warm models of a worker, one study at a time.
+
+    Parameters
+    ----------
+    spool
+        Folder of the spool, for the counts.
+    segmenter
+        The models.
+    """
+
+    def __init__(self, spool: Path, segmenter: StudySegmenter) -> None:
+        self._segmenter = segmenter
+        # Recovered studies run beside the queue; the models serve one at a time.
+        self._one_at_a_time = threading.Lock()
+        self._counters = Counters(spool / COUNTERS, "worker")
+
+    def run(self, claim: Claim, models: Sequence[str], *, is_last_try: bool) -> str:
+        """Run the graph once, and keep what it answered: its outcome, or ``waiting``.
+
+        Raises
+        ------
+        Superseded
+            If somebody else does the study by now; nothing of this run is kept.
+        """
+        try:
+            with self._one_at_a_time, _disk_trouble_passes():
+                outcome = self._run_graph(claim, models)
+        except Superseded:
+            raise
+        except RetryLater as problem:
+            if not is_last_try:
+                _wait(claim, str(problem))
+                return "waiting"
+            outcome = make_outcome("failed", "retry_later", str(problem))
+        except Exception as problem:  # noqa: BLE001 - whatever a model or decoder does wrong, its study ends visibly
+            place = traceback.extract_tb(problem.__traceback__)[-1]
+            what = f"{type(problem).__name__} at {Path(place.filename).name}:{place.lineno}"
+            outcome = make_outcome("failed", "internal_error", what)
+        publish(claim, outcome)
+        return str(outcome["outcome"])
+
+    def _run_graph(self, claim: Claim, models: Sequence[str]) -> dict[str, Any]:
+        with claim.held() as revision:
+            deaths = revision.read_state()["attempts"]
+            if deaths >= MAX_DEATHS:
+                return make_outcome("failed", "worker_died", f"The worker died {deaths} times over this study.")
+            revision.write_state(state=State.RUNNING, attempts=deaths + 1, reason=None)
+            for leftover in (revision.results, *revision.path.glob("results.*")):
+                shutil.rmtree(leftover, ignore_errors=True)
+            claim.results.mkdir()
+        _log.info("study_running", extra={"study": revision.key, "revision": revision.number, "models": len(models)})
+        try:
+            reports = self._segmenter.run(revision.images, claim.results, models, revision=revision.number)
+        except StudyRejected as rejection:
+            return make_outcome("refused", str(rejection.code), rejection.message)
+        except (ConfigInvalid, PackageInvalid) as error:
+            reason = Reason.of(error)
+            return make_outcome("failed", reason.code, reason.message)
+        finally:
+            # Reached unless the process died, which is what is counted.
+            with claim.held():
+                revision.write_state(attempts=deaths)
+        self._measure(reports)
+        return outcome_of(reports)
+
+    def _measure(self, reports: Sequence[Report]) -> None:
+        for report in reports:
+            for stage, seconds in report.timings_s.items():
+                self._counters.add("segnode_stage_seconds", seconds, label=stage)
+                self._counters.add("segnode_stage_runs", label=stage)
+        self._counters.raise_to("gpu_memory_peak", gpu_memory_peak())
+
+
+def publish(claim: Claim, outcome: dict[str, Any]) -> None:
+    """Keep what the graph answered; from here on it is not run again for this revision.
+
+    Raises
+    ------
+    Superseded
+        If somebody else does the study by now.
+    """
+    with claim.held() as revision:
+        if claim.results.exists():
+            shutil.rmtree(revision.results, ignore_errors=True)
+            claim.results.rename(revision.results)
+            sync_folder(revision.path)
+        revision.write_outcome(outcome)
+
+
+def _wait(claim: Claim, message: str) -> None:
+    shutil.rmtree(claim.results, ignore_errors=True)  # where the disk is full, this makes room
+    with claim.held() as revision:
+        revision.write_state(state=State.WAITING, reason={"code": "retry_later", "message": message})
+    _log.warning("study_waiting", extra={"study": revision.key, "revision": revision.number, "reason": message})
+
+
+def gpu_memory_peak() -> float:
+    """Most bytes of GPU memory that this process has held; 0 where no network ran on a GPU."""
+    torch = sys.modules.get("torch")  # only looked at: what loads it is the engine's business
+    return float(torch.cuda.max_memory_allocated()) if torch is not None and torch.cuda.is_available() else 0.0

@@ -1,0 +1,170 @@
+"""This process's own lease: kept by a thread, asked before work is taken up; who loses it ends at once.
+
+The process counts its lease from before it asked for it, by a clock that neither jumps nor stops while the machine
+sleeps, so it takes it for ended no later than the database does.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy.exc import DBAPIError
+
+from app.leases import Executor, Holder, Leases, reason_of
+from core.errors import RetryLater
+
+RENEWALS_PER_LEASE = 3
+ASK_AGAIN_S = 1.0
+_SAY_AGAIN_S = 60.0
+
+_log = logging.getLogger("segnode")
+
+
+def this_process(spool: Path, host: str, version: str) -> Holder:
+    """What this process is called in the table of leases."""
+    folder = spool.stat()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return Holder(uuid4().hex, f"{boot}:{folder.st_dev}:{folder.st_ino}", host, version)
+
+
+def end_process() -> None:
+    """End at once, whatever other threads do: the work belongs to somebody else."""
+    os._exit(RetryLater.exit_code)
+
+
+class Tenure:
+    """The lease of one executor; `dicom_io.spool.claims.Tenure` for the claims on studies.
+
+    Parameters
+    ----------
+    leases
+        The table.
+    executor
+        Whose lease.
+    holder
+        This process.
+    on_lost
+        Called when somebody else has taken the lease; it does not return.
+    """
+
+    def __init__(
+        self, leases: Leases, executor: str, holder: Holder, on_lost: Callable[[], None] = end_process
+    ) -> None:
+        self.executor = executor
+        self.leases = leases
+        self.holder = holder
+        self._on_lost = on_lost
+        self._valid_until = 0.0
+        self._ended = threading.Event()
+        self._known: tuple[Executor, ...] = ()
+
+    def begin(self, spool_id: str, wants_to_stop: Callable[[float], bool]) -> bool:
+        """Wait for the database and for the lease, saying what for, then keep it.
+
+        Parameters
+        ----------
+        spool_id
+            The spool that the database has to belong to.
+        wants_to_stop
+            Waits for so many seconds; whether to give up.
+
+        Returns
+        -------
+        bool
+            Whether it is ours; False if it was given up.
+
+        Raises
+        ------
+        ConfigInvalid
+            If the database belongs to another spool.
+        """
+        said: dict[str, float] = {}
+        while True:
+            asked = _now()
+            try:
+                self.leases.prepare(spool_id)
+                other = self.leases.acquire(self.executor, self.holder)
+            except DBAPIError as error:
+                _say(said, "database_unreachable", reason=reason_of(error))
+            else:
+                if other is None:
+                    self._valid_until = asked + self.leases.seconds
+                    self._look_around()
+                    threading.Thread(target=self._keep, name="lease", daemon=True).start()
+                    return True
+                # A machine of the same name, or one that died less than a lease ago.
+                remedy = "name each machine by executor: in node.yaml"
+                _say(said, "executor_works_elsewhere", executor=self.executor, host=other.host, remedy=remedy)
+            if wants_to_stop(ASK_AGAIN_S):
+                return False
+
+    def holds(self) -> bool:
+        """Whether nobody can have taken the lease yet; asks nobody."""
+        return not self._ended.is_set() and _now() < self._valid_until
+
+    def confirm(self) -> None:
+        """Return once the database says that the lease is ours; end the process if it is not."""
+        while not self._renew():
+            time.sleep(ASK_AGAIN_S)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether no other executor that works comes before this one: one of all does what one has to do."""
+        live = [known.executor for known in self._known if known.is_live]
+        return not live or min(live) >= self.executor
+
+    @property
+    def versions(self) -> frozenset[str]:
+        """Versions of the workflows that somebody does at present."""
+        return frozenset({self.holder.version, *(known.version for known in self._known if known.is_live)})
+
+    def give_up(self) -> None:
+        """Begin nothing any more, and let others take the work at once."""
+        self._ended.set()
+        try:
+            self.leases.release(self.executor, self.holder.instance)
+        except DBAPIError as error:
+            _log.warning("lease_not_released", extra={"executor": self.executor, "reason": reason_of(error)})
+
+    def _keep(self) -> None:
+        said: dict[str, float] = {}
+        while not self._ended.wait(self.leases.seconds / RENEWALS_PER_LEASE):
+            while not self._renew(said):
+                if self._ended.wait(ASK_AGAIN_S):
+                    return
+            said.clear()
+
+    def _renew(self, said: dict[str, float] | None = None) -> bool:
+        asked = _now()
+        try:
+            mine = self.leases.renew(self.executor, self.holder.instance)
+            if mine:
+                self._valid_until = max(self._valid_until, asked + self.leases.seconds)
+                self._look_around()
+        except DBAPIError as error:
+            if said is not None:
+                _say(said, "database_unreachable", reason=reason_of(error))
+            return False
+        if not mine and not self._ended.is_set():
+            _log.error("lease_lost", extra={"executor": self.executor})
+            self._on_lost()
+        return True
+
+    def _look_around(self) -> None:
+        self._known = tuple(self.leases.executors())
+
+
+def _say(said: dict[str, float], event: str, **fields: str) -> None:
+    # Said once, and again each minute: what is asked every second would fill the log.
+    if _now() - said.get(event, -_SAY_AGAIN_S) >= _SAY_AGAIN_S:
+        said[event] = _now()
+        _log.warning(event, extra=fields)
+
+
+def _now() -> float:
+    # CLOCK_MONOTONIC stands still while a machine sleeps, and others work on meanwhile.
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

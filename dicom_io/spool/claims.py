@@ -1,0 +1,144 @@
+"""Claims: who may write what comes of a revision, so that a worker that wakes up late changes nothing.
+
+A claim is a number in the revision's ``state.json``, or in the file of one of its deliveries, under the study's lock.
+Whoever takes up work raises it, and whoever writes what came of the work looks first, under the same lock, whether it
+is still the number that it wrote: a later claim voids all earlier ones, whatever the clocks say. Only a worker whose
+lease is confirmed may claim (`Tenure`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from core.errors import Superseded
+from dicom_io.spool.revision import Revision
+from dicom_io.spool.spool import Spool
+
+
+class Tenure(Protocol):
+    """The right to work at all: `app.tenure.Tenure`."""
+
+    @property
+    def executor(self) -> str:
+        """Whose right it is."""
+        ...
+
+    def confirm(self) -> None:
+        """Return once it is certain that the right is ours at this moment."""
+        ...
+
+    def holds(self) -> bool:
+        """Whether nobody else can have got it yet."""
+        ...
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right of one run of a step to write about a revision, or about one of its deliveries.
+
+    Attributes
+    ----------
+    destination
+        Whose delivery; None for the revision itself.
+    number
+        Larger than that of every claim before.
+    """
+
+    spool: Spool
+    tenure: Tenure
+    revision: Revision
+    destination: str | None
+    number: int
+
+    @contextmanager
+    def held(self) -> Iterator[Revision]:
+        """Hold the study's lock, in which nobody can take the claim, to write what came of the work.
+
+        Raises
+        ------
+        Superseded
+            If somebody has claimed the work since; nothing may be written.
+        """
+        with self.spool.changing(self.revision):
+            if _number(_subject(self.revision, self.destination)) != self.number:
+                raise Superseded(f"{self.revision.key} rev {self.revision.number}: somebody else does this work by now")
+            yield self.revision
+
+    def confirm(self) -> None:
+        """Return if the work may reach others now: the lease is ours, and so is the claim.
+
+        Raises
+        ------
+        Superseded
+            If somebody has claimed the work since.
+        """
+        self.tenure.confirm()
+        with self.held():
+            pass
+
+    def may_go_on(self) -> bool:
+        """Whether what was begun under a confirmed claim may go on; asks nobody, so it can be asked for each packet."""
+        return self.tenure.holds()
+
+    def write_delivery(self, delivery: dict[str, Any]) -> None:
+        """Keep what the claim's destination has got.
+
+        Raises
+        ------
+        Superseded
+            If somebody has claimed the delivery since.
+        """
+        assert self.destination is not None  # noqa: S101 - a claim on a delivery names it
+        with self.held() as revision:
+            revision.write_delivery(self.destination, {**delivery, "claim": self._note()})
+
+    @property
+    def results(self) -> Path:
+        """A folder for what this claim's run of the graph writes, until it is published: nobody else writes there."""
+        return self.revision.path / f"results.{self.number}"
+
+    def _note(self) -> dict[str, Any]:
+        return {"by": self.tenure.executor, "number": self.number}
+
+
+def take(spool: Spool, tenure: Tenure, revision: Revision, run: int, destination: str | None = None) -> Claim:
+    """Claim a revision's work, or one of its deliveries; all earlier claims on it are void.
+
+    Waits until the tenure is confirmed, so a worker that is cut off takes nothing up.
+
+    Parameters
+    ----------
+    run
+        The run of the revision for which the work was queued.
+    destination
+        The delivery to claim; None for the revision itself.
+
+    Raises
+    ------
+    Superseded
+        If a later run has been asked for, or there is no such delivery (any more).
+    """
+    while True:
+        tenure.confirm()
+        with spool.changing(revision):
+            if not tenure.holds():
+                continue  # it took long to get the lock: somebody else may work here by now
+            subject = _subject(revision, destination)
+            if revision.read_state()["run"] != run or subject is None:
+                raise Superseded(f"{revision.key} rev {revision.number}: this work has been queued anew")
+            claim = Claim(spool, tenure, revision, destination, _number(subject) + 1)
+            if destination is None:
+                revision.write_state(claim=claim._note())
+            else:
+                revision.write_delivery(destination, {**subject, "claim": claim._note()})
+            return claim
+
+
+def _subject(revision: Revision, destination: str | None) -> dict[str, Any] | None:
+    return revision.read_state() if destination is None else revision.read_delivery(destination)
+
+
+def _number(subject: dict[str, Any] | None) -> int:
+    return int(((subject or {}).get("claim") or {}).get("number", 0))
