@@ -24,7 +24,7 @@ def read_image(paths: Sequence[Path], channels: int) -> Volume:
     """
     volumes = []
     for path in paths:
-        array, geometry = _read(path)
+        array, geometry = read_array(path)
         none = ("",) * geometry.shape[0]  # a file has no SOP instances
         volumes.append(Volume(array[None].astype(np.float32), geometry, none, (1,) * geometry.shape[0], ("",), ""))
     if len(volumes) != channels:
@@ -43,13 +43,20 @@ def read_mask(path: Path, grid: Geometry) -> NDArray[Any]:
     ConfigInvalid
         If it cannot be read or does not lie on the image's grid.
     """
-    mask, geometry = _read(path)
+    mask, geometry = read_array(path)
     if not geometry.same_grid(grid, HEADER_TOLERANCE):
         raise ConfigInvalid(f"{path}: the mask does not lie on the image's grid")
     return mask
 
 
-def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
+def read_array(path: Path) -> tuple[NDArray[Any], Geometry]:
+    """Voxels ``(slice, row, column)`` of one image file as they are stored, and their grid.
+
+    Raises
+    ------
+    ConfigInvalid
+        If it cannot be read, or is no single 3d image.
+    """
     import SimpleITK
 
     image: Any  # SimpleITK's methods carry no types

@@ -1,13 +1,14 @@
 """The mask as a NIfTI file, for those who work outside the PACS."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from core.label_map import LabelMap
 
 
-def write_nifti(path: Path, label_map: LabelMap) -> None:
+def write_nifti(path: Path, label_map: LabelMap, notes: str = "") -> None:
     """Write a label map as NIfTI, label values as they are.
 
     SimpleITK turns the geometry from DICOM's LPS into the RAS that NIfTI's affines are in.
@@ -18,12 +19,29 @@ def write_nifti(path: Path, label_map: LabelMap) -> None:
         Ends in ``.nii`` or ``.nii.gz``.
     label_map
         The mask, with its geometry in LPS mm.
+    notes
+        What its header says of it, at most 79 characters of ASCII.
     """
     import SimpleITK as sitk  # its documentation's own name
 
-    image = sitk.GetImageFromArray(np.ascontiguousarray(label_map.array))
+    image: Any = sitk.GetImageFromArray(np.ascontiguousarray(label_map.array))  # its setters carry no types
     grid = label_map.geometry
-    image.SetSpacing(grid.spacing[::-1])  # type: ignore[no-untyped-call]  # SimpleITK's setters have no annotations
-    image.SetOrigin(grid.origin)  # type: ignore[no-untyped-call]
-    image.SetDirection(grid.direction.ravel().tolist())  # type: ignore[no-untyped-call]
+    image.SetSpacing(grid.spacing[::-1])
+    image.SetOrigin(grid.origin)
+    image.SetDirection(grid.direction.ravel().tolist())
+    if notes:
+        image.SetMetaData("ITK_FileNotes", notes)
     sitk.WriteImage(image, str(path), useCompression=path.suffix == ".gz")
+
+
+def nifti_notes(path: Path) -> str:
+    """What a NIfTI file's header says of it (``descrip``); empty where that is nothing, or the file is no NIfTI."""
+    import SimpleITK as sitk
+
+    reader: Any = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return ""
+    return str(reader.GetMetaData("descrip")) if reader.HasMetaDataKey("descrip") else ""
