@@ -38,7 +38,7 @@ def nifti_notes(path: Path) -> str:
     """What a NIfTI file's header says of it (``descrip``); empty where that is nothing, or the file is no NIfTI."""
     import SimpleITK as sitk
 
-    reader: Any = sitk.ImageFileReader()
+    reader: Any = sitk.ImageFileReader()  # type: ignore[no-untyped-call]  # published without types
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
