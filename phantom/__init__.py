@@ -2,5 +2,6 @@
 
 from phantom.anatomy import LABEL_NAMES, Phantom, make_phantom, trunk_geometry
 from phantom.intensity import Modality, Phase
+from phantom.patient import Patient, make_patient
 
-__all__ = ["LABEL_NAMES", "Modality", "Phantom", "Phase", "make_phantom", "trunk_geometry"]
+__all__ = ["LABEL_NAMES", "Modality", "Patient", "Phantom", "Phase", "make_patient", "make_phantom", "trunk_geometry"]

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from core.volume import Geometry
 from phantom.intensity import TISSUES, Modality, Phase, intensities, textures
-from phantom.patient import make_patient
+from phantom.patient import Patient, make_patient
 from phantom.shapes import Coordinates, Shape
 from phantom.structures import structures
 
@@ -101,7 +101,12 @@ def trunk_geometry(
 
 
 def make_phantom(
-    geometry: Geometry, *, phase: Phase | None = None, modality: Modality = "CT", seed: int = 0
+    geometry: Geometry,
+    *,
+    phase: Phase | None = None,
+    modality: Modality = "CT",
+    seed: int = 0,
+    patient: Patient | None = None,
 ) -> Phantom:
     """Sample the patient of a seed on a grid.
 
@@ -117,9 +122,12 @@ def make_phantom(
     seed
         The patient: the same seed is the same patient in every geometry, phase and modality. Noise depends on the
         seed, too, and not on the phase.
+    patient
+        An anatomy to use in place of the seed's; texture and noise stay the seed's.
     """
-    affine = np.diag([*(1.0 / s for s in make_patient(seed).scale), 1.0]) @ geometry.affine
-    tissue, labels = _paint(affine, geometry.shape, seed)
+    anatomy = patient or make_patient(seed)
+    affine = np.diag([*(1.0 / s for s in anatomy.scale), 1.0]) @ geometry.affine
+    tissue, labels = _paint(affine, geometry.shape, anatomy)
     array = intensities(modality, phase)[tissue]
     array += textures(modality)[tissue] * _waves(affine, geometry.shape, (18.0, 45.0), seed)
     array = _blur(array, [POINT_SPREAD_MM / s for s in geometry.spacing])
@@ -133,11 +141,11 @@ def make_phantom(
 
 
 def _paint(
-    affine: NDArray[np.float64], shape: tuple[int, int, int], seed: int
+    affine: NDArray[np.float64], shape: tuple[int, int, int], patient: Patient
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Tissue and label of every voxel of a grid whose affine leads to the nominal patient."""
     tissue, labels = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-    for part in structures(make_patient(seed)):
+    for part in structures(patient):
         block = _block(part.shape, affine, shape)
         if block is None:
             continue

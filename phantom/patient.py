@@ -24,6 +24,10 @@ class Patient:
         Relative sizes.
     tumour
         Radius of the tumour in the right kidney.
+    tumour_at
+        Middle of the tumour, LPS mm before ``scale``; no seed moves it.
+    ureter
+        Inner radius of both ureters; no seed changes it.
     breath
         How much lower (inspiration) or higher the diaphragm stands.
     on_table
@@ -43,6 +47,8 @@ class Patient:
     breath: float
     on_table: bool
     bowel_seed: int
+    tumour_at: tuple[float, float, float] = (-74.0, 40.0, -58.0)
+    ureter: float = 3.2
 
 
 def make_patient(seed: int) -> Patient:

@@ -136,14 +136,13 @@ def _kidneys(patient: Patient) -> Iterator[Part]:
         yield Part(name, "kidney_medulla", Ellipsoid(centre, inner, angles), ("kidney_cortex",))
         pelvis = (x * 0.85, 36.0, z)
         yield Part(name, "urine", Ellipsoid(pelvis, (7.0, 6.0, 18.0), angles), ("kidney_cortex", "kidney_medulla"))
-    place = (-74.0, 40.0, -58.0)
-    yield Part("kidney_tumour", "tumour", Ellipsoid(place, (patient.tumour,) * 3))
+    yield Part("kidney_tumour", "tumour", Ellipsoid(patient.tumour_at, (patient.tumour,) * 3))
     for name, side, z in (("ureter_right", -1.0, -22.0), ("ureter_left", 1.0, 2.0)):
         line = np.array([
             [side * 50, 34, z], [side * 38, 26, z - 40], [side * 34, 22, -100], [side * 44, 34, -150],
             [side * 34, 20, -190], [side * 16, 4, -205],
         ])  # fmt: skip
-        yield from (Part(name, "urine", c) for c in tube(line, 3.2))
+        yield from (Part(name, "urine", c) for c in tube(line, patient.ureter))
 
 
 def _vessels(patient: Patient) -> Iterator[Part]:

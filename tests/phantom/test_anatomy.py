@@ -1,10 +1,12 @@
 """The phantom shows one asymmetric patient, whatever grid, phase or modality is asked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from core.volume import Geometry
-from phantom import LABEL_NAMES, Phantom, make_phantom, trunk_geometry
+from phantom import LABEL_NAMES, Phantom, make_patient, make_phantom, trunk_geometry
 
 COARSE = (8.0, 4.0, 4.0)
 
@@ -113,3 +115,13 @@ def test_the_seed_decides_everything() -> None:
     np.testing.assert_array_equal(first.array, again.array)
     np.testing.assert_array_equal(first.labels, again.labels)
     assert (first.labels != other.labels).mean() > 0.02
+
+
+def test_a_given_patient_takes_the_place_of_the_seeds() -> None:
+    grid = trunk_geometry((4.0, 2.0, 2.0), extent=(200.0, 200.0, 300.0), centre=(0.0, 30.0, 0.0))
+    other = replace(make_patient(3), tumour=12.0, tumour_at=(80.0, 40.0, 10.0), ureter=5.0)
+    plain, changed = make_phantom(grid, seed=3), make_phantom(grid, seed=3, patient=other)
+    np.testing.assert_array_equal(make_phantom(grid, seed=3, patient=make_patient(3)).array, plain.array)
+    assert centre(plain, "kidney_tumour")[0] < -60 < 60 < centre(changed, "kidney_tumour")[0]
+    assert changed.volume_ml("ureter_left") > 1.8 * plain.volume_ml("ureter_left")
+    np.testing.assert_array_equal(changed.mask("liver"), plain.mask("liver"))
