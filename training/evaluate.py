@@ -48,7 +48,7 @@ def predict(
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-    from training.demo import autocast_forward
+    from training.nnunet import autocast_forward
 
     predictor = nnUNetPredictor(use_mirroring=False, device=torch.device("cpu"), allow_tqdm=False)
     predictor.initialize_from_trained_model_folder(str(results), (0,), checkpoint)

@@ -8,9 +8,10 @@ import pytest
 import torch
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from training.demo import DATASET, RESULTS, autocast_forward, export
-from training.demo_plans import PATCH, STRIDES, demo_plans
+from training.demo import DATASET, NETWORK
 from training.evaluate import dice, picture
+from training.nnunet import autocast_forward, export
+from training.plans import STRIDES, small_plans
 
 FINGERPRINT = {"foreground_intensity_properties_per_channel": {"0": {"mean": 0.0, "std": 1.0}}}
 
@@ -19,7 +20,7 @@ FINGERPRINT = {"foreground_intensity_properties_per_channel": {"0": {"mean": 0.0
 def network() -> torch.nn.Module:
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
-    configuration = PlansManager(demo_plans(DATASET, FINGERPRINT)).get_configuration("3d_fullres")
+    configuration = PlansManager(small_plans(DATASET.name, FINGERPRINT, NETWORK)).get_configuration("3d_fullres")
     network: torch.nn.Module = get_network_from_plans(
         configuration.network_arch_class_name,
         configuration.network_arch_init_kwargs,
@@ -32,7 +33,7 @@ def network() -> torch.nn.Module:
 
 
 def test_the_patch_fits_the_strides() -> None:
-    assert not np.any(np.array(PATCH) % np.prod(STRIDES, axis=0))
+    assert not np.any(np.array(NETWORK.patch) % np.prod(STRIDES, axis=0))
 
 
 def test_weights_are_below_eight_megabytes(network: torch.nn.Module) -> None:
@@ -48,7 +49,7 @@ def test_autocast_gives_float32_logits(network: torch.nn.Module) -> None:
 
 
 def test_export_leaves_out_the_optimizer_and_every_pickled_object(tmp_path: Path) -> None:
-    fold = tmp_path / "nnUNet_results" / DATASET / RESULTS / "fold_0"
+    fold = tmp_path / "nnUNet_results" / DATASET.name / DATASET.results / "fold_0"
     fold.mkdir(parents=True)
     for name in ("dataset.json", "plans.json"):
         (fold.parent / name).write_text("{}")
@@ -66,7 +67,7 @@ def test_export_leaves_out_the_optimizer_and_every_pickled_object(tmp_path: Path
         "inference_allowed_mirroring_axes": (0, 1, 2),
     }
     torch.save(state, fold / "checkpoint_final.pth")
-    out = export(tmp_path, tmp_path / "out")
+    out = export(DATASET, tmp_path, tmp_path / "out")
     loaded = torch.load(out / "fold_0" / "checkpoint_final.pth", weights_only=True)
     assert loaded["optimizer_state"] is None
     assert loaded["init_args"] == {"configuration": "3d_fullres", "fold": 0}

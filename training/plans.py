@@ -1,22 +1,48 @@
-"""The small nnU-Net plans of the demo model: what the planner would write, with a network that a CPU can train.
+"""Small nnU-Net plans: what the planner would write, with a network that a CPU can train.
 
 Batch instead of instance normalization: a patch that lies wholly in air or lung loses its HU when it is normalized
 by itself, and a patch large enough to show both is more than a CPU trains in an hour.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-SPACING_MM = (3.0, 1.5, 1.5)
-PATCH = (32, 48, 48)
-BATCH = 4
-FEATURES = (16, 32, 64, 128)
 STRIDES = ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
 
 _RESAMPLE = "resample_data_or_seg_to_shape"
 
 
-def demo_plans(dataset_name: str, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Network:
+    """What distinguishes one small network from another.
+
+    Attributes
+    ----------
+    spacing_mm, patch
+        Of its input, ``(slice, row, column)``; eight divides the patch.
+    batch
+        Patches per step.
+    features
+        Channels of its four stages.
+    image_spacing_mm, image_shape
+        Medians over the training images, as the planner notes them.
+    resampled_shape
+        The median shape at the network's spacing.
+    """
+
+    spacing_mm: tuple[float, float, float]
+    patch: tuple[int, int, int]
+    batch: int
+    features: tuple[int, int, int, int]
+    image_spacing_mm: tuple[float, float, float]
+    image_shape: tuple[int, int, int]
+    resampled_shape: tuple[float, float, float]
+
+
+def small_plans(
+    dataset_name: str, fingerprint: Mapping[str, Any], network: Network, channels: int = 1
+) -> dict[str, Any]:
     """Build plans of nnU-Net v2 with one configuration, ``3d_fullres``.
 
     Parameters
@@ -25,6 +51,10 @@ def demo_plans(dataset_name: str, fingerprint: Mapping[str, Any]) -> dict[str, A
         Such as ``Dataset901_SegnodeDemo``.
     fingerprint
         nnU-Net's ``dataset_fingerprint.json``: the intensities of the foreground.
+    network
+        What to build.
+    channels
+        CT images that go in together.
 
     References
     ----------
@@ -33,29 +63,29 @@ def demo_plans(dataset_name: str, fingerprint: Mapping[str, Any]) -> dict[str, A
     return {
         "dataset_name": dataset_name,
         "plans_name": "nnUNetPlans",
-        "original_median_spacing_after_transp": [3.27, 0.98, 0.98],
-        "original_median_shape_after_transp": [56, 202, 198],
+        "original_median_spacing_after_transp": list(network.image_spacing_mm),
+        "original_median_shape_after_transp": list(network.image_shape),
         "image_reader_writer": "SimpleITKIO",
         "transpose_forward": [0, 1, 2],
         "transpose_backward": [0, 1, 2],
-        "configurations": {"3d_fullres": _configuration()},
+        "configurations": {"3d_fullres": _configuration(network, channels)},
         "experiment_planner_used": "ExperimentPlanner",
         "label_manager": "LabelManager",
         "foreground_intensity_properties_per_channel": fingerprint["foreground_intensity_properties_per_channel"],
     }
 
 
-def _configuration() -> dict[str, Any]:
+def _configuration(network: Network, channels: int) -> dict[str, Any]:
     resampling = {"order": 3, "order_z": 0, "force_separate_z": None}
     return {
         "data_identifier": "nnUNetPlans_3d_fullres",
         "preprocessor_name": "DefaultPreprocessor",
-        "batch_size": BATCH,
-        "patch_size": list(PATCH),
-        "median_image_size_in_voxels": [60.0, 200.0, 240.0],
-        "spacing": list(SPACING_MM),
-        "normalization_schemes": ["CTNormalization"],
-        "use_mask_for_norm": [False],
+        "batch_size": network.batch,
+        "patch_size": list(network.patch),
+        "median_image_size_in_voxels": list(network.resampled_shape),
+        "spacing": list(network.spacing_mm),
+        "normalization_schemes": ["CTNormalization"] * channels,
+        "use_mask_for_norm": [False] * channels,
         "resampling_fn_data": _RESAMPLE,
         "resampling_fn_seg": _RESAMPLE,
         "resampling_fn_probabilities": _RESAMPLE,
@@ -66,13 +96,13 @@ def _configuration() -> dict[str, Any]:
         "architecture": {
             "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
             "arch_kwargs": {
-                "n_stages": len(FEATURES),
-                "features_per_stage": list(FEATURES),
+                "n_stages": len(network.features),
+                "features_per_stage": list(network.features),
                 "conv_op": "torch.nn.modules.conv.Conv3d",
-                "kernel_sizes": [[3, 3, 3]] * len(FEATURES),
+                "kernel_sizes": [[3, 3, 3]] * len(network.features),
                 "strides": [list(stride) for stride in STRIDES],
-                "n_conv_per_stage": [2] * len(FEATURES),
-                "n_conv_per_stage_decoder": [2] * (len(FEATURES) - 1),
+                "n_conv_per_stage": [2] * len(network.features),
+                "n_conv_per_stage_decoder": [2] * (len(network.features) - 1),
                 "conv_bias": True,
                 "norm_op": "torch.nn.modules.batchnorm.BatchNorm3d",
                 "norm_op_kwargs": {"eps": 1e-05, "affine": True},
