@@ -174,9 +174,13 @@ class Leases:
         with self._engine.connect() as connection:
             return [Executor(**row) for row in connection.execute(query).mappings()]
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
     def _change(self, statement: sa.Insert | sa.Update | sa.Delete) -> bool:
         with self._engine.connect() as connection:
-            return bool(connection.execute(statement).rowcount > 0)
+            return connection.execute(statement.returning(_EXECUTORS.c.executor)).first() is not None
 
 
 def _is(executor: str, instance: str) -> tuple[sa.ColumnElement[bool], ...]:

@@ -2,11 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.postgres import Postgres, find_postgres
 
 # The same examples in every run: what a search finds belongs into a test of its own, not into somebody's CI.
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -51,6 +53,18 @@ def peer() -> Callable[[str], str]:
         return str(path)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL with an empty database; whoever stops it starts it again."""
+    programs = find_postgres()
+    if programs is None:
+        missing("PostgreSQL is not installed")
+    assert programs is not None
+    server = Postgres(programs)
+    yield server
+    server.remove()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
