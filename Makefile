@@ -1,5 +1,6 @@
 # make demo    a phantom study through a PACS and the node, and the overlay to look at
 # make test    the test suite; peers that are not installed are skipped with a reason
+# make soak    a node under load whose processes are killed for SECONDS=3600: what was acknowledged is kept
 # make check   formatting, lint, types, import rules
 #
 # PYTHON=python3.11 chooses the interpreter; DICOM=folder gives the demo a series of one's own.
@@ -9,8 +10,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DICOM  ?=
+SECONDS ?= 3600
+SEED   ?=
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test soak check clean
 
 setup: $(READY)
 
@@ -24,6 +27,9 @@ demo: setup
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+
+soak: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.kills.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -139,8 +139,17 @@ class NodeProcess:
         self._program = program
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self, timeout_s: float = 90.0) -> str:
+    def start(self) -> str:
         """Start it, and wait until it takes work; its ready line."""
+        self.launch()
+        assert self._process is not None
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line.startswith("ready "), f"{line!r}\n{self.log.read_text()}"
+        return line.strip()
+
+    def launch(self) -> None:
+        """Start it, and wait for nothing."""
         with self.log.open("a") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
                 [sys.executable, *self._program, str(self.config)],
@@ -149,10 +158,6 @@ class NodeProcess:
                 stderr=log,
                 text=True,
             )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line.startswith("ready "), f"{line!r}\n{self.log.read_text()}"
-        return line.strip()
 
     def stop(self) -> int:
         """Stop it as an operator does; its exit code."""
@@ -170,6 +175,10 @@ class NodeProcess:
         self._process.kill()
         self._process.wait()
         self._process.stdout.close()
+
+    def set(self, **settings: Any) -> None:
+        """Set keys of its ``node.yaml``, for its next start."""
+        self.config.write_text(yaml.safe_dump(yaml.safe_load(self.config.read_text()) | settings))
 
     @property
     def is_running(self) -> bool:
