@@ -1,7 +1,8 @@
 """The node's worker with a stand-in for the models: ``python -m tests.app.stub_worker node.yaml``.
 
 It answers by the study's description: ``refuse CODE``, ``empty``, ``break``, ``later``, ``slow``, ``kill``; for all
-else with a small SEG-like object whose UIDs follow from study and revision. Every run leaves a line in ``runs.txt``.
+else with a small SEG-like object whose UIDs follow from study and revision, while its content differs from run to run.
+Every run leaves a line in ``runs.txt``.
 """
 
 import os
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import uuid4
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -64,9 +66,10 @@ class StubSegmenter:
         folder = output_folder / study
         folder.mkdir()
         for model in models:
-            stub_result(study, str(headers[0].SeriesInstanceUID) + model, revision).save_as(
-                folder / f"{model}.seg.dcm", enforce_file_format=True
-            )
+            result = stub_result(study, str(headers[0].SeriesInstanceUID) + model, revision)
+            # So that it shows when what was made twice is delivered twice.
+            result.SeriesDescription = uuid4().hex
+            result.save_as(folder / f"{model}.seg.dcm", enforce_file_format=True)
         done = tuple(ModelReport(name=model, sha256="0", outputs=(f"{model}.seg.dcm",)) for model in models)
         return [Report(study=study, outcome="segmented", models=done, device="cpu")]
 
