@@ -9,6 +9,7 @@ What each destination has got lies in ``deliveries/<name>.json`` of the revision
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from core.errors import ConfigInvalid, RetryLater
 from dicom_io.delivery.audit import AuditTrail, Party, Transfer
 from dicom_io.delivery.commitment import Transactions, ask_for_commitment
 from dicom_io.delivery.sender import Answer
+from dicom_io.spool.claims import Claim
 from dicom_io.spool.revision import Revision, State
 
 MAX_ROUNDS = 3
@@ -46,81 +48,100 @@ class Deliveries:
         self._transactions = Transactions(settings.spool)
         self._audit = AuditTrail(settings.audit_file, settings.ae_title)
 
-    def advance(self, revision: Revision, destination: str) -> tuple[str, float]:
+    def advance(self, claim: Claim, destination: str) -> tuple[str, float]:
         """Send what a destination has not got, or see whether it keeps what it got.
+
+        Parameters
+        ----------
+        claim
+            On this delivery: it is asked before each association, and before anything is written.
 
         Returns
         -------
         tuple
             The delivery's state after that, and seconds until the next try where one is needed.
+
+        Raises
+        ------
+        Superseded
+            If somebody else does this delivery by now.
         """
-        delivery = revision.read_delivery(destination)
+        with claim.held() as revision:
+            delivery = revision.read_delivery(destination)
         if delivery is None:
             return "delivered", 0.0
         if delivery["state"] == "waiting":
-            delivery = self._send(revision, destination, delivery)
+            delivery = self._send(claim, destination, delivery)
         if delivery["state"] == "committing":
-            delivery = self._commit(revision, destination, delivery)
+            delivery = self._commit(claim, destination, delivery)
         if delivery["state"] == "waiting":
             return "waiting", self._retry(destination).wait_s(delivery["attempts"] - 1)
         return delivery["state"], _look_wait_s(delivery)
 
-    def _send(self, revision: Revision, destination: str, delivery: dict[str, Any]) -> dict[str, Any]:
+    def _send(self, claim: Claim, destination: str, delivery: dict[str, Any]) -> dict[str, Any]:
         delivery = {**delivery, "attempts": delivery["attempts"] + 1}
         try:
-            delivery = self._send_all(revision, destination, delivery)
+            delivery = self._send_all(claim, destination, delivery)
         except (RetryLater, ConfigInvalid) as error:  # what is wrong with a certificate's file is corrected by a person
             given_up = self._retry(destination).is_last(delivery["attempts"] - 1)
-            sent = (revision.read_delivery(destination) or delivery)["sent"]
+            sent = (claim.revision.read_delivery(destination) or delivery)["sent"]
             delivery = {**delivery, "sent": sent, "state": "failed" if given_up else "waiting", "reason": str(error)}
-        revision.write_delivery(destination, delivery)
-        self._say(revision, destination, delivery)
+        claim.write_delivery(delivery)
+        self._say(claim.revision, destination, delivery)
         return delivery
 
-    def _send_all(self, revision: Revision, destination: str, delivery: dict[str, Any]) -> dict[str, Any]:
+    def _send_all(self, claim: Claim, destination: str, delivery: dict[str, Any]) -> dict[str, Any]:
         settings = self._settings.destinations.get(destination)
         if settings is None:
             return {**delivery, "state": "failed", "reason": "the destination is no longer in node.yaml"}
         for name in delivery["files"]:
             if name in delivery["sent"]:
                 continue
-            answer = self._send_audited(revision.results / name, settings)
+            claim.confirm()
+            answer = self._send_audited(claim.revision.results / name, settings, claim.may_go_on)
             if not answer.accepted:
                 return {**delivery, "state": "refused", "reason": answer.reason}
             delivery = {**delivery, "sent": [*delivery["sent"], name], "reason": answer.reason}
-            revision.write_delivery(destination, delivery)
+            claim.write_delivery(delivery)
         return {**delivery, "state": "delivered" if self._commitment(destination) is None else "committing"}
 
-    def _send_audited(self, path: Path, settings: DicomDestination | WebDestination) -> Answer:
+    def _send_audited(
+        self, path: Path, settings: DicomDestination | WebDestination, may_go_on: Callable[[], bool]
+    ) -> Answer:
         if not self._audit.is_on:
-            return send_file(path, settings, self._settings.ae_title)
+            return send_file(path, settings, self._settings.ae_title, may_go_on)
         peer = Party(settings.url) if isinstance(settings, WebDestination) else Party(settings.ae_title, settings.host)
         me, transfer, complete = Party(self._settings.ae_title), _transfer(path), False
         self._audit.begins(me, peer, transfer)
         try:
-            answer = send_file(path, settings, self._settings.ae_title)
+            answer = send_file(path, settings, self._settings.ae_title, may_go_on)
             complete = answer.accepted
         finally:
             self._audit.transferred(me, peer, transfer, complete=complete)
         return answer
 
-    def _commit(self, revision: Revision, destination: str, delivery: dict[str, Any]) -> dict[str, Any]:
+    def _commit(self, claim: Claim, destination: str, delivery: dict[str, Any]) -> dict[str, Any]:
         settings, commitment = self._settings.destinations.get(destination), self._commitment(destination)
+        asked = delivery.get("transaction")
         if not isinstance(settings, DicomDestination) or commitment is None:
             delivery = {**delivery, "state": "delivered"}  # nobody asks for it any more
-        elif "transaction" not in delivery:
-            delivery = self._ask(revision, destination, settings, delivery)
+        elif asked is None:
+            delivery = self._ask(claim, destination, settings, delivery)
         else:
-            delivery = self._look(revision, commitment, delivery)
-        revision.write_delivery(destination, delivery)
+            delivery = self._look(claim.revision, commitment, delivery)
+        claim.write_delivery(delivery)
+        # Only now: as long as the delivery names a transaction, whoever goes on with it waits for its report.
+        if asked is not None and delivery.get("transaction") != asked:
+            self._transactions.close(asked)
         if delivery["state"] != "committing":
-            self._say(revision, destination, delivery)
+            self._say(claim.revision, destination, delivery)
         return delivery
 
     def _ask(
-        self, revision: Revision, destination: str, settings: DicomDestination, delivery: dict[str, Any]
+        self, claim: Claim, destination: str, settings: DicomDestination, delivery: dict[str, Any]
     ) -> dict[str, Any]:
-        objects = [_uids(revision.results / name) for name in delivery["files"]]
+        objects = [_uids(claim.revision.results / name) for name in delivery["files"]]
+        claim.confirm()
         transaction = self._transactions.open(objects)
         try:
             answer = ask_for_commitment(self._transactions, transaction, storage_scp(settings), self._settings.ae_title)
@@ -135,7 +156,9 @@ class Deliveries:
         asked_now = {**delivery, "transaction": transaction, "looked": 0, "waited_s": 0.0, "reason": ""}
         if self._transactions.report(transaction) is None:
             return asked_now
-        return self._judge(revision, asked_now)
+        judged = self._judge(claim.revision, asked_now)
+        self._transactions.close(transaction)
+        return judged
 
     def _look(self, revision: Revision, commitment: Commitment, delivery: dict[str, Any]) -> dict[str, Any]:
         if self._transactions.report(delivery["transaction"]) is not None:
@@ -146,23 +169,19 @@ class Deliveries:
         if waited <= commitment.deadline_seconds:
             return delivery
         reason = f"the destination has not confirmed storage within {commitment.deadline_seconds:.0f} s"
-        return self._closed(delivery) | {"state": "failed", "reason": reason}
+        return _without_transaction(delivery) | {"state": "failed", "reason": reason}
 
     def _judge(self, revision: Revision, delivery: dict[str, Any]) -> dict[str, Any]:
         report = self._transactions.report(delivery["transaction"])
         failed = dict(report.failed) if report is not None else {}
         rounds = int(delivery.get("rounds", 0)) + 1
-        delivery = self._closed(delivery) | {"rounds": rounds}
+        delivery = _without_transaction(delivery) | {"rounds": rounds}
         if not failed:
             return delivery | {"state": "committed", "reason": ""}
         reasons = ", ".join(sorted({f"0x{reason:04X}" for reason in failed.values()}))
         reason = f"the destination does not keep {len(failed)} of {len(delivery['files'])} objects ({reasons})"
         kept = [name for name in delivery["sent"] if _uids(revision.results / name)[1] not in failed]
         return delivery | {"state": "failed" if rounds >= MAX_ROUNDS else "waiting", "sent": kept, "reason": reason}
-
-    def _closed(self, delivery: dict[str, Any]) -> dict[str, Any]:
-        self._transactions.close(delivery["transaction"])
-        return {key: value for key, value in delivery.items() if key not in ("transaction", "looked", "waited_s")}
 
     def _commitment(self, destination: str) -> Commitment | None:
         settings = self._settings.destinations.get(destination)
@@ -195,6 +214,10 @@ def end_of(revision: Revision) -> tuple[State, str, str] | None:
     if outcome == "nothing_found":
         return State.NOTHING_FOUND, "", ""
     return State.COMMITTED if "committed" in states.values() else State.DELIVERED, "", ""
+
+
+def _without_transaction(delivery: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in delivery.items() if key not in ("transaction", "looked", "waited_s")}
 
 
 def _look_wait_s(delivery: dict[str, Any]) -> float:

@@ -1,5 +1,6 @@
 """From a destination of ``node.yaml`` to the sender that reaches it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from app.destination_settings import ClientTls, DicomDestination, WebDestination
@@ -8,8 +9,10 @@ from dicom_io.delivery.sender import Answer
 from dicom_io.delivery.tls import TlsFiles
 
 
-def send_file(path: Path, settings: DicomDestination | WebDestination, calling_ae: str) -> Answer:
-    """Send one object.
+def send_file(
+    path: Path, settings: DicomDestination | WebDestination, calling_ae: str, may_go_on: Callable[[], bool]
+) -> Answer:
+    """Send one object, as long as this process may.
 
     Raises
     ------
@@ -20,8 +23,9 @@ def send_file(path: Path, settings: DicomDestination | WebDestination, calling_a
     """
     if isinstance(settings, WebDestination):
         tls = _files(settings.tls)
-        return stow.send_by_web(path, stow.WebDestination(settings.url, tls, settings.token_file, settings.token_env))
-    return sender.send_object(path, storage_scp(settings), calling_ae)
+        server = stow.WebDestination(settings.url, tls, settings.token_file, settings.token_env)
+        return stow.send_by_web(path, server, may_go_on)
+    return sender.send_object(path, storage_scp(settings), calling_ae, may_go_on)
 
 
 def storage_scp(settings: DicomDestination) -> sender.Destination:

@@ -176,18 +176,28 @@ def _allow_deep_stacks() -> None:
         resource.setrlimit(resource.RLIMIT_STACK, (wanted, hard))
 
 
-def child_commands(config: str, listeners: int = 1) -> dict[str, Sequence[str]]:
+def child_commands(
+    config: str, listeners: int = 1, workers: int = 1, *, worker: str = "app.worker"
+) -> dict[str, Sequence[str]]:
     """Command lines of the node's own children, for a ``node.yaml``.
 
     Parameters
     ----------
     config
         Path of the settings.
-    listeners
-        How many processes receive on the one port; the first is called ``listener``, the others are numbered.
+    listeners, workers
+        How many processes receive on the one port, and how many run models; the first is called ``listener`` or
+        ``worker``, the others are numbered.
+    worker
+        The workers' module.
     """
-    names = ["listener", *(f"listener-{number}" for number in range(2, listeners + 1))]
-    commands: dict[str, Sequence[str]] = {
-        name: [sys.executable, "-m", "app.listener_process", config] for name in names
-    }
-    return commands | {"worker": [sys.executable, "-m", "app.worker", config]}
+    commands: dict[str, Sequence[str]] = {}
+    for number in range(1, listeners + 1):
+        commands[_numbered("listener", number)] = [sys.executable, "-m", "app.listener_process", config]
+    for number in range(1, workers + 1):
+        commands[_numbered("worker", number)] = [sys.executable, "-m", worker, config, str(number)]
+    return commands
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"

@@ -35,7 +35,7 @@ def serve(config: Config) -> None:
     os.umask(0o077)
     configure_logging("node")
     settings = load_settings(config)
-    commands = child_commands(str(config.absolute()), settings.reception.processes)
+    commands = child_commands(str(config.absolute()), settings.reception.processes, len(settings.workers))
     Node(settings, commands, announce).run()
 
 

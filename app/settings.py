@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_va
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from app.destination_settings import KINDS, ClientTls, Commitment, Destination, DicomDestination, Retry, WebDestination
+from app.machine_settings import ExecutorName, Workers, this_host
 from app.reception_settings import KeepFree, Peer, Reception, TlsListening
 from app.setting_types import AETitle, Frozen, LocalPath, Name, Port, beside_the_file
 from core.errors import ConfigInvalid
@@ -69,6 +70,13 @@ class NodeSettings(Frozen):
     database: str = Field(default="workflow.sqlite", min_length=1)
     models: LocalPath | None = None
     quiet_seconds: float = Field(default=60.0, gt=0)
+    workers: Workers = Field(default=(None,), description="how many worker processes, or the device of each")
+    executor: ExecutorName = Field(
+        default_factory=this_host, description="this machine's name among those that share spool and database"
+    )
+    lease_seconds: float = Field(
+        default=30.0, ge=2, le=3600, description="how long a worker that is not heard of keeps its work"
+    )
     routes: tuple[Route, ...] = Field(min_length=1)
     destinations: dict[Name, Destination] = Field(min_length=1)
     peers: tuple[Peer, ...] | None = Field(
@@ -132,10 +140,9 @@ class NodeSettings(Frozen):
         """Every AE title that the node answers to."""
         return frozenset({self.ae_title, *(route.called_ae for route in self.routes)})
 
-    @property
-    def executor_id(self) -> str:
-        """Who does the work, the same after every restart: unfinished work is found by it."""
-        return "segnode-" + re.sub(r"[^A-Za-z0-9_-]", "_", self.ae_title)
+    def executor_id(self, slot: int) -> str:
+        """Who does the work of a worker process, counted from 1: the same after every restart, and nobody else's."""
+        return f"{self.executor}-{slot}"
 
 
 _MODELS: tuple[type[BaseModel], ...] = (

@@ -1,32 +1,42 @@
-"""The worker's process: ``python -m app.worker node.yaml``; holds the models and does the durable work."""
+"""A worker's process: ``python -m app.worker node.yaml SLOT``; holds the models and does the durable work.
+
+Slots count from 1. Each has a name that is its own among all workers that share a database, a lock in the spool and a
+lease in the database (`app.tenure`), so no two processes ever work under one name.
+"""
 
 import logging
 import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from app.child import ParentLink, run_child
 from app.intake import Intake, recover
+from app.leases import POSTGRES_CONNECTION, Leases
 from app.logs import configure_logging, make_formatter
+from app.reaper import Reaper
+from app.segmenting import StudySegmenter
 from app.settings import NodeSettings, load_settings
-from app.workflow import STUDY_QUEUE, WORKFLOW_VERSION, StudyFlow, StudySegmenter, delivery_queue
+from app.tenure import Tenure, this_process
+from app.workflow import STUDY_QUEUE, WORKFLOW_VERSION, StudyFlow, delivery_queue
 from dicom_io.durable import locked
+from dicom_io.spool.identity import spool_id
 from dicom_io.spool.spool import Spool
 
 LOOK_EVERY_S = 0.5
 RECOVER_EVERY_S = 600.0
 STUDIES_AT_ONCE = 2
-"""One that runs, and one at the door: models serve one at a time, and a queue is looked at only once a second."""
+"""One that runs, and one at the door: models serve one at a time, and a queue is looked at only once a second. Where
+several workers share the queue none waits at a door, as another worker may be idle."""
 
 DELIVERIES_AT_ONCE = 2
 
 
-def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudySegmenter]) -> None:
+def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudySegmenter], slot: int = 1) -> None:
     """Close, queue, segment and deliver studies until the node asks to stop.
 
     Parameters
@@ -35,41 +45,68 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
         The node's settings.
     make_segmenter
         Loads the models that the routes name.
+    slot
+        Which of the node's workers this is, counted from 1.
 
     Raises
     ------
     PackageInvalid
         If a model cannot be loaded.
+    ConfigInvalid
+        If the database belongs to another spool.
     """
     link = ParentLink()
     configure_logging("worker", settings.logs)
+    take_slot(settings.workers, slot)
     spool = Spool(settings.spool)
     spool.prepare()
-    # Two workers with one executor ID would both recover the same work.
-    with locked(settings.spool / f".{settings.executor_id}.lock", on_wait=_say_that_another_works):
-        flow = StudyFlow(settings, spool, make_segmenter(settings))
-        _launch(settings)
+    executor = settings.executor_id(slot)
+    # Two workers of one name would both recover the same work.
+    with locked(settings.spool / f".{executor}.lock", on_wait=lambda: _say_that_another_works(executor)):
+        leases = Leases(settings.database, settings.lease_seconds)
+        tenure = Tenure(leases, executor, this_process(settings.spool, settings.executor, WORKFLOW_VERSION))
+        flow = StudyFlow(settings, spool, make_segmenter(settings), tenure)
+        if not tenure.begin(spool_id(settings.spool), link.wait_for_stop):
+            os._exit(0)
+        _launch(settings, executor)
+        Reaper(tenure).start()
         intake = Intake(spool, settings.quiet_seconds, flow)
         link.say_ready()
-        recovered = -math.inf
+        recovered, versions = -math.inf, tenure.versions
         while not link.wait_for_stop(LOOK_EVERY_S):
+            # One of all workers does it. Two at a time would be safe, and only cost each the other's work.
+            if not tenure.is_first:
+                continue
             try:
-                if time.monotonic() - recovered > RECOVER_EVERY_S:
+                if time.monotonic() - recovered > RECOVER_EVERY_S or versions != tenure.versions:
+                    versions = tenure.versions
                     recover(spool, flow)
                     recovered = time.monotonic()
                 intake.look()
             except OSError as error:
                 # A full disk passes; a worker that ended over it would count a death of the study it runs.
                 logging.getLogger("segnode").error("spool_unusable", extra={"problem": error.strerror})
-        # A network in mid-study cannot be interrupted; the study is recovered at the next start.
+        # A network in mid-study cannot be interrupted; the study is recovered at the next start, or by another worker.
+        tenure.give_up()
         os._exit(0)
 
 
-def _say_that_another_works() -> None:
-    logging.getLogger("segnode").warning("waiting_for_another_worker_to_end")
+def _say_that_another_works(executor: str) -> None:
+    extra = {"executor": executor, "remedy": "end it, or name each machine by executor: in node.yaml"}
+    logging.getLogger("segnode").warning("waiting_for_another_worker_to_end", extra=extra)
 
 
-def _launch(settings: NodeSettings) -> None:
+def take_slot(workers: Sequence[str | None], slot: int) -> None:
+    """Have this process see its own device alone, and its share of the processor's cores; before torch is loaded."""
+    device = workers[slot - 1]
+    if device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device
+    if len(workers) > 1:
+        cores = len(os.sched_getaffinity(0)) // len(workers)
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores)))
+
+
+def _launch(settings: NodeSettings, executor: str) -> None:
     logger = logging.getLogger("dbos")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(make_formatter("worker", settings.logs))
@@ -78,14 +115,21 @@ def _launch(settings: NodeSettings) -> None:
         "name": "segnode",
         "system_database_url": settings.database,
         "application_version": WORKFLOW_VERSION,
-        "executor_id": settings.executor_id,
+        "executor_id": executor,
         "serializer": DBOSPortableJSONSerializer(),
         "log_level": "WARNING",
         "use_listen_notify": False,
     }
+    shares_queue = len(settings.workers) > 1
+    if settings.database.startswith("postgresql"):
+        shares_queue = True
+        config["db_engine_kwargs"] = {"connect_args": dict(POSTGRES_CONNECTION)}
+        # A process that is stopped in the middle of a transaction must not hold up those who take over its work.
+        config["sys_db_idle_transaction_timeout_sec"] = settings.lease_seconds
     DBOS(config=config)
     DBOS.launch()
-    DBOS.register_queue(STUDY_QUEUE, worker_concurrency=STUDIES_AT_ONCE, on_conflict="always_update")
+    at_once = 1 if shares_queue else STUDIES_AT_ONCE
+    DBOS.register_queue(STUDY_QUEUE, worker_concurrency=at_once, on_conflict="always_update")
     for destination in settings.destinations:
         DBOS.register_queue(
             delivery_queue(destination), worker_concurrency=DELIVERIES_AT_ONCE, on_conflict="always_update"
@@ -111,7 +155,7 @@ def load_segmenter(settings: NodeSettings) -> StudySegmenter:
 def main() -> None:
     """Entry of the process."""
     configure_logging("worker")
-    run_child(lambda: work(load_settings(Path(sys.argv[1])), load_segmenter))
+    run_child(lambda: work(load_settings(Path(sys.argv[1])), load_segmenter, int(sys.argv[2])))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Sends one object to a storage SCP, and tells what may be tried again from what may not."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,9 +8,9 @@ import pynetdicom
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.events import EventHandlerType
+from pynetdicom.events import Event, EventHandlerType
 
 from core.errors import RetryLater
 from dicom_io.delivery.tls import TlsFiles, client_context
@@ -51,8 +52,15 @@ class Answer:
     reason: str = ""
 
 
-def send_object(path: Path, destination: Destination, calling_ae: str) -> Answer:
+def send_object(
+    path: Path, destination: Destination, calling_ae: str, may_go_on: Callable[[], bool] = lambda: True
+) -> Answer:
     """Send a DICOM file by C-STORE, over an association of its own.
+
+    Parameters
+    ----------
+    may_go_on
+        Asked before the C-STORE and after each packet; once it says no, the connection is closed in mid-object.
 
     Returns
     -------
@@ -72,14 +80,23 @@ def send_object(path: Path, destination: Destination, calling_ae: str) -> Answer
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     for proposed in UNCOMPRESSED if syntax in UNCOMPRESSED else (syntax,):
         ae.add_requested_context(dataset.SOPClassUID, proposed)
-    association = associate(ae, destination)
+    association = associate(ae, destination, [(evt.EVT_DATA_SENT, _close_unless, [may_go_on])])
     if not association.is_established:
         return explain_no_association(association)
     try:
+        if not may_go_on():
+            raise RetryLater("this worker was not heard of for too long, so it sends nothing more")
         return _store(association, dataset)
     finally:
         if association.is_established:
             association.release()
+
+
+def _close_unless(event: Event, may_go_on: Callable[[], bool]) -> None:
+    # Between two packets is as soon as sending can be stopped; an A-ABORT would wait behind those that are queued.
+    connection = event.assoc.dul.socket
+    if connection is not None and not may_go_on():
+        connection.close()
 
 
 def requesting_ae(calling_ae: str) -> AE:

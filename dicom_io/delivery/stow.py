@@ -6,8 +6,10 @@ answer is looked into: a server may say 200 or 202 and still name the object amo
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +48,13 @@ class WebDestination:
     token_env: str | None = None
 
 
-def send_by_web(path: Path, destination: WebDestination) -> Answer:
+def send_by_web(path: Path, destination: WebDestination, may_go_on: Callable[[], bool] = lambda: True) -> Answer:
     """Send a DICOM file by STOW-RS.
+
+    Parameters
+    ----------
+    may_go_on
+        Asked before each part of the body; once it says no, the connection is closed.
 
     Returns
     -------
@@ -73,7 +80,7 @@ def send_by_web(path: Path, destination: WebDestination) -> Answer:
     try:
         with httpx.Client(verify=verify, timeout=timeout, trust_env=False) as client:
             url = f"{destination.url}/studies/{header.StudyInstanceUID}"
-            response = client.post(url, content=_body(start, path, end), headers=headers)
+            response = client.post(url, content=_body(start, path, end, may_go_on), headers=headers)
     except httpx.TransportError as error:
         raise RetryLater(f"no answer from the destination ({type(error).__name__})") from error
     return _answer(response)
@@ -94,12 +101,12 @@ def _authorization(destination: WebDestination) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def _body(start: bytes, path: Path, end: bytes) -> Iterator[bytes]:
-    yield start
+def _body(start: bytes, path: Path, end: bytes, may_go_on: Callable[[], bool]) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
-    yield end
+        for part in chain([start], iter(partial(file.read, CHUNK), b""), [end]):
+            if not may_go_on():
+                raise RetryLater("this worker was not heard of for too long, so it sends nothing more")
+            yield part
 
 
 def _answer(response: httpx.Response) -> Answer:

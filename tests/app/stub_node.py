@@ -11,5 +11,6 @@ from app.settings import load_settings
 if __name__ == "__main__":
     configure_logging("node")
     config = sys.argv[1]
-    commands = child_commands(config) | {"worker": [sys.executable, "-m", "tests.app.stub_worker", config]}
-    Node(load_settings(Path(config)), commands, announce).run()
+    settings = load_settings(Path(config))
+    commands = child_commands(config, workers=len(settings.workers), worker="tests.app.stub_worker")
+    Node(settings, commands, announce).run()

@@ -1,0 +1,157 @@
+"""Workers with the stand-in for the models on one spool, each as if on a machine of its own, and studies for them."""
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+from pydicom.uid import generate_uid
+
+from dicom_io.reception.received import study_key
+from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.spool import Spool
+from tests.arriving import Sent, put
+from tests.node_process import ROOT, make_image, wait_until
+
+
+class Worker:
+    """One worker's process, which nobody starts again.
+
+    Parameters
+    ----------
+    config
+        Its ``node.yaml``.
+    log
+        Where its log goes.
+    environment
+        Variables to add.
+    """
+
+    def __init__(self, config: Path, log: Path, environment: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.log = log
+        with log.open("a") as stream:
+            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+                [sys.executable, "-m", "tests.app.stub_worker", str(config), "1"],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stream,
+                env={**os.environ, **environment},
+            )
+
+    def wait_until_ready(self) -> "Worker":
+        """Wait until it takes work."""
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"ready\n", self.log.read_text()
+        return self
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def end(self) -> None:
+        """Kill it, if it lives, and wait for its end."""
+        self.process.kill()
+        self.process.wait(10)
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+class Machines:
+    """A spool and a database that several workers share.
+
+    Parameters
+    ----------
+    folder
+        Where spool, settings and logs go.
+    database
+        As in ``node.yaml``.
+    destinations
+        Port of each storage SCP, by name.
+    """
+
+    lease_seconds = 2.0
+
+    def __init__(self, folder: Path, database: str, destinations: Mapping[str, int]) -> None:
+        self.folder = folder
+        self.spool = Spool(folder / "spool")
+        self.spool.prepare()
+        self._arrival = Arrival(self.spool)
+        self._settings: dict[str, Any] = {
+            "ae_title": "SEGNODE",
+            "host": "127.0.0.1",
+            "port": 11112,
+            "spool": "spool",
+            "database": database,
+            "quiet_seconds": 0.5,
+            "lease_seconds": self.lease_seconds,
+            "routes": [{"called_ae": "SEGNODE", "models": ["stub"], "destinations": list(destinations)}],
+            "destinations": {
+                name: {"kind": "dicom", "ae_title": "PACS", "host": "127.0.0.1", "port": port}
+                for name, port in destinations.items()
+            },
+        }
+        self._workers: list[Worker] = []
+
+    def start(self, name: str, environment: Mapping[str, str] = MappingProxyType({})) -> Worker:
+        """Start the worker of one machine; it is not ready yet."""
+        config = self.folder / f"{name}.yaml"
+        config.write_text(yaml.safe_dump({**self._settings, "executor": name}))
+        worker = Worker(config, self.folder / f"{name}.log", environment)
+        self._workers.append(worker)
+        return worker
+
+    def end(self) -> None:
+        """Kill all workers."""
+        for worker in self._workers:
+            worker.end()
+
+    def study(self, wish: str = "") -> str:
+        """Receive a study of one image; its key."""
+        study = str(generate_uid())
+        image = make_image(study, description=wish)
+        data = io.BytesIO()
+        image.save_as(data, enforce_file_format=True)
+        put(self._arrival, Sent("SEGNODE", study, str(image.SOPInstanceUID), True, data.getvalue()))
+        return study_key("SEGNODE", study)
+
+    def revision(self, key: str) -> Revision:
+        """First revision of a study."""
+        return self.spool.revision(key, 0)
+
+    def runner(self, key: str) -> str | None:
+        """Name of the machine that runs a study's models now."""
+        state = self.revision(key).read_state()
+        return str(state["claim"]["by"]).removesuffix("-1") if state["state"] == "running" else None
+
+    def wait_for_end(self, *keys: str, timeout_s: float = 60.0) -> list[str]:
+        """Final states of studies."""
+
+        def final() -> list[str] | None:
+            states = [self.revision(key).state for key in keys]
+            return [str(state) for state in states] if all(state.is_final for state in states) else None
+
+        try:
+            found: list[str] = wait_until(final, timeout_s)
+        except AssertionError:
+            states = [self.revision(key).read_state() for key in keys]
+            logs = "\n".join(f"{path.name}\n{path.read_text()[-4000:]}" for path in sorted(self.folder.glob("*.log")))
+            raise AssertionError(f"{states} after {timeout_s} s\n{logs}") from None
+        return found
+
+    def runs(self, key: str) -> int:
+        """How often models were begun on a study."""
+        study = self.spool.study(key)["study"]
+        return len(re.findall(rf"^{re.escape(study)} ", (self.folder / "runs.txt").read_text(), re.MULTILINE))
+
+
+DELIVERED = str(State.DELIVERED)
