@@ -19,6 +19,8 @@ from tests.faults.receiver import Taken
 
 CALLED_AE = "SEGNODE"
 RECENT_S = 30.0
+SENT_WITHIN_S = 90.0
+"""After which a sender has nothing more to send of a study."""
 
 
 def data_set_of(file: bytes) -> bytes:
@@ -72,6 +74,7 @@ class Ledger:
         self.files_seen: set[tuple[str, int]] = set()
         self._spool = spool
         self._studies: dict[str, Sent] = {}
+        self._ended: set[str] = set()
         self._lock = threading.Lock()
 
     # What senders know
@@ -116,8 +119,16 @@ class Ledger:
 
     def unfinished(self) -> int:
         """How many studies have not come to their end."""
-        revisions = [self.latest(study) for study in self.studies()]
-        return sum(revision is None or not revision.state.is_final for revision in revisions)
+        since, left = time.monotonic() - SENT_WITHIN_S, 0
+        for study, sent in self.studies().items():
+            if study in self._ended:
+                continue
+            latest = self.latest(study)
+            if latest is None or not latest.state.is_final:
+                left += 1
+            elif sent.at < since:
+                self._ended.add(study)  # nothing more will be sent of it
+        return left
 
     # Promises
 

@@ -38,6 +38,11 @@ class Modality(threading.Thread):
         self.ended_early = 0
         self._port, self._ledger, self._chance, self._pause_s = port, ledger, chance, pause_s
         self._enough = threading.Event()
+        self._resting = False
+
+    def rest(self, resting: bool) -> None:
+        """Begin no further study, or go on."""
+        self._resting = resting
 
     def stop(self) -> None:
         """Send no further study."""
@@ -46,6 +51,8 @@ class Modality(threading.Thread):
     def run(self) -> None:
         """Send until told to stop."""
         while not self._enough.wait(self._chance.uniform(0, 2 * self._pause_s)):
+            if self._resting:
+                continue
             study = str(generate_uid())
             wish = self._chance.choice(WISHES)
             images = [self._image(study, number, wish) for number in range(self._chance.randint(2, 6))]

@@ -24,7 +24,10 @@ from tests.node_process import NodeProcess
 KILL_EVERY_S = 3.2
 KILLS_PER_HOUR = {"all": 1000, "listener and node": 700}
 SENDERS = 2
-STUDY_EVERY_S = 2.0
+STUDY_EVERY_S = 2.5
+MOST_UNFINISHED = 50
+"""Studies under way with which no further ones are sent, so that all can come to their end after the last kill."""
+
 BUSY = 0.05
 """Share of results that the receiver does not take at once (0xA700)."""
 
@@ -118,6 +121,8 @@ def soak(folder: Path, kills: int, kill_every_s: float, seed: int, time_to_end_s
         for number, target in enumerate(plan(kills, chance), 1):
             killer.kill(target, begun + number * kill_every_s)
             ledger.look(only_recent=True)
+            for modality in modalities:
+                modality.rest(ledger.unfinished() > MOST_UNFINISHED)
             if time.monotonic() - reported > REPORT_EVERY_S:
                 reported = time.monotonic()
                 _report(reported - begun, killer, ledger, receiver)
