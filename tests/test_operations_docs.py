@@ -51,7 +51,8 @@ def test_every_state_is_explained(state: State) -> None:
 
 
 def test_every_code_of_the_node_has_its_remedy() -> None:
-    sources = "".join((ROOT / "app" / name).read_text() for name in ("workflow.py", "delivering.py", "intake.py"))
+    modules = ("workflow.py", "segmenting.py", "delivering.py", "intake.py")
+    sources = "".join((ROOT / "app" / name).read_text() for name in modules)
     codes = set(re.findall(r"""(?:make_outcome\("\w+", |State\.FAILED, )"(\w+)\"""", sources)) | set(_CODES.values())
     assert {"no_route", "worker_died", "internal_error", "not_delivered"} <= codes
     for code in codes:

@@ -1,0 +1,189 @@
+"""Claims: whoever claims later voids all that was claimed before, and a worker without a lease claims nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.delivering import Deliveries
+from app.outcome import make_delivery, make_outcome
+from app.segmenting import Segmenting
+from app.settings import load_settings
+from core.errors import Superseded
+from core.report import ModelReport, Report
+from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.claims import Claim, take
+from dicom_io.spool.identity import spool_id
+from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.spool import Spool
+from tests.arriving import Sent, put
+
+EXAMPLE = Path(__file__).parents[3] / "manifests" / "node.example.yaml"
+
+
+class FixedTenure:
+    """A tenure that holds as the script says, and then for ever."""
+
+    def __init__(self, executor: str = "ct-1", *script: bool) -> None:
+        self.executor = executor
+        self.confirmed = 0
+        self._script: Iterator[bool] = iter(script)
+
+    def confirm(self) -> None:
+        self.confirmed += 1
+
+    def holds(self) -> bool:
+        return next(self._script, True)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    spool = Spool(tmp_path / "spool")
+    spool.prepare()
+    return spool
+
+
+@pytest.fixture
+def revision(spool: Spool) -> Revision:
+    """A revision that waits for its work, and has one delivery."""
+    put(Arrival(spool), Sent("SEGNODE", "1.2", "1.2.3", True, b"image"))
+    (key,) = spool.study_keys()
+    revision = spool.revision(key, 0)
+    assert spool.close(revision, revision.arrival_stamp())
+    revision.write_delivery("pacs", make_delivery(["a.dcm"]))
+    return revision
+
+
+def files(revision: Revision) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in revision.path.rglob("*") if path.is_file()}
+
+
+def claimed(spool: Spool, revision: Revision, executor: str = "ct-1", destination: str | None = None) -> Claim:
+    return take(spool, FixedTenure(executor), revision, 0, destination)
+
+
+@pytest.mark.parametrize("destination", [None, "pacs"])
+def test_a_later_claim_voids_an_earlier_one(spool: Spool, revision: Revision, destination: str | None) -> None:
+    late = claimed(spool, revision, "ct-1", destination)
+    with late.held():
+        pass
+    now = claimed(spool, revision, "mr-1", destination)
+    assert now.number > late.number
+    before = files(revision)
+    with pytest.raises(Superseded, match="somebody else"), late.held():
+        raise AssertionError("never reached")
+    with pytest.raises(Superseded):
+        late.confirm()
+    assert files(revision) == before
+    with now.held():
+        pass
+
+
+def test_a_claim_says_whose_it_is_and_keeps_the_state(spool: Spool, revision: Revision) -> None:
+    revision.write_state(state=State.RUNNING, attempts=2)
+    claimed(spool, revision, "ct-1")
+    state = revision.read_state()
+    assert state["claim"] == {"by": "ct-1", "number": 1}
+    assert (state["state"], state["attempts"]) == ("running", 2)
+
+
+def test_deliveries_are_claimed_one_by_one(spool: Spool, revision: Revision) -> None:
+    revision.write_delivery("other", make_delivery(["a.dcm"]))
+    first = claimed(spool, revision, "ct-1", "pacs")
+    claimed(spool, revision, "mr-1", "other")
+    claimed(spool, revision, "mr-1")
+    first.write_delivery({**make_delivery(["a.dcm"]), "state": "delivered"})
+    delivery = revision.read_delivery("pacs")
+    assert delivery is not None
+    assert (delivery["state"], delivery["claim"]) == ("delivered", {"by": "ct-1", "number": 1})
+    claimed(spool, revision, "mr-1", "pacs")
+    with pytest.raises(Superseded):
+        first.write_delivery(make_delivery([]))
+
+
+def test_work_of_an_earlier_run_claims_nothing(spool: Spool, revision: Revision) -> None:
+    revision.write_state(run=1)
+    before = files(revision)
+    with pytest.raises(Superseded, match="queued anew"):
+        take(spool, FixedTenure(), revision, 0)
+    assert files(revision) == before
+    take(spool, FixedTenure(), revision, 1)
+
+
+def test_a_delivery_that_is_gone_is_claimed_by_nobody(spool: Spool, revision: Revision) -> None:
+    revision.forget_deliveries()
+    with pytest.raises(Superseded):
+        claimed(spool, revision, "ct-1", "pacs")
+
+
+def test_who_waited_too_long_for_the_lock_asks_again(spool: Spool, revision: Revision) -> None:
+    tenure = FixedTenure("ct-1", False, False, True)
+    assert take(spool, tenure, revision, 0).number == 1
+    assert tenure.confirmed == 3
+
+
+class Overtaken:
+    """Models during whose run another worker takes the study over, and ends it."""
+
+    def __init__(self, spool: Spool, revision: Revision) -> None:
+        self._spool, self._revision = spool, revision
+        self.after: dict[str, bytes] = {}
+
+    def run(self, input_folder: Path, output_folder: Path, *_: Any, **__: Any) -> list[Report]:
+        (output_folder / "1.2").mkdir()
+        (output_folder / "1.2" / "a.seg.dcm").write_bytes(b"early")
+        Segmenting(self._spool.root, Quick()).run(
+            claimed(self._spool, self._revision, "mr-1"), ["a"], is_last_try=False
+        )
+        self.after = files(self._revision)
+        output_folder.mkdir(exist_ok=True)
+        (output_folder / "late").write_bytes(b"late")
+        return list(Quick.report)
+
+
+class Quick:
+    """Models that make one result."""
+
+    report = (
+        Report(
+            study="1.2",
+            outcome="segmented",
+            models=(ModelReport(name="a", sha256="0", outputs=("a.seg.dcm",)),),
+            device="cpu",
+        ),
+    )
+
+    def run(self, input_folder: Path, output_folder: Path, *_: Any, **__: Any) -> list[Report]:
+        (output_folder / "1.2").mkdir()
+        (output_folder / "1.2" / "a.seg.dcm").write_bytes(b"result")
+        return list(self.report)
+
+
+def test_a_run_that_was_overtaken_leaves_the_others_results(spool: Spool, revision: Revision) -> None:
+    slow = Overtaken(spool, revision)
+    with pytest.raises(Superseded):
+        Segmenting(spool.root, slow).run(claimed(spool, revision), ["a"], is_last_try=False)
+    assert (revision.results / "1.2" / "a.seg.dcm").read_bytes() == b"result"
+    kept = {path: data for path, data in files(revision).items() if not path.endswith("late")}
+    assert kept == slow.after
+    assert revision.read_outcome() == make_outcome("segmented", files={"a": ["1.2/a.seg.dcm"]})
+
+
+def test_a_delivery_that_was_taken_over_is_not_sent(spool: Spool, revision: Revision, tmp_path: Path) -> None:
+    """Not even tried: the destination is not there, which would be noted."""
+    late = claimed(spool, revision, "ct-1", "pacs")
+    claimed(spool, revision, "mr-1", "pacs")
+    before = files(revision)
+    with pytest.raises(Superseded):
+        Deliveries(load_settings(EXAMPLE)).advance(late, "pacs")
+    assert files(revision) == before
+
+
+def test_a_spool_keeps_its_name(tmp_path: Path) -> None:
+    first = spool_id(tmp_path)
+    assert len(first) == 32
+    assert spool_id(tmp_path) == first
+    assert [path.name for path in tmp_path.iterdir()] == ["spool-id"]
+    (tmp_path / "other").mkdir()
+    assert spool_id(tmp_path / "other") != first
