@@ -74,7 +74,7 @@ def make_listener(settings: NodeSettings, arrival: Arrival) -> Listener:
         arrival,
         settings.ae_title,
         Access.of(settings.called_aes, settings.allowed_peers),
-        limits=settings.limits,
+        limits=settings.limits.share(reception.processes),
         contexts=Accepted(
             reception.uids(reception.sop_classes, STORAGE_CLASSES),
             reception.uids(reception.transfer_syntaxes, TRANSFER_SYNTAXES),

@@ -1,11 +1,13 @@
 """What ``node.yaml`` says of reception: who may send, over what, and how much."""
 
 import ipaddress
+from collections.abc import Collection, Iterable
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydicom.uid import UID
 
+from app.destination_settings import DicomDestination
 from app.setting_types import AETitle, Frozen, LocalPath
 from dicom_io.reception.accepted import known_uid
 from dicom_io.reception.access import AllowedPeer
@@ -26,7 +28,7 @@ TransferSyntax = Annotated[str, AfterValidator(lambda name: str(known_uid(name, 
 class Peer(Frozen):
     """Somebody who may send: AE title, addresses and certificate have to fit together."""
 
-    ae_title: AETitle
+    ae_title: AETitle | None = Field(default=None, description="left out: any, where addresses or certificate say who")
     addresses: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
         default=(), description="addresses or networks it calls from; left out: any"
     )
@@ -34,11 +36,28 @@ class Peer(Frozen):
         default=None, min_length=1, description="a name in its certificate, or the SHA-256 fingerprint"
     )
 
+    @model_validator(mode="after")
+    def _says_who(self) -> "Peer":
+        if self.ae_title is None and not self.addresses and self.certificate is None:
+            raise ValueError("name an ae_title, addresses or a certificate; peers: any lets everybody in")
+        return self
+
     @property
     def allowed(self) -> AllowedPeer:
         """The same, for the listener."""
         networks = tuple(ipaddress.ip_network(address) for address in self.addresses)
         return AllowedPeer(self.ae_title, networks, self.certificate)
+
+
+def allowed_peers(peers: Iterable[Peer], destinations: Collection[DicomDestination]) -> tuple[AllowedPeer, ...]:
+    """Who may send; where nobody is named, who gets results. A destination that is asked for commitment may report."""
+    named = tuple(peer.allowed for peer in peers)
+    titles = sorted({destination.ae_title for destination in destinations})
+    reporting = sorted({destination.ae_title for destination in destinations if destination.commitment is not None})
+    return (
+        *(named or (AllowedPeer(title) for title in titles)),
+        *(AllowedPeer(title, reports_only=True) for title in reporting),
+    )
 
 
 class TlsListening(Frozen):
@@ -62,7 +81,9 @@ class Reception(Frozen):
 
     sop_classes: tuple[SopClass, ...] | None = Field(default=None, min_length=1)
     transfer_syntaxes: tuple[TransferSyntax, ...] | None = Field(default=None, min_length=1)
-    processes: int = Field(default=1, ge=1, le=16, description="receiving processes on the one port")
+    processes: int = Field(
+        default=1, ge=1, le=16, description="receiving processes on the one port; each takes its share of limits"
+    )
     on_repeat: Literal["ignore", "rerun"] = "ignore"
     keep_free: KeepFree = KeepFree()
     keep_delivered_days: float | None = Field(default=None, gt=0, description="left out: for ever")

@@ -14,12 +14,12 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from app.destination_settings import KINDS, ClientTls, Commitment, Destination, DicomDestination, Retry, WebDestination
 from app.machine_settings import ExecutorName, Workers, this_host
-from app.reception_settings import KeepFree, Peer, Reception, TlsListening
+from app.reception_settings import KeepFree, Peer, Reception, TlsListening, allowed_peers
 from app.setting_types import AETitle, Frozen, LocalPath, Name, Port, beside_the_file
 from core.errors import ConfigInvalid
 from core.model_manifest import ModelName
 from core.yaml_text import Pattern, line_of
-from dicom_io.reception.access import LOOPBACK, AllowedPeer
+from dicom_io.reception.access import AllowedPeer
 from dicom_io.reception.limits import Limits
 
 EXAMPLE = "manifests/node.example.yaml"
@@ -80,7 +80,7 @@ class NodeSettings(Frozen):
     routes: tuple[Route, ...] = Field(min_length=1)
     destinations: dict[Name, Destination] = Field(min_length=1)
     peers: tuple[Peer, ...] | None = Field(
-        default=(), description="who may send, or any (None); left out: the destinations' AE titles, and this machine"
+        default=(), description="who may send, or any (None); left out: the destinations' AE titles, from any address"
     )
     tls: TlsListening | None = None
     reception: Reception = Reception()
@@ -130,10 +130,9 @@ class NodeSettings(Frozen):
         """Who may send; None where anybody may."""
         if self.peers is None:
             return None
-        if not self.peers:
-            titles = {one.ae_title for one in self.destinations.values() if isinstance(one, DicomDestination)}
-            return (*(AllowedPeer(title) for title in sorted(titles)), AllowedPeer(None, LOOPBACK))
-        return tuple(peer.allowed for peer in self.peers)
+        return allowed_peers(
+            self.peers, [one for one in self.destinations.values() if isinstance(one, DicomDestination)]
+        )
 
     @property
     def called_aes(self) -> frozenset[str]:

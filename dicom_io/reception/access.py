@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from dicom_io.delivery.commitment import PUSH_MODEL
 from dicom_io.reception.tls_server import PeerCertificate
 from dicom_io.reception.transport import Rejection
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
-"""Where callers are programs of this very machine."""
+_REPORTING = frozenset({str(PUSH_MODEL), "1.2.840.10008.1.1"})
+"""SOP classes of who only reports: storage commitment, and verification."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,14 @@ class AllowedPeer:
         Where it calls from; anywhere if empty.
     certificate
         A name of its certificate, or the fingerprint; any certificate that is believed if None.
+    reports_only
+        Whether it may bring reports on storage commitment, which it was asked for, and nothing else.
     """
 
     ae_title: str | None
     networks: tuple[Network, ...] = ()
     certificate: str | None = None
+    reports_only: bool = False
 
     def fits(self, calling_ae: str, address: str, certificate: PeerCertificate | None) -> bool:
         """Whether a caller is this peer."""
@@ -69,6 +73,8 @@ class Access:
         if self.peers is None:
             return None
         calling = request.calling_ae_title
-        if any(peer.fits(calling, address, certificate) for peer in self.peers):
-            return None
+        asked = {str(context.abstract_syntax) for context in request.presentation_context_definition_list}
+        for peer in self.peers:
+            if peer.fits(calling, address, certificate) and (not peer.reports_only or asked <= _REPORTING):
+                return None
         return Rejection.CALLING_AE

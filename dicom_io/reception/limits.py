@@ -14,7 +14,18 @@ class Limits(BaseModel):
     first_pdu_seconds: float = Field(default=10.0, gt=0, description="from connection to whole association request")
     pdu_seconds: float = Field(default=30.0, gt=0, description="from the first byte of a PDU to its last")
     idle_seconds: float = Field(default=60.0, gt=0, description="an association without any PDU ends after this")
-    associations: int = Field(default=50, ge=1)
-    associations_per_address: int = Field(default=16, ge=1)
+    associations: int = Field(
+        default=50, ge=1, description="at once, of the node; each receiving process has its share"
+    )
+    associations_per_address: int = Field(default=16, ge=1, description="the same, from one address")
     waiting: int = Field(default=256, ge=1, description="connections without a whole association request")
     waiting_per_address: int = Field(default=8, ge=1)
+
+    def share(self, processes: int) -> "Limits":
+        """What one of several receiving processes may take, rounded up: together they take what the node may.
+
+        The kernel gives connections to processes by chance, so a node with several wants room above what it needs.
+        """
+        associations = -(-self.associations // processes)
+        per_address = -(-self.associations_per_address // processes)
+        return self.model_copy(update={"associations": associations, "associations_per_address": per_address})

@@ -43,6 +43,7 @@ def test_the_example_names_every_key() -> None:
         "database",
         "models",
         "quiet_seconds",
+        "peers",
         "routes",
         "destinations",
     }
@@ -216,17 +217,3 @@ def test_wrong_reception_is_named_with_its_remedy(tmp_path: Path, old: str, new:
         load_settings(path)
     assert key in str(caught.value)
     assert remedy in str(caught.value)
-
-
-def test_who_may_send_without_peers_is_who_gets_results(tmp_path: Path) -> None:
-    peers = load_settings(EXAMPLE).allowed_peers or ()
-    for caller, address, allowed in [
-        ("ORTHANC", "10.1.2.3", True),
-        ("STORESCU", "10.1.2.3", False),
-        ("STORESCU", "127.0.0.1", True),
-        ("STORESCU", "::1", True),
-    ]:
-        assert any(peer.fits(caller, address, None) for peer in peers) == allowed, (caller, address)
-    path = tmp_path / "node.yaml"
-    path.write_text(EXAMPLE.read_text() + "\npeers: any\n")
-    assert load_settings(path).allowed_peers is None
