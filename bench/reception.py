@@ -1,6 +1,6 @@
 """Reception: how many images a second the node takes, beside Orthanc and ``storescp``, all on this machine in one run.
 
-    python -m bench.reception [--images 500] [--size 512] [--rounds 1]
+    python -m bench.reception [--images 500] [--size 512] [--rounds 3]
 
 The sender is DCMTK's ``storescu`` with ``TCP_NODELAY=1``; the rate is wall time from start to end, so connecting and
 reading the files are in it. The node and Orthanc answer only when an image is on disk for good (fsync); ``storescp``
@@ -10,6 +10,7 @@ does not flush, and shows what the sender itself can do.
 import argparse
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -121,7 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Images received per second.")
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--receivers", nargs="+", default=["node", "node x 2", "Orthanc", "storescp"])
     arguments = parser.parse_args()
     # For every program of DCMTK, receivers too: without it their small packets wait for acknowledgements.
@@ -140,16 +141,16 @@ def main() -> None:
 
 
 def write_table(rates: dict[tuple[str, int], list[float]], receivers: list[str], count: int) -> None:
-    """Print the best rate of every receiver."""
-    best = {key: max(values) for key, values in rates.items()}
-    lines = [f"{count} images; images per second, and as a multiple of Orthanc's"]
+    """Print the median rate of every receiver."""
+    median = {key: statistics.median(values) for key, values in rates.items()}
+    lines = [f"{count} images; images per second, and as a multiple of Orthanc's; medians"]
     lines.append(f"{'receiver':<12}" + "".join(f"{n:>3} association{'s' if n > 1 else ' '}    " for n in ASSOCIATIONS))
     for name in receivers:
         cells = []
         for associations in ASSOCIATIONS:
-            orthanc = best.get(("Orthanc", associations))
-            ratio = f" ({best[name, associations] / orthanc:.2f})" if orthanc else ""
-            cells.append(f"{best[name, associations]:>8.0f}{ratio:<11}")
+            orthanc = median.get(("Orthanc", associations))
+            ratio = f" ({median[name, associations] / orthanc:.2f})" if orthanc else ""
+            cells.append(f"{median[name, associations]:>8.0f}{ratio:<11}")
         lines.append(f"{name:<12}" + "".join(cells))
     sys.stdout.write("\n".join(lines) + "\n")
 
