@@ -106,6 +106,8 @@ class Leases:
             url,
             isolation_level="AUTOCOMMIT",
             pool_pre_ping=is_postgres,
+            pool_size=2,
+            max_overflow=-1,  # who waits for a connection could not renew
             connect_args=POSTGRES_CONNECTION if is_postgres else {"timeout": 30},
         )
 
