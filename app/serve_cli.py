@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,8 +22,23 @@ ShortID = Annotated[str, typer.Argument(metavar="SHORTID", help="The study's sho
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def serve(config: Config) -> None:
+class Part(StrEnum):
+    """A part of a node that a machine or container runs alone."""
+
+    LISTENER = "listener"
+    WORKER = "worker"
+
+
+def serve(
+    config: Config,
+    only: Annotated[Part | None, typer.Option(help="Run this part alone; the other one shares the spool.")] = None,
+) -> None:
     """Run a node: receive studies, segment them, and send the results.
+
+    \b
+    Examples:
+      segnode serve --config node.yaml
+      segnode serve --config node.yaml --only worker   # beside a listener elsewhere
 
     \b
     Prints "ready ae=AE port=PORT" once it takes work. Ends on SIGTERM or Ctrl-C.
@@ -35,7 +51,9 @@ def serve(config: Config) -> None:
     os.umask(0o077)
     configure_logging("node")
     settings = load_settings(config)
-    commands = child_commands(str(config.absolute()), settings.reception.processes, len(settings.workers))
+    listeners = 0 if only is Part.WORKER else settings.reception.processes
+    workers = 0 if only is Part.LISTENER else len(settings.workers)
+    commands = child_commands(str(config.absolute()), listeners, workers)
     Node(settings, commands, announce).run()
 
 
