@@ -3,6 +3,7 @@
 ::
 
     spool/
+      spool-id                       its own name, which the workflow database knows
       incoming/                      images while they are being written
       open/<key>                     an empty file for each study that still has to be looked at
       trash/                         studies that are being deleted
@@ -17,6 +18,7 @@
           images/<hash>.dcm          the images, as received
           superseded/<hash>-<n>.dcm  images that came again, while it was receiving, with another description
           results/                   what the graph wrote
+          results.<n>/               what it writes now, for the claim of this number (`spool.claims`)
           outcome.json               what the graph answered
           deliveries/<name>.json     what each destination has got
 
