@@ -1,41 +1,129 @@
 """The MAP's entry point: ``python -m app`` segments what lies in the input path with every model of the package.
 
-The paths come from the environment that a MONAI Deploy platform sets (MAP specification, ``HOLOSCAN_*``).
+The paths come from the environment that a MONAI Deploy platform sets (MAP specification, ``HOLOSCAN_*``). One argument
+asks for something else: ``show [app|pkg]``, ``extract``, ``ready``, ``alive``.
 """
 
+import logging
 import os
+import signal
 import sys
+import threading
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
 from app.logs import configure_logging
-from core.errors import ConfigInvalid, SegnodeError
+from app.map.inside import Layout, extract, show
+from core.errors import ConfigInvalid, SegnodeError, StudyRejected
+from core.report import Reason, Report
 
-WORKDIR = "/var/holoscan"
+USAGE = "give no argument to run, or one of: show [app|pkg], extract, ready, alive"
 
 
-def main() -> int:
-    """Run on ``HOLOSCAN_INPUT_PATH`` and give the exit code of ``segnode run``."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """Do what the arguments ask for; without one, run, and give the exit code of ``segnode run``.
+
+    Raises
+    ------
+    SegnodeError
+        If it cannot be done; every kind has its exit code.
+    """
     configure_logging("map")
-    workdir = Path(os.environ.get("HOLOSCAN_WORKDIR", WORKDIR))
-    input_path = workdir / os.environ.get("HOLOSCAN_INPUT_PATH", "input")
-    output_path = workdir / os.environ.get("HOLOSCAN_OUTPUT_PATH", "output")
-    model_path = os.environ.get("HOLOSCAN_MODEL_PATH")
-    if model_path:
-        os.environ["SEGNODE_MODELS"] = model_path
+    layout = Layout.of(os.environ)
+    match list(arguments):
+        case []:
+            return _run(layout)
+        case ["show"]:
+            show(layout, ("app", "pkg"))
+        case ["show", ("app" | "pkg") as which]:
+            show(layout, (which,))
+        case ["extract"]:
+            extract(layout)
+        case ["ready"]:
+            _check_ready(layout)
+        case ["alive"]:
+            pass  # that this interpreter starts and finds the program is the answer
+        case _:
+            raise ConfigInvalid(f"{' '.join(arguments)}: {USAGE}")
+    return 0
+
+
+def _run(layout: Layout) -> int:
     from app.run_cli import run_folder
+
+    names = _model_names(layout)
+    if not layout.input.is_dir() or not any(layout.input.iterdir()):
+        typer.echo(f"segnode: {layout.input} is empty; mount the folder with the study's DICOM files there", err=True)
+    try:
+        return run_folder(layout.input, layout.output, names)
+    except StudyRejected as rejection:
+        # A platform that looks for results has to find why there are none.
+        _publish_refusal(layout.output, rejection)
+        raise
+
+
+def _publish_refusal(output: Path, rejection: StudyRejected) -> None:
+    from dicom_io.results.outbox import StudyOutbox
+
+    outbox = StudyOutbox(output, "")
+    try:
+        outbox.publish(Report(study="", outcome="refused", reason=Reason.of(rejection), device="none"))
+    finally:
+        outbox.discard()
+
+
+def _model_names(layout: Layout) -> list[str]:
     from segmentation.package import default_models_path, list_packages
 
+    if layout.models is not None:
+        os.environ["SEGNODE_MODELS"] = str(layout.models)
     names = [path.name for path in list_packages(default_models_path())]
     if not names:
         raise ConfigInvalid(f"no model package below {os.pathsep.join(map(str, default_models_path()))}")
-    return run_folder(input_path, output_path, names)
+    return names
 
 
-if __name__ == "__main__":
+def _check_ready(layout: Layout) -> None:
+    """Every model's files hold their hashes, and results can be written."""
+    from segmentation.package import default_models_path, find_package, load_package
+
+    for name in _model_names(layout):
+        load_package(find_package(name, default_models_path()))
+    if not os.access(layout.output, os.W_OK):
+        raise ConfigInvalid(f"{layout.output} cannot be written by user {os.getuid()}; mount a folder that can")
+
+
+def _end_on_sigterm() -> None:
+    """End at once when the platform asks for it: process 1 of a container has no default action for SIGTERM.
+
+    A thread waits for the signal, since Python's own handlers wait for the graph, which runs outside of Python. What
+    was half written is in a hidden folder that the next run removes.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def wait() -> None:
+        signal.sigwait({signal.SIGTERM})
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=wait, name="sigterm", daemon=True).start()
+
+
+def entry() -> None:
+    """Entry of the process."""
+    _end_on_sigterm()
     try:
-        sys.exit(main())
+        sys.exit(main(sys.argv[1:]))
     except SegnodeError as error:
         typer.echo(f"segnode: {error}", err=True)
         sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001 - the process's outermost loop: a traceback may quote a data element
+        where = "".join(traceback.format_tb(error.__traceback__))
+        logging.getLogger("segnode").error("failed: %s\n%s", type(error).__name__, where)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    entry()

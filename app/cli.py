@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app import demo_cli, models_cli, run_cli, serve_cli, spool_cli, status_cli
+from app import demo_cli, models_cli, package_cli, run_cli, serve_cli, spool_cli, status_cli
 from core.errors import SegnodeError
 from core.version import VERSION
 
@@ -20,6 +20,7 @@ cli.command(name="run")(run_cli.run)
 cli.command(name="serve")(serve_cli.serve)
 cli.command(name="status")(status_cli.status)
 cli.command(name="demo")(demo_cli.demo)
+cli.command(name="package")(package_cli.package)
 cli.add_typer(models_cli.app, name="models")
 cli.add_typer(serve_cli.app, name="studies")
 cli.add_typer(spool_cli.app, name="spool")

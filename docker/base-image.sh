@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# A base image made from Debian's archive, for places from which no image registry can be reached.
+# Needs mmdebstrap and buildah:  docker/base-image.sh localhost/segnode-base
+set -euo pipefail
+tag=${1:?give the tag of the image}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Without manuals, translations and documents other than licences.
+mmdebstrap --quiet --variant=minbase --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+  --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+  --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*' \
+  --dpkgopt='path-exclude=/usr/share/locale/*' \
+  --include=usr-is-merged,python3.11-minimal,libpython3.11-stdlib,ca-certificates \
+  --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin "$1"/var/log/*' \
+  bookworm "$work/base.tar"
+
+printf 'FROM scratch\nADD base.tar /\n' > "$work/Dockerfile"
+buildah build --isolation chroot --quiet --tag "$tag" "$work"

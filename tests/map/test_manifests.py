@@ -1,0 +1,122 @@
+"""Both manifests against the specification's fields and against what the official packager writes."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from holoscan_cli.common.utils import get_requested_gpus
+from holoscan_cli.packager.config_reader import ApplicationConfiguration
+from holoscan_cli.packager.models import Models
+from holoscan_cli.packager.parameters import PackageBuildParameters
+from holoscan_cli.runner.resources import get_shared_memory_size
+
+from app.map.context import PROJECT, Image
+from app.map.manifests import package_manifest
+
+HERE = Path(__file__).parent
+
+
+def read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.fixture
+def app(context: Path) -> dict[str, Any]:
+    return read(context / "app.json")
+
+
+@pytest.fixture
+def pkg(context: Path) -> dict[str, Any]:
+    return read(context / "pkg.json")
+
+
+@pytest.fixture(scope="module")
+def official(image: Image, context: Path, tmp_path_factory: pytest.TempPathFactory) -> Namespace:
+    """Both manifests as the packager's own code fills them in; Docker comes after that, and is not needed."""
+    config = tmp_path_factory.mktemp("official") / "app.yaml"
+    content = {
+        "application": {"title": image.name, "version": image.release, "input-formats": [], "output-formats": []},
+        "resources": read(context / "pkg.json")["resources"],
+    }
+    config.write_text(yaml.safe_dump(content))
+    parameters = PackageBuildParameters()
+    parameters.models = Models().build(context / "models")
+    parameters.application = context / "app"
+    reader = ApplicationConfiguration()
+    reader.read(config)
+    return Namespace(
+        app=reader.populate_app_manifest(parameters).data, pkg=reader.populate_package_manifest(parameters).data
+    )
+
+
+@pytest.mark.parametrize("name", ["app", "pkg"])
+def test_a_manifest_satisfies_its_schema(context: Path, name: str) -> None:
+    schema = read(HERE / f"{name}.schema.json")
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate(read(context / f"{name}.json"))
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("app", "version", 1.0),
+        ("app", "type", "job"),
+        ("app", "command", None),
+        ("app", "readiness", None),
+        ("app", "output", {"path": "output/", "formats": []}),
+        ("pkg", "models", {"alpha": "/opt/holoscan/models/alpha"}),
+        ("pkg", "resources", {"memory": "4 GB"}),
+    ],
+)
+def test_the_schema_refuses_what_the_specification_does(context: Path, name: str, key: str, value: object) -> None:
+    content = read(context / f"{name}.json") | {key: value}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(read(HERE / f"{name}.schema.json")).validate(content)
+
+
+def path_of(text: object) -> Path:
+    return Path(str(text))
+
+
+def test_app_json_says_what_the_official_packager_says(app: dict[str, Any], official: Namespace) -> None:
+    theirs = official.app
+    for name, value in theirs["environment"].items():
+        ours = app["environment"][name]
+        # Relative paths start from the working directory.
+        assert path_of(app["workingDirectory"]) / ours == path_of(theirs["workingDirectory"]) / value, name
+    assert path_of(app["workingDirectory"]) == path_of(theirs["workingDirectory"])
+    for key in ("apiVersion", "version", "timeout"):
+        assert app[key] == theirs[key], key
+    for key in ("input", "output"):
+        assert path_of(app[key]["path"]) == path_of(theirs[key]["path"])
+    # In its image the program is one folder that python runs; so it is here.
+    assert json.loads(theirs["command"]) == [*app["command"].replace(" -u", "").split()]
+
+
+def test_pkg_json_says_what_the_official_packager_says(pkg: dict[str, Any], official: Namespace) -> None:
+    theirs = official.pkg
+    for key in ("applicationRoot", "modelRoot"):
+        assert path_of(pkg[key]) == path_of(theirs[key])
+    assert pkg["resources"] == theirs["resources"]
+    assert {one["name"]: str(path_of(pkg["modelRoot"]) / one["path"]) for one in pkg["models"]} == theirs["models"]
+
+
+def test_the_official_runner_reads_our_resources(pkg: dict[str, Any], image: Image) -> None:
+    assert get_requested_gpus(pkg) == 0
+    assert get_shared_memory_size(pkg, worker=False, driver=False, fragments="", user_shm_size="config") == 64 * 2**20
+    with_gpu = package_manifest(PROJECT / "manifests" / "map" / "pkg.json", "1.0.0", image.packages, "cuda")
+    assert get_requested_gpus(with_gpu) == 1
+    jsonschema.Draft202012Validator(read(HERE / "pkg.schema.json")).validate(with_gpu)
+
+
+def test_inputs_and_outputs_come_from_the_models(app: dict[str, Any]) -> None:
+    assert [one["modalities"] for one in app["input"]["formats"]] == [["CT"], ["MR"]]
+    assert [one["file"] for one in app["output"]["format"]["models"]] == [
+        "<StudyInstanceUID>/alpha.seg.dcm",
+        "<StudyInstanceUID>/beta.seg.dcm",
+    ]

@@ -1,0 +1,92 @@
+"""The lists of ``docker/requirements`` hold what the images' programs import, and nothing else."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from app.map.context import PROJECT
+from app.map.distributions import read_names
+from phantom.anatomy import make_phantom, trunk_geometry
+from phantom.series import make_series, save_series
+
+LISTS = PROJECT / "docker" / "requirements"
+NOT_IMPORTED = {
+    "nvidia-cuda-runtime",  # a library, loaded by cuda-pathfinder
+    "mdurl", "markdown-it-py", "pygments",  # by rich, when it has something to render
+    "psycopg-binary", "greenlet",  # inside of psycopg and of SQLAlchemy
+    "six", "h11", "anyio", "httpcore",  # by httpx and python-dateutil, when they are used
+}  # fmt: skip
+"""Distributions that are needed although importing the program does not load them."""
+
+BLOCKER = """
+import json, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked}:
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Finder())
+{program}
+print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}})))
+"""
+RUN = "import app.__main__ as entry\nassert entry.main() == 0"
+LISTENER = "import app.listener_process, app.node, app.cli, app.serve_cli, app.status_cli, app.http_status"
+WORKER = (
+    "import app.graph, app.worker, app.segmenter, app.delivering, app.notices, app.node, app.cli, app.serve_cli\n"
+    "import psycopg, dbos, httpx, segmentation.network, dicom_io.results.seg, cc3d, safetensors.torch"
+)
+
+
+def modules_outside(names: set[str]) -> list[str]:
+    """Top-level modules of installed distributions that are not among the names."""
+    allowed = {canonicalize_name(name) for name in names}
+    return sorted(
+        module
+        for module, owners in packages_distributions().items()
+        if not {canonicalize_name(owner) for owner in owners} & (allowed | {"segnode"})
+        # Part of setuptools that its start-up file loads; monai and google are shared by several distributions.
+        and module not in ("_distutils_hack", "segnode")
+    )
+
+
+def imported(lists: tuple[str, ...], program: str, environment: dict[str, str]) -> tuple[set[str], set[str]]:
+    """Run a program that sees nothing but what the lists install; canonical names listed, and those imported."""
+    names = {name for part in lists for name in read_names(LISTS / f"{part}.txt")}
+    text = BLOCKER.format(blocked=set(modules_outside(names)), program=program)
+    environment = {**os.environ, **environment}
+    done = subprocess.run(  # noqa: S603 - our own interpreter and program text
+        [sys.executable, "-c", text], capture_output=True, text=True, check=False, cwd=PROJECT, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    owners = packages_distributions()
+    used = {canonicalize_name(owner) for module in loaded for owner in owners.get(module, [])}
+    return {str(canonicalize_name(name)) for name in names}, used
+
+
+@pytest.mark.parametrize(
+    ("lists", "program"),
+    [(("listener",), LISTENER), (("run", "worker", "torch-cpu"), WORKER), (("run", "torch-cpu"), RUN)],
+    ids=["listener", "worker", "run"],
+)
+def test_what_is_listed_is_what_is_imported(
+    lists: tuple[str, ...], program: str, context: Path, tmp_path: Path
+) -> None:
+    series = make_series(make_phantom(trunk_geometry((12.0, 6.0, 6.0), extent=(180.0, 240.0, 300.0)), phase="P"))
+    save_series(series, tmp_path / "input")
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "alpha").symlink_to(context / "models" / "alpha")
+    places = {"INPUT": tmp_path / "input", "OUTPUT": tmp_path / "output", "MODEL": models}
+    listed, used = imported(lists, program, {f"HOLOSCAN_{key}_PATH": str(path) for key, path in places.items()})
+    assert listed - used - NOT_IMPORTED == set()
+
+
+def test_the_listener_has_no_network_and_no_graph() -> None:
+    heavy = {"torch", "scipy", "holoscan-cu13", "monai-deploy-app-sdk", "dbos", "highdicom", "SimpleITK"}
+    assert not heavy & set(read_names(LISTS / "listener.txt"))
