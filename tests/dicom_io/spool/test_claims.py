@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from app.delivering import Deliveries
 from app.outcome import make_delivery, make_outcome
-from app.segmenting import Segmenting
+from app.segmenting import publish
 from app.settings import load_settings
 from core.errors import Superseded
-from core.report import ModelReport, Report
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.claims import Claim, take
 from dicom_io.spool.identity import spool_id
@@ -123,51 +121,23 @@ def test_who_waited_too_long_for_the_lock_asks_again(spool: Spool, revision: Rev
     assert tenure.confirmed == 3
 
 
-class Overtaken:
-    """Models during whose run another worker takes the study over, and ends it."""
-
-    def __init__(self, spool: Spool, revision: Revision) -> None:
-        self._spool, self._revision = spool, revision
-        self.after: dict[str, bytes] = {}
-
-    def run(self, input_folder: Path, output_folder: Path, *_: Any, **__: Any) -> list[Report]:
-        (output_folder / "1.2").mkdir()
-        (output_folder / "1.2" / "a.seg.dcm").write_bytes(b"early")
-        Segmenting(self._spool.root, Quick()).run(
-            claimed(self._spool, self._revision, "mr-1"), ["a"], is_last_try=False
-        )
-        self.after = files(self._revision)
-        output_folder.mkdir(exist_ok=True)
-        (output_folder / "late").write_bytes(b"late")
-        return list(Quick.report)
+def write_result(claim: Claim, content: bytes) -> None:
+    claim.results.mkdir()
+    (claim.results / "a.seg.dcm").write_bytes(content)
 
 
-class Quick:
-    """Models that make one result."""
-
-    report = (
-        Report(
-            study="1.2",
-            outcome="segmented",
-            models=(ModelReport(name="a", sha256="0", outputs=("a.seg.dcm",)),),
-            device="cpu",
-        ),
-    )
-
-    def run(self, input_folder: Path, output_folder: Path, *_: Any, **__: Any) -> list[Report]:
-        (output_folder / "1.2").mkdir()
-        (output_folder / "1.2" / "a.seg.dcm").write_bytes(b"result")
-        return list(self.report)
-
-
-def test_a_run_that_was_overtaken_leaves_the_others_results(spool: Spool, revision: Revision) -> None:
-    slow = Overtaken(spool, revision)
+def test_results_that_come_too_late_leave_the_others_as_they_are(spool: Spool, revision: Revision) -> None:
+    late = claimed(spool, revision, "ct-1")
+    write_result(late, b"late")
+    now = claimed(spool, revision, "mr-1")
+    write_result(now, b"result")
+    publish(now, make_outcome("segmented", files={"a": ["a.seg.dcm"]}))
+    before = files(revision)
     with pytest.raises(Superseded):
-        Segmenting(spool.root, slow).run(claimed(spool, revision), ["a"], is_last_try=False)
-    assert (revision.results / "1.2" / "a.seg.dcm").read_bytes() == b"result"
-    kept = {path: data for path, data in files(revision).items() if not path.endswith("late")}
-    assert kept == slow.after
-    assert revision.read_outcome() == make_outcome("segmented", files={"a": ["1.2/a.seg.dcm"]})
+        publish(late, make_outcome("nothing_found"))
+    assert files(revision) == before
+    assert (revision.results / "a.seg.dcm").read_bytes() == b"result"
+    assert revision.read_outcome() == make_outcome("segmented", files={"a": ["a.seg.dcm"]})
 
 
 def test_a_delivery_that_was_taken_over_is_not_sent(spool: Spool, revision: Revision, tmp_path: Path) -> None:
