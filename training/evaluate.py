@@ -3,7 +3,9 @@
 The network runs by nnU-Net itself, without mirroring; the truth is ``training.tissue_rule`` on the same series.
 """
 
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 import numpy as np
@@ -37,9 +39,9 @@ def predict(
     results
         An nnU-Net v2 results folder.
     array
-        HU ``(slice, row, column)`` in the axial order that the model was trained in.
+        HU ``(channel, slice, row, column)`` in the axial order that the model was trained in.
     spacing
-        mm along the same axes.
+        mm along the last three axes.
     checkpoint
         File name in ``fold_0``.
     threads
@@ -50,12 +52,16 @@ def predict(
 
     from training.nnunet import autocast_forward
 
+    # Looking for a trainer's variant, nnU-Net imports every module of its own, and with the transformers torchvision,
+    # whose CUDA build cannot be imported beside a CPU build of torch. None of these models is a transformer.
+    transformers = "nnunetv2.training.nnUNetTrainer.primus.primus_trainers"
+    sys.modules.setdefault(transformers, ModuleType(transformers))
     predictor = nnUNetPredictor(use_mirroring=False, device=torch.device("cpu"), allow_tqdm=False)
     predictor.initialize_from_trained_model_folder(str(results), (0,), checkpoint)
     torch.set_num_threads(threads)
     autocast_forward(predictor.network)
     properties: dict[str, Any] = {"spacing": list(spacing)}
-    return np.asarray(predictor.predict_single_npy_array(array[None], properties), dtype=np.uint8)
+    return np.asarray(predictor.predict_single_npy_array(array, properties), dtype=np.uint8)
 
 
 def picture(array: NDArray[np.float32], spacing: tuple[float, float, float], masks: list[NDArray[np.uint8]]) -> Any:
@@ -95,7 +101,7 @@ def main(
     files = sorted(p for p in series.rglob("*") if p.is_file()) if series.is_dir() else [series]
     array, spacing = read_axial(files)
     truth = label_tissues(array, spacing)
-    found = predict(results, array, spacing, checkpoint, threads)
+    found = predict(results, array[None], spacing, checkpoint, threads)
     table = Table("label", "Dice", "wanted on the held-out case", "network ml", "rule ml")
     millilitre = float(np.prod(spacing)) / 1000.0
     for name, wanted in TARGETS.items():

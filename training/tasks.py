@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from training.made_patients import TRAINED_FROM, sha256_of
+from training.made_patients import TRAINED_FROM, MadePatient, sha256_of
 from training.nnunet import (
     Schedule,
     describe_dataset,
@@ -46,6 +46,11 @@ class Stage(StrEnum):
     EXPORT = "export"
 
 
+def case_entry(name: str, patient: MadePatient, validates: bool) -> dict[str, Any]:
+    """What the case list says of a case, but for its hashes."""
+    return {"name": name, "use": "validation" if validates else "training", "patient": asdict(patient)}
+
+
 def write_raw(task: Task, recipe: Recipe, work: Path) -> None:
     """Make every patient of a recipe and write them as nnU-Net's raw data set."""
     cases: list[dict[str, Any]] = []
@@ -58,8 +63,7 @@ def write_raw(task: Task, recipe: Recipe, work: Path) -> None:
         write_case(recipe.dataset, work, name, images, truth, patient.spacing)
         validation[name] = validates
         hashes = {"labels_sha256": sha256_of(truth), "images_sha256": [sha256_of(p.array) for p in phantoms]}
-        use = "validation" if validates else "training"
-        cases.append({"name": name, "use": use, "patient": asdict(patient)} | hashes)
+        cases.append(case_entry(name, patient, validates) | hashes)
     description = f"segnode {task}: made patients. For demonstration, not for clinical use."
     held_out = f"every seed below {TRAINED_FROM}"
     case_list = {"source": "phantom", "held_out": held_out, "cases": cases}
