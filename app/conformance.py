@@ -19,6 +19,7 @@ from pynetdicom import DEFAULT_TRANSFER_SYNTAXES, PYNETDICOM_IMPLEMENTATION_UID,
 from core.version import VERSION
 from dicom_io.delivery import sender, stow
 from dicom_io.delivery.commitment import PUSH_MODEL, REPORT_SYNTAXES
+from dicom_io.delivery.query import STUDY_ROOT_FIND
 from dicom_io.images.image_classes import IMAGE_CLASSES
 from dicom_io.reception import storing
 from dicom_io.reception.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES
@@ -83,6 +84,7 @@ def _roles() -> str:
             _names(sender.UNCOMPRESSED),
         ),
         (PUSH_MODEL.name, PUSH_MODEL, "SCU", _names(REPORT_SYNTAXES)),
+        (UID(STUDY_ROOT_FIND).name, STUDY_ROOT_FIND, "SCU", _names(sender.UNCOMPRESSED)),
     ]
     return _table(("SOP Class", "UID", "Role", "Transfer Syntaxes"), rows)
 

@@ -1,11 +1,15 @@
-"""Watches the spool: closes studies that have been quiet for long enough, and sees that each gets its work."""
+"""Watches the spool: closes studies that are complete, and sees that each gets its work."""
 
 import logging
 import time
 from typing import Protocol
 
+from app.completion import Arrivals, Completion, Verdict
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
+
+IMAGES_MISSING = "images_missing"
+"""Reason code of a study that is receiving, and waits for what an archive has of it."""
 
 _log = logging.getLogger("segnode")
 
@@ -46,44 +50,71 @@ def recover(spool: Spool, work: StudyWork) -> list[Revision]:
 
 
 class Intake:
-    """Decides which revisions are complete.
-
-    The quiet time is measured by this process's own monotonic clock, from the moment it saw the last image: neither a
-    clock that jumps nor a restart can cut it short.
+    """Closes revisions that are complete, and hands them on.
 
     Parameters
     ----------
     spool
         The spool to watch.
-    quiet_seconds
-        How long no image may come before a study is complete.
+    completion
+        Says which are complete.
     work
         Where closed revisions go.
     """
 
-    def __init__(self, spool: Spool, quiet_seconds: float, work: StudyWork) -> None:
+    def __init__(self, spool: Spool, completion: Completion, work: StudyWork) -> None:
         self._spool = spool
-        self._quiet_seconds = quiet_seconds
+        self._completion = completion
         self._work = work
-        self._seen: dict[str, tuple[int, int, float]] = {}
+        self._receiving: dict[str, Arrivals] = {}
 
     def look(self, now: float | None = None) -> None:
         """Look once at every open study."""
         now = time.monotonic() if now is None else now
-        for key in self._spool.open_keys():
-            for revision in self._spool.revisions(key):
-                if revision.state is State.RECEIVING:
-                    self._close_if_quiet(revision, now)
+        open_keys = self._spool.open_keys()
+        for key in open_keys:
+            revisions = self._spool.revisions(key)
+            for revision in revisions:
+                if revision.state is State.RECEIVING and revision is not revisions[-1]:
+                    # Whoever opened the next one died before it could end this one.
+                    with self._spool.changing(revision):
+                        self._spool.supersede(revision)
+                elif revision.state is State.RECEIVING:
+                    self._close_if_complete(revision, now)
                 if revision.state is State.WAITING:
                     self._work.enqueue(revision)
             self._spool.unmark(key)
+        for key in self._receiving.keys() - set(open_keys):
+            self._forget(key)
 
-    def _close_if_quiet(self, revision: Revision, now: float) -> None:
-        stamp = revision.arrival_stamp()
-        number, seen, since = self._seen.get(revision.key, (-1, 0, 0.0))
-        if (number, seen) != (revision.number, stamp):
-            self._seen[revision.key] = (revision.number, stamp, now)
-        elif now - since >= self._quiet_seconds and self._spool.close(revision, stamp):
-            del self._seen[revision.key]
-            images = revision.image_count()
-            _log.info("study_complete", extra={"study": revision.key, "revision": revision.number, "images": images})
+    def _close_if_complete(self, revision: Revision, now: float) -> None:
+        arrivals = self._receiving.get(revision.key)
+        if arrivals is None or arrivals.revision != revision:
+            arrivals = self._receiving[revision.key] = Arrivals(revision, now)
+        arrivals.look(now)
+        verdict = self._completion.judge(arrivals, now)
+        if verdict.missing != arrivals.missing:
+            self._show_missing(arrivals, verdict)
+        if not verdict.complete:
+            return
+        priority = self._completion.priority(arrivals)
+        if self._spool.close(revision, arrivals.stamp, verdict.notes, priority):
+            self._forget(revision.key)
+            extra = {"study": revision.key, "revision": revision.number}
+            _log.info("study_complete", extra=extra | {"images": revision.image_count(), "priority": priority})
+            for note in verdict.notes:
+                _log.warning("study_noted", extra=extra | {"note": note})
+
+    def _show_missing(self, arrivals: Arrivals, verdict: Verdict) -> None:
+        arrivals.missing = verdict.missing
+        revision, message = arrivals.revision, "; ".join(map(str, verdict.missing))
+        reason = {"code": IMAGES_MISSING, "message": f"Still to come: {message}."} if verdict.missing else None
+        with self._spool.changing(revision):
+            if revision.state is State.RECEIVING:
+                revision.write_state(reason=reason)
+        if verdict.missing:
+            _log.warning("images_missing", extra={"study": revision.key, "revision": revision.number, "of": message})
+
+    def _forget(self, key: str) -> None:
+        self._receiving.pop(key, None)
+        self._completion.forget(key)

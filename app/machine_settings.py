@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from app.setting_types import Frozen
+
 MOST_WORKERS = 64
 _GPU = re.compile(r"\d+|(GPU|MIG)-[A-Za-z0-9/-]+")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]")
@@ -27,6 +29,14 @@ def _devices(value: Any) -> tuple[str | None, ...]:
 
 Workers = Annotated[tuple[str | None, ...], BeforeValidator(_devices)]
 """Device of each worker process: ``cpu``, a GPU as ``CUDA_VISIBLE_DEVICES`` names it, or None for what there is."""
+
+
+class Work(Frozen):
+    """How long and how often a study may occupy a worker."""
+
+    study_minutes: float = Field(default=60.0, gt=0, description="then the worker is ended, and the study tried again")
+    tries: int = Field(default=3, ge=1, le=100, description="how often a study may cost its worker")
+
 
 ExecutorName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.intake import recover
 from app.settings import NodeSettings
-from app.workflow import LIVE, STUDY_QUEUE, WORKFLOW_VERSION, StudyFlow, workflow_prefixes
+from app.workflow import LIVE, QUEUE_PRIORITIES, STUDY_QUEUE, WORKFLOW_VERSION, StudyFlow, workflow_prefixes
 from core.errors import ConfigInvalid
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
@@ -97,6 +97,7 @@ class _Queue:
                 "instance_name": "node",
                 "workflow_id": f"study.{revision.key}.{revision.number}.{run}.0",
                 "app_version": WORKFLOW_VERSION,
+                "priority": QUEUE_PRIORITIES[revision.priority],
             },
             revision.key,
             revision.number,

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from app.settings import Route, Rules
+from app.route_settings import Route, Rules
 from dicom_io.images.facts import SeriesFacts
 
 
@@ -20,6 +20,7 @@ def _fits(rules: Rules, facts: SeriesFacts) -> bool:
         and (not facts.body_part or _matches(rules.body_part, facts.body_part))
         and _matches(rules.study_description, facts.study_description)
         and _matches(rules.series_description, facts.series_description)
+        and (not rules.requested_priority or facts.requested_priority in rules.requested_priority)
     )
 
 

@@ -101,6 +101,8 @@ def show(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
         typer.echo(f"  rev {row['revision']}: {row['state']} since {row['since']}, {row['images']} images")
         if row["reason"]:
             typer.echo(f"    {row['reason']['code']}: {row['reason']['message']}")
+        for note in row["notes"]:
+            typer.echo(f"    note: {note}")
         for name, delivery in row["deliveries"].items():
             typer.echo(f"    {name}: {delivery['state']}, {delivery['attempts']} attempts {delivery['reason']}")
 
@@ -156,4 +158,6 @@ def _row(revision: Revision) -> dict[str, Any]:
         "since": state["since"],
         "images": revision.image_count(),
         "reason": state["reason"],
+        "priority": revision.priority,
+        "notes": state.get("notes", []),  # a state of an earlier version has none
     }

@@ -15,6 +15,7 @@ from pathlib import Path
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from app.child import ParentLink, run_child
+from app.completion import Completion
 from app.intake import Intake, recover
 from app.leases import POSTGRES_CONNECTION, Leases
 from app.logs import configure_logging, make_formatter
@@ -29,10 +30,10 @@ from dicom_io.spool.spool import Spool
 
 LOOK_EVERY_S = 0.5
 RECOVER_EVERY_S = 600.0
-STUDIES_AT_ONCE = 2
-"""One that runs, and one at the door: models serve one at a time, and a queue is looked at only once a second. Where
-several workers share the queue none waits at a door, as another worker may be idle."""
+STUDIES_AT_ONCE = 1
+"""Models serve one at a time, and none waits at a worker's door: another may be idle, and an urgent one overtakes."""
 
+POLL_STUDIES_S = 0.3
 DELIVERIES_AT_ONCE = 2
 
 
@@ -70,7 +71,7 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
             os._exit(0)
         _launch(settings, executor)
         Reaper(tenure).start()
-        intake = Intake(spool, settings.quiet_seconds, flow)
+        intake = Intake(spool, Completion(settings, spool), flow)
         link.say_ready()
         recovered, versions = -math.inf, tenure.versions
         while not link.wait_for_stop(LOOK_EVERY_S):
@@ -120,16 +121,18 @@ def _launch(settings: NodeSettings, executor: str) -> None:
         "log_level": "WARNING",
         "use_listen_notify": False,
     }
-    shares_queue = len(settings.workers) > 1
     if settings.database.startswith("postgresql"):
-        shares_queue = True
         config["db_engine_kwargs"] = {"connect_args": dict(POSTGRES_CONNECTION)}
         # A process that is stopped in the middle of a transaction must not hold up those who take over its work.
         config["sys_db_idle_transaction_timeout_sec"] = settings.lease_seconds
     DBOS(config=config)
     DBOS.launch()
-    at_once = 1 if shares_queue else STUDIES_AT_ONCE
-    DBOS.register_queue(STUDY_QUEUE, worker_concurrency=at_once, on_conflict="always_update")
+    DBOS.register_queue(
+        STUDY_QUEUE,
+        worker_concurrency=STUDIES_AT_ONCE,
+        polling_interval_sec=POLL_STUDIES_S,
+        on_conflict="always_update",
+    )
     for destination in settings.destinations:
         DBOS.register_queue(
             delivery_queue(destination), worker_concurrency=DELIVERIES_AT_ONCE, on_conflict="always_update"

@@ -33,6 +33,9 @@ WORKFLOW_VERSION = "3"
 Raise it when the order or the arguments of steps change; what an older version left is then begun again from the spool.
 """
 
+QUEUE_PRIORITIES = {"stat": 1, "routine": 2}
+"""What a revision's priority is to DBOS: the smallest is the first, among those that wait in one queue."""
+
 LIVE = ("PENDING", "ENQUEUED", "DELAYED")
 """States of a workflow that DBOS still has to do."""
 
@@ -125,14 +128,19 @@ class StudyFlow(DBOSConfiguredInstance):
             return state
 
     def _enqueue_study(self, key: str, number: int, run: int, attempt: int) -> None:
-        with _as_attempt(f"study.{key}.{number}.{run}", attempt, wait_s(attempt - 1) if attempt else 0.0):
+        wait = wait_s(attempt - 1) if attempt else 0.0
+        with _as_attempt(f"study.{key}.{number}.{run}", attempt, wait, self._queue_priority(key, number)):
             DBOS.enqueue_workflow(STUDY_QUEUE, self.process, key, number, run, attempt)
 
     def _enqueue_delivery(
         self, key: str, number: int, run: int, destination: str, attempt: int, wait: float = 0.0
     ) -> None:
-        with _as_attempt(f"delivery.{key}.{number}.{run}.{destination}", attempt, wait):
+        workflow_id = f"delivery.{key}.{number}.{run}.{destination}"
+        with _as_attempt(workflow_id, attempt, wait, self._queue_priority(key, number)):
             DBOS.enqueue_workflow(delivery_queue(destination), self.deliver, key, number, run, destination, attempt)
+
+    def _queue_priority(self, key: str, number: int) -> int:
+        return QUEUE_PRIORITIES[self._spool.revision(key, number).priority]
 
     def _claim(self, key: str, number: int, run: int, destination: str | None = None) -> Claim:
         return take(self._spool, self._tenure, self._spool.revision(key, number), run, destination)
@@ -230,6 +238,7 @@ def _end(revision: Revision, state: State, code: str = "", message: str = "") ->
 
 
 @contextmanager
-def _as_attempt(workflow_id: str, attempt: int, wait: float) -> Iterator[None]:
-    with SetWorkflowID(f"{workflow_id}.{attempt}"), SetEnqueueOptions(delay_seconds=wait or None):
+def _as_attempt(workflow_id: str, attempt: int, wait: float, priority: int) -> Iterator[None]:
+    options = SetEnqueueOptions(delay_seconds=wait or None, priority=priority)
+    with SetWorkflowID(f"{workflow_id}.{attempt}"), options:
         yield

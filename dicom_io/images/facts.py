@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom.dataset import Dataset
+
 from dicom_io.images.attributes import text, uid
 from dicom_io.images.instance import BadDicomError, NotDicomError, read_instance
 
@@ -15,6 +17,7 @@ class SeriesFacts:
     body_part: str
     study_description: str
     series_description: str
+    requested_priority: str = ""
 
 
 def read_series_facts(folder: Path) -> list[SeriesFacts]:
@@ -33,11 +36,16 @@ def read_series_facts(folder: Path) -> list[SeriesFacts]:
             header = read_instance(path).header
         except (NotDicomError, BadDicomError):
             continue
-        facts = SeriesFacts(
-            text(header, "Modality"),
-            text(header, "BodyPartExamined"),
-            text(header, "StudyDescription"),
-            text(header, "SeriesDescription"),
-        )
-        found.setdefault(uid(header, "SeriesInstanceUID"), facts)
+        found.setdefault(uid(header, "SeriesInstanceUID"), facts_of(header))
     return list(found.values())
+
+
+def facts_of(header: Dataset) -> SeriesFacts:
+    """Facts of the series that an image belongs to."""
+    return SeriesFacts(
+        text(header, "Modality"),
+        text(header, "BodyPartExamined"),
+        text(header, "StudyDescription"),
+        text(header, "SeriesDescription"),
+        text(header, "RequestedProcedurePriority"),
+    )

@@ -17,8 +17,9 @@ from dicom_io.spool.room import KeptFree
 from dicom_io.spool.spool import Spool
 
 Placed = Literal["stored", "new_revision", "replaced", "quarantined", "repeated", "set_aside"]
-"""What became of an object: ``replaced`` took the place of one with the same image and another description, which is
-kept; ``quarantined`` has another image under the same UID, and takes no part until a person releases it."""
+"""What became of an object: ``replaced`` took the place of one with the same image and another description, which an
+earlier revision keeps; ``quarantined`` has another image under the same UID, and takes no part until a person releases
+it."""
 
 
 class Arrival:
@@ -91,14 +92,19 @@ class Arrival:
             self.spool.quarantine(key).mkdir(exist_ok=True)
             _move(temporary, _free_name(self.spool.quarantine(key), name))
             return "quarantined"
-        if latest.state is not State.RECEIVING:
-            return self._take(key, latest, temporary, name)
-        superseded = latest.path / "superseded"
-        superseded.mkdir(exist_ok=True)
-        _free_name(superseded, name).hardlink_to(known)
-        sync_folder(superseded)
-        _move(temporary, known)
-        return "replaced"
+        if latest.state is State.RECEIVING and self._is_inherited(latest, known):
+            _move(temporary, known)
+            return "replaced"
+        self.spool.open_revision(key, State.RECEIVING, {temporary: f"{name}.dcm"})
+        self.spool.supersede(latest)
+        return "new_revision"
+
+    def _is_inherited(self, latest: Revision, known: Path) -> bool:
+        # One correction opens a revision; the other images of the study that are corrected too then belong to it.
+        if latest.number == 0:
+            return False
+        before = self.spool.revision(latest.key, latest.number - 1).images / known.name
+        return before.exists() and before.samefile(known)
 
     def _set_aside(self, key: str, temporary: Path, name: str) -> Placed:
         others = self.spool.folder(key) / "others"

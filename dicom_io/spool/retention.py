@@ -4,7 +4,7 @@ import calendar
 import logging
 import time
 
-from dicom_io.spool.revision import ENDED_WELL, Revision
+from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
 _log = logging.getLogger("segnode")
@@ -31,7 +31,7 @@ def delete_delivered(spool: Spool, older_than_s: float, now: float | None = None
 
     def is_old(revisions: list[Revision]) -> bool:
         return bool(revisions) and all(
-            revision.state in ENDED_WELL and now - _ended_at(revision) > older_than_s for revision in revisions
+            revision.needs_nobody and now - _ended_at(revision) > older_than_s for revision in revisions
         )
 
     deleted = []

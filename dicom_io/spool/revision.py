@@ -29,6 +29,9 @@ class State(StrEnum):
         return self in (State.DELIVERED, State.COMMITTED, State.NOTHING_FOUND, State.REFUSED, State.FAILED)
 
 
+SUPERSEDED = "superseded"
+"""Reason code of a revision that was still receiving when a corrected description opened the next."""
+
 ENDED_WELL = frozenset({State.DELIVERED, State.COMMITTED, State.NOTHING_FOUND})
 """States in which everybody has what there was to get."""
 
@@ -72,7 +75,9 @@ class Revision:
     # State
 
     def read_state(self) -> dict[str, Any]:
-        """``state``, ``since`` (UTC), ``run`` (how often a person asked again), ``attempts``, ``reason``."""
+        """``state``, ``since`` (UTC), ``run`` (how often it was begun again), ``attempts``, ``reason``, ``notes``,
+        ``priority``.
+        """
         content: dict[str, Any] = json.loads((self.path / "state.json").read_text())
         return content
 
@@ -80,6 +85,17 @@ class Revision:
     def state(self) -> State:
         """How far it has come."""
         return State(self.read_state()["state"])
+
+    @property
+    def priority(self) -> str:
+        """``stat`` where it overtakes others, otherwise ``routine``."""
+        return str(self.read_state().get("priority", "routine"))  # a state of an earlier version has none
+
+    @property
+    def needs_nobody(self) -> bool:
+        """Whether it is at an end that asks nothing of a person."""
+        content = self.read_state()
+        return content["state"] in ENDED_WELL or (content["reason"] or {}).get("code") == SUPERSEDED
 
     def write_state(self, **changes: object) -> None:
         """Change some of the state; hold `Spool.changing` where others may change it too.
@@ -91,6 +107,7 @@ class Revision:
         """
         path = self.path / "state.json"
         old: dict[str, Any] = {"state": None, "since": "", "run": 0, "attempts": 0, "reason": None}
+        old |= {"notes": [], "priority": "routine"}
         if path.exists():
             old = self.read_state()
         new = {**old, **changes}

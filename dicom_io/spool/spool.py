@@ -16,7 +16,6 @@
         rev-<n>/
           state.json                 state, since when, why
           images/<hash>.dcm          the images, as received
-          superseded/<hash>-<n>.dcm  images that came again, while it was receiving, with another description
           results/                   what the graph wrote
           results.<n>/               what it writes now, for the claim of this number (`spool.claims`)
           outcome.json               what the graph answered
@@ -29,7 +28,7 @@ fixed set of images; once it is closed, further images open the next one, which 
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -37,7 +36,7 @@ from uuid import uuid4
 
 from dicom_io.durable import locked, replace_file, sync_folder
 from dicom_io.spool.own import OwnObjects
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.revision import SUPERSEDED, Revision, State
 
 ABANDONED_AFTER_S = 3600.0
 """Age from which a file in ``incoming`` belongs to a process that died."""
@@ -163,7 +162,7 @@ class Spool:
         for image, name in images.items():
             image.replace(opening.images / name)
         sync_folder(opening.images)
-        opening.write_state(state=state)
+        opening.write_state(state=state, priority=latest.priority if latest is not None else "routine")
         self.mark_open(key)
         opening.path.rename(self._studies / key / f"rev-{number}")
         sync_folder(self._studies / key)
@@ -174,7 +173,7 @@ class Spool:
         (self._open / key).touch()
         sync_folder(self._open)
 
-    def close(self, revision: Revision, stamp: int) -> bool:
+    def close(self, revision: Revision, stamp: int, notes: Sequence[str] = (), priority: str = "routine") -> bool:
         """End the receiving of a revision, unless an image has come since the stamp was taken.
 
         Parameters
@@ -183,12 +182,25 @@ class Spool:
             A revision in the state ``receiving``.
         stamp
             `Revision.arrival_stamp`, as it was when the quiet time began.
+        notes
+            What a person should know who looks at its result.
+        priority
+            ``stat`` where it overtakes others, otherwise ``routine``.
         """
         with self.locked(revision.key):
             if revision.state is not State.RECEIVING or revision.arrival_stamp() != stamp:
                 return False
-            revision.write_state(state=State.WAITING)
+            revision.write_state(state=State.WAITING, reason=None, notes=list(notes), priority=priority)
             return True
+
+    def supersede(self, revision: Revision) -> None:
+        """End a revision that was still receiving when the next one was opened; hold `locked`.
+
+        Its images are all in the next one, with the corrections that opened it, and it is never run.
+        """
+        if revision.state is State.RECEIVING:
+            message = f"A corrected description came while it was receiving; revision {revision.number + 1} has it."
+            revision.write_state(state=State.REFUSED, reason={"code": SUPERSEDED, "message": message})
 
     def unmark(self, key: str) -> None:
         """Stop looking at a study, unless it is receiving again."""

@@ -33,7 +33,7 @@ def run_again(spool: Spool, key: str) -> Revision:
                 again = {"state": "waiting", "attempts": 0, "rounds": 0, "reason": ""}
                 latest.write_delivery(name, {**delivery, **again})
         run = latest.read_state()["run"] + 1
-        latest.write_state(state=State.WAITING, run=run, attempts=0, reason=None)
+        latest.write_state(state=State.WAITING, run=run, attempts=0, overtimes=0, reason=None)
         spool.mark_open(key)
         return latest
 

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from app.destination_settings import Retry
+from app.route_settings import Route, Rules
 from app.routing import matching_routes
-from app.settings import Route, Rules, load_settings
+from app.settings import load_settings
 from core.errors import ConfigInvalid
 from dicom_io.images.facts import SeriesFacts
 
@@ -74,6 +75,20 @@ def test_the_example_names_every_key() -> None:
             "destinations: [vna]",
             "routes.0.destinations.0",
             "not below destinations: pacs",
+        ),
+        (
+            "models: [demo]",
+            "models: [demo]\n    complete_when: {counted_by: vna}",
+            "counted_by: vna",
+            "routes.0.complete_when.counted_by",
+            "vna is not below destinations with kind: dicom",
+        ),
+        (
+            "models: [demo]",
+            "models: [demo]\n    complete_when: {images_in: PatientID}",
+            "images_in: PatientID",
+            "routes.0.complete_when.images_in",
+            "ImagesInAcquisition",
         ),
         (
             "database: workflow.sqlite",

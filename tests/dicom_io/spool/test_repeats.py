@@ -80,6 +80,15 @@ def changed(**attributes: object) -> Dataset:
     return image
 
 
+def described(image: Dataset, name: str = "OTHER") -> Dataset:
+    image.PatientName = name
+    return image
+
+
+def contents(revision: Revision) -> list[bytes]:
+    return sorted(path.read_bytes() for path in revision.images.iterdir())
+
+
 def latest(spool: Spool) -> Revision:
     revision = spool.latest_revision(KEY)
     assert revision is not None
@@ -120,12 +129,33 @@ def test_another_description_after_the_end_opens_a_revision(spool: Spool, attrib
     assert sorted(path.read_bytes() for path in first.images.iterdir()) == before
 
 
-def test_another_description_while_receiving_takes_the_place_and_loses_nothing(spool: Spool) -> None:
-    older, newer = encoded(made()), encoded(changed(PatientName="OTHER"))
-    put(Arrival(spool), older)
-    assert put(Arrival(spool), newer) == "replaced"
-    assert [path.read_bytes() for path in latest(spool).images.iterdir()] == [newer.data]
-    assert [path.read_bytes() for path in (latest(spool).path / "superseded").iterdir()] == [older.data]
+def test_another_description_while_receiving_opens_one_revision_for_all_that_are_corrected(spool: Spool) -> None:
+    older = [encoded(made(number)) for number in (1, 2, 3)]
+    newer = [encoded(described(made(number))) for number in (1, 2, 3)]
+    for image in older:
+        put(Arrival(spool), image)
+    assert [put(Arrival(spool), image) for image in newer] == ["new_revision", "replaced", "replaced"]
+    assert put(Arrival(spool), newer[1]) == "repeated"
+    first, second = spool.revisions(KEY)
+    assert (first.state, first.read_state()["reason"]["code"]) == (State.REFUSED, "superseded")
+    assert second.state is State.RECEIVING
+    assert contents(first) == sorted(image.data for image in older)
+    assert contents(second) == sorted(image.data for image in newer)
+
+
+def test_a_second_correction_while_receiving_opens_the_next(spool: Spool) -> None:
+    versions = [encoded(described(made(), name)) for name in ("A", "B", "C")]
+    assert [put(Arrival(spool), image) for image in versions] == ["new_revision"] * 3
+    assert [contents(revision) for revision in spool.revisions(KEY)] == [[image.data] for image in versions]
+    assert [revision.state for revision in spool.revisions(KEY)] == [State.REFUSED, State.REFUSED, State.RECEIVING]
+
+
+def test_what_a_correction_superseded_is_deleted_with_its_study(spool: Spool) -> None:
+    put(Arrival(spool), encoded(made()))
+    put(Arrival(spool), encoded(described(made())))
+    end(spool)
+    now = (latest(spool).path / "state.json").stat().st_mtime + 2 * DAY_S
+    assert delete_delivered(spool, DAY_S, now) == [KEY]
 
 
 OTHER_IMAGES: dict[str, Callable[[], Dataset]] = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.intake import Intake, recover
+from app.intake import recover
 from dicom_io.durable import replace_file, write_synced
 from dicom_io.reception.received import is_uid, study_key
 from dicom_io.spool.arrival import Arrival
@@ -160,24 +160,6 @@ class Queue:
 
     def is_under_way(self, revision: Revision) -> bool:
         return revision.key in self.known
-
-
-def test_a_study_is_queued_after_its_quiet_time(spool: Spool) -> None:
-    queue = Queue()
-    intake = Intake(spool, 10.0, queue)
-    put(Arrival(spool), image(1))
-    for now in (0.0, 5.0, 9.9):
-        intake.look(now)
-    put(Arrival(spool), image(2))
-    for now in (10.0, 19.9):
-        intake.look(now)
-        assert queue.revisions == []
-    intake.look(20.0)
-    assert queue.revisions == [(latest(spool).key, 0)]
-    assert latest(spool).state is State.WAITING
-    assert spool.open_keys() == []
-    intake.look(40.0)
-    assert len(queue.revisions) == 1
 
 
 def test_a_new_intake_finds_what_was_left(spool: Spool) -> None:

@@ -1,0 +1,125 @@
+"""Asks an archive by C-FIND which images of a study it has (PS3.4 annex C, Study Root, hierarchical)."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pynetdicom
+from pydicom.dataset import Dataset
+from pynetdicom.association import Association
+
+from core.errors import ConfigInvalid, RetryLater
+from dicom_io.delivery.sender import UNCOMPRESSED, Destination, associate, requesting_ae
+from dicom_io.images.attributes import text, uid
+
+STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+ANSWER_TIMEOUT_S = 30.0
+MAX_MATCHES = 100_000
+"""More images than a study has; an archive that goes on for ever is left."""
+
+_PENDING = frozenset({0xFF00, 0xFF01})
+_CANNOT = frozenset({0x0122, 0xA900})
+"""SOP class not supported; identifier does not match SOP class: asking again gives the same answer."""
+
+
+@dataclass(frozen=True)
+class ArchivedSeries:
+    """A series of a study as an archive has it.
+
+    Attributes
+    ----------
+    uid, modality
+        Series Instance UID and Modality.
+    number
+        How many objects it has.
+    instances
+        Their SOP Instance UIDs; None where their number was the expected one, so that nobody asked.
+    """
+
+    uid: str
+    modality: str
+    number: int
+    instances: frozenset[str] | None = None
+
+
+def find_series(
+    destination: Destination, calling_ae: str, study_uid: str, expected: Mapping[str, int]
+) -> list[ArchivedSeries]:
+    """Ask what an archive has of a study.
+
+    Parameters
+    ----------
+    expected
+        Number of images by Series Instance UID; where the archive's is another, it is asked for each of them.
+
+    Returns
+    -------
+    list of ArchivedSeries
+        Empty where it does not know the study.
+
+    Raises
+    ------
+    RetryLater
+        If there is no connection or association, no answer in time, or a status that may pass.
+    ConfigInvalid
+        If the archive answers no such question.
+    """
+    # Answers may hold more than was asked for.
+    pynetdicom._config.LOG_RESPONSE_IDENTIFIERS = False
+    ae = requesting_ae(calling_ae)
+    ae.network_timeout = ae.dimse_timeout = ANSWER_TIMEOUT_S
+    ae.add_requested_context(STUDY_ROOT_FIND, list(UNCOMPRESSED))
+    association = associate(ae, destination)
+    if not association.is_established:
+        if association.acceptor.primitive is not None and not association.is_rejected:
+            raise ConfigInvalid("the archive takes no C-FIND (Study Root); name one that does below counted_by")
+        raise RetryLater("no association with the archive")
+    try:
+        found = list(_series(association, study_uid, expected))
+    except RetryLater:
+        association.abort()
+        raise
+    finally:
+        if association.is_established:
+            association.release()
+    return found
+
+
+def _series(association: Association, study_uid: str, expected: Mapping[str, int]) -> Iterator[ArchivedSeries]:
+    keys = {"Modality": "", "NumberOfSeriesRelatedInstances": None, "SeriesInstanceUID": ""}
+    for match in list(_find(association, "SERIES", {"StudyInstanceUID": study_uid, **keys})):
+        series = uid(match, "SeriesInstanceUID")
+        if not series:
+            continue
+        said = text(match, "NumberOfSeriesRelatedInstances")
+        if said.isascii() and said.isdigit() and int(said) == expected.get(series):
+            yield ArchivedSeries(series, text(match, "Modality"), int(said))
+            continue
+        images = _find(
+            association,
+            "IMAGE",
+            {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series, "SOPInstanceUID": ""},
+        )
+        instances = frozenset(found for image in images if (found := uid(image, "SOPInstanceUID")))
+        yield ArchivedSeries(series, text(match, "Modality"), len(instances), instances)
+
+
+def _find(association: Association, level: str, keys: Mapping[str, object]) -> Iterator[Dataset]:
+    query = Dataset()
+    query.QueryRetrieveLevel = level
+    for keyword, value in keys.items():
+        setattr(query, keyword, value)
+    try:
+        answers = association.send_c_find(query, STUDY_ROOT_FIND)
+    except RuntimeError as error:
+        raise RetryLater("the archive ended the association") from error
+    for number, (status, match) in enumerate(answers):
+        code = status.get("Status")
+        if code == 0x0000:
+            return
+        if code in _CANNOT:
+            raise ConfigInvalid(f"the archive answers C-FIND with status 0x{code:04X}; name another below counted_by")
+        if code not in _PENDING or number >= MAX_MATCHES:
+            raise RetryLater("the archive's answer is late, endless or an error")
+        if match is not None:
+            yield match
+    raise RetryLater("the archive's answer has no end")

@@ -1,0 +1,62 @@
+"""STAT by rule: an urgent study overtakes those that wait, to the models and to the destinations."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from pydicom.uid import generate_uid
+
+from app.route_settings import Route, Rules
+from app.routing import matching_routes
+from dicom_io.images.facts import SeriesFacts
+from dicom_io.spool.revision import State
+from tests.node_process import NodeProcess, make_image, wait_until
+from tests.peers import StorageServer, store
+
+
+def test_an_urgent_study_overtakes_those_that_wait(peer: Callable[[str], str], tmp_path: Path) -> None:
+    pacs = StorageServer(peer("storescp"), tmp_path / "pacs").start()
+    node = NodeProcess(tmp_path / "node", {"pacs": (pacs.port, "PACS")}, quiet_seconds=0.5)
+    content = yaml.safe_load(node.config.read_text())
+    (route,) = content["routes"]
+    urgent = {"rules": {"requested_priority": ["STAT", "HIGH"]}, "priority": "stat"}
+    node.set(routes=[route, route | urgent, route | {"called_ae": "URGENT", "priority": "stat"}])
+    node.start()
+
+    def send(called_ae: str, requested: str = "") -> str:
+        study = str(generate_uid())
+        folder = tmp_path / study
+        folder.mkdir()
+        image = make_image(study, description="slow")
+        image.RequestedProcedurePriority = requested
+        image.save_as(folder / "1.dcm", enforce_file_format=True)
+        assert store(peer("storescu"), node.port, called_ae, folder) == 0
+        return study
+
+    def is_waiting(study: str) -> bool:
+        latest = node.latest(study)
+        return latest is not None and latest.state is State.WAITING
+
+    try:
+        routine = [send("SEGNODE", requested) for requested in ("ROUTINE", "", "", "")]
+        wait_until(lambda: sum(is_waiting(study) for study in routine) >= 3)
+        by_attribute, by_title = send("SEGNODE", "STAT"), send("URGENT")
+        for study in (*routine, by_attribute, by_title):
+            assert node.wait_for_end(study)["state"] == "delivered"
+        order = [line.split()[0] for line in (node.folder / "runs.txt").read_text().splitlines()]
+        # The first was at work, and the second may have been taken up while the urgent ones came.
+        assert set(order[-2:]) < set(routine)
+        priorities = {row["id"]: row["priority"] for row in node.studies("list")}
+        latest = {study: node.latest(study) for study in (routine[0], by_attribute, by_title)}
+        assert [priorities[one.key] for one in latest.values() if one] == ["routine", "stat", "stat"]
+    finally:
+        node.stop()
+        pacs.stop()
+
+
+@pytest.mark.parametrize(("requested", "fits"), [("STAT", True), ("HIGH", False), ("", False)])
+def test_a_route_can_ask_for_the_requested_priority(requested: str, fits: bool) -> None:
+    route = Route(called_ae="SEGNODE", rules=Rules(requested_priority=("STAT",)), models=("m",), destinations=("pacs",))
+    facts = SeriesFacts("CT", "", "", "", requested)
+    assert bool(matching_routes([route], "SEGNODE", [facts])) == fits
