@@ -88,7 +88,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Default: WORK/export.")] = None,
     epochs: int = 50,
     iterations: int = 50,
-    minutes: Annotated[float | None, typer.Option(help="End by the clock instead of after the epochs.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="End by minutes of computing instead.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Checkpoint of an earlier round to go on from.")] = None,
     threads: int = 1,
     device: str = "cpu",

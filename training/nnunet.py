@@ -47,7 +47,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train: so many epochs of so many iterations, or until the minutes are over.
+    """How long to train: so many epochs of so many iterations, or until the minutes of computing are over.
 
     Where weights of an earlier round are given, training goes on from them, with their statistics frozen.
     """
@@ -198,15 +198,16 @@ def _keep_hu(training_transforms: Callable[..., Any]) -> Callable[..., Any]:
 def _run(trainer: Any, schedule: Schedule) -> None:
     """Do what ``nnUNetTrainer.run_training`` does, with two additions.
 
-    Where minutes are given, the clock ends it, with the learning rate near zero by then: on a machine that others
-    use, nobody knows how many epochs an hour has. After ``FREEZE_AT`` of the training, the statistics of batch
-    normalization are averaged over many batches and kept, so that the network learns with what inference will use.
+    Where minutes are given, this process's own time ends it, with the learning rate near zero by then: on a machine
+    that others use, nobody knows how many epochs an hour has. After ``FREEZE_AT`` of the training, the statistics of
+    batch normalization are averaged over many batches and kept, so that the network learns with what inference will
+    use.
     """
     import torch
 
     trainer.on_train_start()
-    start, frozen = time.monotonic(), False
-    while (share := schedule.share(trainer.current_epoch, time.monotonic() - start)) < 1.0:
+    start, frozen = time.process_time(), False
+    while (share := schedule.share(trainer.current_epoch, time.process_time() - start)) < 1.0:
         trainer.lr_scheduler.max_steps = max(1.0, trainer.current_epoch / share) if share > 0.0 else 1.0
         trainer.on_epoch_start()
         trainer.on_train_epoch_start()

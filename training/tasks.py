@@ -73,7 +73,7 @@ def write_raw(task: Task, recipe: Recipe, work: Path) -> None:
 def main(
     task: Annotated[Task, typer.Argument(help="The task to train.")],
     work: Annotated[Path, typer.Option(help="Folder for nnU-Net's raw, preprocessed and results folders.")],
-    minutes: Annotated[float, typer.Option(help="How long to train, after preprocessing.")] = 12.0,
+    minutes: Annotated[float, typer.Option(help="Minutes of computing to train for, after preprocessing.")] = 12.0,
     stage: Annotated[Stage, typer.Option(help="Which part of the work.")] = Stage.ALL,
     weights: Annotated[Path | None, typer.Option(help="Checkpoint of an earlier round to go on from.")] = None,
     threads: int = 1,
