@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from core.volume import Volume
+from core.volume import Geometry, Volume
 from phantom import Phantom, Phase, make_phantom, trunk_geometry
 from segmentation.engine import Engine
 from segmentation.package import load_package
@@ -26,7 +26,7 @@ TARGETS = {"kidney": 0.85, "tumour": 0.85, "artery": 0.85, "vein": 0.85, "ureter
 """Lowest acceptable Dice on a held-out patient; for any other label 0.80."""
 OTHER_TARGET = 0.80
 
-_SEEDS = (3, 41, 500, 777)
+HELD_OUT_SEEDS = (3, 41, 500, 777)
 _SPACINGS = ((1.4, 1.4, 1.4), (2.0, 2.0, 2.0), (2.0, 1.2, 1.2), (1.3, 1.3, 1.3))
 
 
@@ -44,27 +44,19 @@ class HeldOut:
         return Volume(channels, geometry, ("",) * slices, (1,) * slices, ("",) * len(channels), "")
 
 
-def held_out(
-    seed: int,
-    phases: tuple[Phase, ...],
-    spacing: tuple[float, float, float],
-    *,
-    extent: tuple[float, float, float] = (220.0, 260.0, 340.0),
-    height: float = -40.0,
-) -> HeldOut:
-    """Make a patient that is held out: spacing and extent in mm, ``(slice, row, column)``; height is the middle's z."""
-    geometry = trunk_geometry(spacing, extent=extent, centre=(0.0, 15.0, height))
+def make_held_out(seed: int, phases: tuple[Phase, ...], geometry: Geometry) -> HeldOut:
+    """Make a patient in every channel's phase."""
     return HeldOut(tuple(make_phantom(geometry, phase=phase, seed=seed) for phase in phases))
 
 
-def held_out_patients(task: Task, recipe: Recipe) -> Iterator[HeldOut]:
-    """Four patients; for the ureter only grids on which it is at least 4 voxels wide."""
-    extent = (480.0, 280.0, 380.0) if task is Task.TOTALSEG else (220.0, 260.0, 340.0)
-    height = 20.0 if task is Task.TOTALSEG else -40.0
-    for number, (seed, spacing) in enumerate(zip(_SEEDS, _SPACINGS, strict=True)):
-        fine = min(spacing, (1.4, 1.4, 1.4)) if task is Task.URETER else spacing
+def held_out_scans(task: Task, recipe: Recipe) -> Iterator[tuple[int, tuple[Phase, ...], Geometry]]:
+    """Seed, phases and grid of four patients; for the ureter only grids on which it is at least 4 voxels wide."""
+    whole_trunk = task is Task.TOTALSEG
+    extent, height = ((480.0, 280.0, 380.0), 20.0) if whole_trunk else ((220.0, 260.0, 340.0), -40.0)
+    spacings = ((1.4, 1.4, 1.4), (1.3, 1.3, 1.3)) * 2 if task is Task.URETER else _SPACINGS
+    for number, (seed, spacing) in enumerate(zip(HELD_OUT_SEEDS, spacings, strict=True)):
         phases = recipe.phases[number % len(recipe.phases)]
-        yield held_out(seed, phases, fine, extent=extent, height=height)
+        yield seed, phases, trunk_geometry(spacing, extent=extent, centre=(0.0, 15.0, height))
 
 
 def scores(found: NDArray[Any], truth: NDArray[np.uint8], recipe: Recipe) -> dict[str, float]:
@@ -82,7 +74,8 @@ def main(
     recipe = RECIPES[task]
     engine = Engine(load_package(package), "cpu") if package else None
     table = Table("seed", "phases", "spacing", "by", *(name for name in recipe.labels))
-    for patient in held_out_patients(task, recipe):
+    for scan in held_out_scans(task, recipe):
+        patient = make_held_out(*scan)
         first, truth = patient.phantoms[0], recipe.truth(patient.phantoms[0])
         found: dict[str, NDArray[Any]] = {}
         if results:

@@ -1,4 +1,4 @@
-"""Train the phantom model of a task with nnU-Net itself: ``python -m training.tasks vessel --work DIR --minutes 12``.
+"""Train the phantom model of a task with nnU-Net itself: ``python -m training.tasks vessel --work DIR --minutes 6``.
 
 Makes the patients (``training.made_patients``), lets nnU-Net preprocess and train its own trainer on them, and exports
 a results folder for ``segnode models add``, with the case list beside the weights. No data is needed. The models are
@@ -73,7 +73,7 @@ def write_raw(task: Task, recipe: Recipe, work: Path) -> None:
 def main(
     task: Annotated[Task, typer.Argument(help="The task to train.")],
     work: Annotated[Path, typer.Option(help="Folder for nnU-Net's raw, preprocessed and results folders.")],
-    minutes: Annotated[float, typer.Option(help="Minutes of computing to train for, after preprocessing.")] = 12.0,
+    minutes: Annotated[float, typer.Option(help="Minutes of computing to train for, after preprocessing.")] = 6.0,
     stage: Annotated[Stage, typer.Option(help="Which part of the work.")] = Stage.ALL,
     weights: Annotated[Path | None, typer.Option(help="Checkpoint of an earlier round to go on from.")] = None,
     threads: int = 1,
