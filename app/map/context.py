@@ -5,6 +5,7 @@
     context/
     ├── Dockerfile           docker/Dockerfile, as it is
     ├── app.json, pkg.json   → /etc/holoscan
+    ├── app.yaml             → /var/holoscan: the application's configuration, which the SDK wants to find
     ├── app/                 → /opt/holoscan/app: the rooms that run, and the distribution's metadata
     ├── models/NAME/         → /opt/holoscan/models
     ├── docs/                → /opt/holoscan/docs: licences, SBOM, what the models are for
@@ -20,6 +21,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
+
+import yaml
 
 from app.map.distributions import licence_files, pinned, read_names, read_pins
 from app.map.manifests import Torch, application_manifest, package_manifest
@@ -106,7 +109,7 @@ def _files(context: Path) -> Iterator[Path]:
 
 
 def _make_room(folder: Path) -> None:
-    known = {"Dockerfile", "app.json", "pkg.json", "app", "models", "docs", "requirements", WHEELS}
+    known = {"Dockerfile", "app.json", "app.yaml", "pkg.json", "app", "models", "docs", "requirements", WHEELS}
     folder.mkdir(parents=True, exist_ok=True)
     found = {path.name for path in folder.iterdir()}
     if found - known:
@@ -169,6 +172,17 @@ def _write_manifests(image: Image, folder: Path) -> None:
     }
     for name, content in contents.items():
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    # In the form of the official packager's configuration, which so packages the same.
+    config = {
+        "application": {
+            "title": image.name,
+            "version": image.release,
+            "input-formats": contents["app.json"]["input"]["formats"],
+            "output-formats": [contents["app.json"]["output"]["format"]],
+        },
+        "resources": contents["pkg.json"]["resources"],
+    }
+    (folder / "app.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
 def _clamp(folder: Path, epoch: int) -> None:

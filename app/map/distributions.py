@@ -1,7 +1,7 @@
 """Which distributions go into an image, in which versions, under which licences."""
 
 from collections.abc import Iterator
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -37,22 +37,16 @@ def pinned(names: list[str], pins: dict[str, str], constraints: Path) -> dict[st
     return {name: pins[canonicalize_name(name)] for name in names}
 
 
-def _find(name: str) -> Distribution:
-    try:
-        return distribution(name)
-    except PackageNotFoundError as error:
-        raise ConfigInvalid(f"{name} is not installed here, so its licence is not known; run: make setup") from error
-
-
 def licence_of(name: str) -> str:
-    """What a distribution says of its licence: an expression, a name, or nothing.
+    """What an installed distribution says of its licence: an expression, a name, or nothing.
 
-    Raises
-    ------
-    ConfigInvalid
-        If it is not installed.
+    Of one that is not installed here, as CUDA's libraries beside torch for processors, nothing is known; its licence
+    comes with its wheel into the image.
     """
-    meta = _find(name).metadata
+    try:
+        meta = distribution(name).metadata
+    except PackageNotFoundError:
+        return ""
     claim = str(meta["License-Expression"] or meta["License"] or "")
     if not claim or "\n" in claim:  # some put the whole text there
         named = [c.split(" :: ")[-1] for c in meta.get_all("Classifier") or [] if c.startswith("License ::")]
@@ -61,14 +55,12 @@ def licence_of(name: str) -> str:
 
 
 def licence_files(name: str) -> Iterator[tuple[str, bytes]]:
-    """Name and content of every licence text that a distribution carries, in a fixed order.
-
-    Raises
-    ------
-    ConfigInvalid
-        If it is not installed.
-    """
-    for path in sorted(_find(name).files or [], key=str):
+    """Name and content of every licence text that an installed distribution carries, in a fixed order."""
+    try:
+        files = distribution(name).files or []
+    except PackageNotFoundError:
+        return
+    for path in sorted(files, key=str):
         inside = path.parts[0].endswith(".dist-info")
         if inside and any(word in path.name.lower() for word in _LICENCE_WORDS):
             yield "-".join(path.parts[1:]), path.locate().read_bytes()  # type: ignore[attr-defined]  # a Path in practice

@@ -21,7 +21,7 @@ class Layout:
     ----------
     input, output
         Folders of the study and of its results.
-    application, docs, app_manifest, pkg_manifest
+    application, docs, config, app_manifest, pkg_manifest
         What `show` and `extract` hand out.
     models
         Folder of the model packages; None where the environment does not say, as outside of a container.
@@ -33,6 +33,7 @@ class Layout:
     output: Path
     application: Path
     docs: Path
+    config: Path
     app_manifest: Path
     pkg_manifest: Path
     models: Path | None
@@ -48,6 +49,7 @@ class Layout:
             output=workdir / (environment.get("HOLOSCAN_OUTPUT_PATH") or "output"),
             application=Path(environment.get("HOLOSCAN_APPLICATION") or "/opt/holoscan/app"),
             docs=Path(environment.get("HOLOSCAN_DOCS") or "/opt/holoscan/docs"),
+            config=Path(environment.get("HOLOSCAN_CONFIG_PATH") or "/var/holoscan/app.yaml"),
             app_manifest=Path(environment.get("HOLOSCAN_APP_MANIFEST_PATH") or "/etc/holoscan/app.json"),
             pkg_manifest=Path(environment.get("HOLOSCAN_PKG_MANIFEST_PATH") or "/etc/holoscan/pkg.json"),
             models=Path(models) if models else None,
@@ -87,7 +89,7 @@ def extract(layout: Layout) -> None:
         )
     sources = {
         "app": [layout.application],
-        "config": [layout.app_manifest, layout.pkg_manifest],
+        "config": [layout.app_manifest, layout.pkg_manifest, layout.config],
         "models": [layout.models or Path("/opt/holoscan/models")],
         "docs": [layout.docs],
     }

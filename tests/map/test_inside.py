@@ -30,6 +30,7 @@ def layout(context: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> La
         "HOLOSCAN_APPLICATION": context / "app",
         "HOLOSCAN_MODEL_PATH": context / "models",
         "HOLOSCAN_DOCS": context / "docs",
+        "HOLOSCAN_CONFIG_PATH": context / "app.yaml",
         "HOLOSCAN_APP_MANIFEST_PATH": context / "app.json",
         "HOLOSCAN_PKG_MANIFEST_PATH": context / "pkg.json",
     }
@@ -83,7 +84,7 @@ def test_a_study_is_segmented_by_the_models_that_fit_and_refused_by_the_others(l
     report = json.loads((layout.output / uid / "report.json").read_text())
     assert [model["name"] for model in report["models"]] == ["alpha"]
     assert (layout.output / uid / "alpha.seg.dcm").is_file()
-    assert report["reason"]["code"] == "no_matching_series"
+    assert report["reason"]["code"] == "wrong_modality"
 
 
 def test_a_refused_study_has_its_report(layout: Layout) -> None:

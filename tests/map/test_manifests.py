@@ -7,7 +7,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-import yaml
 from holoscan_cli.common.utils import get_requested_gpus
 from holoscan_cli.packager.config_reader import ApplicationConfiguration
 from holoscan_cli.packager.models import Models
@@ -36,19 +35,13 @@ def pkg(context: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def official(image: Image, context: Path, tmp_path_factory: pytest.TempPathFactory) -> Namespace:
+def official(context: Path) -> Namespace:
     """Both manifests as the packager's own code fills them in; Docker comes after that, and is not needed."""
-    config = tmp_path_factory.mktemp("official") / "app.yaml"
-    content = {
-        "application": {"title": image.name, "version": image.release, "input-formats": [], "output-formats": []},
-        "resources": read(context / "pkg.json")["resources"],
-    }
-    config.write_text(yaml.safe_dump(content))
     parameters = PackageBuildParameters()
     parameters.models = Models().build(context / "models")
     parameters.application = context / "app"
     reader = ApplicationConfiguration()
-    reader.read(config)
+    reader.read(context / "app.yaml")
     return Namespace(
         app=reader.populate_app_manifest(parameters).data, pkg=reader.populate_package_manifest(parameters).data
     )
@@ -120,3 +113,20 @@ def test_inputs_and_outputs_come_from_the_models(app: dict[str, Any]) -> None:
         "<StudyInstanceUID>/alpha.seg.dcm",
         "<StudyInstanceUID>/beta.seg.dcm",
     ]
+
+
+def test_the_workflow_runs_the_command_on_the_paths_of_the_manifest(app: dict[str, Any]) -> None:
+    """``manifests/map/workflow.json``, for the Workflow Manager."""
+    workflow = read(PROJECT / "manifests" / "map" / "workflow.json")
+    tasks = {task["id"]: task for task in workflow["tasks"]}
+    arguments = tasks["segment"]["args"]
+    assert arguments["command"] == app["command"]
+    for name, value in arguments.items():
+        if name.startswith("env_"):
+            assert app["environment"][name.removeprefix("env_")] == value
+    assert {one["name"] for task in tasks.values() for one in task.get("task_destinations", [])} == {
+        "segment",
+        "export",
+    }
+    exported = {one["Name"] for one in tasks["export"]["export_destinations"]}
+    assert exported <= set(workflow["informatics_gateway"]["export_destinations"])

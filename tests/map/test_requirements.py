@@ -17,11 +17,11 @@ from phantom.series import make_series, save_series
 
 LISTS = PROJECT / "docker" / "requirements"
 NOT_IMPORTED = {
-    "nvidia-cuda-runtime",  # a library, loaded by cuda-pathfinder
-    "mdurl", "markdown-it-py", "pygments",  # by rich, when it has something to render
-    "psycopg-binary", "greenlet",  # inside of psycopg and of SQLAlchemy
-    "six", "h11", "anyio", "httpcore",  # by httpx and python-dateutil, when they are used
-}  # fmt: skip
+    "nvidia-cuda-runtime",  # a library, which cuda-pathfinder loads
+    *("mdurl", "markdown-it-py", "pygments"),  # by rich, when it has something to render
+    *("psycopg-binary", "greenlet"),  # inside of psycopg and of SQLAlchemy
+    *("h11", "anyio", "httpcore", "certifi"),  # by httpx, when it is used
+}
 """Distributions that are needed although importing the program does not load them."""
 
 BLOCKER = """
@@ -49,8 +49,8 @@ def modules_outside(names: set[str]) -> list[str]:
         module
         for module, owners in packages_distributions().items()
         if not {canonicalize_name(owner) for owner in owners} & (allowed | {"segnode"})
-        # Part of setuptools that its start-up file loads; monai and google are shared by several distributions.
-        and module not in ("_distutils_hack", "segnode")
+        # Some distributions bring what Python has by now; setuptools' start-up file loads a part of it.
+        and module not in {*sys.stdlib_module_names, "_distutils_hack"}
     )
 
 
