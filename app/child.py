@@ -40,7 +40,11 @@ class ParentLink:
 
     def say_ready(self) -> None:
         """Tell the node that this process takes work."""
-        os.write(self._said, READY)
+        self.say(READY)
+
+    def say(self, line: bytes) -> None:
+        """Tell the node something, in a line."""
+        os.write(self._said, line)
 
     def wait_for_stop(self, timeout: float | None = None) -> bool:
         """Wait until the node asks to stop; whether it has."""

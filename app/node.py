@@ -18,6 +18,7 @@ from types import FrameType
 from app.child import READY
 from app.http_status import serve_status
 from app.logs import configure_logging
+from app.overtime import Timekeeper
 from app.overview import COUNTERS, Presence
 from app.settings import NodeSettings
 from core.errors import ConfigInvalid, PackageInvalid
@@ -146,13 +147,23 @@ class Node:
         )
         child.process = process
         _log.info("process_started", extra={"child": child.name, "pid": process.pid})
-        threading.Thread(target=self._watch, args=(child.name, process), daemon=True).start()
+        timekeeper = Timekeeper(process, Spool(self._settings.spool))
+        # Two threads: a process that its child started may keep the pipe open after it.
+        threading.Thread(target=self._listen, args=(child.name, process, timekeeper), daemon=True).start()
+        threading.Thread(target=self._watch, args=(child.name, process, timekeeper), daemon=True).start()
 
-    def _watch(self, name: str, process: subprocess.Popen[bytes]) -> None:
+    def _listen(self, name: str, process: subprocess.Popen[bytes], timekeeper: Timekeeper) -> None:
         assert process.stdout is not None  # noqa: S101 - for the type checker; _start asks for a pipe
-        if process.stdout.readline() == READY:
-            self._events.put(_Event("ready", name))
-        self._events.put(_Event("died", name, process.wait()))
+        for line in process.stdout:
+            if line == READY:
+                self._events.put(_Event("ready", name))
+            else:
+                timekeeper.hear(line)
+
+    def _watch(self, name: str, process: subprocess.Popen[bytes], timekeeper: Timekeeper) -> None:
+        code = process.wait()
+        timekeeper.stop()
+        self._events.put(_Event("died", name, code))
 
     def _stop_children(self) -> None:
         alive = [c.process for c in self._children.values() if c.process is not None and c.process.poll() is None]

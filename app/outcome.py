@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.errors import RetryLater
+from core.errors import OutOfMemory, RetryLater
 from core.report import Report
+
+_PASSING = {"retry_later": RetryLater, "out_of_memory": OutOfMemory}
 
 
 def make_outcome(
@@ -42,8 +44,8 @@ def outcome_of(reports: Sequence[Report]) -> dict[str, Any]:
         raise ValueError(f"{len(reports)} reports for one study")
     report = reports[0]
     reason = report.reason
-    if report.outcome == "failed" and reason is not None and reason.code == "retry_later":
-        raise RetryLater(reason.message)
+    if report.outcome == "failed" and reason is not None and reason.code in _PASSING:
+        raise _PASSING[reason.code](reason.message)
     files = {
         model.name: [f"{report.study}/{name}" for name in model.outputs if name.endswith(".dcm")]
         for model in report.models

@@ -12,15 +12,15 @@ from typing import Any, Protocol
 
 from app.outcome import make_outcome, outcome_of
 from app.overview import COUNTERS
-from core.errors import ConfigInvalid, PackageInvalid, RetryLater, StudyRejected, Superseded
+from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, StudyRejected, Superseded
 from core.report import Reason, Report
 from dicom_io.durable import sync_folder
 from dicom_io.spool.claims import Claim
 from dicom_io.spool.counters import Counters
 from dicom_io.spool.revision import State
 
-MAX_DEATHS = 3
-"""How often the worker may die over one study before the study is set aside."""
+MAX_WAITS_FOR_MEMORY = 10
+"""How often a study waits for GPU memory, with waits that double, so for about a quarter of an hour in all."""
 
 _log = logging.getLogger("segnode")
 
@@ -50,16 +50,24 @@ class Segmenting:
         Folder of the spool, for the counts.
     segmenter
         The models.
+    max_deaths
+        How often the worker may die over one study before the study is set aside.
     """
 
-    def __init__(self, spool: Path, segmenter: StudySegmenter) -> None:
+    def __init__(self, spool: Path, segmenter: StudySegmenter, max_deaths: int) -> None:
         self._segmenter = segmenter
+        self._max_deaths = max_deaths
         # Recovered studies run beside the queue; the models serve one at a time.
         self._one_at_a_time = threading.Lock()
         self._counters = Counters(spool / COUNTERS, "worker")
 
-    def run(self, claim: Claim, models: Sequence[str], *, is_last_try: bool) -> str:
+    def run(self, claim: Claim, models: Sequence[str], *, waits: int, max_waits: int) -> str:
         """Run the graph once, and keep what it answered: its outcome, or ``waiting``.
+
+        Parameters
+        ----------
+        waits, max_waits
+            How often the study has waited before, and how often it may.
 
         Raises
         ------
@@ -72,10 +80,11 @@ class Segmenting:
         except Superseded:
             raise
         except RetryLater as problem:
-            if not is_last_try:
-                _wait(claim, str(problem))
+            reason = Reason.of(problem)
+            if waits < (MAX_WAITS_FOR_MEMORY if isinstance(problem, OutOfMemory) else max_waits):
+                _wait(claim, reason)
                 return "waiting"
-            outcome = make_outcome("failed", "retry_later", str(problem))
+            outcome = make_outcome("failed", reason.code, reason.message)
         except Exception as problem:  # noqa: BLE001 - whatever a model or decoder does wrong, its study ends visibly
             place = traceback.extract_tb(problem.__traceback__)[-1]
             what = f"{type(problem).__name__} at {Path(place.filename).name}:{place.lineno}"
@@ -86,8 +95,8 @@ class Segmenting:
     def _run_graph(self, claim: Claim, models: Sequence[str]) -> dict[str, Any]:
         with claim.held() as revision:
             deaths = revision.read_state()["attempts"]
-            if deaths >= MAX_DEATHS:
-                return make_outcome("failed", "worker_died", f"The worker died {deaths} times over this study.")
+            if deaths >= self._max_deaths:
+                return _set_aside(deaths, revision.read_state().get("overtimes", 0))
             revision.write_state(state=State.RUNNING, attempts=deaths + 1, reason=None)
             for leftover in (revision.results, *revision.path.glob("results.*")):
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -131,11 +140,19 @@ def publish(claim: Claim, outcome: dict[str, Any]) -> None:
         revision.write_outcome(outcome)
 
 
-def _wait(claim: Claim, message: str) -> None:
+def _set_aside(deaths: int, overtimes: int) -> dict[str, Any]:
+    if not overtimes:
+        return make_outcome("failed", "worker_died", f"The worker died {deaths} times over this study.")
+    message = f"Of {deaths} times that this study was tried, {overtimes} took longer than work.study_minutes."
+    return make_outcome("failed", "study_too_long", message)
+
+
+def _wait(claim: Claim, reason: Reason) -> None:
     shutil.rmtree(claim.results, ignore_errors=True)  # where the disk is full, this makes room
     with claim.held() as revision:
-        revision.write_state(state=State.WAITING, reason={"code": "retry_later", "message": message})
-    _log.warning("study_waiting", extra={"study": revision.key, "revision": revision.number, "reason": message})
+        revision.write_state(state=State.WAITING, reason={"code": reason.code, "message": reason.message})
+    extra = {"study": revision.key, "revision": revision.number, "reason": reason.message}
+    _log.warning("study_waiting", extra=extra)
 
 
 def gpu_memory_peak() -> float:

@@ -19,6 +19,7 @@ from app.completion import Completion
 from app.intake import Intake, recover
 from app.leases import POSTGRES_CONNECTION, Leases
 from app.logs import configure_logging, make_formatter
+from app.overtime import TimedSegmenter
 from app.reaper import Reaper
 from app.segmenting import StudySegmenter
 from app.settings import NodeSettings, load_settings
@@ -66,7 +67,8 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
     with locked(settings.spool / f".{executor}.lock", on_wait=lambda: _say_that_another_works(executor)):
         leases = Leases(settings.database, settings.lease_seconds)
         tenure = Tenure(leases, executor, this_process(settings.spool, settings.executor, WORKFLOW_VERSION))
-        flow = StudyFlow(settings, spool, make_segmenter(settings), tenure)
+        segmenter = TimedSegmenter(make_segmenter(settings), link, settings.work.study_minutes * 60.0)
+        flow = StudyFlow(settings, spool, segmenter, tenure)
         if not tenure.begin(spool_id(settings.spool), link.wait_for_stop):
             os._exit(0)
         _launch(settings, executor)

@@ -82,7 +82,7 @@ class StudyFlow(DBOSConfiguredInstance):
         self._settings = settings
         self._spool = spool
         self._tenure = tenure
-        self._segmenting = Segmenting(settings.spool, segmenter)
+        self._segmenting = Segmenting(settings.spool, segmenter, settings.work.tries)
         self._deliveries = Deliveries(settings)
         super().__init__("node")
 
@@ -180,7 +180,7 @@ class StudyFlow(DBOSConfiguredInstance):
         if (known := claim.revision.read_outcome()) is not None:
             return str(known["outcome"])
         if models:
-            return self._segmenting.run(claim, models, is_last_try=attempt + 1 >= MAX_ATTEMPTS)
+            return self._segmenting.run(claim, models, waits=attempt, max_waits=MAX_ATTEMPTS - 1)
         publish(claim, make_outcome("refused", "no_route", "No route of node.yaml takes a study like this."))
         return "refused"
 

@@ -5,6 +5,7 @@
     SegnodeError
     ├── StudyRejected    final: this study cannot be segmented, with a reason code     exit 3
     ├── RetryLater       transient: the same work may succeed later                    exit 5
+    │   └── OutOfMemory  the GPU's memory does not suffice now                         exit 5
     ├── Superseded       somebody else does this work by now                           (never leaves the worker)
     ├── PackageInvalid   a model package cannot be loaded or added                     exit 4
     └── ConfigInvalid    settings or command line are wrong                            exit 2
@@ -123,6 +124,10 @@ class RetryLater(SegnodeError):
 
 class Superseded(SegnodeError):
     """Somebody else does this work by now, or it has been queued anew: what this run has of it is void."""
+
+
+class OutOfMemory(RetryLater):
+    """The GPU's memory does not suffice now; it may never, so this is not tried for as long as others."""
 
 
 class PackageInvalid(SegnodeError):

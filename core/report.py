@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.errors import ConfigInvalid, PackageInvalid, RetryLater, SegnodeError, StudyRejected
+from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, SegnodeError, StudyRejected
 from core.version import VERSION
 
 Outcome = Literal["segmented", "nothing_found", "refused", "failed"]
@@ -37,6 +37,7 @@ class Reason(_Frozen):
 
 _CODES: dict[type[SegnodeError], str] = {
     RetryLater: "retry_later",
+    OutOfMemory: "out_of_memory",
     PackageInvalid: "package_invalid",
     ConfigInvalid: "config_invalid",
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import ConfigInvalid, PackageInvalid, RetryLater
+from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid
 from core.label_map import LabelMap
 from core.volume import Volume
 from segmentation.checkpoints import read_weights
@@ -296,4 +296,4 @@ def _out_of_memory_is_transient() -> "Iterator[None]":
         yield
     except torch.cuda.OutOfMemoryError as error:
         torch.cuda.empty_cache()
-        raise RetryLater(f"the GPU's memory does not suffice now: {str(error).splitlines()[0]}") from error
+        raise OutOfMemory(f"the GPU's memory does not suffice now: {str(error).splitlines()[0]}") from error

@@ -75,8 +75,8 @@ class Revision:
     # State
 
     def read_state(self) -> dict[str, Any]:
-        """``state``, ``since`` (UTC), ``run`` (how often it was begun again), ``attempts``, ``reason``, ``notes``,
-        ``priority``.
+        """``state``, ``since`` (UTC), ``run`` (how often it was begun again), ``attempts`` (how many cost the
+        worker), ``overtimes`` (how many of these took too long), ``reason``, ``notes``, ``priority``, ``claim``.
         """
         content: dict[str, Any] = json.loads((self.path / "state.json").read_text())
         return content

@@ -5,6 +5,7 @@ else with a small SEG-like object whose UIDs follow from study and revision, whi
 Every run leaves a line in ``runs.txt``.
 """
 
+import ctypes
 import os
 import signal
 import sys
@@ -21,7 +22,7 @@ from app.child import run_child
 from app.logs import configure_logging
 from app.settings import NodeSettings, load_settings
 from app.worker import work
-from core.errors import ReasonCode, RetryLater, StudyRejected
+from core.errors import OutOfMemory, ReasonCode, RetryLater, StudyRejected
 from core.report import ModelReport, Reason, Report
 
 
@@ -57,6 +58,15 @@ class StubSegmenter:
             raise ZeroDivisionError("a programming error")
         if wish == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if wish == "segfault":
+            ctypes.string_at(0)
+        if wish == "hang" or (wish == "hang once" and self._log.read_text().count(study) < 2):
+            time.sleep(600)
+        if wish == "lost GPU" and self._log.read_text().count(study) < 2:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        if wish == "no memory" and self._log.read_text().count(study) < 2:
+            reason = Reason.of(OutOfMemory("the GPU's memory does not suffice now"))
+            return [Report(study=study, outcome="failed", reason=reason, device="cuda")]
         if wish == "later" and self._log.read_text().count(study) < 3:
             raise RetryLater("the disk is full")
         if wish == "empty":

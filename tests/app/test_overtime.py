@@ -1,0 +1,92 @@
+"""A study that hangs, breaks its worker or loses its GPU: the worker is replaced, and the next study goes on."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydicom.uid import generate_uid
+
+from app.overtime import is_device_lost
+from core.errors import OutOfMemory
+from core.report import Reason
+from tests.node_process import NodeProcess, wait_until, write_study
+from tests.peers import StorageServer, store
+
+STUDY_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def node(peer: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
+    """A node that gives a study 2 s and 2 tries."""
+    pacs = StorageServer(peer("storescp"), tmp_path_factory.mktemp("pacs")).start()
+    process = NodeProcess(tmp_path_factory.mktemp("node"), {"pacs": (pacs.port, "PACS")})
+    process.set(work={"study_minutes": STUDY_S / 60.0, "tries": 2})
+    process.start()
+    yield process
+    process.stop()
+    pacs.stop()
+
+
+@pytest.fixture
+def send(node: NodeProcess, peer: Callable[[str], str], tmp_path: Path) -> Callable[[str], str]:
+    def make_and_send(description: str) -> str:
+        study = str(generate_uid())
+        folder = write_study(tmp_path / study, study, description=description)
+        assert store(peer("storescu"), node.port, "SEGNODE", folder) == 0
+        return study
+
+    return make_and_send
+
+
+def runs(node: NodeProcess, study: str) -> int:
+    return (node.folder / "runs.txt").read_text().count(study)
+
+
+@pytest.mark.parametrize(
+    ("wish", "code", "message"),
+    [("hang", "study_too_long", "2 took longer"), ("segfault", "worker_died", "died 2 times")],
+)
+def test_a_study_that_costs_its_worker_is_set_aside_and_the_next_goes_on(
+    node: NodeProcess, send: Callable[[str], str], wish: str, code: str, message: str
+) -> None:
+    study = send(wish)
+    end = node.wait_for_end(study, timeout_s=90)
+    assert (end["state"], end["reason"]["code"]) == ("failed", code)
+    assert message in end["reason"]["message"]
+    assert runs(node, study) == 2
+    assert node.wait_for_end(send(""))["state"] == "delivered"
+
+
+@pytest.mark.parametrize("wish", ["hang once", "lost GPU"])
+def test_what_costs_its_worker_once_is_delivered_by_the_next(
+    node: NodeProcess, send: Callable[[str], str], wish: str
+) -> None:
+    worker = node.pid_of("worker")
+    study = send(wish)
+    end = node.wait_for_end(study, timeout_s=90)
+    assert (end["state"], end["reason"]) == ("delivered", None)
+    assert runs(node, study) == 2
+    assert node.pid_of("worker") != worker
+
+
+def test_a_lack_of_gpu_memory_passes_in_the_same_worker(node: NodeProcess, send: Callable[[str], str]) -> None:
+    worker = node.pid_of("worker")
+    study = send("no memory")
+    waiting = wait_until(lambda: (found := node.latest(study)) and found.read_state()["reason"])
+    assert waiting["code"] == "out_of_memory"
+    assert node.wait_for_end(study)["state"] == "delivered"
+    assert node.pid_of("worker") == worker
+
+
+def test_the_log_says_what_happened_without_a_name(node: NodeProcess) -> None:
+    log = node.log.read_text()
+    assert re.search(r"study_takes_too_long study=\w{16} revision=0", log)
+    assert "gpu_lost" in log
+    assert "CANARY" not in log
+
+
+def test_which_errors_leave_a_gpu_unusable() -> None:
+    assert is_device_lost(RuntimeError("CUDA error: unspecified launch failure"))
+    assert not is_device_lost(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+    assert Reason.of(OutOfMemory("x")).code == "out_of_memory"
