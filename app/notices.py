@@ -80,7 +80,8 @@ def _write(
     models: Sequence[str],
     reason: Mapping[str, str] | None,
 ) -> str | None:
-    run = int(revision.read_state()["run"])
+    state = revision.read_state()
+    run = int(state["run"])
     path = revision.results / f"notice-{run}-{destination}.dcm"
     if not path.exists():
         code, message = (reason["code"], reason["message"]) if reason and kind != "nothing_found" else ("", "")
@@ -89,7 +90,8 @@ def _write(
             # Whom it would be filed under is not known.
             _log.warning("no_notice", extra={"study": revision.key, "revision": revision.number, "kind": kind})
             return None
-        notice = Notice(kind, code, message, tuple(models), revision.key)
+        said = " ".join([message, *state.get("notes", [])]).strip()
+        notice = Notice(kind, code, said, tuple(models), revision.key)
         revision.results.mkdir(exist_ok=True)
         write_seg(build_notice(notice, header, study_uid, [revision.number, run]), path)
     return path.name

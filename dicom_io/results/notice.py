@@ -52,7 +52,7 @@ class Notice:
     kind
         What became of the study.
     code, message
-        Why, as the node's log and ``segnode studies show`` say it; empty where nothing was found.
+        Why, as the node's log and ``segnode studies show`` say it; where nothing was found, what may be the reason.
     models
         The models that were to run.
     short_id
@@ -71,6 +71,7 @@ class Notice:
         models = textwrap.shorten(", ".join(self.models), _LONGEST_MODELS, placeholder=" …")
         if self.kind == "nothing_found":
             said = f"The models were run on this study and found none of the structures that they look for: {models}."
+            said = f"{said} {self.message}".rstrip()
         else:
             said = self.message
         lines = textwrap.wrap(textwrap.shorten(said, _LONGEST_TEXT, placeholder=" …"), _LETTERS_A_LINE)

@@ -15,6 +15,8 @@ from pynetdicom import AE
 from app.census import MAX_UNANSWERED, short_id
 from app.completion import SERIES_SETTLE_S, Completion
 from app.intake import IMAGES_MISSING, Intake
+from app.notices import write_notices
+from app.outcome import make_outcome
 from app.settings import NodeSettings
 from dicom_io.reception.received import study_key
 from dicom_io.spool.arrival import Arrival
@@ -54,9 +56,9 @@ class Watched:
         both = {"called_ae": "SEGNODE", "models": ["m"], "destinations": ["pacs"]}
         settings = {"ae_title": "SEGNODE", "host": "127.0.0.1", "port": 104, "spool": "spool", "quiet_seconds": QUIET_S}
         content = settings | {"routes": [both | route for route in routes], "destinations": {"pacs": pacs}}
-        node = NodeSettings.model_validate(content, context={"folder": folder})
+        self.settings = NodeSettings.model_validate(content, context={"folder": folder})
         self.work = Work()
-        self.intake = Intake(self.spool, Completion(node, self.spool), self.work)
+        self.intake = Intake(self.spool, Completion(self.settings, self.spool), self.work)
 
     def send(self, *images: Dataset, study: str = STUDY) -> None:
         """Have images come."""
@@ -340,3 +342,15 @@ def test_what_a_correction_left_receiving_is_never_run(tmp_path: Path) -> None:
     assert (first.state, first.read_state()["reason"]["code"]) == (State.REFUSED, "superseded")
     assert node.is_complete_after(QUIET_S)
     assert node.work.revisions == [second]
+
+
+def test_a_notice_says_that_images_were_missing(tmp_path: Path) -> None:
+    node = Watched(tmp_path, {"notices": ["nothing_found"], "longest_wait_seconds": 1})
+    node.send(image(1))
+    assert not node.is_complete_after(0)
+    assert node.is_complete_after(1)
+    (revision,) = node.work.revisions
+    revision.write_outcome(make_outcome("nothing_found"))
+    names = write_notices(node.settings, node.spool, revision, {"pacs": ["m"]})
+    comments = dcmread(revision.results / names["pacs"]).ImageComments
+    assert "Images were still coming after 1 s." in comments.replace("\r", "").replace("\n", " ")
