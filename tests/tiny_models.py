@@ -29,7 +29,16 @@ from tests.tiny_plans import (
     plans_json,
 )
 
-__all__ = ["DATASET", "KINDS", "make_directional", "make_results_folder", "make_volume", "volume_of", "write_winner"]
+__all__ = [
+    "DATASET",
+    "KINDS",
+    "make_directional",
+    "make_results_folder",
+    "make_volume",
+    "volume_of",
+    "write_results_folder",
+    "write_winner",
+]
 
 
 def make_results_folder(path: Path, kind: str = "3d_fullres", *, seed: int = 0, **changes: Any) -> Path:
@@ -56,15 +65,15 @@ def make_results_folder(path: Path, kind: str = "3d_fullres", *, seed: int = 0, 
     plan = replace(plan_of(kind), **changes)
     dataset = path / DATASET
     if kind in ("cascade", "cascade_ensemble"):
-        _write(dataset, replace(plan_of("3d_lowres"), labels=plan.labels), seed + 100)
+        write_results_folder(dataset, replace(plan_of("3d_lowres"), labels=plan.labels), seed + 100)
     if kind.endswith("ensemble"):
         second = replace(
             plan_of("2d"), labels=plan.labels, regions_class_order=plan.regions_class_order, channels=plan.channels
         )
-        members = [_write(dataset, plan, seed), _write(dataset, second, seed + 1)]
+        members = [write_results_folder(dataset, plan, seed), write_results_folder(dataset, second, seed + 1)]
         write_winner(dataset, members)
         return dataset
-    return _write(dataset, plan, seed)
+    return write_results_folder(dataset, plan, seed)
 
 
 def write_winner(dataset: Path, members: Sequence[Path]) -> None:
@@ -119,7 +128,7 @@ def make_directional(path: Path, reader: str = "SimpleITKIOWithReorient", spacin
     labels = {"background": 0, **{name: index for index, name in enumerate(names, start=1)}}
     plan = TinyPlan(reader=reader, labels=labels, mirror_axes=None, spacing=(spacing,) * 3, patch_size=(24, 24, 24))
     plan = replace(plan, trainer="nnUNetTrainerNoMirroring")
-    folder = _write(path / DATASET, plan, 0, fill=_directional_weights, features=(8, 8), convolutions=1)
+    folder = write_results_folder(path / DATASET, plan, 0, fill=_directional_weights, features=(8, 8), convolutions=1)
     plans = json.loads((folder / "plans.json").read_text())
     plans["configurations"]["3d_fullres"]["normalization_schemes"] = ["NoNormalization"]
     (folder / "plans.json").write_text(json.dumps(plans, indent=1))
@@ -149,7 +158,7 @@ def _noise(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float
     return (noise - noise.mean()) / noise.std()
 
 
-def _write(
+def write_results_folder(
     dataset: Path,
     plan: TinyPlan,
     seed: int,
@@ -158,6 +167,15 @@ def _write(
     features: tuple[int, ...] = (6, 8, 10),
     convolutions: int = 2,
 ) -> Path:
+    """Write the results folder of one configuration below a data set's, its networks of a given size.
+
+    Parameters
+    ----------
+    fill
+        Sets a network's weights, from ``(network, plan, seed)``; random and calibrated unless given.
+    features
+        Of each stage of the encoder, with as many convolutions each.
+    """
     if plan.old_plans:
         features = (6, 12, 16)  # old plans can only say "doubled at each stage, up to"
     folder = dataset / plan.folder_name

@@ -1,0 +1,111 @@
+"""What the comparison is to show, and whether it does."""
+
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bench.cases import ON_CPU
+from bench.meter import STAGES
+
+UP_TO_LABELS = STAGES[:4]
+TIMED = ("preprocess", "labels")
+Results = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One line of the list.
+
+    Attributes
+    ----------
+    what, unit
+        In words.
+    limit
+        ``at least`` or ``at most`` this.
+    found
+        What was measured; ``None`` where its rows did not run.
+    """
+
+    what: str
+    sense: Literal["at least", "at most"]
+    limit: float
+    unit: str
+    found: float | None
+
+    @property
+    def verdict(self) -> str:
+        """``met``, ``NOT MET`` or ``not measured``."""
+        if self.found is None:
+            return "not measured"
+        met = self.found >= self.limit if self.sense == "at least" else self.found <= self.limit
+        return "met" if met else "NOT MET"
+
+
+def targets_of(results: Results) -> list[Target]:
+    """Every target that there is, in the order in which they were set."""
+    stock, torch, exact = (_row(results, "ct-20", row) for row in ("stock", "torch", "exact"))
+    equal = exact is not None and exact.get("labels_differ") == 0
+    named = "preprocess + labels, 20 classes" + (", every label equal" if equal else ", LABELS DIFFER" if exact else "")
+    on_cpu = _row(results, "ct-20", ON_CPU)
+    large, warm = _row(results, "large-118", "exact"), _row(results, "large-20", "exact")
+    cold, seg = results.get("cold_start"), results.get("seg_writing")
+    return [
+        Target(f"{named}, against nnunetv2", "at least", 20, "times faster", _ratio(stock, exact, TIMED)),
+        Target(f"{named}, against torch resampling", "at least", 5, "times faster", _ratio(torch, exact, TIMED)),
+        Target("peak memory, 20 classes, against nnunetv2", "at most", 0.4, "of it", _memory(exact, stock)),
+        Target("peak memory, 20 classes, against torch resampling", "at most", 0.3, "of it", _memory(exact, torch)),
+        Target("peak memory, 400 slices, 118 classes", "at most", 8.0, "GB", peak_gb(large, STAGES) if large else None),
+        Target(
+            "GPU: preprocess + labels against the CPU", "at least", 12, "times faster", _ratio(on_cpu, exact, TIMED)
+        ),
+        Target("GPU: DICOM to SEG, 400 slices, warm", "at most", 3.0, "s", total_s(warm) if warm else None),
+        Target("cold `segnode run` added to its imports", "at most", 1.0, "s", cold["added_s"] if cold else None),
+        Target(
+            "SEG of 400 slices and 117 segments, made and written",
+            "at most",
+            3.0,
+            "times numpy.packbits",
+            (seg["build_s"] + seg["write_s"]) / seg["packbits_s"] if seg else None,
+        ),
+    ]
+
+
+def warm_s(row: Results, stage: str) -> float | None:
+    """Median of a stage over the warm runs; the cold one's where there is no other."""
+    runs = row.get("runs", [])
+    times = [run["seconds"][stage] for run in runs[1:] if stage in run["seconds"]]
+    cold = [run["seconds"][stage] for run in runs[:1] if stage in run["seconds"]]
+    return statistics.median(times or cold) if times or cold else None
+
+
+def total_s(row: Results) -> float | None:
+    """Warm seconds of all stages."""
+    times = [warm_s(row, stage) for stage in STAGES]
+    return float(sum(time for time in times if time is not None)) if any(times) else None
+
+
+def peak_gb(row: Results, stages: tuple[str, ...]) -> float:
+    """Largest memory in some stages of any run, or until the row was ended."""
+    if "ended" in row:
+        return float(row["peak_gb"])
+    return max(float(run["peak_gb"][stage]) for run in row["runs"] for stage in stages if stage in run["peak_gb"])
+
+
+def _row(results: Results, case: str, row: str) -> Results | None:
+    found: Results | None = results.get("cases", {}).get(case, {}).get("rows", {}).get(row)
+    return found
+
+
+def _ratio(slow: Results | None, fast: Results | None, stages: tuple[str, ...]) -> float | None:
+    return _quotient(slow, fast, lambda row: sum(warm_s(row, stage) or 0.0 for stage in stages))
+
+
+def _memory(ours: Results | None, theirs: Results | None) -> float | None:
+    return _quotient(ours, theirs, lambda row: peak_gb(row, UP_TO_LABELS))
+
+
+def _quotient(one: Results | None, other: Results | None, value: Callable[[Results], float]) -> float | None:
+    if one is None or other is None or "ended" in one or "ended" in other:
+        return None
+    return float(value(one) / value(other))
