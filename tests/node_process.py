@@ -97,6 +97,10 @@ class NodeProcess:
         Models of each route by its called AE title; all go to every destination.
     program
         Arguments of the interpreter that start it: `SEGNODE` or `STUB_NODE`.
+    wrapper
+        A program that starts the interpreter and keeps its process ID, with its arguments.
+    environment
+        Variables of its environment, beside the test's own.
     """
 
     def __init__(
@@ -109,6 +113,8 @@ class NodeProcess:
         program: Sequence[str] = STUB_NODE,
         quiet_seconds: float = 1.0,
         port: int | None = None,
+        wrapper: Sequence[str] = (),
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -136,7 +142,8 @@ class NodeProcess:
         if models_folder is not None:
             settings["models"] = str(models_folder)
         self.config.write_text(yaml.safe_dump(settings))
-        self._program = program
+        self._command = [*wrapper, sys.executable, *program, str(self.config)]
+        self._environment = environment
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> str:
@@ -152,8 +159,9 @@ class NodeProcess:
         """Start it, and wait for nothing."""
         with self.log.open("a") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
-                [sys.executable, *self._program, str(self.config)],
+                self._command,
                 cwd=ROOT,
+                env={**os.environ, **self._environment},
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -194,6 +202,12 @@ class NodeProcess:
         pid = self.pid_of(child)
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: self.pid_of(child) != pid)
+
+    @property
+    def pid(self) -> int:
+        """Process ID of the supervisor."""
+        assert self._process is not None
+        return self._process.pid
 
     def latest(self, study: str) -> Revision | None:
         """Newest revision of a study by its Study Instance UID."""

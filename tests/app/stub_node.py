@@ -1,4 +1,4 @@
-"""``segnode serve`` with the stand-in for the models: ``python -m tests.app.stub_node node.yaml``."""
+"""``segnode serve`` with a stand-in for the models: ``python -m tests.app.stub_node [WORKER_MODULE] node.yaml``."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from app.settings import load_settings
 
 if __name__ == "__main__":
     configure_logging("node")
-    config = sys.argv[1]
+    worker, config = ["tests.app.stub_worker", *sys.argv[1:]][-2:]
     settings = load_settings(Path(config))
-    commands = child_commands(config, workers=len(settings.workers), worker="tests.app.stub_worker")
+    commands = child_commands(config, workers=len(settings.workers), worker=worker)
     Node(settings, commands, announce).run()

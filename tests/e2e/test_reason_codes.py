@@ -10,6 +10,7 @@ from pynetdicom import AE
 from core.errors import ReasonCode
 from phantom import make_phantom, trunk_geometry
 from phantom.series import SeriesTags, StudyTags, make_series
+from tests.conftest import FAULT
 from tests.dicom_io.faults import FAULTS, path_as_uid
 from tests.node_process import SEGNODE, NodeProcess, wait_until
 from tests.peers import StorageServer
@@ -88,8 +89,13 @@ def ends(node: NodeProcess) -> Mapping[str, dict[str, str]]:
     + [("no fitting series", ReasonCode.NO_MATCHING_SERIES), ("grids", ReasonCode.GRIDS_DIFFER)],
 )
 def test_a_broken_study_is_refused_with_its_code(
-    ends: Mapping[str, dict[str, str]], pacs: StorageServer, name: str, code: ReasonCode
+    ends: Mapping[str, dict[str, str]],
+    pacs: StorageServer,
+    name: str,
+    code: ReasonCode,
+    record_property: Callable[[str, object], None],
 ) -> None:
+    record_property(FAULT, f"study sent with {name.replace('_', ' ')}")
     code = BY_THE_NODE.get(code, code)
     assert (ends[name]["state"], ends[name]["reason"]["code"]) == ("refused", code)  # type: ignore[index]
     assert pacs.received() == []

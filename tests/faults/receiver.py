@@ -81,7 +81,7 @@ class Receiver:
         with self._lock:
             self.asked += 1
         status = self._answer()
-        if status & 0xF000 not in (0x0000, 0xB000):
+        if status != 0x0000 and status & 0xF000 != 0xB000:
             return status
         dataset = event.dataset
         digest = hashlib.sha256(event.encoded_dataset(include_meta=False)).hexdigest()

@@ -1,13 +1,16 @@
 """What the machine may run out of during reception: it is said, or the connection refused, and all recovers."""
 
 import resource
+import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from pydicom.uid import generate_uid
 
+from dicom_io.spool.spool import Spool
+from tests.faults.namespace import in_small_tmpfs
 from tests.faults.objects import image_bytes, store_command
 from tests.faults.table import FAULT
 from tests.listener_process import ListenerProcess
@@ -107,3 +110,41 @@ def test_spool_that_vanishes(tmp_path: Path, record_property: Record) -> None:
         check_recovered(process)
     finally:
         process.stop()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListenerProcess]:
+    """A listener whose spool is a small file system of its own."""
+    folder = tmp_path_factory.mktemp("small")
+    wrapper = in_small_tmpfs(folder / "spool", 8)
+    process = ListenerProcess(folder, wrapper=wrapper, reception={"keep_free": {"gib": 0, "percent": 0}})
+    process.spool = Spool(Path(f"/proc/{process.process.pid}/root{process.spool.root}"))
+    yield process
+    process.stop()
+
+
+def test_disk_that_is_full(small: ListenerProcess, record_property: Record) -> None:
+    record_property(FAULT, "disk full, by a file system of 8 MiB")
+    check_recovered(small)
+    filler, study = small.spool.root / "filler", generate_uid()
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    assert send(small, study) == 0xA700
+    assert small.images(study) == []
+    filler.unlink()
+    check_recovered(small)
+
+
+def test_read_only_file_system(small: ListenerProcess, record_property: Record) -> None:
+    record_property(FAULT, "read-only file system")
+    check_recovered(small)
+    spool = str(small.spool.root).removeprefix(f"/proc/{small.process.pid}/root")
+    study, inside = generate_uid(), ("nsenter", "--preserve-credentials", "-U", "-m", "-t", str(small.process.pid))
+    subprocess.run([*inside, "mount", "--bind", "-o", "ro", spool, spool], check=True)  # noqa: S603 - as in a shell
+    try:
+        assert send(small, study) == 0xA700
+        assert small.images(study) == []
+    finally:
+        subprocess.run([*inside, "umount", spool], check=True)  # noqa: S603 - as in a shell
+    check_recovered(small)
