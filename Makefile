@@ -2,6 +2,8 @@
 # make test    the test suite; peers that are not installed are skipped with a reason
 # make soak    a node under load whose processes are killed for SECONDS=3600: what was acknowledged is kept
 # make bench   nnU-Net and this project side by side: some 40 minutes on two cores; DEVICE=cuda with a GPU
+# make image-test   the images, built and tried: some 15 minutes, as root, with buildah, skopeo, umoci and mmdebstrap
+# make compose      a PACS with a viewer and the node in containers, by docker compose
 # make check   formatting, lint, types, import rules
 #
 # PYTHON=python3.11 chooses the interpreter; DICOM=folder gives the demo a series of one's own.
@@ -15,7 +17,7 @@ SECONDS ?= 3600
 DEVICE ?= cpu
 SEED   ?=
 
-.PHONY: setup demo test soak bench check clean
+.PHONY: setup demo image-test compose test soak bench check clean
 
 setup: $(READY)
 
@@ -35,6 +37,17 @@ soak: setup
 
 bench: setup
 	$(BIN)/python -m bench.peers --device $(DEVICE)
+
+image-test: setup
+	$(BIN)/python -m pytest -n 0 -p no:cacheprovider --capture=no --timeout=1800 tests/map/image_conformance.py
+
+CONTEXT := build/map/context
+compose: setup
+	$(BIN)/segnode package --model demo --tag segnode-demo:0.1.0 --output build/map
+	$(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --dest $(CONTEXT)/wheels \
+	  $(foreach list,listener run worker torch-cpu build,-r $(CONTEXT)/requirements/$(list).txt)
+	docker compose --file docker/compose.yaml up --build --detach
+	@echo "upload a CT study at http://localhost:8042 (user demo, password demo)"
 
 check: setup
 	$(BIN)/ruff format --check .
