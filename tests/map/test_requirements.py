@@ -38,7 +38,7 @@ RUN = "import app.__main__ as entry\nassert entry.main() == 0"
 LISTENER = "import app.listener_process, app.node, app.cli, app.serve_cli, app.status_cli, app.http_status"
 WORKER = (
     "import app.graph, app.worker, app.segmenter, app.delivering, app.notices, app.node, app.cli, app.serve_cli\n"
-    "import psycopg, dbos, httpx, cc3d, safetensors.torch, highdicom.seg, dynamic_network_architectures.architectures.unet"
+    "import psycopg, dbos, httpx, cc3d, safetensors.torch, highdicom, dynamic_network_architectures.architectures.unet"
 )
 
 
