@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydicom import dcmread
 
@@ -19,7 +20,7 @@ from app.destination_settings import Commitment, DicomDestination, Retry, WebDes
 from app.destinations import send_file, storage_scp
 from app.settings import NodeSettings
 from core.errors import ConfigInvalid, RetryLater
-from dicom_io.delivery.audit import AuditTrail, Party, Transfer
+from dicom_io.delivery.audit import Party, Transfer
 from dicom_io.delivery.commitment import Transactions, ask_for_commitment
 from dicom_io.delivery.sender import Answer
 from dicom_io.spool.claims import Claim
@@ -46,7 +47,7 @@ class Deliveries:
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
         self._transactions = Transactions(settings.spool)
-        self._audit = AuditTrail(settings.audit_file, settings.ae_title)
+        self._audit = settings.audit_trail()
 
     def advance(self, claim: Claim, destination: str) -> tuple[str, float]:
         """Send what a destination has not got, or see whether it keeps what it got.
@@ -110,7 +111,10 @@ class Deliveries:
     ) -> Answer:
         if not self._audit.is_on:
             return send_file(path, settings, self._settings.ae_title, may_go_on)
-        peer = Party(settings.url) if isinstance(settings, WebDestination) else Party(settings.ae_title, settings.host)
+        if isinstance(settings, WebDestination):
+            peer = Party(settings.url, urlsplit(settings.url).hostname or "")
+        else:
+            peer = Party(settings.ae_title, settings.host)
         me, transfer, complete = Party(self._settings.ae_title), _transfer(path), False
         self._audit.begins(me, peer, transfer)
         try:

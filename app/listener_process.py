@@ -12,7 +12,6 @@ from app.overview import COUNTERS
 from app.reception_settings import TlsListening
 from app.settings import NodeSettings, load_settings
 from core.errors import ConfigInvalid
-from dicom_io.delivery.audit import AuditTrail
 from dicom_io.reception.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted
 from dicom_io.reception.access import Access
 from dicom_io.reception.listener import Listener
@@ -81,7 +80,7 @@ def make_listener(settings: NodeSettings, arrival: Arrival) -> Listener:
         ),
         tls=_tls(settings.tls),
         observer=ReceptionRecord(
-            Counters(settings.spool / COUNTERS, "listener"), AuditTrail(settings.audit_file, settings.ae_title)
+            Counters(settings.spool / COUNTERS, "listener"), settings.audit_trail()
         ),
     )
 

@@ -22,7 +22,6 @@ from app.overtime import Timekeeper
 from app.overview import COUNTERS, Presence
 from app.settings import NodeSettings
 from core.errors import ConfigInvalid, PackageInvalid
-from dicom_io.delivery.audit import AuditTrail
 from dicom_io.spool.counters import forget_counters
 from dicom_io.spool.spool import Spool
 
@@ -85,7 +84,7 @@ class Node:
             signal.signal(number, self._on_signal)
         _allow_deep_stacks()
         configure_logging("node", self._settings.logs)
-        audit = AuditTrail(self._settings.audit_file, self._settings.ae_title)
+        audit = self._settings.audit_trail()
         audit.application("start")
         try:
             self._be_seen()

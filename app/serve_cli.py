@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.auditing import audit_handling, what_is_kept
 from app.settings import NodeSettings, load_settings
 from core.errors import ConfigInvalid
 from dicom_io.spool import wishes
@@ -86,8 +87,10 @@ def list_studies(config: Config, as_json: AsJson = False) -> None:
 @app.command("show")
 def show(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     """Show which study a short ID is, and how far each of its revisions came."""
-    spool = Spool(load_settings(config).spool)
+    settings = load_settings(config)
+    spool = Spool(settings.spool)
     key = _find(spool, short_id)
+    audit_handling(settings, "R", what_is_kept(spool, key))
     revisions = [_row(r) | {"outcome": r.read_outcome(), "deliveries": r.deliveries()} for r in spool.revisions(key)]
     if as_json:
         held = {"quarantined": spool.quarantined(key)}
@@ -110,34 +113,41 @@ def show(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
 @app.command("retry")
 def retry(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     """Run a study again that is at its end; a node that serves this spool takes it up."""
-    spool = Spool(load_settings(config).spool)
+    settings = load_settings(config)
+    spool = Spool(settings.spool)
     try:
         revision = wishes.run_again(spool, _find(spool, short_id))
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; wait until it is, see: segnode studies list") from error
+    audit_handling(settings, "U", what_is_kept(spool, revision.key))
     typer.echo(json.dumps(_row(revision)) if as_json else f"{revision.key} rev {revision.number} waits to run")
 
 
 @app.command("release")
 def release(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     """Have a study's quarantined images take the places of those that came first under their UIDs, and run it again."""
-    spool = Spool(load_settings(config).spool)
+    settings = load_settings(config)
+    spool = Spool(settings.spool)
     try:
         revision = wishes.release(spool, _find(spool, short_id))
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; see: segnode studies show {short_id}") from error
+    audit_handling(settings, "U", what_is_kept(spool, revision.key))
     typer.echo(json.dumps(_row(revision)) if as_json else f"{revision.key} rev {revision.number} takes the images in")
 
 
 @app.command("forget")
 def forget(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     """Delete a study that is at its end from the node: its images, its results and what is known of it."""
-    spool = Spool(load_settings(config).spool)
+    settings = load_settings(config)
+    spool = Spool(settings.spool)
     key = _find(spool, short_id)
+    kept = what_is_kept(spool, key)
     try:
         wishes.forget(spool, key)
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; wait until it is, see: segnode studies list") from error
+    audit_handling(settings, "D", kept)
     typer.echo(json.dumps({"id": key, "forgotten": True}) if as_json else f"{key} is forgotten")
 
 

@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from app.audit_settings import Syslog, audit_trail
 from app.destination_settings import Destination, DicomDestination
 from app.machine_settings import ExecutorName, Work, Workers, this_host
 from app.reception_settings import Peer, Reception, TlsListening, allowed_peers
 from app.route_settings import Route
 from app.setting_types import AETitle, Frozen, LocalPath, Name, Port, beside_the_file
 from app.settings_file import load_settings_file, problem_at
+from dicom_io.delivery.audit import AuditTrail
 from dicom_io.reception.access import AllowedPeer
 from dicom_io.reception.limits import Limits
 
@@ -58,6 +60,7 @@ class NodeSettings(Frozen):
     http: Http | None = Field(default=None, description="/healthz, /readyz and /metrics; left out: nowhere")
     logs: Literal["text", "json"] = "text"
     audit_file: LocalPath | None = Field(default=None, description="the audit trail, which names patients")
+    audit_syslog: Syslog | None = Field(default=None, description="an audit repository that gets the trail too")
 
     @model_validator(mode="before")
     @classmethod
@@ -107,6 +110,10 @@ class NodeSettings(Frozen):
         return allowed_peers(
             self.peers, [one for one in self.destinations.values() if isinstance(one, DicomDestination)]
         )
+
+    def audit_trail(self) -> AuditTrail:
+        """The node's audit trail, for a process of it."""
+        return audit_trail(self.audit_file, self.audit_syslog, self.ae_title)
 
     @property
     def called_aes(self) -> frozenset[str]:

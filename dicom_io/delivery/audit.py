@@ -1,22 +1,23 @@
 """The audit trail: who transferred which patient's images where, in DICOM's own form.
 
-The one stream that carries patient IDs, as PS3.15 asks; it goes to a file that only the node's user can read, one
-message a line. Each line is written by one system call, so that processes can share the file.
+The one stream that carries patient IDs, as PS3.15 asks; it goes to a protected file, or to an audit repository.
 
 References
 ----------
-PS3.15 A.5.1 (message schema), A.5.3.1 (Application Activity), A.5.3.3 (Begin Transferring DICOM Instances), A.5.3.7
-(DICOM Instances Transferred), A.5.3.11 (Security Alert); RFC 3881.
+PS3.15 A.5.1 (message schema), A.5.3.1 (Application Activity), A.5.3.3 (Begin Transferring DICOM Instances), A.5.3.6
+(DICOM Instances Accessed), A.5.3.7 (DICOM Instances Transferred), A.5.3.8 (DICOM Study Deleted), A.5.3.11 (Security
+Alert); RFC 3881.
 """
 
 import logging
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
+
+from core.errors import ConfigInvalid
+from dicom_io.delivery.audit_sinks import AuditSink
 
 DCM = "DCM"
 SUCCESS, SERIOUS_FAILURE = "0", "8"
@@ -60,24 +61,24 @@ class Transfer:
 
 
 class AuditTrail:
-    """Writes audit messages, or nothing where no file is set.
+    """Writes audit messages, or nothing where there is nowhere to.
 
     Parameters
     ----------
-    file
-        Created with access for its owner alone.
+    sinks
+        Where every message goes.
     node
         AE title of the node, its audit source.
     """
 
-    def __init__(self, file: Path | None, node: str) -> None:
-        self._file = file
+    def __init__(self, sinks: Sequence[AuditSink], node: str) -> None:
+        self._sinks = sinks
         self._node = node
 
     @property
     def is_on(self) -> bool:
         """Whether anything is written."""
-        return self._file is not None
+        return bool(self._sinks)
 
     def application(self, what: Literal["start", "stop"]) -> None:
         """The node started or stopped."""
@@ -93,6 +94,15 @@ class AuditTrail:
     def transferred(self, source: Party, destination: Party, transfer: Transfer, *, complete: bool = True) -> None:
         """A transfer ended, to this node or from it."""
         self._transfer(("110104", "DICOM Instances Transferred"), "C", source, destination, transfer, complete)
+
+    def handled(self, user: str, action: Literal["R", "U", "D"], transfer: Transfer) -> None:
+        """A person looked at what the node has of a study (R), had it worked on again (U), or deleted (D)."""
+        event = ("110105", "DICOM Study Deleted") if action == "D" else ("110103", "DICOM Instances Accessed")
+        message = self._message(event, action)
+        self._participant(message, Party(user), requestor=True)
+        self._participant(message, Party(self._node), requestor=False, role=("110150", "Application"))
+        self._objects(message, transfer)
+        self._write(message)
 
     def alert(self, peer: Party, description: str) -> None:
         """A peer was turned away.
@@ -117,12 +127,16 @@ class AuditTrail:
         message = self._message(event, action, outcome=SUCCESS if good else SERIOUS_FAILURE)
         self._participant(message, source, requestor=True, role=("110153", "Source Role ID"))
         self._participant(message, destination, requestor=False, role=("110152", "Destination Role ID"))
+        self._objects(message, transfer)
+        self._write(message)
+
+    @staticmethod
+    def _objects(message: Element, transfer: Transfer) -> None:
         study = _object(message, transfer.study_uid, ("110180", DCM, "Study Instance UID"), "2", "3", "study")
         description = SubElement(study, "ParticipantObjectDescription")
         for uid, count in sorted(transfer.instances.items()):
             SubElement(description, "SOPClass", UID=uid, NumberOfInstances=str(count))
         _object(message, transfer.patient_id, ("2", "RFC-3881", "Patient Number"), "1", "1", transfer.patient_name)
-        self._write(message)
 
     def _message(
         self, identity: tuple[str, str], action: str, *, event: tuple[str, str] | None = None, outcome: str = SUCCESS
@@ -148,22 +162,21 @@ class AuditTrail:
             _code(element, "RoleIDCode", (role[0], DCM, role[1]))
 
     def _write(self, message: Element) -> None:
-        if self._file is None:
+        if not self._sinks:
             return
         # The source stands behind the participants and before the objects.
         place = max(number for number, part in enumerate(message) if part.tag == "ActiveParticipant") + 1
         source = Element("AuditSourceIdentification", AuditSourceID=_text(self._node))
         SubElement(source, "AuditSourceTypeCode", {"csd-code": "4"})
         message.insert(place, source)
-        line = tostring(message, encoding="utf-8").replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
-        try:
-            descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        line = tostring(message, encoding="utf-8").replace(b"\r", b" ").replace(b"\n", b" ")
+        for sink in self._sinks:
             try:
-                os.write(descriptor, line)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            _log.error("audit_not_written", extra={"problem": error.strerror})
+                sink.write(line)
+            except OSError as error:
+                _log.error("audit_not_written", extra={"problem": error.strerror or type(error).__name__})
+            except ConfigInvalid as error:
+                _log.error("audit_not_written", extra={"problem": str(error)})
 
 
 def _code(parent: Element, tag: str, code: tuple[str, str, str]) -> None:

@@ -109,6 +109,7 @@ class Listener:
             limits=self._limits,
             admit=self._admit,
             on_end=self._observer.ended,
+            on_tls_failed=self._observer.tls_failed,
             tls=self._tls,
             shares_port=shares_port,
         )

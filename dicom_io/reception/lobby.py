@@ -53,6 +53,8 @@ class Lobby:
         Where every connection has to begin with a handshake.
     on_request
         Called in the lobby's thread with connection, address and PDU; the connection is then the caller's.
+    on_tls_failed
+        Called in the lobby's thread with the address of who cannot prove who it is, once in `REPORT_S` for each.
     """
 
     def __init__(
@@ -61,11 +63,14 @@ class Lobby:
         limits: Limits,
         tls: ssl.SSLContext | None,
         on_request: Callable[[socket.socket, str, bytes], None],
+        on_tls_failed: Callable[[str], None],
     ) -> None:
         self._listening = listening
         self._limits = limits
         self._tls = tls
         self._on_request = on_request
+        self._on_tls_failed = on_tls_failed
+        self._failed_tls: set[str] = set()
         self._selector = selectors.DefaultSelector()
         self._waiting: dict[int, _Waiting] = {}
         self._wake_read, self._wake_write = socket.socketpair()
@@ -142,6 +147,9 @@ class Lobby:
             self._wait_for(waiting, selectors.EVENT_WRITE)
         except ssl.SSLError:
             self._drop(waiting, "tls_failed")
+            if waiting.address not in self._failed_tls:
+                self._failed_tls.add(waiting.address)
+                self._on_tls_failed(waiting.address)
         except OSError:
             self._drop(waiting, "connection_lost")
         else:
@@ -177,6 +185,7 @@ class Lobby:
         if self._dropped and now - self._reported >= REPORT_S:
             _log.warning("connections_dropped", extra=dict(sorted(self._dropped.items())))
             self._dropped, self._reported = {}, now
+            self._failed_tls.clear()
 
     def _drop(self, waiting: _Waiting, reason: str) -> None:
         self._count(reason)

@@ -1,7 +1,7 @@
 """Hears what a listener does: for counts and for the audit trail."""
 
-import threading
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
 from pydicom import dcmread
@@ -14,7 +14,16 @@ from dicom_io.reception.received import ReceivedObject
 from dicom_io.spool.counters import Counters
 from dicom_io.spool.incoming import IncomingFile
 
-_ALERT = "an association was rejected: AE title, address or certificate do not fit"
+_REJECTED = "an association was rejected: AE title, address or certificate do not fit"
+_TLS_FAILED = "a TLS handshake failed: no certificate that is believed, or an old version"
+
+
+@dataclass
+class _Received:
+    patient_id: str
+    patient_name: str
+    instances: Counter[str] = field(default_factory=Counter)
+    complete: bool = True
 
 
 class Observer:
@@ -23,11 +32,17 @@ class Observer:
     def stored(self, caller: Caller, received: ReceivedObject, sop_class: str, file: IncomingFile) -> None:
         """An object was stored, and is about to be acknowledged."""
 
+    def not_stored(self, caller: Caller, received: ReceivedObject, file: IncomingFile) -> None:
+        """An object came whole, and the disk did not take it."""
+
     def ended(self, caller: Caller) -> None:
         """An association is over."""
 
     def rejected(self, calling_ae: str, address: str) -> None:
         """A peer was turned away."""
+
+    def tls_failed(self, address: str) -> None:
+        """Somebody could not prove who it is."""
 
 
 class ReceptionRecord(Observer):
@@ -44,35 +59,42 @@ class ReceptionRecord(Observer):
     def __init__(self, counters: Counters, audit: AuditTrail) -> None:
         self._counters = counters
         self._audit = audit
-        self._lock = threading.Lock()
-        self._under_way: dict[tuple[Caller, str, str], tuple[Party, Counter[str], tuple[str, str]]] = {}
+        # What an association brought is its own thread's.
+        self._under_way: dict[Caller, dict[str, _Received]] = {}
 
     def stored(self, caller: Caller, received: ReceivedObject, sop_class: str, file: IncomingFile) -> None:
         """Count it; note whose it is, where there is an audit trail."""
         self._counters.add("segnode_received_instances")
         self._counters.add("segnode_received_bytes", file.size)
-        if not self._audit.is_on:
-            return
-        key = (caller, received.study_uid, received.called_ae)
-        with self._lock:
-            known = self._under_way.get(key)
-        if known is None:
-            known = (Party(caller.calling_ae, caller.address), Counter(), _patient(file))
-        with self._lock:
-            self._under_way.setdefault(key, known)[1][sop_class] += 1
+        if self._audit.is_on:
+            self._of_study(caller, received, file).instances[sop_class] += 1
+
+    def not_stored(self, caller: Caller, received: ReceivedObject, file: IncomingFile) -> None:
+        """Note that the study did not come whole, where there is an audit trail."""
+        if self._audit.is_on:
+            self._of_study(caller, received, file).complete = False
+
+    def _of_study(self, caller: Caller, received: ReceivedObject, file: IncomingFile) -> "_Received":
+        studies = self._under_way.setdefault(caller, {})
+        if received.study_uid not in studies:
+            studies[received.study_uid] = _Received(*_patient(file))
+        return studies[received.study_uid]
 
     def ended(self, caller: Caller) -> None:
         """Write what it transferred."""
-        with self._lock:
-            keys = [key for key in self._under_way if key[0] is caller]
-            ended = [(key, self._under_way.pop(key)) for key in keys]
-        for (_, study_uid, called_ae), (peer, instances, (patient_id, name)) in ended:
-            self._audit.transferred(peer, Party(called_ae), Transfer(study_uid, patient_id, name, instances))
+        peer, me = Party(caller.calling_ae, caller.address), Party(caller.called_ae)
+        for study_uid, study in self._under_way.pop(caller, {}).items():
+            transfer = Transfer(study_uid, study.patient_id, study.patient_name, study.instances)
+            self._audit.transferred(peer, me, transfer, complete=study.complete)
 
     def rejected(self, calling_ae: str, address: str) -> None:
         """Count it, and write an alert."""
         self._counters.add("segnode_rejected_associations")
-        self._audit.alert(Party(calling_ae, address), _ALERT)
+        self._audit.alert(Party(calling_ae, address), _REJECTED)
+
+    def tls_failed(self, address: str) -> None:
+        """Write an alert."""
+        self._audit.alert(Party(address, address), _TLS_FAILED)
 
 
 def _patient(file: IncomingFile) -> tuple[str, str]:

@@ -46,11 +46,14 @@ class Storage:
             return Answered(_refuse("class_of_another_context", DOES_NOT_MATCH))
         if not is_uid(command.instance) or not is_uid(command.sop_class):
             return Answered(_refuse("invalid_uid", CANNOT_UNDERSTAND))
-        if command.instance in self.arrival.spool.own:
-            # It is on disk already, as this node's own result, and a PACS that routes all it has needs no error for it.
-            _log.info("own_result_ignored")
-            return Answered(SUCCESS)
-        return _Store(self, caller, context, command)
+        try:
+            if command.instance not in self.arrival.spool.own:
+                return _Store(self, caller, context, command)
+        except OSError as error:
+            return Answered(_no_resources(error))
+        # It is on disk already, as this node's own result, and a PACS that routes all it has needs no error for it.
+        _log.info("own_result_ignored")
+        return Answered(SUCCESS)
 
 
 class _Store:
@@ -61,15 +64,11 @@ class _Store:
         self._caller = caller
         self._syntax = context.transfer_syntax
         self._command = command
-        self._file: IncomingFile | None = None
         self._status = SUCCESS
         head = file_head(command.sop_class, command.instance, self._syntax)
         self._head_bytes = len(head)
-        try:
-            self._file = storage.arrival.begin()
-            self._file.write(head)
-        except OSError as error:
-            self._fail(error)
+        self._file: IncomingFile | None = storage.arrival.begin()
+        self.write(memoryview(head))
 
     def write(self, piece: memoryview) -> None:
         """Put a piece of the data set on the disk."""
@@ -98,9 +97,7 @@ class _Store:
 
     def _fail(self, error: OSError) -> int:
         self.discard()
-        self._status = OUT_OF_RESOURCES
-        reason = "kept_free" if isinstance(error, NoRoomError) else errno.errorcode.get(error.errno or 0, "OS")
-        _log.error("object_not_stored", extra={"reason": reason})
+        self._status = _no_resources(error)
         return self._status
 
     def _place(self, file: IncomingFile) -> int:
@@ -113,10 +110,20 @@ class _Store:
         if (uids.sop_class, uids.instance) != (sop_class, instance):
             return _refuse("uids_do_not_match", DOES_NOT_MATCH)
         received = ReceivedObject(self._caller.called_ae, uids.study, instance, sop_class in IMAGE_CLASSES)
-        placed = self._storage.arrival.store(received, file)
+        try:
+            placed = self._storage.arrival.store(received, file)
+        except OSError:
+            self._storage.observer.not_stored(self._caller, received, file)
+            raise
         _say(placed, study_key(received.called_ae, received.study_uid))
         self._storage.observer.stored(self._caller, received, sop_class, file)
         return SUCCESS
+
+
+def _no_resources(error: OSError) -> int:
+    reason = "kept_free" if isinstance(error, NoRoomError) else errno.errorcode.get(error.errno or 0, "OS")
+    _log.error("object_not_stored", extra={"reason": reason})
+    return OUT_OF_RESOURCES
 
 
 def _refuse(reason: str, status: int) -> int:

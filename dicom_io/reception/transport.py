@@ -70,6 +70,8 @@ class NodeServer(AssociationServer):
         Decides on each request.
     on_end
         Called when an association is over.
+    on_tls_failed
+        Called with the address of who cannot prove who it is; now and then, not for each try.
     tls
         Where connections have to be TLS.
     shares_port
@@ -87,6 +89,7 @@ class NodeServer(AssociationServer):
         limits: Limits,
         admit: Admission,
         on_end: Callable[[Caller], None],
+        on_tls_failed: Callable[[str], None],
         tls: ssl.SSLContext | None = None,
         shares_port: bool = False,
     ) -> None:
@@ -99,7 +102,7 @@ class NodeServer(AssociationServer):
         self._associations: Counter[str] = Counter()
         self._live: dict[threading.Thread, Wire] = {}
         super().__init__(ae, address, ae.ae_title, ae.supported_contexts)
-        self._lobby = Lobby(cast(socket.socket, self.socket), limits, tls, self._on_request)
+        self._lobby = Lobby(cast(socket.socket, self.socket), limits, tls, self._on_request, on_tls_failed)
         self._ended = threading.Event()
 
     def server_bind(self) -> None:
@@ -165,8 +168,6 @@ class NodeServer(AssociationServer):
                 self._associate(connection, address, answer)
             else:
                 _say_and_close(connection, answer)
-        except OSError:
-            pass  # the peer is gone
         finally:
             connection.close()
             self._forget(address)
@@ -188,10 +189,13 @@ class NodeServer(AssociationServer):
         return rejection.pdu
 
     def _associate(self, connection: socket.socket, address: str, request: A_ASSOCIATE) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         acceptance, contexts = negotiate(request, self.contexts)
-        connection.sendall(acceptance)
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            connection.sendall(acceptance)
+        except OSError:
+            return  # the peer is gone
         wire = Wire(connection, self._limits)
         caller = Caller(request.calling_ae_title, request.called_ae_title, address)
         max_length = request.maximum_length_received or 0

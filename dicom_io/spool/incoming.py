@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
@@ -68,6 +69,11 @@ class IncomingFile:
         os.fsync(self._descriptor)
 
     def close(self) -> None:
-        """Close it, and remove it unless it was moved."""
-        os.close(self._descriptor)
-        self.path.unlink(missing_ok=True)
+        """Close it, and remove it unless it was moved.
+
+        What a broken disk does not let go of lies where nobody looks, until `Spool.prepare` removes it.
+        """
+        with suppress(OSError):
+            os.close(self._descriptor)
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from app.overview import Presence, read_processes
+from dicom_io.spool.wishes import forget
 from tests.node_process import NodeProcess, free_port, make_image, wait_until
 from tests.peers import StorageServer, store
 
@@ -288,7 +289,10 @@ def test_a_forgotten_study_is_gone_and_an_active_one_stays(
     assert node.studies("forget", latest.key)["forgotten"]
     assert latest.key not in node.spool.study_keys()
     assert not latest.path.exists()
+    (deleted,) = named(audit_messages(node), "110105")
+    assert objects(deleted)["study"] == studies["refuse missing_slice"]
+    assert objects(deleted)["CANARY^PN"] == "CANARY-LO"
     active = node.latest(studies["down"])
     assert active is not None
     with pytest.raises(ValueError, match="not at an end"):
-        node.spool.forget(active.key)
+        forget(node.spool, active.key)

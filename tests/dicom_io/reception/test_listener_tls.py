@@ -17,7 +17,7 @@ from dicom_io.delivery.tls import TlsFiles, client_context
 from dicom_io.reception.access import Access, AllowedPeer
 from tests.certificates import Certificate, make_authority, make_certificate
 from tests.listener_process import ListenerProcess
-from tests.node_process import write_study
+from tests.node_process import wait_until, write_study
 from tests.upper_layer import Connection, associate_rq, echo_from
 
 Keys = dict[str, Certificate]
@@ -54,6 +54,7 @@ def listener(
             {"ae_title": "HONEST", "certificate": "ct1"},
         ],
         limits={"first_pdu_seconds": 2.0},
+        audit_file="audit.xml",
     )
     yield process
     process.stop()
@@ -105,6 +106,8 @@ def test_storescu_without_certificate_or_in_the_clear_delivers_nothing(
     anonymous = ("+tla", "+cf", str(keys["authority"].certificate))
     assert storescu(peer("storescu"), listener.port, folder, "CT1", *anonymous) != 0
     assert storescu(peer("storescu"), listener.port, folder, "CT1") != 0
+    trail = listener.spool.root.parent / "audit.xml"
+    wait_until(lambda: trail.exists() and "a TLS handshake failed" in trail.read_text())
 
 
 @pytest.mark.parametrize("calling", ["CT1"])

@@ -1,0 +1,127 @@
+"""Where audit messages go, and what is in those that no running node writes in a test of its own."""
+
+import logging
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree.ElementTree import fromstring
+
+import pytest
+
+from dicom_io.delivery.audit import AuditTrail, Party, Transfer
+from dicom_io.delivery.audit_sinks import AuditFile, AuditSyslog
+from dicom_io.delivery.tls import TlsFiles
+from tests.certificates import make_authority, make_certificate
+
+HEADER = re.compile(
+    rb"<85>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00 \S+ segnode \d+ DICOM\+RFC3881 - \xef\xbb\xbf(<.+>)"
+)
+STUDY = Transfer("1.2.3", "ID-7", "Some^One", {"1.2.840.10008.5.1.4.1.1.2": 2})
+
+
+def trail(sink: AuditFile | AuditSyslog) -> AuditTrail:
+    return AuditTrail([sink], "SEGNODE")
+
+
+def check(datagram: bytes) -> None:
+    found = HEADER.fullmatch(datagram)
+    assert found, datagram
+    assert fromstring(found[1]).tag == "AuditMessage"  # noqa: S314 - our own message
+
+
+def test_over_udp() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as repository:
+        repository.bind(("127.0.0.1", 0))
+        repository.settimeout(5)
+        sink = AuditSyslog(f"syslog://127.0.0.1:{repository.getsockname()[1]}", TlsFiles())
+        trail(sink).application("start")
+        check(repository.recv(65536))
+
+
+def test_to_the_machine_s_own(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as repository:
+        repository.bind(str(tmp_path / "log"))
+        repository.settimeout(5)
+        trail(AuditSyslog(f"syslog+unix://{tmp_path}/log", TlsFiles())).application("stop")
+        check(repository.recv(65536))
+
+
+class TlsRepository:
+    """Takes messages in octet-counted frames (RFC 5425), and ends each connection after as many as it is told."""
+
+    def __init__(self, context: ssl.SSLContext, counts: list[int]) -> None:
+        self.messages: list[bytes] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+        self._thread = threading.Thread(target=self._take, args=(context, counts))
+        self._thread.start()
+
+    def _take(self, context: ssl.SSLContext, counts: list[int]) -> None:
+        with self._listening:
+            for count in counts:
+                accepted, _ = self._listening.accept()
+                with context.wrap_socket(accepted, server_side=True) as connection, connection.makefile("rb") as stream:
+                    for _ in range(count):
+                        length = b""
+                        while (digit := stream.read(1)) != b" ":
+                            length += digit
+                        self.messages.append(stream.read(int(length)))
+
+    def join(self) -> None:
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+
+def test_over_tls_and_again_after_the_repository_closed(peer: Callable[[str], str], tmp_path: Path) -> None:
+    authority = make_authority(peer("openssl"), tmp_path)
+    own = make_certificate(peer("openssl"), tmp_path, "repository", authority)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own.certificate, own.key)
+    repository = TlsRepository(context, [2, 1])
+    sink = AuditSyslog(f"syslog+tls://127.0.0.1:{repository.port}", TlsFiles(authority.certificate, verify_host=False))
+    for number in range(3):
+        if number == 2:
+            # Until the end of the first connection is here.
+            deadline = threading.Event()
+            while len(repository.messages) < 2:
+                deadline.wait(0.01)
+            deadline.wait(0.2)
+        trail(sink).application("start")
+    repository.join()
+    assert len(repository.messages) == 3
+    for message in repository.messages:
+        check(message)
+    if sink._connection is not None:
+        sink._connection.close()
+
+
+@pytest.mark.parametrize("url", ["syslog+tls://127.0.0.1:1", "syslog+unix:///no/such/socket"])
+def test_a_repository_that_is_away_is_said_and_holds_nothing_up(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        trail(AuditSyslog(url, TlsFiles())).application("start")
+    assert [record.message for record in caplog.records] == ["audit_not_written"]
+
+
+@pytest.mark.parametrize(("action", "event"), [("R", "110103"), ("U", "110103"), ("D", "110105")])
+def test_what_a_person_does_names_person_study_and_patient(tmp_path: Path, action: str, event: str) -> None:
+    trail(AuditFile(tmp_path / "audit")).handled("alice", action, STUDY)  # type: ignore[arg-type]
+    message = fromstring((tmp_path / "audit").read_text())  # noqa: S314 - our own file
+    assert message.find("EventIdentification/EventID").get("csd-code") == event  # type: ignore[union-attr]
+    assert message[0].get("EventActionCode") == action
+    assert [one.get("UserID") for one in message.iter("ActiveParticipant")] == ["alice", "SEGNODE"]
+    ids = [one.get("ParticipantObjectID") for one in message.iter("ParticipantObjectIdentification")]
+    assert ids == ["1.2.3", "ID-7"]
+
+
+def test_a_transfer_that_failed_says_so(tmp_path: Path) -> None:
+    trail(AuditFile(tmp_path / "audit")).transferred(Party("A"), Party("B"), STUDY, complete=False)
+    message = fromstring((tmp_path / "audit").read_text())  # noqa: S314 - our own file
+    assert message[0].get("EventOutcomeIndicator") == "8"
+
+
+def test_without_anywhere_to_go_nothing_is_written() -> None:
+    assert not AuditTrail([], "SEGNODE").is_on
+    AuditTrail([], "SEGNODE").application("start")
