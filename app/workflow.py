@@ -6,9 +6,11 @@ revision, run and attempt, so the same work cannot be queued twice. Work that ha
 again with a delay, and each destination has a queue of its own: what cannot go on for now holds up nobody.
 """
 
+import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Concatenate, ParamSpec, TypeVar
 
 from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
 from pydicom import dcmread
@@ -45,6 +47,30 @@ MAX_ATTEMPTS = 500
 """With the longest wait, a disk may be full for three days; for destinations see `app.destination_settings.Retry`."""
 
 _log = logging.getLogger("segnode")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Step = Callable[Concatenate["StudyFlow", str, int, P], T]
+
+
+def _disk_may_wait(step: Step[P, T]) -> Step[P, T | None]:
+    """A step that answers None where the spool cannot be read or written for now; the workflow then comes back later.
+
+    Nothing can be noted then, and what DBOS would do with an error is to end the work.
+    """
+
+    @functools.wraps(step)
+    def tried(flow: "StudyFlow", key: str, number: int, /, *args: P.args, **kwargs: P.kwargs) -> T | None:
+        try:
+            return step(flow, key, number, *args, **kwargs)
+        except FileNotFoundError:
+            raise  # what was deleted does not come back
+        except OSError as error:
+            extra = {"study": key, "revision": number, "step": step.__name__, "reason": error.strerror}
+            _log.warning("step_waits_for_disk", extra=extra)
+            return None
+
+    return tried
 
 
 def wait_s(attempt: int) -> float:
@@ -107,12 +133,16 @@ class StudyFlow(DBOSConfiguredInstance):
         """Bring one revision of a study from its images to queued deliveries; queue the next try if that must wait."""
         with self._failing_visibly(key, number, run):
             plan = self.route(key, number)
+            if plan is None:
+                return self._later(key, number, run, attempt)
             models = sorted({model for models in plan.values() for model in models})
             outcome = self.segment(key, number, run, models, attempt)
-            if outcome == "waiting":
-                self._enqueue_study(key, number, run, attempt + 1)
-                return outcome
-            for destination in self.prepare_delivery(key, number, run, plan, outcome):
+            if outcome is None or outcome == "waiting":
+                return self._later(key, number, run, attempt)
+            destinations = self.prepare_delivery(key, number, run, plan, outcome)
+            if destinations is None:
+                return self._later(key, number, run, attempt)
+            for destination in destinations:
                 self._enqueue_delivery(key, number, run, destination, 0)
             return outcome
 
@@ -120,12 +150,16 @@ class StudyFlow(DBOSConfiguredInstance):
     def deliver(self, key: str, number: int, run: int, destination: str, attempt: int) -> str:
         """Try once to bring the results to one destination; if that must wait, queue the next try."""
         with self._failing_visibly(key, number, run, destination):
-            state, wait = self.send(key, number, run, destination, attempt)
+            state, wait = self.send(key, number, run, destination) or ("waiting", wait_s(attempt))
+            if state not in PENDING and self.finish(key, number, run, destination) is None:
+                state, wait = "waiting", wait_s(attempt)
             if state in PENDING:
                 self._enqueue_delivery(key, number, run, destination, attempt + 1, wait)
-            else:
-                self.finish(key, number, run, destination)
             return state
+
+    def _later(self, key: str, number: int, run: int, attempt: int) -> str:
+        self._enqueue_study(key, number, run, attempt + 1)
+        return "waiting"
 
     def _enqueue_study(self, key: str, number: int, run: int, attempt: int) -> None:
         wait = wait_s(attempt - 1) if attempt else 0.0
@@ -162,6 +196,7 @@ class StudyFlow(DBOSConfiguredInstance):
     # Steps
 
     @DBOS.step()
+    @_disk_may_wait
     def route(self, key: str, number: int) -> dict[str, list[str]]:
         """Models for each destination, by the routes that the study takes."""
         revision = self._spool.revision(key, number)
@@ -174,6 +209,7 @@ class StudyFlow(DBOSConfiguredInstance):
         return plan
 
     @DBOS.step()
+    @_disk_may_wait
     def segment(self, key: str, number: int, run: int, models: list[str], attempt: int) -> str:
         """Run the graph once, and keep what it answered in the spool: its outcome, or ``waiting``."""
         claim = self._claim(key, number, run)
@@ -185,6 +221,7 @@ class StudyFlow(DBOSConfiguredInstance):
         return "refused"
 
     @DBOS.step()
+    @_disk_may_wait
     def prepare_delivery(self, key: str, number: int, run: int, plan: dict[str, list[str]], outcome: str) -> list[str]:
         """Note what each destination is to get, a notice where a route asks for one; with nothing to send, end here."""
         with self._claim(key, number, run).held() as revision:
@@ -212,22 +249,20 @@ class StudyFlow(DBOSConfiguredInstance):
             return destinations
 
     @DBOS.step()
-    def send(self, key: str, number: int, run: int, destination: str, attempt: int) -> tuple[str, float]:
+    @_disk_may_wait
+    def send(self, key: str, number: int, run: int, destination: str) -> tuple[str, float]:
         """Go on with one delivery: its state, and seconds to wait where it is not at its end."""
-        try:
-            return self._deliveries.advance(self._claim(key, number, run, destination), destination)
-        except OSError as error:
-            if attempt + 1 >= MAX_ATTEMPTS:
-                raise
-            _log.warning("delivery_not_noted", extra={"study": key, "revision": number, "reason": error.strerror})
-            return "waiting", wait_s(attempt)
+        return self._deliveries.advance(self._claim(key, number, run, destination), destination)
 
     @DBOS.step()
-    def finish(self, key: str, number: int, run: int, destination: str) -> None:
-        """End the revision if this was its last delivery."""
+    @_disk_may_wait
+    def finish(self, key: str, number: int, run: int, destination: str) -> bool:
+        """End the revision if this was its last delivery; whether it was."""
         with self._claim(key, number, run, destination).held() as revision:
-            if not revision.state.is_final and (end := end_of(revision)) is not None:
+            end = None if revision.state.is_final else end_of(revision)
+            if end is not None:
                 _end(revision, *end)
+            return end is not None
 
 
 def _end(revision: Revision, state: State, code: str = "", message: str = "") -> None:
