@@ -4,6 +4,7 @@
 
     SegnodeError
     ├── StudyRejected    final: this study cannot be segmented, with a reason code     exit 3
+    ├── RequestRefused   final: this call of the service cannot be done, with a code   exit 3
     ├── RetryLater       transient: the same work may succeed later                    exit 5
     │   └── OutOfMemory  the GPU's memory does not suffice now                         exit 5
     ├── Superseded       somebody else does this work by now                           (never leaves the worker)
@@ -44,6 +45,8 @@ class ReasonCode(StrEnum):
     SEG_MISMATCH = "seg_mismatch"
     SEG_TOO_LARGE = "seg_too_large"
     TOO_LARGE = "too_large"
+    TOO_SMALL = "too_small"
+    COLOUR_RANGE = "colour_range"
 
     @property
     def sentence(self) -> str:
@@ -74,6 +77,8 @@ _SENTENCES = {
     ReasonCode.NO_MATCHING_SERIES: "No series of the study fits what the model asks for.",
     ReasonCode.NO_DICOM: "No DICOM images were found.",
     ReasonCode.SEG_TOO_LARGE: "The segmentation does not fit into one BINARY object.",
+    ReasonCode.TOO_SMALL: "The image is smaller than half a voxel of the network along an axis.",
+    ReasonCode.COLOUR_RANGE: "The model takes colour images of values from 0 to 255, and the image is none.",
     ReasonCode.TOO_LARGE: "The series needs more memory than this machine has.",
     ReasonCode.SEG_MISMATCH: "The written segmentation, read back, is not the mask that went in.",
 }
@@ -114,6 +119,65 @@ class StudyRejected(SegnodeError):
     def __str__(self) -> str:
         where = f" (series {self.series_uid})" if self.series_uid else ""
         return f"{self.code}: {self.message}{where}"
+
+
+class RequestCode(StrEnum):
+    """Why a call of the inference service is refused, beside its images' reasons; the value is what callers get."""
+
+    INVALID_REQUEST = "invalid_request"
+    PATH_OUTSIDE_ROOTS = "path_outside_roots"
+    NO_SUCH_FILE = "no_such_file"
+    UNREADABLE_IMAGE = "unreadable_image"
+    WRONG_PHASE = "wrong_phase"
+    REGISTRATION_FAILED = "registration_failed"
+    MASK_IN_THE_WAY = "mask_in_the_way"
+    UNKNOWN_JOB = "unknown_job"
+    QUEUE_FULL = "queue_full"
+
+    @property
+    def sentence(self) -> str:
+        """What the code means, in words for the person who has to act on it."""
+        return _REQUEST_SENTENCES[self]
+
+
+_REQUEST_SENTENCES = {
+    RequestCode.INVALID_REQUEST: "The request is not complete, or asks for what does not exist.",
+    RequestCode.PATH_OUTSIDE_ROOTS: "A path leads out of the folders that this service may use.",
+    RequestCode.NO_SUCH_FILE: "An image or mask is not there.",
+    RequestCode.UNREADABLE_IMAGE: "An image or mask cannot be read.",
+    RequestCode.WRONG_PHASE: "An image is of another contrast phase than the request says.",
+    RequestCode.REGISTRATION_FAILED: "The images cannot be brought onto each other.",
+    RequestCode.MASK_IN_THE_WAY: "Another file lies where the mask belongs.",
+    RequestCode.UNKNOWN_JOB: "There is no such job.",
+    RequestCode.QUEUE_FULL: "More work is waiting than this service takes.",
+}
+
+
+class RequestRefused(SegnodeError):
+    """A call of the inference service cannot be done as it is.
+
+    Parameters
+    ----------
+    code
+        Why, as a code that callers can rely on.
+    detail
+        What exactly is wrong; neither a path nor anything of a patient.
+    """
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, code: RequestCode, detail: str = "") -> None:
+        self.code = code
+        self.detail = detail
+        super().__init__(code, detail)
+
+    @property
+    def message(self) -> str:
+        """The code's sentence, followed by the detail."""
+        return f"{self.code.sentence} {self.detail}".rstrip()
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
 
 
 class RetryLater(SegnodeError):

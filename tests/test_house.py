@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("app", "core", "dicom_io", "operators", "phantom", "segmentation", "training")
+ROOMS = ("app", "core", "dicom_io", "operators", "phantom", "segmentation", "segnode_client", "services", "training")
 GRAPH_ROOMS = {"operators", "app/graph.py"}
 GPL = re.compile(r"(?<!L)(?<!Lesser )(?<!Library )(AGPL|GPL|Affero General|General Public License)", re.IGNORECASE)
 BUNDLED = {

@@ -1,0 +1,137 @@
+"""Which model package stands behind each task; changed while the service runs, and changed back."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from core.errors import ConfigInvalid, RequestCode, RequestRefused
+from dicom_io.durable import locked, replace_file
+from segmentation.package import Package, default_models_path, find_package, load_package
+from services.requests import Task, image_fields
+from services.settings import ServiceSettings
+
+KEPT = 20
+"""Earlier packages of a task that are remembered."""
+
+
+class Alias(BaseModel):
+    """What stands behind one task, and what did before, the latest first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    earlier: tuple[str, ...] = ()
+
+
+class _Content(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    aliases: dict[Task, Alias] = {}
+
+
+class Aliases:
+    """The file of aliases in the service's work folder; it is looked at for every job.
+
+    Parameters
+    ----------
+    settings
+        Their ``aliases`` hold until one is set here.
+    """
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._path = settings.work / "aliases.json"
+        self._first = {task: Alias(model=model) for task, model in settings.aliases.items()}
+        self._models = [settings.models] if settings.models is not None else default_models_path()
+
+    def read(self) -> dict[Task, Alias]:
+        """All that are set.
+
+        Raises
+        ------
+        ConfigInvalid
+            If the file is damaged.
+        """
+        try:
+            return self._first | _Content.model_validate_json(self._path.read_bytes()).aliases
+        except FileNotFoundError:
+            return dict(self._first)
+        except ValidationError as error:
+            raise ConfigInvalid(f"{self._path}: damaged; remove it, and set the aliases again") from error
+
+    def package(self, task: Task) -> Path:
+        """Folder of the package behind a task.
+
+        Raises
+        ------
+        RequestRefused
+            ``invalid_request`` if none is set.
+        PackageInvalid
+            If it is not there.
+        """
+        alias = self.read().get(task)
+        if alias is None:
+            detail = f"No model stands behind {task} yet; see: segnode aliases set {task} NAME."
+            raise RequestRefused(RequestCode.INVALID_REQUEST, detail)
+        return find_package(alias.model, self._models)
+
+    def set(self, task: Task, model: str) -> Alias:
+        """Have a package stand behind a task from the next job on.
+
+        Raises
+        ------
+        PackageInvalid
+            If it cannot be loaded.
+        ConfigInvalid
+            If it takes other images than the task has.
+        """
+        check_fits(task, load_package(find_package(model, self._models)))
+        return self._change(task, lambda alias: Alias(model=model, earlier=_chain(alias)))
+
+    def revert(self, task: Task) -> Alias:
+        """Have the package stand there again that did before.
+
+        Raises
+        ------
+        ConfigInvalid
+            If there was none.
+        """
+
+        def back(alias: Alias | None) -> Alias:
+            if alias is None or not alias.earlier:
+                raise ConfigInvalid(f"{task}: no other package stood behind it before")
+            check_fits(task, load_package(find_package(alias.earlier[0], self._models)))
+            return Alias(model=alias.earlier[0], earlier=alias.earlier[1:])
+
+        return self._change(task, back)
+
+    def _change(self, task: Task, change: Callable[[Alias | None], Alias]) -> Alias:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self._path.with_suffix(".lock")):
+            known = self.read()
+            known[task] = change(known.get(task))
+            replace_file(self._path, _Content(aliases=known).model_dump_json(indent=2).encode() + b"\n")
+        return known[task]
+
+
+def _chain(alias: Alias | None) -> tuple[str, ...]:
+    return () if alias is None else (alias.model, *alias.earlier)[:KEPT]
+
+
+def check_fits(task: Task, package: Package) -> None:
+    """See that a package takes the images that a task has.
+
+    Raises
+    ------
+    ConfigInvalid
+        If it has another number of channels, or a rule that no phase of the task fits.
+    """
+    fields, channels = image_fields(task), package.manifest.channels
+    if len(fields) != len(channels):
+        raise ConfigInvalid(f"{task} has {len(fields)} images, and {package.name} takes {len(channels)}")
+    from services.inference import PHASE_OF_FIELD
+
+    for field, channel in zip(fields, channels, strict=True):
+        phase, wanted = PHASE_OF_FIELD.get(field), channel.series.phase
+        if phase is not None and wanted and phase not in wanted:
+            raise ConfigInvalid(f"{field} is {phase}, and channel {channel.name} of {package.name} takes {wanted[0]}")

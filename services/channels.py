@@ -1,0 +1,48 @@
+"""Two phases on one grid: that of the first, A."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from core.errors import ReasonCode, StudyRejected
+from core.volume import Volume, stack_channels
+from dicom_io.images.geometry import patient_of
+from dicom_io.images.volume import combine_channels
+from services.images import Image
+from services.registration import register
+
+
+def on_first_grid(images: Sequence[Image], *, rigid: bool) -> Volume:
+    """Stack images on the grid of the first.
+
+    Parameters
+    ----------
+    images
+        Of one patient, one channel each.
+    rigid
+        Whether the others are moved and turned onto the first; if not, patient coordinates are trusted.
+
+    Raises
+    ------
+    StudyRejected
+        ``mixed_patients`` where the images tell; ``grids_differ`` if one covers too little of the first, or lies in
+        another frame of reference and is not to be registered; ``registration_failed``.
+    """
+    patients = set().union(*(patient_of(image.series) for image in images if image.series is not None))
+    if len(patients) > 1:
+        raise StudyRejected(ReasonCode.MIXED_PATIENTS, f"The images are of {len(patients)}.")
+    first, *others = (image.volume for image in images)
+    if not rigid:
+        return combine_channels([first, *others], "resample")
+    return stack_channels([first, *(_registered(other, first) for other in others)])
+
+
+def _registered(moving: Volume, fixed: Volume) -> Volume:
+    array, note = register(moving, fixed)
+    return replace(
+        moving,
+        array=array,
+        geometry=fixed.geometry,
+        sop_instance_uids=fixed.sop_instance_uids,
+        frame_numbers=fixed.frame_numbers,
+        warnings=(*moving.warnings, note),
+    )

@@ -1,0 +1,153 @@
+"""What can be asked for: one schema behind gRPC, REST and the queue."""
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from core.errors import RequestCode, RequestRefused
+from core.model_manifest import Open, PostprocessingStep, Smooth
+
+Task = Literal["totalseg", "vessel", "ureter", "tumor"]
+"""The four segmentations; behind each stands the model package that its alias names."""
+Output = Literal["dicom_seg"]
+Registration = Literal["none", "rigid"]
+SharedPath = Annotated[str, Field(min_length=1, max_length=4096)]
+"""As the caller sees it: absolute, or ``ROOT:relative/path``."""
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Segmentation(_Request):
+    force: bool = Field(default=False, description="make masks anew, though there are some of these images and models")
+    output: tuple[Output, ...] = Field(default=(), description="beside the mask; dicom_seg needs a folder of DICOM")
+
+
+class TotalsegRequest(_Segmentation):
+    """Organs; the network sees no voxels finer than 1 mm, the mask lies on the image's own grid."""
+
+    task: Literal["totalseg"] = "totalseg"
+    image_path: SharedPath = Field(examples=["/mnt/cases/0001/image.nii.gz"])
+
+
+class VesselRequest(_Segmentation):
+    """Kidney, artery and vein in the physical space of A."""
+
+    task: Literal["vessel"] = "vessel"
+    image_A_path: SharedPath = Field(description="arterial phase", examples=["/mnt/cases/0001/A.nii.gz"])
+    image_P_path: SharedPath = Field(description="portal phase", examples=["/mnt/cases/0001/P.nii.gz"])
+    registration: Registration = Field(default="none", description="rigid: P is moved and turned onto A first")
+
+
+class UreterRequest(_Segmentation):
+    """Ureter and kidney, of a delayed phase."""
+
+    task: Literal["ureter"] = "ureter"
+    image_D_path: SharedPath = Field(description="delayed phase", examples=["/mnt/cases/0001/D.nii.gz"])
+
+
+class TumorRequest(_Segmentation):
+    """Kidney and tumour."""
+
+    task: Literal["tumor"] = "tumor"
+    image_path: SharedPath = Field(examples=["/mnt/cases/0001/image.nii.gz"])
+
+
+TaskRequest = TotalsegRequest | VesselRequest | UreterRequest | TumorRequest
+_REQUESTS: dict[Task, type[TaskRequest]] = {
+    "totalseg": TotalsegRequest,
+    "vessel": VesselRequest,
+    "ureter": UreterRequest,
+    "tumor": TumorRequest,
+}
+
+
+class BatchRequest(_Segmentation):
+    """Several segmentations on one reading of each image."""
+
+    task: Literal["batch"] = "batch"
+    tasks: tuple[Task, ...] = Field(min_length=1, max_length=len(_REQUESTS))
+    image_path: SharedPath | None = Field(default=None, description="for totalseg and tumor")
+    image_A_path: SharedPath | None = Field(default=None, description="for vessel")
+    image_P_path: SharedPath | None = Field(default=None, description="for vessel")
+    image_D_path: SharedPath | None = Field(default=None, description="for ureter")
+    registration: Registration = "none"
+
+    @model_validator(mode="after")
+    def _each_task_has_its_images(self) -> "BatchRequest":
+        if len(set(self.tasks)) != len(self.tasks):
+            raise ValueError("a task is named twice")
+        for task in self.tasks:
+            for name in image_fields(task):
+                if getattr(self, name) is None:
+                    raise ValueError(f"{task} needs {name}")
+        return self
+
+    @property
+    def parts(self) -> tuple[TaskRequest, ...]:
+        """The same as requests of their own, in the order given."""
+        return tuple(
+            _REQUESTS[task].model_validate(
+                {name: value for name, value in self if name in _REQUESTS[task].model_fields and name != "task"}
+            )
+            for task in self.tasks
+        )
+
+
+class SmoothRequest(_Request):
+    """Smooth labels of a mask; the image is not read."""
+
+    task: Literal["smooth"] = "smooth"
+    mask_path: SharedPath = Field(examples=["/mnt/cases/0001/mask/total.nii.gz"])
+    labels: tuple[str, ...] = Field(default=(), description="names or values; none: every label", examples=[["kidney"]])
+    method: Literal["gaussian", "open"] = "gaussian"
+    strength: float = Field(gt=0, le=20, description="width or radius in mm", examples=[1.0])
+    force: bool = False
+
+    def steps(self, values: tuple[int, ...]) -> tuple[PostprocessingStep, ...]:
+        """The same as steps of post-processing, on labels of these values."""
+        if self.method == "gaussian":
+            return (Smooth(step="smooth", labels=values, sigma_mm=self.strength),)
+        return (Open(step="open", labels=values, radius_mm=self.strength),)
+
+
+class PostprocessRequest(_Request):
+    """Apply steps of post-processing to a mask, as in ``model.yaml``; the image is not read."""
+
+    task: Literal["postprocess"] = "postprocess"
+    mask_path: SharedPath = Field(examples=["/mnt/cases/0001/mask/total.nii.gz"])
+    steps: tuple[PostprocessingStep, ...] = Field(
+        min_length=1, max_length=32, examples=[[{"step": "keep_largest", "labels": [1]}]]
+    )
+    force: bool = False
+
+
+MaskRequest = SmoothRequest | PostprocessRequest
+AnyRequest = Annotated[
+    TotalsegRequest | VesselRequest | UreterRequest | TumorRequest | BatchRequest | SmoothRequest | PostprocessRequest,
+    Field(discriminator="task"),
+]
+_ANY: TypeAdapter[AnyRequest] = TypeAdapter(AnyRequest)
+Request = TypeVar("Request", bound=BaseModel)
+
+
+def image_fields(task: Task) -> tuple[str, ...]:
+    """Fields of a task's request that name its images, in the order of the model's channels."""
+    return tuple(name for name in _REQUESTS[task].model_fields if name.startswith("image"))
+
+
+def parse_request(content: Any) -> AnyRequest:
+    """Validate a request of any kind; ``task`` says which.
+
+    Raises
+    ------
+    RequestRefused
+        ``invalid_request``, naming each wrong field; values are not repeated.
+    """
+    try:
+        return _ANY.validate_python(content)
+    except ValidationError as error:
+        problems = error.errors(include_input=False, include_url=False)
+        detail = "; ".join(f"{'.'.join(map(str, p['loc'][1:])) or 'request'}: {p['msg']}" for p in problems)
+        raise RequestRefused(RequestCode.INVALID_REQUEST, detail) from error

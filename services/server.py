@@ -1,0 +1,94 @@
+"""The process that callers reach: ``python -m services.server service.yaml``; gRPC and REST in one event loop.
+
+It loads no model and starts no process.
+"""
+
+import asyncio
+import ssl
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from app.child import ParentLink, run_child
+from app.logs import configure_logging
+from services.grpc_server import make_grpc_server
+from services.handlers import Handlers
+from services.jobs import Jobs
+from services.rest import make_rest_app
+from services.settings import Listening, ServiceSettings, load_service_settings
+from services.tokens import Tokens
+
+GRACE_S: Final = 5.0
+"""How long calls may go on after the service was asked to stop; their jobs stay on the queue."""
+
+
+class _Uvicorn(uvicorn.Server):
+    """Leaves signals to the process."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+async def serve(settings: ServiceSettings, link: ParentLink) -> None:
+    """Answer calls until the service asks to stop."""
+    jobs = await asyncio.to_thread(Jobs, settings)
+    handlers, tokens = Handlers(jobs), Tokens(settings.tokens_file)
+    retry_after_s = settings.queue.retry_after_seconds
+    grpc_server, rest_server, rest_task = None, None, None
+    if settings.grpc is not None:
+        grpc_server = make_grpc_server(handlers, settings.grpc, tokens, retry_after_s)
+        await grpc_server.start()
+    if settings.rest is not None:
+        rest_server = _rest_server(handlers, settings.rest, tokens, retry_after_s)
+        rest_task = asyncio.create_task(rest_server.serve())
+        while not rest_server.started and not rest_task.done():
+            await asyncio.sleep(0.01)
+    link.say_ready()
+    await asyncio.to_thread(link.wait_for_stop)
+    if grpc_server is not None:
+        await grpc_server.stop(GRACE_S)
+    if rest_server is not None and rest_task is not None:
+        rest_server.should_exit = True
+        await rest_task
+    jobs.close()
+
+
+def _rest_server(handlers: Handlers, listening: Listening, tokens: Tokens, retry_after_s: int) -> _Uvicorn:
+    config = uvicorn.Config(
+        make_rest_app(handlers, tokens, retry_after_s),
+        host=listening.host,
+        port=listening.port,
+        log_config=None,
+        access_log=False,  # its lines would be of callers and paths
+        server_header=False,
+        timeout_graceful_shutdown=int(GRACE_S),
+        limit_concurrency=1000,
+    )
+    if (tls := listening.tls) is not None:
+        config.ssl_certfile, config.ssl_keyfile = str(tls.certificate), str(tls.key)
+        if tls.ca is not None:
+            config.ssl_ca_certs, config.ssl_cert_reqs = str(tls.ca), ssl.CERT_REQUIRED
+    return _Uvicorn(config)
+
+
+def main() -> None:
+    """Entry of the process."""
+    configure_logging("server")
+
+    def work() -> None:
+        settings = load_service_settings(Path(sys.argv[1]))
+        link = ParentLink()
+        configure_logging("server", settings.logs)
+        asyncio.run(serve(settings, link))
+
+    run_child(work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""``service.yaml``: what the inference service listens to, which folders it may use, and what it runs."""
+
+import ipaddress
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+
+from app.machine_settings import ExecutorName, Workers, this_host
+from app.setting_types import Frozen, LocalPath, Name, Port, beside_the_file
+from app.settings import DATABASE_URL
+from app.settings_file import load_settings_file, problem_at
+from core.model_manifest import ModelName
+from services.requests import Task
+from services.roots import Root
+
+EXAMPLE = "manifests/service.example.yaml"
+
+
+def _absolute(value: PurePosixPath) -> PurePosixPath:
+    if not value.is_absolute() or ".." in value.parts or value == PurePosixPath("/"):
+        raise ValueError("an absolute path, not the root of everything")
+    return value
+
+
+View = Annotated[PurePosixPath, AfterValidator(_absolute)]
+
+
+class RootSettings(Frozen):
+    """One folder of the shared volume."""
+
+    path: LocalPath = Field(description="where this service sees it")
+    seen_as: tuple[View, ...] = Field(default=(), description="where callers see it, if elsewhere")
+
+    @property
+    def root(self) -> Root:
+        """The same, for the handlers."""
+        return Root(self.path, self.seen_as)
+
+
+class Tls(Frozen):
+    """Files of an encrypted port."""
+
+    certificate: LocalPath
+    key: LocalPath
+    ca: LocalPath | None = Field(default=None, description="callers have to show a certificate that it signed")
+
+
+class Listening(Frozen):
+    """One port."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: Port
+    tls: Tls | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only programs of this machine reach it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+class Queue(Frozen):
+    """How much work may wait."""
+
+    longest: int = Field(default=64, ge=1, le=10_000, description="jobs that wait; beyond that callers come again")
+    retry_after_seconds: int = Field(default=5, ge=1, le=3600)
+    keep_days: float = Field(default=7.0, gt=0, description="how long a job's answer can be asked for")
+    job_minutes: float = Field(default=60.0, gt=0, le=24 * 60, description="how long one job may take")
+
+
+class ServiceSettings(Frozen):
+    """The whole of ``service.yaml``; paths are absolute."""
+
+    roots: dict[Name, RootSettings] = Field(min_length=1)
+    work: LocalPath = Field(description="jobs, aliases and locks; several instances share it, and the database")
+    database: str = Field(default="service.sqlite", min_length=1)
+    models: LocalPath | None = None
+    aliases: dict[Task, ModelName] = Field(default={}, description="until changed by: segnode aliases set")
+    grpc: Listening | None = None
+    rest: Listening | None = None
+    tokens_file: LocalPath | None = Field(default=None, description="a line for each token that callers may show")
+    queue: Queue = Queue()
+    workers: Workers = Field(default=(None,), description="how many worker processes, or the device of each")
+    executor: ExecutorName = Field(default_factory=this_host)
+    lease_seconds: float = Field(default=30.0, ge=2, le=3600)
+    logs: Literal["text", "json"] = "text"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _database_is_a_url(cls, content: Any, info: ValidationInfo) -> Any:
+        if isinstance(content, dict):
+            database = content.get("database", "service.sqlite")
+            if isinstance(database, str) and not DATABASE_URL.match(database):
+                return {**content, "database": f"sqlite:///{beside_the_file(Path(database), info)}"}
+        return content
+
+    @field_validator("roots")
+    @classmethod
+    def _roots_are_apart(cls, roots: dict[str, RootSettings]) -> dict[str, RootSettings]:
+        for name, root in roots.items():
+            for other, another in roots.items():
+                if name != other and root.path.is_relative_to(another.path):
+                    raise problem_at(("roots", name), f"it lies inside of {other}")
+        return roots
+
+    @model_validator(mode="after")
+    def _somebody_is_let_in(self) -> "ServiceSettings":
+        ports = {"grpc": self.grpc, "rest": self.rest}
+        if not any(ports.values()):
+            raise problem_at((), "neither grpc nor rest has a port")
+        for name, port in ports.items():
+            knows_callers = self.tokens_file is not None or (port is not None and port.tls and port.tls.ca)
+            if port is not None and not port.is_local and not knows_callers:
+                raise problem_at((name, "host"), "other machines need to show a token (tokens_file) or a certificate")
+            if port is not None and not port.is_local and self.tokens_file is not None and port.tls is None:
+                raise problem_at((name, "tls"), "tokens travel between machines over TLS only")
+        return self
+
+
+def load_service_settings(path: Path) -> ServiceSettings:
+    """Read and validate a ``service.yaml``.
+
+    Raises
+    ------
+    ConfigInvalid
+        With file, line, key and remedy of every problem.
+    """
+    return load_settings_file(path, ServiceSettings, EXAMPLE)

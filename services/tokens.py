@@ -1,0 +1,41 @@
+"""Who may call: the bearer tokens of a file."""
+
+import hashlib
+import hmac
+from pathlib import Path
+
+from core.errors import ConfigInvalid
+
+
+class Tokens:
+    """The tokens of a file, a line each; it is read for every call, so that they can be changed at any time.
+
+    Parameters
+    ----------
+    path
+        The file; None lets everybody in.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        if path is not None and not self._digests():
+            raise ConfigInvalid(f"{path}: no token in it; one a line, e.g. of: openssl rand -hex 32")
+
+    def admit(self, authorization: str | None) -> bool:
+        """Whether an ``Authorization`` header shows one of them."""
+        if self._path is None:
+            return True
+        scheme, _, token = (authorization or "").partition(" ")
+        shown = hashlib.sha256(token.strip().encode()).digest()
+        # Every one is compared, so that the time says nothing.
+        found = [hmac.compare_digest(shown, known) for known in self._digests()]
+        return scheme.lower() == "bearer" and any(found)
+
+    def _digests(self) -> list[bytes]:
+        if self._path is None:
+            return []
+        try:
+            lines = self._path.read_text(encoding="utf-8").split()
+        except OSError as error:
+            raise ConfigInvalid(f"{self._path}: {error.strerror}") from error
+        return [hashlib.sha256(line.encode()).digest() for line in lines]

@@ -1,0 +1,108 @@
+"""A worker's process: ``python -m services.worker service.yaml SLOT``; holds the models and does the jobs.
+
+It is a fresh interpreter, never a fork: neither CUDA nor gRPC survives one (ADR 0014).
+"""
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+
+from app.child import ParentLink, run_child
+from app.leases import POSTGRES_CONNECTION, Leases
+from app.logs import configure_logging, make_formatter
+from app.reaper import Reaper
+from app.tenure import Tenure, this_process
+from app.worker import take_slot
+from dicom_io.durable import locked
+from dicom_io.spool.identity import spool_id
+from services.aliases import Aliases
+from services.flow import ServiceFlow
+from services.jobs import QUEUE, VERSION
+from services.models import WarmModels
+from services.roots import Roots
+from services.settings import ServiceSettings, load_service_settings
+
+POLL_S: Final = 0.05
+"""Between two looks at the queue; small images take no longer than that."""
+TIDY_EVERY_S: Final = 3600.0
+
+
+def work(settings: ServiceSettings, slot: int) -> None:
+    """Do jobs until the service asks to stop.
+
+    Parameters
+    ----------
+    settings
+        The service's settings.
+    slot
+        Which of its workers this is, counted from 1.
+    """
+    link = ParentLink()
+    configure_logging("worker", settings.logs)
+    take_slot(settings.workers, slot)
+    settings.work.mkdir(parents=True, exist_ok=True)
+    executor = f"{settings.executor}-{slot}"
+    with locked(settings.work / f".{executor}.lock"):
+        leases = Leases(settings.database, settings.lease_seconds)
+        tenure = Tenure(leases, executor, this_process(settings.work, settings.executor, VERSION))
+        roots = Roots({name: root.root for name, root in settings.roots.items()})
+        ServiceFlow(roots, WarmModels(Aliases(settings)), settings.work)
+        if not tenure.begin(spool_id(settings.work), link.wait_for_stop):
+            os._exit(0)
+        _launch(settings, executor)
+        Reaper(tenure).start()
+        link.say_ready()
+        while not link.wait_for_stop(TIDY_EVERY_S):
+            if tenure.is_first:
+                _forget_old_jobs(settings.queue.keep_days)
+        tenure.give_up()
+        os._exit(0)
+
+
+def _launch(settings: ServiceSettings, executor: str) -> None:
+    logger = logging.getLogger("dbos")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(make_formatter("worker", settings.logs))
+    logger.handlers, logger.propagate = [handler], False
+    config: DBOSConfig = {
+        "name": "segnode",
+        "system_database_url": settings.database,
+        "application_version": VERSION,
+        "executor_id": executor,
+        "serializer": DBOSPortableJSONSerializer(),
+        "log_level": "WARNING",
+        "use_listen_notify": False,
+    }
+    if settings.database.startswith("postgresql"):
+        config["db_engine_kwargs"] = {"connect_args": dict(POSTGRES_CONNECTION)}
+        config["sys_db_idle_transaction_timeout_sec"] = settings.lease_seconds
+    DBOS(config=config)
+    DBOS.launch()
+    DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=POLL_S, on_conflict="always_update")
+
+
+def _forget_old_jobs(days: float) -> None:
+    before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - days * 86400.0))
+    old = DBOS.list_workflows(
+        status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
+        end_time=before,
+        load_input=False,
+        load_output=False,
+    )
+    if old:
+        DBOS.delete_workflows([one.workflow_id for one in old])
+
+
+def main() -> None:
+    """Entry of the process."""
+    configure_logging("worker")
+    run_child(lambda: work(load_service_settings(Path(sys.argv[1])), int(sys.argv[2])))
+
+
+if __name__ == "__main__":
+    main()
