@@ -174,7 +174,10 @@ class StudyFlow(DBOSConfiguredInstance):
             DBOS.enqueue_workflow(delivery_queue(destination), self.deliver, key, number, run, destination, attempt)
 
     def _queue_priority(self, key: str, number: int) -> int:
-        return QUEUE_PRIORITIES[self._spool.revision(key, number).priority]
+        try:
+            return QUEUE_PRIORITIES[self._spool.revision(key, number).priority]
+        except OSError:
+            return QUEUE_PRIORITIES["routine"]  # late is better than never
 
     def _claim(self, key: str, number: int, run: int, destination: str | None = None) -> Claim:
         return take(self._spool, self._tenure, self._spool.revision(key, number), run, destination)
