@@ -14,7 +14,7 @@ from app.tenure import Tenure
 from core.errors import ConfigInvalid
 from tests.postgres import Postgres
 
-SECONDS = 1.5
+SECONDS = 1.0
 
 
 def holder(instance: str, machine: str) -> Holder:
