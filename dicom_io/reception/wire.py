@@ -138,8 +138,9 @@ class Wire:
     def hang_up(self) -> None:
         """Abort the association from another thread; the one that reads finds the connection ended."""
         with suppress(OSError):
-            self._connection.send(ABORT)
-            # Not of the TLS layer, which is the other thread's.
+            # The TLS layer is the other thread's: there the peer only sees the end.
+            if not isinstance(self._connection, ssl.SSLSocket):
+                self._connection.send(ABORT)
             socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
 
     def _allow(self, seconds: float, too_late: str) -> None:

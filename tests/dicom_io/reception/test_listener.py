@@ -190,6 +190,17 @@ def test_an_endless_pdu_ends_the_connection_and_takes_no_memory(listener: Listen
     assert resident_kib() - before < 64 * 1024
 
 
+def test_a_large_object_takes_no_memory(listener: ListenerProcess) -> None:
+    image = make_image(generate_uid())
+    image.NumberOfFrames = 100 << 11
+    image.PixelData = bytes(100 << 20)
+    before = listener.resident_kib()
+    assert send(listener, image) == SUCCESS
+    assert listener.resident_kib() - before < 32 * 1024
+    (stored,) = listener.images(image.StudyInstanceUID)
+    assert stored.stat().st_size > 100 << 20
+
+
 @SENDS_NONSENSE
 def test_nothing_of_the_patient_is_logged(listener: ListenerProcess) -> None:
     image = make_image(generate_uid())
