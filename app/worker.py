@@ -15,6 +15,7 @@ from pathlib import Path
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from app.child import ParentLink, run_child
+from app.clock import ClockWatch, bring_forward
 from app.completion import Completion
 from app.intake import Intake, recover
 from app.leases import POSTGRES_CONNECTION, Leases
@@ -75,11 +76,14 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
         Reaper(tenure).start()
         intake = Intake(spool, Completion(settings, spool), flow)
         link.say_ready()
-        recovered, versions = -math.inf, tenure.versions
+        recovered, versions, clock = -math.inf, tenure.versions, ClockWatch()
         while not link.wait_for_stop(LOOK_EVERY_S):
             # One of all workers does it. Two at a time would be safe, and only cost each the other's work.
             if not tenure.is_first:
                 continue
+            if back := clock.set_back_by():
+                extra = {"seconds": round(back), "waiting": bring_forward(back)}
+                logging.getLogger("segnode").warning("clock_set_back", extra=extra)
             try:
                 if time.monotonic() - recovered > RECOVER_EVERY_S or versions != tenure.versions:
                     versions = tenure.versions

@@ -156,7 +156,9 @@ class NodeProcess:
         return line.strip()
 
     def launch(self) -> None:
-        """Start it, and wait for nothing."""
+        """Start it, and wait for nothing; one before must have ended."""
+        if self._process is not None and self._process.stdout is not None:
+            self._process.stdout.close()
         with self.log.open("a") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
                 self._command,

@@ -1,0 +1,153 @@
+"""A clock that jumps by a day while a study is on its way: it completes in its time, and is delivered once.
+
+The jumps are libfaketime's, told to leave the monotonic clock alone, as a clock that is set leaves it. It then breaks
+``clock_nanosleep`` until a moment of the monotonic clock, which is how Python sleeps; here Python sleeps otherwise.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pydicom.uid import generate_uid
+
+from tests.conftest import missing
+from tests.faults.receiver import Receiver
+from tests.faults.table import FAULT
+from tests.node_process import NodeProcess, free_port, wait_until, write_study
+from tests.peers import store
+
+LIBRARY = "libfaketime.so.1"
+SLEEP = """
+import threading, time
+
+def sleep(seconds):
+    threading.Event().wait(seconds)
+
+time.sleep = sleep
+"""
+"""What every interpreter of the node runs at its start."""
+
+QUIET_S = 2.0
+LATE_S = 20.0
+"""Within this time after a jump all is done, although the clock says a day more or less."""
+
+
+@dataclass
+class Clockwork:
+    """A node with a clock that can be set."""
+
+    node: NodeProcess
+    pacs: Receiver
+    clock: Path
+    storescu: str
+
+    def set(self, days: int) -> None:
+        """Let the node's clock go wrong by so many days from now on."""
+        replacement = self.clock.with_suffix(".new")
+        replacement.write_text(f"{days:+d}d\n")
+        replacement.replace(self.clock)
+
+    def send(self, study: str, *, first: int = 1, description: str = "") -> None:
+        """Send two images of a study."""
+        folder = self.node.folder / f"{study}-{first}"
+        write_study(folder, study, images=2, first=first, description=description)
+        assert store(self.storescu, self.node.port, "SEGNODE", folder) == 0
+
+    def end_of(self, study: str) -> str:
+        """How a study ended, in how many revisions, and what came of it."""
+        state = self.node.wait_for_end(study, timeout_s=LATE_S)["state"]
+        latest = self.node.latest(study)
+        assert latest is not None
+        taken = {one.instance for one in self.pacs.taken if one.study == study}
+        return f"{state}, {latest.number + 1} revision of {latest.image_count()} images, {len(taken)} object"
+
+
+@pytest.fixture(scope="module")
+def clockwork(peer: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clockwork]:
+    folder = tmp_path_factory.mktemp("clock")
+    library = next(Path("/usr/lib").glob(f"**/{LIBRARY}"), None)
+    if library is None:
+        missing(f"{LIBRARY} is not installed (Debian: faketime)")
+    clock = folder / "clock"
+    (folder / "sitecustomize.py").write_text(SLEEP)
+    environment = {
+        "LD_PRELOAD": str(library),
+        "PYTHONPATH": str(folder),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+    pacs = Receiver(free_port())
+    node = NodeProcess(folder / "node", {"pacs": (pacs.port, "PACS")}, quiet_seconds=QUIET_S, environment=environment)
+    retry = {"first_seconds": 0.5, "longest_seconds": 1.0}
+    destination = {"kind": "dicom", "ae_title": "PACS", "host": "127.0.0.1", "port": pacs.port, "retry": retry}
+    node.set(destinations={"pacs": destination})
+    works = Clockwork(node, pacs, clock, peer("storescu"))
+    works.set(0)
+    node.start()
+    yield works
+    node.stop()
+    pacs.stop()
+
+
+@pytest.fixture(params=[1, -1], ids=["forward", "back"])
+def jump(request: pytest.FixtureRequest, clockwork: Clockwork, record_property: Callable[[str, object], None]) -> int:
+    """The days of a jump from a clock that is right."""
+    days = int(request.param)
+    what = request.node.originalname.removeprefix("test_").replace("_", " ")
+    record_property(FAULT, f"clock set {'forward' if days > 0 else 'back'} by a day: {what}")
+    clockwork.set(0)
+    return days
+
+
+def test_study_receiving(clockwork: Clockwork, jump: int) -> None:
+    study = str(generate_uid())
+    clockwork.pacs.start()
+    try:
+        clockwork.send(study)
+        clockwork.set(jump)
+        time.sleep(QUIET_S / 2)
+        clockwork.send(study, first=3)
+        assert clockwork.end_of(study) == "delivered, 1 revision of 4 images, 1 object"
+    finally:
+        clockwork.pacs.stop()
+
+
+def test_study_running(clockwork: Clockwork, jump: int) -> None:
+    study = str(generate_uid())
+    clockwork.pacs.start()
+    try:
+        clockwork.send(study, description="slow")
+        wait_until(lambda: (found := clockwork.node.latest(study)) and found.state == "running", 20, 0.05)
+        clockwork.set(jump)
+        assert clockwork.end_of(study) == "delivered, 1 revision of 2 images, 1 object"
+    finally:
+        clockwork.pacs.stop()
+
+
+def test_study_waiting_for_its_next_try(clockwork: Clockwork, jump: int) -> None:
+    study = str(generate_uid())
+    clockwork.pacs.start()
+    try:
+        clockwork.send(study, description="later")
+        wait_until(lambda: (found := clockwork.node.latest(study)) and found.read_state()["reason"], 20, 0.05)
+        clockwork.set(jump)
+        assert clockwork.end_of(study) == "delivered, 1 revision of 2 images, 1 object"
+    finally:
+        clockwork.pacs.stop()
+
+
+def test_delivery_waiting_for_its_next_try(clockwork: Clockwork, jump: int) -> None:
+    study = str(generate_uid())
+    clockwork.send(study)
+    wait_until(lambda: (found := clockwork.node.latest(study)) and found.state == "delivering", 20, 0.05)
+    time.sleep(1)
+    clockwork.set(jump)
+    clockwork.pacs.start()
+    try:
+        assert clockwork.end_of(study) == "delivered, 1 revision of 2 images, 1 object"
+    finally:
+        clockwork.pacs.stop()
