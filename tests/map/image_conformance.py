@@ -44,11 +44,20 @@ def base(work: Path) -> str:
     return "localhost/segnode-base"
 
 
+PACKAGE = (sys.executable, "-m", "app.cli", "package", "--model", "demo", "--tag", "demo:1.0.0", "--output")
+
+
 @pytest.fixture(scope="session")
-def map_archive(work: Path, base: str) -> Path:
-    """The image that ``segnode package --build`` makes of the demo model."""
-    command = ["package", "--model", "demo", "--tag", "demo:1.0.0", "--output", work, "--build", "--base-image", base]
-    tool(sys.executable, "-m", "app.cli", *command)
+def context(work: Path) -> Path:
+    """The context that ``segnode package`` writes for the demo model."""
+    tool(*PACKAGE, work)
+    return work / "context"
+
+
+@pytest.fixture(scope="session")
+def map_archive(work: Path, base: str, context: Path) -> Path:
+    """The image that ``segnode package --build`` makes of it."""
+    tool(*PACKAGE, work, "--build", "--base-image", base)
     return work / "image.tar"
 
 
@@ -67,14 +76,14 @@ def container(map_archive: Path, work: Path) -> Container:
 
 
 @pytest.fixture(scope="session")
-def node_image(map_archive: Path, work: Path, base: str) -> Callable[[str, Sequence[str]], Container]:
+def node_image(context: Path, work: Path, base: str) -> Callable[[str, Sequence[str]], Container]:
     """Builds another target from the same context and unpacks it."""
 
     def build(target: str, lists: Sequence[str]) -> Container:
-        fetch_wheels(work / "context", lists)
+        fetch_wheels(context, lists)
         archive = work / f"{target}.tar"
         tag = f"segnode-{target}:1.0.0"
-        build_image(work / "context", Build(target, tuple(lists), tag, {"BASE_IMAGE": base}), archive)
+        build_image(context, Build(target, tuple(lists), tag, {"BASE_IMAGE": base}), archive)
         return unpack(archive, target, work)
 
     return build
