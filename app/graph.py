@@ -12,15 +12,14 @@ from monai.deploy.core import Application
 
 from dicom_io.images.study import Study
 from dicom_io.results.outbox import StudyOutbox
-from operators.model_run import ModelRun
-from operators.nnunet_segmentation import NnunetSegmentationOperator
+from operators.model_run import ModelRun, Tell
+from operators.nnunet_segmentation import NnunetSegmentationOperator, Segment
 from operators.outbox import OutboxOperator
 from operators.postprocess import PostprocessOperator
 from operators.select_series import SelectSeriesOperator
-from operators.series_to_volume import SeriesToVolumeOperator
+from operators.series_to_volume import AskForMemory, SeriesToVolumeOperator
 from operators.study_source import StudySourceOperator
 from operators.write_seg import WriteSegOperator
-from segmentation.engine import Engine
 from segmentation.package import Package
 
 
@@ -34,8 +33,10 @@ class StudyJob:
         Which models run on which study.
     outbox
         Where results are staged.
-    engine_for
-        Gives the warm engine of a package.
+    segment
+        Runs a package's warm networks.
+    ask_for_memory
+        Asks for what the study needs, before its images are read.
     on_progress
         Called with a model's name and the fraction done.
     on_complete
@@ -45,8 +46,9 @@ class StudyJob:
     study: Study
     packages: Sequence[Package]
     outbox: StudyOutbox
-    engine_for: Callable[[Package], Engine]
-    on_progress: Callable[[str, float], None]
+    segment: Segment
+    ask_for_memory: AskForMemory
+    on_progress: Tell
     on_complete: Callable[[tuple[ModelRun, ...]], None]
 
 
@@ -65,9 +67,9 @@ class StudyApplication(Application):
         once = CountCondition(self, 1)
         source = StudySourceOperator(self, once, name="study_source", study=job.study, packages=job.packages)
         select = SelectSeriesOperator(self, name="select_series")
-        volume = SeriesToVolumeOperator(self, name="series_to_volume")
+        volume = SeriesToVolumeOperator(self, name="series_to_volume", ask_for_memory=job.ask_for_memory)
         network = NnunetSegmentationOperator(
-            self, name="nnunet_segmentation", engine_for=job.engine_for, on_progress=job.on_progress
+            self, name="nnunet_segmentation", segment=job.segment, on_progress=job.on_progress
         )
         post = PostprocessOperator(self, name="postprocess")
         seg = WriteSegOperator(self, name="write_seg", outbox=job.outbox)

@@ -3,8 +3,10 @@
 import logging
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from dicom_io.images.study import Study
 
 logger = logging.getLogger("segnode")
+
+STUDIES_AT_ONCE = 2
+"""One is read or written while the network works on another."""
 
 
 class Device(StrEnum):
@@ -101,8 +106,21 @@ def run_folder(
     console = Console(stderr=True)
     with console.status("Reading headers") if console.is_terminal else _quiet():
         studies = timed_studies(input_folder)
-    codes = [_run_one(segmenter, study, seconds, output_folder, models, nifti, console) for study, seconds in studies]
+    codes = []
+    with _bars(console) as bars, ThreadPoolExecutor(STUDIES_AT_ONCE) as pool:
+        job = partial(_run_one, segmenter, output_folder, models, nifti, bars)
+        for (study, _), report in zip(studies, pool.map(job, studies), strict=True):
+            if isinstance(report, SegnodeError):
+                # Not even a report could be written: where to say so is here.
+                typer.echo(f"segnode: study {study.uid}: {report}", err=True)
+            else:
+                _show(report, output_folder / (study.uid or NO_STUDY_UID), segmenter.profiles)
+            codes.append(report.exit_code)
     return max(codes)
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager
@@ -112,34 +130,32 @@ def _quiet() -> Iterator[None]:
 
 def _run_one(
     segmenter: "Segmenter",
-    study: "Study",
-    headers_s: float,
     output: Path,
     models: Sequence[str],
     nifti: bool,
-    console: Console,
-) -> int:
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        tasks: dict[str, TaskID] = {}
+    bars: Progress,
+    job: "tuple[Study, float]",
+) -> Report | SegnodeError:
+    study, headers_s = job
+    tasks: dict[str, TaskID] = {}
 
-        def show(model: str, done: float) -> None:
-            if model not in tasks:
-                tasks[model] = progress.add_task(model, total=1.0)
-            progress.update(tasks[model], completed=done)
+    def show(model: str, done: float) -> None:
+        if model not in tasks:
+            tasks[model] = bars.add_task(model, total=1.0)
+        bars.update(tasks[model], completed=done)
 
-        try:
-            report = segmenter.run_study(study, output, models, nifti=nifti, headers_s=headers_s, on_progress=show)
-        except SegnodeError as error:
-            # Not even a report could be written: where to say so is here.
-            typer.echo(f"segnode: study {study.uid}: {error}", err=True)
-            return error.exit_code
-        except Exception as error:  # noqa: BLE001 - the command's outermost loop: one study never takes the next with it
-            # Only where it happened: an exception's text can quote a data element, and that can be a patient's.
-            where = "".join(traceback.format_tb(error.__traceback__))
-            logger.error("study %s failed: %s\n%s", study.uid, type(error).__name__, where)
-            report = segmenter.publish_defect(study, output, type(error).__name__)
-    _show(report, output / (study.uid or NO_STUDY_UID), segmenter.profiles)
-    return report.exit_code
+    try:
+        return segmenter.run_study(study, output, models, nifti=nifti, headers_s=headers_s, on_progress=show)
+    except SegnodeError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - the command's outermost loop: one study never takes the next with it
+        # Only where it happened: an exception's text can quote a data element, and that can be a patient's.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("study %s failed: %s\n%s", study.uid, type(error).__name__, where)
+        return segmenter.publish_defect(study, output, type(error).__name__)
+    finally:
+        for task in tasks.values():
+            bars.remove_task(task)
 
 
 def _show(report: Report, folder: Path, profiles: Mapping[str, Profile]) -> None:

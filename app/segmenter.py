@@ -13,9 +13,9 @@ from core.report import Reason, Report
 from dicom_io.images.study import Study, read_studies
 from dicom_io.results.outbox import StudyOutbox
 from operators.model_run import ModelRun
-from segmentation.engine import Engine, resolve_device
 from segmentation.measurements import warning_of
 from segmentation.package import Package
+from segmentation.warm_models import WarmModels
 
 
 def timed_studies(folder: Path) -> list[tuple[Study, float]]:
@@ -38,7 +38,7 @@ def _no_progress(model: str, done: float) -> None:
 
 
 class Segmenter:
-    """Runs models on studies; engines are loaded at first use and stay.
+    """Runs models on studies, several studies at a time if need be; networks serve one at a time and stay ready.
 
     Parameters
     ----------
@@ -55,11 +55,21 @@ class Segmenter:
 
     def __init__(self, packages: Mapping[str, Package], device: str = "auto") -> None:
         self._packages = dict(packages)
-        self._engines: dict[str, Engine] = {}
-        self.device = resolve_device(device)
+        self._models = WarmModels(device)
+        self.device = self._models.device
         for package in packages.values():
             if (warning := warning_of(package)) is not None:
                 logging.getLogger("segnode").warning("fast_is_not_measured", extra={"problem": warning})
+
+    def warm(self) -> None:
+        """Load networks before the first study asks for them, as many as the device keeps.
+
+        Raises
+        ------
+        PackageInvalid
+            If a package's weights changed.
+        """
+        self._models.warm(list(self._packages.values()))
 
     @property
     def profiles(self) -> dict[str, Profile]:
@@ -115,17 +125,19 @@ class Segmenter:
         start = time.perf_counter()
         outbox = StudyOutbox(output_folder, study.uid, nifti=nifti, revision=revision)
         finished: list[ModelRun] = []
-        job = StudyJob(
-            study=study,
-            packages=[self._packages[name] for name in models],
-            outbox=outbox,
-            engine_for=self._engine_for,
-            on_progress=on_progress,
-            on_complete=finished.extend,
-        )
         try:
             try:
-                StudyApplication(job).run()
+                with self._models.promise() as promise:
+                    job = StudyJob(
+                        study=study,
+                        packages=[self._packages[name] for name in models],
+                        outbox=outbox,
+                        segment=self._models.segment,
+                        ask_for_memory=promise.ask,
+                        on_progress=on_progress,
+                        on_complete=finished.extend,
+                    )
+                    StudyApplication(job).run()
             except SegnodeError as error:
                 report = report_failure(study.uid, Reason.of(error), self.device)
             else:
@@ -147,9 +159,3 @@ class Segmenter:
         report = report_failure(study.uid, reason, self.device)
         StudyOutbox(output_folder, study.uid).publish(report)
         return report
-
-    def _engine_for(self, package: Package) -> Engine:
-        name = package.manifest.name
-        if name not in self._engines:
-            self._engines[name] = Engine(package, self.device)
-        return self._engines[name]

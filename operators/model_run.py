@@ -2,7 +2,7 @@
 
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import ClassVar
@@ -15,6 +15,9 @@ from core.volume import Volume
 from dicom_io.images.series import Selection
 from dicom_io.images.study import Study
 from segmentation.package import Package
+
+Tell = Callable[[str, float], None]
+"""Told a model's name and the fraction that is done."""
 
 
 @dataclass(frozen=True, eq=False)

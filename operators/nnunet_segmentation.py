@@ -1,43 +1,56 @@
 """Fourth box: the network."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
-from monai.deploy.core import Fragment
+from monai.deploy.core import ExecutionContext, Fragment, InputContext, OutputContext
 
-from operators.model_run import ModelRun, ModelRunOperator
-from segmentation.engine import Engine
+from core.volume import Volume
+from operators.model_run import ModelRun, ModelRunOperator, Tell
+from segmentation.engine import EngineResult, Progress
 from segmentation.package import Package
+from segmentation.sharing import SharedImages
+
+
+class Segment(Protocol):
+    """What runs a package's warm networks: :meth:`segmentation.warm_models.WarmModels.segment`."""
+
+    def __call__(
+        self, package: Package, volume: Volume, on_progress: Progress | None, shared: SharedImages | None
+    ) -> EngineResult:
+        """Segment one volume."""
+        ...
 
 
 class NnunetSegmentationOperator(ModelRunOperator):
-    """Runs the package's engine on the volume.
+    """Runs each package's networks on its volume; what their images have in common is made once.
 
     Parameters
     ----------
-    engine_for
-        Gives the (warm) engine of a package.
+    segment
+        Runs one package's networks; it waits until the device is there.
     on_progress
         Called with the model's name and the fraction of its tiles that are done.
     """
 
-    def __init__(
-        self,
-        fragment: Fragment,
-        *args: Any,
-        engine_for: Callable[[Package], Engine],
-        on_progress: Callable[[str, float], None],
-        **kwargs: Any,
-    ) -> None:
-        self._engine_for = engine_for
+    def __init__(self, fragment: Fragment, *args: Any, segment: Segment, on_progress: Tell, **kwargs: Any) -> None:
+        self._segment = segment
         self._on_progress = on_progress
+        self._shared = SharedImages([])
         super().__init__(fragment, *args, **kwargs)
+
+    def compute(self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext) -> None:
+        """Segment with every model that has not been refused."""
+        runs: tuple[ModelRun, ...] = op_input.receive("runs")
+        self._shared = SharedImages(
+            [(run.package, run.volume) for run in runs if run.volume is not None and run.rejection is None]
+        )
+        op_output.emit(tuple(self._advance_timed(run) for run in runs), "runs")
 
     def advance(self, run: ModelRun) -> ModelRun:
         """Segment; the engine times its own stages."""
         if run.volume is None:
             raise ValueError("nnunet_segmentation comes after series_to_volume")
         name = run.package.manifest.name
-        result = self._engine_for(run.package).segment(run.volume, lambda done: self._on_progress(name, done))
+        result = self._segment(run.package, run.volume, lambda done: self._on_progress(name, done), self._shared)
         return replace(run, label_map=result.label_map).timed(**result.timings_s)

@@ -1,22 +1,43 @@
 """Third box: from files to the array that nnU-Net would read."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from monai.deploy.core import Fragment
+from monai.deploy.core import ExecutionContext, Fragment, InputContext, OutputContext
 
+from core.errors import StudyRejected
 from dicom_io.images.volume import SelectionRejectedError, VolumeReader
 from operators.model_run import ModelRun, ModelRunOperator
+from segmentation.warm_models import Wish
+
+AskForMemory = Callable[[Sequence[Wish]], list[StudyRejected | None]]
 
 
 class SeriesToVolumeOperator(ModelRunOperator):
-    """Reads each series once, however many models ask for it."""
+    """Reads each series once, however many models ask for it, and none for a model that memory does not suffice for.
+
+    Parameters
+    ----------
+    ask_for_memory
+        :meth:`segmentation.warm_models.Promise.ask`.
+    """
 
     stage = "read"
 
-    def __init__(self, fragment: Fragment, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, fragment: Fragment, *args: Any, ask_for_memory: AskForMemory, **kwargs: Any) -> None:
         self._reader = VolumeReader()
+        self._ask_for_memory = ask_for_memory
         super().__init__(fragment, *args, **kwargs)
+
+    def compute(self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext) -> None:
+        """Ask for memory for all models together, then read for every run that has not been refused."""
+        runs: list[ModelRun] = list(op_input.receive("runs"))
+        wishes = {number: _wish(run) for number, run in enumerate(runs) if run.rejection is None}
+        answers = self._ask_for_memory(list(wishes.values()))
+        for number, rejection in zip(wishes, answers, strict=True):
+            runs[number] = replace(runs[number], rejection=rejection)
+        op_output.emit(tuple(self._advance_timed(run) for run in runs), "runs")
 
     def advance(self, run: ModelRun) -> ModelRun:
         """Read the selected series; one whose pixels cannot be read gives way to the next that fits."""
@@ -28,3 +49,10 @@ class SeriesToVolumeOperator(ModelRunOperator):
             # The report must say which series was refused for its pixels, not that it was taken.
             return replace(run, selection=rejection.selection, rejection=rejection)
         return replace(run, volume=volume, selection=selection)
+
+
+def _wish(run: ModelRun) -> Wish:
+    if run.selection is None:
+        raise ValueError("series_to_volume comes after select_series")
+    channels = run.selection.channels
+    return Wish(run.package, channels[0].layout.geometry, tuple(series.uid for series in channels))

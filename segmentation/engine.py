@@ -1,14 +1,9 @@
-"""Run a model package on a volume: orientation in, networks, labels, orientation back."""
+"""A model package's networks, loaded on a device, and run on one volume after the other."""
 
-import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid
 from core.label_map import LabelMap
@@ -17,19 +12,15 @@ from segmentation.checkpoints import read_weights
 from segmentation.hashes import sha256_of_bytes
 from segmentation.manifest import Configuration
 from segmentation.network import build_network, check_weights
-from segmentation.orientation import reorientation
 from segmentation.package import Package
+from segmentation.sharing import SharedImages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import torch
 
-    from segmentation.preprocessing import Grids
-
-Result = TypeVar("Result")
 Progress = Callable[[float], None]
-STAGES = ("preprocess", "network", "labels")
 
 
 @dataclass(frozen=True)
@@ -56,41 +47,6 @@ def resolve_device(device: str) -> str:
     if device == "cuda" and not available:
         raise ConfigInvalid("device cuda: no CUDA device can be used here; use auto or cpu")
     return "cuda" if available and device != "cpu" else "cpu"
-
-
-def precision_of(device: "torch.device", *, bf16: bool) -> "torch.dtype | None":
-    """In which precision networks compute: nnU-Net's, or bfloat16 where that is asked for and made by hardware."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.bfloat16 if bf16 else torch.float16
-    # Without such units it takes several times as long as single precision.
-    return torch.bfloat16 if bf16 and torch.cpu.get_capabilities().get("amx_bf16") else None
-
-
-@dataclass
-class _Run:
-    """Seconds and progress of one call."""
-
-    networks: int
-    on_progress: Progress | None
-    timings: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
-    done: int = 0
-    reached: float = 0.0
-
-    @contextmanager
-    def timed(self, stage: str) -> "Iterator[None]":
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.timings[stage] += time.perf_counter() - start
-
-    def on_tile(self, networks: float) -> None:
-        """Tell that this many networks of the current configuration are through; a repeated one does not go back."""
-        self.reached = max(self.reached, (self.done + networks) / self.networks)
-        if self.on_progress:
-            self.on_progress(self.reached)
 
 
 class Engine:
@@ -122,7 +78,15 @@ class Engine:
         with _out_of_memory_is_transient():
             self._networks = {c.id: self._load(c) for c in package.network.configurations}
 
-    def segment(self, volume: Volume, on_progress: Progress | None = None) -> EngineResult:
+    def segment(
+        self,
+        volume: Volume,
+        on_progress: Progress | None = None,
+        shared: SharedImages | None = None,
+        *,
+        results_on_gpu: bool = True,
+        tiles_at_once: int = 1,
+    ) -> EngineResult:
         """Segment a volume; it is not modified.
 
         Parameters
@@ -131,6 +95,12 @@ class Engine:
             With as many channels as the model.
         on_progress
             Called with the fraction done, 0 to 1, after each tile of a network.
+        shared
+            What this model has in common with others of the same study.
+        results_on_gpu
+            Whether a GPU also keeps image, logits and accumulators, or one tile at a time.
+        tiles_at_once
+            Tiles that a network sees together; labels are nnU-Net's own with one.
 
         Raises
         ------
@@ -143,135 +113,31 @@ class Engine:
         ValueError
             If the number of channels is not the model's.
         """
+        import torch
+
+        from segmentation.passage import Passage
+
         wanted = len(self.package.network.channels)
         if volume.array.shape[0] != wanted:
             raise ValueError(f"the volume has {volume.array.shape[0]} channels, the model {wanted}")
-        from segmentation.framing import frame
-
-        run = _Run(self._network_count(), on_progress)
-        with run.timed("preprocess"):
-            framed, spacing, framing = frame(volume.array, volume.geometry.spacing, self.package.manifest)
-        turn = reorientation(volume.geometry, self.package.manifest.orientation)
-        with _out_of_memory_is_transient():
-            labels = self._label(turn.apply(framed), turn.spacing(spacing), run)
-        with run.timed("labels"):
-            values = [spec.value for spec in self.package.manifest.labels]
-            kind = np.uint8 if max(values) < 256 else np.uint16
-            array = framing.undo(turn.undo(labels).astype(kind, copy=False))
-        specs = tuple(sorted(self.package.manifest.labels, key=lambda spec: spec.value))
-        return EngineResult(LabelMap(array, volume.geometry, specs), run.timings)
-
-    def _label(self, image: NDArray[np.float32], spacing: tuple[float, ...], run: _Run) -> NDArray[np.integer[Any]]:
-        from segmentation.export import Prediction, labels_of_ensemble
-        from segmentation.sliding_window import predict_logits
-
-        members = [self.package.network.configuration(member) for member in self.package.network.members]
-        if len(members) == 1:
-            return self._labels_of(members[0], image, spacing, run)
-        predictions = []
-        for member in members:
-            data, grids = self._preprocess(member, image, spacing, run)
-            # The members are compared at the end, so their logits stay, on the network's grid.
-            logits = self._within_memory(member, data, run, partial(predict_logits, shape=grids.new_shape))
-            predictions.append(Prediction(logits, grids, member))
-        with run.timed("labels"):
-            return labels_of_ensemble(predictions, self.package.network.labels)
-
-    def _labels_of(
-        self, configuration: Configuration, image: NDArray[np.float32], spacing: tuple[float, ...], run: _Run
-    ) -> NDArray[np.integer[Any]]:
-        from segmentation.export import labels_of_slabs
-
-        data, grids = self._preprocess(configuration, image, spacing, run)
-        labels = self.package.network.labels
-        return self._within_memory(
-            configuration, data, run, lambda slabs: labels_of_slabs(slabs, grids, configuration, labels)
-        )
-
-    def _preprocess(
-        self, configuration: Configuration, image: NDArray[np.float32], spacing: tuple[float, ...], run: _Run
-    ) -> tuple["torch.Tensor", "Grids"]:
-        from segmentation.preprocessing import preprocess
-
-        previous = None
-        if configuration.previous_stage:
-            stage = self.package.network.configuration(configuration.previous_stage)
-            previous = self._labels_of(stage, image, spacing, run)
-        with run.timed("preprocess"):
-            labels = self.package.network.labels
-            return preprocess(image, spacing, configuration, labels, previous, self._torch_device)
-
-    def _within_memory(
-        self,
-        configuration: Configuration,
-        data: "torch.Tensor",
-        run: _Run,
-        use: "Callable[[Iterator[torch.Tensor]], Result]",
-    ) -> "Result":
-        """Give ``use`` the slabs of logits, kept on the CPU where the GPU's memory does not hold them."""
-        import torch
-
-        done = run.done
-        try:
-            return self._timed(use, self._slabs(configuration, data, run, self._torch_device), run)
-        except torch.cuda.OutOfMemoryError:
-            run.done = done
-        # Outside of the handler, where the error's frames no longer hold what was allocated.
-        torch.cuda.empty_cache()
-        return self._timed(use, self._slabs(configuration, data, run, torch.device("cpu")), run)
-
-    def _timed(
-        self, use: "Callable[[Iterator[torch.Tensor]], Result]", slabs: "Iterator[torch.Tensor]", run: _Run
-    ) -> "Result":
-        before = run.timings["network"]
-        with run.timed("labels"):
-            result = use(slabs)
-        run.timings["labels"] -= run.timings["network"] - before
-        return result
-
-    def _slabs(
-        self, configuration: Configuration, data: "torch.Tensor", run: _Run, results_device: "torch.device"
-    ) -> "Iterator[torch.Tensor]":
-        from segmentation.sliding_window import Window, predict_slabs
-
-        networks = self._networks[configuration.id]
-        settings = self.package.manifest.inference.active
-        window = Window(
-            configuration.patch_size,
-            settings.step_size,
-            configuration.mirror_axes if settings.mirroring else (),
-            precision_of(self._torch_device, bf16=settings.bf16),
-        )
-        slabs = predict_slabs(
-            networks,
-            data,
-            window,
+        passage = Passage(
+            self.package,
+            self._networks,
+            volume,
+            shared or SharedImages([(self.package, volume)]),
+            on_progress,
             self._torch_device,
-            results_device,
-            lambda fraction: run.on_tile(fraction * len(networks)),
+            self._torch_device if results_on_gpu else torch.device("cpu"),
+            tiles_at_once,
         )
-        while True:
-            with run.timed("network"):
-                slab = next(slabs, None)
-            if slab is None:
-                break
-            yield slab
-        run.done += len(networks)
-
-    def _network_count(self) -> int:
-        passes = [
-            self.package.network.configuration(identifier)
-            for member in self.package.network.members
-            for identifier in (self.package.network.configuration(member).previous_stage, member)
-            if identifier
-        ]
-        return sum(len(self._networks[configuration.id]) for configuration in passes)
+        with _out_of_memory_is_transient():
+            array = passage.labels()
+        specs = tuple(sorted(self.package.manifest.labels, key=lambda spec: spec.value))
+        return EngineResult(LabelMap(array, volume.geometry, specs), passage.timings)
 
     def _load(self, configuration: Configuration) -> list["torch.nn.Module"]:
-        wanted = self.package.manifest.inference.folds
-        folds = [fold for fold in configuration.folds if not wanted or fold.fold in wanted]
         networks = []
-        for fold in folds:
+        for fold in self.package.folds_of(configuration):
             path = self.package.folder / fold.file
             try:
                 content = path.read_bytes()

@@ -87,7 +87,7 @@ def frame(
         The image (itself, a view, or averaged), its spacing in mm, and where it lies.
     """
     settings = manifest.inference.active
-    blocks = _blocks(spacing, image.shape[1:], settings.finest_useful_spacing)
+    blocks = blocks_of(spacing, image.shape[1:], settings.finest_useful_spacing)
     reduced = average(image, blocks) if blocks != (1, 1, 1) else image
     coarser = spacing[0] * blocks[0], spacing[1] * blocks[1], spacing[2] * blocks[2]
     box = (slice(0, reduced.shape[1]), slice(0, reduced.shape[2]), slice(0, reduced.shape[3]))
@@ -144,7 +144,8 @@ def body_box(image: NDArray[np.float32], spacing: Sequence[float]) -> Box:
     return box[0], box[1], box[2]
 
 
-def _blocks(spacing: Sequence[float], shape: Sequence[int], finest: float | None) -> Shape3:
+def blocks_of(spacing: Sequence[float], shape: Sequence[int], finest: float | None) -> Shape3:
+    """Voxels along each axis that are averaged so that they stay at most ``finest`` mm large."""
     if finest is None:
         return 1, 1, 1
     sizes = [max(1, min(int(finest / value + 1e-6), size)) for value, size in zip(spacing, shape, strict=True)]

@@ -30,7 +30,7 @@ from core.model_manifest import MODEL_NAME, ModelManifest, Profile, parse_model_
 from segmentation.commissioning import require_commissioning
 from segmentation.convert import convert
 from segmentation.hashes import SUMS, check_sums, parse_sums, sha256_of_bytes, write_sums
-from segmentation.manifest import PackageManifest
+from segmentation.manifest import Configuration, Fold, PackageManifest
 from segmentation.model_yaml import write_model_yaml
 from segmentation.sources import extract_export, read_json, select
 
@@ -70,6 +70,28 @@ class Package:
     def name(self) -> str:
         """The name in ``model.yaml``."""
         return self.manifest.name
+
+    def folds_of(self, configuration: Configuration) -> list[Fold]:
+        """The sets of weights with which a configuration runs: those that ``model.yaml`` names, else all."""
+        wanted = self.manifest.inference.folds
+        return [fold for fold in configuration.folds if not wanted or fold.fold in wanted]
+
+    @property
+    def passes(self) -> list[Configuration]:
+        """The configurations in the order in which they run, the first stages of cascades before the second ones."""
+        members = [self.network.configuration(member) for member in self.network.members]
+        return [
+            configuration
+            for member in members
+            for configuration in ((self.network.configuration(member.previous_stage),) if member.previous_stage else ())
+            + (member,)
+        ]
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of the weights with which it runs."""
+        files = [fold.file for c in self.network.configurations for fold in self.folds_of(c)]
+        return sum((self.folder / file).stat().st_size for file in files)
 
     def in_profile(self, profile: Profile) -> "Package":
         """The same package, run in another profile than ``model.yaml`` says."""

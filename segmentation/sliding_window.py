@@ -42,12 +42,15 @@ class Window:
         Spatial axes over whose flips predictions are averaged.
     precision
         In which networks compute what may be computed in less than single precision; ``None``: nothing.
+    tiles_at_once
+        Tiles that a network sees together; with more than one, logits differ in their last bits.
     """
 
     patch_size: Sequence[int]
     step_size: float
     mirror_axes: Sequence[int]
     precision: torch.dtype | None = None
+    tiles_at_once: int = 1
 
 
 @torch.inference_mode()
@@ -146,24 +149,33 @@ class _Rows:
                 held[:, plane - self._finished] = held[:, plane]
             held[:, held.shape[1] - self._finished :] = 0
         self._finished = 0
-        tiles = list(itertools.product(range(len(self._networks)), self._windows))
-        for number, (index, window) in enumerate(tiles, start=1):
-            self._add_tile(index, (slice(start, start + self._patch[0]), *window))
-            if index == 0:
-                self._weights[(slice(None), *window)] += self._gaussian
-            yield number / len(tiles)
+        step = self._window.tiles_at_once
+        groups = [self._windows[first : first + step] for first in range(0, len(self._windows), step)]
+        rows = list(itertools.product(range(len(self._networks)), groups))
+        for number, (index, group) in enumerate(rows, start=1):
+            planes = slice(start, start + self._patch[0])
+            for window, prediction in zip(group, self._predict(index, planes, group), strict=True):
+                self._add_tile(index, window, prediction)
+            yield number / len(rows)
 
-    def _add_tile(self, index: int, tile: tuple[slice, ...]) -> None:
-        patch = self._padded[(slice(None), *tile)]
-        patch = torch.clone((patch[:, 0] if self._is_2d else patch)[None], memory_format=torch.contiguous_format)
+    def _predict(self, index: int, planes: slice, group: Sequence[tuple[slice, ...]]) -> Iterator[torch.Tensor]:
+        """Logits ``(output, z, y, x)`` of each tile of a group."""
+        tiles = [self._padded[(slice(None), planes, *window)] for window in group]
+        patches = torch.stack([tile[:, 0] if self._is_2d else tile for tile in tiles])
         with torch.autocast(self._device.type, self._window.precision, enabled=self._window.precision is not None):
-            prediction = _predict_mirrored(self._networks[index], patch.to(self._device), self._window.mirror_axes)[0]
-        prediction = (prediction[:, None] if self._is_2d else prediction).to(self._padded.device)
+            predictions = _predict_mirrored(self._networks[index], patches.to(self._device), self._window.mirror_axes)
+        del patches
+        for prediction in predictions:
+            yield (prediction[:, None] if self._is_2d else prediction).to(self._padded.device)
+
+    def _add_tile(self, index: int, window: tuple[slice, ...], prediction: torch.Tensor) -> None:
         if len(self._sums) == index:
             shape = (len(prediction), *self._weights.shape)
             self._sums.append(torch.zeros(shape, dtype=torch.half, device=self._padded.device))
         prediction *= self._gaussian
-        self._sums[index][(slice(None), slice(None), *tile[1:])] += prediction
+        self._sums[index][(slice(None), slice(None), *window)] += prediction
+        if index == 0:
+            self._weights[(slice(None), *window)] += self._gaussian
 
     def finish(self, planes: int) -> torch.Tensor:
         """Mean logits of the first planes, a view that is valid until the next row is added."""

@@ -251,7 +251,7 @@ def test_a_failed_run_reports_failure_in_place_of_an_earlier_result(
     uid = write_ct(tmp_path / "in")
     assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny") == 0
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error(CANARIES[0] if error is ValueError else "no memory")
 
     monkeypatch.setattr(Engine, "segment", fail)

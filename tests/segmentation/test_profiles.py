@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from core.volume import Volume
 from phantom.anatomy import make_phantom, trunk_geometry
 from segmentation import sliding_window
-from segmentation.engine import Engine, precision_of
+from segmentation.engine import Engine
 from segmentation.package import Package, add_package, load_package
+from segmentation.passage import precision_of
 from tests.tiny_models import make_results_folder, make_volume, volume_of
 
 DEMO = Path(__file__).parents[2] / "models" / "demo"

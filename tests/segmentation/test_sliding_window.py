@@ -19,12 +19,12 @@ PEAK = Path("/proc/self/status")
 RESET = Path("/proc/self/clear_refs")
 
 
-def slabs_of(engine: Engine, data: torch.Tensor, seen: list[float]) -> Any:
+def slabs_of(engine: Engine, data: torch.Tensor, seen: list[float], tiles_at_once: int = 1) -> Any:
     (member,) = engine.package.network.members
     configuration = engine.package.network.configuration(member)
     inference = engine.package.manifest.inference
     networks = engine._networks[member]
-    window = Window(configuration.patch_size, inference.step_size, configuration.mirror_axes)
+    window = Window(configuration.patch_size, inference.step_size, configuration.mirror_axes, None, tiles_at_once)
     return predict_slabs(networks, data, window, CPU, CPU, seen.append)
 
 
@@ -79,3 +79,40 @@ def test_memory_does_not_grow_with_axis_0_beyond_the_volume(tmp_path: Path) -> N
     growth, allowed = peaks[2] - peaks[1], 5 * (sizes[2] - sizes[1])
     assert allowed < logits / 4
     assert growth < allowed, f"{growth / 1e6:.0f} MB more for {(sizes[2] - sizes[1]) / 1e6:.0f} MB of volume"
+
+
+@pytest.mark.parametrize("kind", ["3d_fullres", "2d", "folds"])
+def test_tiles_that_are_seen_together_give_the_same_logits(kind: str, tmp_path: Path) -> None:
+    source = make_results_folder(tmp_path, kind, mirror_axes=(1,))
+    engine = Engine(add_package(source, "tiny", tmp_path / "models"), "cpu")
+    data = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 20, 50, 41))).float()
+    one: list[float] = []
+    several: list[int] = []
+    single = predict_logits(slabs_of(engine, data, one), data.shape[1:])
+    for count in (3, 100):
+        seen: list[float] = []
+        together = predict_logits(slabs_of(engine, data, seen, tiles_at_once=count), data.shape[1:])
+        assert torch.allclose(together.float(), single.float(), atol=2e-2)
+        assert seen[-1] == 1.0
+        several.append(len(seen))
+    assert len(one) > several[0] > several[1]
+
+
+def test_an_error_in_a_network_ends_the_run_with_its_own_type(tmp_path: Path) -> None:
+    """nnU-Net's caller would wait for a thread that is gone."""
+
+    class NetworkBrokeError(Exception):
+        pass
+
+    engine = Engine(add_package(make_results_folder(tmp_path), "tiny", tmp_path / "models"), "cpu")
+    calls: list[int] = []
+
+    def fail(*_: Any) -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise NetworkBrokeError
+
+    (networks,) = engine._networks.values()
+    networks[0].register_forward_hook(fail)
+    with pytest.raises(NetworkBrokeError):
+        engine.segment(make_volume())

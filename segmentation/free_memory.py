@@ -1,0 +1,86 @@
+"""What memory there is and what of it is free, as the kernel, the container and the GPU say.
+
+References
+----------
+``proc(5)``, ``/proc/meminfo``; Linux kernel documentation, control groups v1 (``memory``) and v2.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_VERSION_2 = ("memory.max", "memory.current", "inactive_file")
+_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_UNLIMITED = 2**60
+"""A limit of version 1 that nobody set is nearly 2**63."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes.
+
+    Attributes
+    ----------
+    free
+        Can be had now.
+    total
+        Could be had if nobody else held any.
+    """
+
+    free: int
+    total: int
+
+
+def host_memory(root: Path = Path("/")) -> Memory:
+    """Of the machine, or of the container where that has less.
+
+    Parameters
+    ----------
+    root
+        Where ``proc`` and ``sys`` are.
+    """
+    lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
+    kilobytes = {name: int(rest.split()[0]) for name, rest in (line.split(":", 1) for line in lines)}
+    free, total = kilobytes["MemAvailable"] * 1024, kilobytes["MemTotal"] * 1024
+    for limit, used in _limits(root):
+        free, total = min(free, limit - used), min(total, limit)
+    return Memory(max(free, 0), total)
+
+
+def gpu_memory() -> Memory:
+    """Of the current CUDA device; what this process has cached there counts as free."""
+    import torch
+
+    free, total = torch.cuda.mem_get_info()
+    return Memory(free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated(), total)
+
+
+def _limits(root: Path) -> list[tuple[int, int]]:
+    """Limit and use of every control group that this process is in, each within the one above it."""
+    found = []
+    for line in (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            names, mounts = _VERSION_2, ["sys/fs/cgroup", "sys/fs/cgroup/unified"]
+        elif "memory" in controllers.split(","):
+            names, mounts = _VERSION_1, ["sys/fs/cgroup/memory"]
+        else:
+            continue
+        for mount in mounts:
+            # Inside of a container the group's own folder is what is mounted, whatever its path outside.
+            group = root / mount / path.strip("/")
+            while group.is_relative_to(root / mount):
+                found += _limit(group, *names)
+                group = group.parent
+    return found
+
+
+def _limit(group: Path, limit_name: str, use_name: str, cache_name: str) -> list[tuple[int, int]]:
+    try:
+        limit, use = ((group / name).read_text(encoding="ascii").strip() for name in (limit_name, use_name))
+        statistics = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []  # no such group here, or the topmost one, which has no limit
+    if limit == "max" or int(limit) > _UNLIMITED:
+        return []
+    cached = sum(int(line.split()[1]) for line in statistics if line.split()[0] == cache_name)
+    return [(int(limit), int(use) - cached)]

@@ -1,0 +1,230 @@
+"""How much memory a model needs for an image, said before anything is read; and what to do where there is less.
+
+Counted is what grows with the image, the patch and the classes: the volume, the network's image, the accumulators of
+the tiles, one tile with the network's own values, the labels. ``tests/segmentation/test_memory.py`` holds the counts
+against measured peaks.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from core.errors import ReasonCode, StudyRejected
+from core.volume import Geometry
+from segmentation.anisotropy import Shape3, resampled_shape
+from segmentation.framing import blocks_of
+from segmentation.free_memory import Memory
+from segmentation.manifest import Configuration, NetworkSpec
+from segmentation.orientation import reorientation
+from segmentation.package import Package
+
+HELD_AT_ONCE = 9
+"""Times the first stage's features that a network holds at its widest place: skip, upsampled, both, their result."""
+BAND_PLANES = 2 * 21 + 16
+"""Planes between which a spline still reaches, and those that are made from them at a time."""
+MASK_BYTES = 7
+"""Per voxel, where an image's nonzero mask is made: its components are numbered by 32 bits."""
+DEVIATION_BYTES = 8
+"""Per voxel of one channel, where its standard deviation is taken."""
+STAGE_BYTES = 6
+"""Per voxel, where the first stage's labels are resampled for the second."""
+FINISHING_BYTES = 6
+"""Per voxel, after the networks: labels, their components in post-processing, pictures and object."""
+LABELLING = {"cpu": 100 * 2**20, "cuda": 3 * 2**30}
+"""What turning logits to labels takes besides the logits, whatever their size."""
+SMALLEST_LABELLING = 200 * 2**20
+"""The same on a GPU where it goes in the smallest steps."""
+MOST_TILES = 4
+"""More at once keep a GPU no busier."""
+BASE = 1.5 * 2**30
+"""What the process takes without any study: its libraries, and the like."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes at the peak, on the host beyond the process itself, and on the GPU.
+
+    Attributes
+    ----------
+    volume
+        The image as it is read, from then to the end.
+    host
+        Besides the volume while the networks run.
+    after
+        Besides the volume once they have run: labels, post-processing, pictures, the object.
+    gpu
+        0 on a CPU.
+    """
+
+    volume: int
+    host: int
+    after: int
+    gpu: int
+
+    @property
+    def total(self) -> int:
+        """On the host."""
+        return self.volume + max(self.host, self.after)
+
+    def __str__(self) -> str:
+        gpu = f" and {self.gpu / 1e9:.1f} GB on the GPU" if self.gpu else ""
+        return f"{self.total / 1e9:.1f} GB{gpu}"
+
+
+def predict(package: Package, geometry: Geometry, device: str, *, results_on_gpu: bool = True) -> Need:
+    """What a package needs for an image.
+
+    Parameters
+    ----------
+    geometry
+        Of the image.
+    device
+        ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    StudyRejected
+        If the image has none of a network's voxels.
+    """
+    manifest, network = package.manifest, package.network
+    turn = reorientation(geometry, manifest.orientation)
+    blocks = blocks_of(geometry.spacing, geometry.shape, manifest.inference.active.finest_useful_spacing)
+    framed: list[int] = [-(-size // block) for size, block in zip(geometry.shape, blocks, strict=True)]
+    shape = framed[turn.axes[0]], framed[turn.axes[1]], framed[turn.axes[2]]
+    coarser = [value * block for value, block in zip(geometry.spacing, blocks, strict=True)]
+    spacing = turn.spacing((coarser[0], coarser[1], coarser[2]))
+    volume = 4 * len(network.channels) * prod(geometry.shape)
+    copies = 4 * len(network.channels) * prod(framed) if blocks != (1, 1, 1) else 0
+    passes = [_Pass.of(package, c, shape, spacing, device, results_on_gpu=results_on_gpu) for c in package.passes]
+    kept = sum(one.logits for one in passes) if len(network.members) > 1 else 0
+    labels = 2 * (1 if len(network.labels.outputs) < 255 else 2) * prod(geometry.shape)
+    after = FINISHING_BYTES * prod(geometry.shape)
+    return Need(volume, max(one.host for one in passes) + labels + kept + copies, after, max(one.gpu for one in passes))
+
+
+def least(package: Package, geometry: Geometry, device: str) -> Need:
+    """What a package needs where it runs in the smallest slabs: on a GPU with everything but one tile on the host.
+
+    On a CPU slabs never are larger than a patch asks for.
+
+    Raises
+    ------
+    StudyRejected
+        As :func:`predict`.
+    """
+    return predict(package, geometry, device, results_on_gpu=False)
+
+
+def tiles_that_fit(package: Package, free: int) -> int:
+    """Tiles that a GPU with some bytes to spare may see together: in profile ``exact`` one, as nnU-Net does."""
+    if package.manifest.inference.profile == "exact":
+        return 1
+    return max(1, min(MOST_TILES, 1 + max(free, 0) // max(_of_tile(package, c) for c in package.passes)))
+
+
+def check(package: Package, geometry: Geometry, device: str, host: Memory, gpu: Memory | None) -> None:
+    """Refuse an image that would not fit if nobody else held memory.
+
+    Raises
+    ------
+    StudyRejected
+        ``too_large``, with the figures; or as :func:`predict`.
+    """
+    need = least(package, geometry, device)
+    if need.total > host.total - BASE or (gpu is not None and need.gpu > gpu.total):
+        has = f"{host.total / 1e9:.1f} GB" + (f" and {gpu.total / 1e9:.1f} GB on the GPU" if gpu else "")
+        sizes = " x ".join(map(str, geometry.shape))
+        raise StudyRejected(ReasonCode.TOO_LARGE, f"{package.name} on {sizes} voxels needs {need}; there are {has}.")
+
+
+def together(needs: Sequence[Need]) -> int:
+    """Bytes that studies need on the host which overlap, while the networks run for one of them at a time."""
+    return sum(need.volume + need.after for need in needs) + max(max(need.host - need.after, 0) for need in needs)
+
+
+def of_study(needs: Mapping[object, Sequence[Need]]) -> Need:
+    """What one study needs whose models run one after the other; ``needs`` of each image that is read."""
+    every = [need for found in needs.values() for need in found]
+    return Need(
+        volume=sum(max(need.volume for need in found) for found in needs.values()),
+        host=max(need.host for need in every),
+        # Every model's labels stay until the study is written.
+        after=sum(need.after for need in every) // FINISHING_BYTES + max(need.after for need in every),
+        gpu=max(need.gpu for need in every),
+    )
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One configuration's way: its peak on either side, and its logits where they are kept."""
+
+    host: int
+    gpu: int
+    logits: int
+
+    @classmethod
+    def of(
+        cls,
+        package: Package,
+        configuration: Configuration,
+        shape: Shape3,
+        spacing: tuple[float, float, float],
+        device: str,
+        *,
+        results_on_gpu: bool,
+    ) -> "_Pass":
+        """Count; ``shape`` and ``spacing`` in the model's axis order."""
+        forward = configuration.transpose_forward
+        old = [shape[axis] for axis in forward]
+        old_spacing = [spacing[axis] for axis in forward]
+        new_spacing = (*old_spacing[: 3 - len(configuration.spacing)], *configuration.spacing)
+        grid = old if _keeps_its_grid(configuration) else list(resampled_shape(old, old_spacing, new_spacing))
+        patch = (*[1] * (3 - len(configuration.patch_size)), *configuration.patch_size)
+        padded = [max(size, least) for size, least in zip(grid, patch, strict=True)]
+        spec, voxels = configuration.network, prod(old)
+        folds = len(package.folds_of(configuration))
+
+        image = 4 * spec.input_channels * prod(grid)
+        image += 4 * spec.input_channels * prod(padded) if padded != grid else 0
+        accumulators = 2 * (folds * spec.outputs + 1) * patch[0] * padded[1] * padded[2]
+        tile = _of_tile(package, configuration)
+        logits = 2 * spec.outputs * prod(grid)
+        kept = configuration.resampling_probabilities.function == "resample_torch_fornnunet"
+
+        preparing = _of_preparing(configuration, voxels) + 2 * 8 * BAND_PLANES * grid[1] * grid[2] + 2**24
+        running = accumulators + tile + (logits + 12 * voxels if kept else 0)
+        if device == "cpu":
+            return cls(image + max(preparing, running + LABELLING["cpu"]), 0, logits)
+        if results_on_gpu:
+            host = preparing + (logits + 12 * voxels if kept else 0)
+            return cls(host, image + max(2 * 4 * BAND_PLANES * grid[1] * grid[2], running + LABELLING["cuda"]), logits)
+        return cls(image + max(preparing, running + LABELLING["cpu"]), tile + SMALLEST_LABELLING, logits)
+
+
+def _keeps_its_grid(configuration: Configuration) -> bool:
+    return configuration.resampling_data.function == "no_resampling_hack"
+
+
+def _of_preparing(configuration: Configuration, voxels: int) -> int:
+    """Bytes beside the image and the network's image while one is made from the other."""
+    cascade = configuration.previous_stage is not None
+    masked = cascade or any(n.use_mask for n in configuration.normalisation)
+    deviates = any(n.scheme == "ZScoreNormalization" for n in configuration.normalisation)
+    whole = configuration.resampling_data.function == "resample_torch_fornnunet"
+    per_voxel = masked * MASK_BYTES + deviates * DEVIATION_BYTES + cascade * STAGE_BYTES + whole * 12
+    return per_voxel * voxels
+
+
+def _of_tile(package: Package, configuration: Configuration) -> int:
+    """Bytes of one tile's logits, and of the network while it makes them."""
+    patch, spec = configuration.patch_size, configuration.network
+    mirrored = package.manifest.inference.active.mirroring and bool(configuration.mirror_axes)
+    return prod(patch) * 4 * spec.outputs * (3 if mirrored else 2) + _of_network(spec, patch)
+
+
+def _of_network(spec: NetworkSpec, patch: tuple[int, ...]) -> int:
+    """Bytes of a network's own values on one patch, in single precision."""
+    features = spec.arguments.get("features_per_stage")
+    first = features[0] if isinstance(features, list) else features
+    widest = first if isinstance(first, int) else 32
+    return 4 * HELD_AT_ONCE * widest * prod(patch)

@@ -1,0 +1,185 @@
+"""One volume's way through a package's networks: preprocess, slabs of logits, labels; its seconds and progress."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from core.volume import Volume
+from segmentation import sliding_window
+from segmentation.export import Prediction, labels_of_ensemble, labels_of_slabs
+from segmentation.framing import frame
+from segmentation.manifest import Configuration
+from segmentation.orientation import reorientation
+from segmentation.package import Package
+from segmentation.preprocessing import Grids, preprocess
+from segmentation.sharing import SharedImages, frame_key, image_key
+
+Result = TypeVar("Result")
+STAGES = ("preprocess", "network", "labels")
+
+
+def precision_of(device: torch.device, *, bf16: bool) -> torch.dtype | None:
+    """In which precision networks compute: nnU-Net's, or bfloat16 where that is asked for and made by hardware."""
+    if device.type == "cuda":
+        return torch.bfloat16 if bf16 else torch.float16
+    # Without such units it takes several times as long as single precision.
+    return torch.bfloat16 if bf16 and torch.cpu.get_capabilities().get("amx_bf16") else None
+
+
+class Passage:
+    """Made for one volume, used once.
+
+    Parameters
+    ----------
+    networks
+        For each configuration its folds, on ``device``.
+    shared
+        What other models of the same study made of the same volume, or will.
+    on_progress
+        Called with the fraction done, 0 to 1, after each tile of a network.
+    results_device
+        Where image, logits and accumulators are kept.
+    tiles_at_once
+        Tiles that a network sees together.
+
+    Attributes
+    ----------
+    timings
+        Seconds in each of ``STAGES`` so far.
+    """
+
+    def __init__(
+        self,
+        package: Package,
+        networks: Mapping[str, Sequence[torch.nn.Module]],
+        volume: Volume,
+        shared: SharedImages,
+        on_progress: Callable[[float], None] | None,
+        device: torch.device,
+        results_device: torch.device,
+        tiles_at_once: int = 1,
+    ) -> None:
+        self.timings = dict.fromkeys(STAGES, 0.0)
+        self._package, self._networks, self._volume, self._shared = package, networks, volume, shared
+        self._on_progress, self._device, self._results_device = on_progress, device, results_device
+        self._tiles_at_once = tiles_at_once
+        self._turn = reorientation(volume.geometry, package.manifest.orientation)
+        self._count = sum(len(networks[configuration.id]) for configuration in package.passes)
+        self._done = 0
+        self._reached = 0.0
+
+    def labels(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Labels ``(slice, row, column)`` on the volume's grid, contiguous, in the least type that holds them."""
+        with self._timed("preprocess"):
+            framed, spacing, framing = self._shared.get(
+                self._volume,
+                frame_key(self._package),
+                lambda: frame(self._volume.array, self._volume.geometry.spacing, self._package.manifest),
+            )
+        image = self._turn.apply(framed)
+        labels = self._label(image, self._turn.spacing(spacing))
+        with self._timed("labels"):
+            values = [spec.value for spec in self._package.manifest.labels]
+            kind: type[np.uint8] | type[np.uint16] = np.uint8 if max(values) < 256 else np.uint16
+            whole: NDArray[np.uint8] | NDArray[np.uint16]
+            whole = framing.undo(self._turn.undo(labels).astype(kind, copy=False))
+            return whole
+
+    def _label(self, image: NDArray[np.float32], spacing: tuple[float, ...]) -> NDArray[np.integer[Any]]:
+        network = self._package.network
+        members = [network.configuration(member) for member in network.members]
+        if len(members) == 1:
+            return self._labels_of(members[0], image, spacing)
+        predictions = []
+        for member in members:
+            data, grids = self._preprocess(member, image, spacing)
+            # The members are compared at the end, so their logits stay, on the network's grid.
+            logits = self._within_memory(member, data, partial(sliding_window.predict_logits, shape=grids.new_shape))
+            predictions.append(Prediction(logits, grids, member))
+        with self._timed("labels"):
+            return labels_of_ensemble(predictions, network.labels)
+
+    def _labels_of(
+        self, configuration: Configuration, image: NDArray[np.float32], spacing: tuple[float, ...]
+    ) -> NDArray[np.integer[Any]]:
+        data, grids = self._preprocess(configuration, image, spacing)
+        labels = self._package.network.labels
+        return self._within_memory(
+            configuration, data, lambda slabs: labels_of_slabs(slabs, grids, configuration, labels)
+        )
+
+    def _preprocess(
+        self, configuration: Configuration, image: NDArray[np.float32], spacing: tuple[float, ...]
+    ) -> tuple[torch.Tensor, Grids]:
+        labels = self._package.network.labels
+        make = partial(preprocess, image, spacing, configuration, labels, device=self._results_device)
+        if configuration.previous_stage:
+            stage = self._package.network.configuration(configuration.previous_stage)
+            previous = self._labels_of(stage, image, spacing)
+            with self._timed("preprocess"):
+                return make(previous=previous)
+        with self._timed("preprocess"):
+            return self._shared.get(self._volume, image_key(self._package, configuration), make)
+
+    def _within_memory(
+        self, configuration: Configuration, data: torch.Tensor, use: Callable[[Iterator[torch.Tensor]], Result]
+    ) -> Result:
+        """Give ``use`` the slabs of logits, kept on the CPU where the GPU's memory does not hold them after all."""
+        done = self._done
+        try:
+            return self._use(use, self._slabs(configuration, data, self._results_device))
+        except torch.cuda.OutOfMemoryError:
+            self._done = done
+        # Outside of the handler, where the error's frames no longer hold what was allocated.
+        torch.cuda.empty_cache()
+        return self._use(use, self._slabs(configuration, data, torch.device("cpu")))
+
+    def _use(self, use: Callable[[Iterator[torch.Tensor]], Result], slabs: Iterator[torch.Tensor]) -> Result:
+        before = self.timings["network"]
+        with self._timed("labels"):
+            result = use(slabs)
+        self.timings["labels"] -= self.timings["network"] - before
+        return result
+
+    def _slabs(
+        self, configuration: Configuration, data: torch.Tensor, results_device: torch.device
+    ) -> Iterator[torch.Tensor]:
+        networks = self._networks[configuration.id]
+        settings = self._package.manifest.inference.active
+        window = sliding_window.Window(
+            configuration.patch_size,
+            settings.step_size,
+            configuration.mirror_axes if settings.mirroring else (),
+            precision_of(self._device, bf16=settings.bf16),
+            self._tiles_at_once,
+        )
+        slabs = sliding_window.predict_slabs(
+            networks, data, window, self._device, results_device, lambda fraction: self._tell(fraction * len(networks))
+        )
+        while True:
+            with self._timed("network"):
+                slab = next(slabs, None)
+            if slab is None:
+                break
+            yield slab
+        self._done += len(networks)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[stage] += time.perf_counter() - start
+
+    def _tell(self, networks: float) -> None:
+        """Tell that this many networks of the current configuration are through; a repeated one does not go back."""
+        self._reached = max(self._reached, (self._done + networks) / self._count)
+        if self._on_progress:
+            self._on_progress(self._reached)

@@ -1,0 +1,228 @@
+"""Networks kept ready on one device within a budget, and memory promised to the studies that want to use them.
+
+Two studies overlap: one is read, post-processed or written while another has the device. What they need together is
+counted, so a study waits where it does not fit beside another one of this process, and is refused where it does not
+fit at all.
+"""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import RetryLater, StudyRejected
+from core.volume import Geometry, Volume
+from segmentation.engine import Engine, EngineResult, Progress, resolve_device
+from segmentation.free_memory import Memory, gpu_memory, host_memory
+from segmentation.memory import Need, check, least, of_study, predict, tiles_that_fit, together
+from segmentation.package import Package
+from segmentation.sharing import SharedImages
+
+GPU_SHARE = 0.5
+"""Of a GPU's memory that networks may keep; the other half is for images, logits and the networks' own values."""
+HOST_SHARE = 0.25
+"""The same of a machine without a GPU."""
+
+_log = logging.getLogger("segnode")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One model that is to run on one image.
+
+    Attributes
+    ----------
+    image
+        Tells images apart: wishes for one image share its volume.
+    """
+
+    package: Package
+    geometry: Geometry
+    image: object
+
+
+class WarmModels:
+    """The engines of one process.
+
+    Parameters
+    ----------
+    device
+        ``auto``, ``cuda`` or ``cpu``.
+    budget
+        Bytes of weights that are kept; by default a share of the device's memory.
+    host, gpu
+        Say what memory there is.
+
+    Raises
+    ------
+    ConfigInvalid
+        If ``cuda`` is asked for and there is none.
+    """
+
+    def __init__(
+        self,
+        device: str = "auto",
+        budget: int | None = None,
+        *,
+        host: Callable[[], Memory] = host_memory,
+        gpu: Callable[[], Memory] = gpu_memory,
+    ) -> None:
+        self.device = resolve_device(device)
+        self._host, self._gpu = host, gpu
+        share = gpu().total * GPU_SHARE if self.device == "cuda" else host().total * HOST_SHARE
+        self._budget = int(share) if budget is None else budget
+        self._engines: OrderedDict[tuple[str, str], Engine] = OrderedDict()
+        self._running = threading.Lock()
+        self._promised: dict[int, Need] = {}
+        self._changed = threading.Condition()
+        self._at_rest = 0
+
+    def segment(
+        self, package: Package, volume: Volume, on_progress: Progress | None = None, shared: SharedImages | None = None
+    ) -> EngineResult:
+        """Run a package's networks on a volume as soon as the device is there.
+
+        Parameters
+        ----------
+        on_progress
+            As :meth:`segmentation.engine.Engine.segment` takes it.
+        shared
+            What the models of one study have in common.
+
+        Raises
+        ------
+        PackageInvalid, RetryLater, StudyRejected, ValueError
+            As :class:`segmentation.engine.Engine` and its ``segment``.
+        """
+        with self._running:
+            engine = self._load(package)
+            if self.device != "cuda":
+                return engine.segment(volume, on_progress, shared)
+            spare = self._make_room(package, volume.geometry)
+            tiles = tiles_that_fit(package, spare)
+            return engine.segment(volume, on_progress, shared, results_on_gpu=spare >= 0, tiles_at_once=tiles)
+
+    def warm(self, packages: Sequence[Package]) -> None:
+        """Load networks before the first study asks for them, as many as the budget and the device hold now.
+
+        Raises
+        ------
+        PackageInvalid
+            As :class:`segmentation.engine.Engine`.
+        """
+        total = 0
+        for package in packages:
+            total += package.weight_bytes
+            if total > self._budget:
+                break
+            try:
+                with self._running:
+                    self._load(package)
+            except RetryLater as problem:
+                _log.warning("model_not_warm", extra={"model": package.name, "problem": str(problem)})
+                break
+
+    @contextmanager
+    def promise(self) -> Iterator["Promise"]:
+        """What one study asks for memory with; all is given back at the end."""
+        promise = Promise(self)
+        try:
+            yield promise
+        finally:
+            with self._changed:
+                self._promised.pop(id(promise), None)
+                self._changed.notify_all()
+
+    def _load(self, package: Package) -> Engine:
+        key = package.sha256, package.manifest.inference.model_dump_json()
+        if key in self._engines:
+            self._engines.move_to_end(key)
+            return self._engines[key]
+        while self._engines and self._held() + package.weight_bytes > self._budget:
+            self._unload_oldest()
+        engine = Engine(package, self.device)
+        self._engines[key] = engine
+        return engine
+
+    def _make_room(self, package: Package, geometry: Geometry) -> int:
+        """Bytes of the GPU that are left where everything lies on it, other models given up for it where that helps."""
+        need = predict(package, geometry, self.device).gpu
+        while need > self._gpu().free and len(self._engines) > 1:
+            self._unload_oldest()
+        return self._gpu().free - need
+
+    def _unload_oldest(self) -> None:
+        (sha256, _), engine = self._engines.popitem(last=False)
+        _log.info("model_unloaded", extra={"model": engine.package.name, "sha256": sha256[:12]})
+        del engine
+        if self.device == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+
+    def _held(self) -> int:
+        return sum(engine.package.weight_bytes for engine in list(self._engines.values()))
+
+    def _beside_weights(self) -> int:
+        return resident_bytes() - (0 if self.device == "cuda" else self._held())
+
+    def _admit(self, promise: "Promise", wishes: Sequence[Wish]) -> list[StudyRejected | None]:
+        host, gpu = self._host(), self._gpu() if self.device == "cuda" else None
+        verdicts: list[StudyRejected | None] = []
+        needs: dict[object, list[Need]] = {}
+        for wish in wishes:
+            try:
+                check(wish.package, wish.geometry, self.device, host, gpu)
+            except StudyRejected as rejection:
+                verdicts.append(rejection)
+            else:
+                verdicts.append(None)
+                needs.setdefault(wish.image, []).append(least(wish.package, wish.geometry, self.device))
+        if needs:
+            self._wait_for(promise, of_study(needs))
+        return verdicts
+
+    def _wait_for(self, promise: "Promise", need: Need) -> None:
+        with self._changed:
+            while True:
+                if not self._promised:
+                    self._at_rest = self._beside_weights()
+                # What this process's studies hold by now is no longer free, but it is part of what they need.
+                there = self._host().free + max(0, self._beside_weights() - self._at_rest)
+                if together([*self._promised.values(), need]) <= there:
+                    self._promised[id(promise)] = need
+                    return
+                if not self._promised:
+                    raise RetryLater(f"not enough memory now: {need} are needed, {there / 1e9:.1f} GB are free")
+                self._changed.wait()
+
+
+class Promise:
+    """Memory for one study."""
+
+    def __init__(self, models: WarmModels) -> None:
+        self._models = models
+
+    def ask(self, wishes: Sequence[Wish]) -> list[StudyRejected | None]:
+        """Ask once for all that a study is to run, before its images are read; waits while other studies hold memory.
+
+        Returns
+        -------
+        list
+            For each wish, why it cannot be fulfilled on this machine, or ``None``.
+
+        Raises
+        ------
+        RetryLater
+            If there would be enough, but others than this process hold it.
+        """
+        return self._models._admit(self, wishes)
+
+
+def resident_bytes() -> int:
+    """What this process holds of the host's memory."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmRSS:")[1].split()[0]) * 1024

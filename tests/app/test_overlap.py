@@ -1,0 +1,107 @@
+"""Two studies overlap: one is read or written while the network works on the other; networks never do."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.segmenter import Segmenter, timed_studies
+from dicom_io.images.study import Study
+from dicom_io.images.volume import VolumeReader
+from dicom_io.results.outbox import StudyOutbox
+from phantom.anatomy import make_phantom, trunk_geometry
+from phantom.series import StudyTags, make_series, save_series
+from segmentation.engine import Engine
+from segmentation.package import load_package
+from tests.e2e.conftest import make_model
+
+LONG_S = 30.0
+
+
+@pytest.fixture
+def segmenter(tmp_path: Path) -> Segmenter:
+    make_model(tmp_path / "models", tmp_path / "nnunet", "tiny", {"modality": ["CT"]})
+    return Segmenter({"tiny": load_package(tmp_path / "models" / "tiny")}, "cpu")
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> list[Study]:
+    for number in range(2):
+        geometry = trunk_geometry((12.0, 6.0, 6.0), extent=(180.0, 240.0, 300.0))
+        series = make_series(make_phantom(geometry, phase="P"), study=StudyTags(patient_id=f"patient {number}"))
+        save_series(series, tmp_path / "in" / str(number))
+    return [study for study, _ in timed_studies(tmp_path / "in")]
+
+
+def test_one_is_read_and_written_while_the_network_works_on_the_other(
+    segmenter: Segmenter, studies: list[Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each end is held until the other study has come to the place where it would not be if they took turns."""
+    both_read, second_network = threading.Semaphore(0), threading.Event()
+    read, segment, put_seg = VolumeReader.read, Engine.segment, StudyOutbox.put_seg
+    order: list[bool] = []
+    networks: list[int] = []
+
+    def note_read(self: VolumeReader, *arguments: Any) -> Any:
+        found = read(self, *arguments)
+        both_read.release()
+        return found
+
+    def hold_the_first_network(self: Engine, *arguments: Any, **more: Any) -> Any:
+        networks.append(1)
+        if len(networks) == 1:
+            order.extend(both_read.acquire(timeout=LONG_S) for _ in range(2))
+        else:
+            second_network.set()
+        return segment(self, *arguments, **more)
+
+    def hold_the_first_object(self: StudyOutbox, *arguments: Any) -> Any:
+        order.append(second_network.wait(LONG_S))
+        return put_seg(self, *arguments)
+
+    monkeypatch.setattr(VolumeReader, "read", note_read)
+    monkeypatch.setattr(Engine, "segment", hold_the_first_network)
+    monkeypatch.setattr(StudyOutbox, "put_seg", hold_the_first_object)
+    reports: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda one=study: reports.append(segmenter.run_study(one, tmp_path / "out", ["tiny"])))
+        for study in studies
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert order == [True] * 4
+    assert [report.outcome for report in reports] == ["segmented"] * 2
+
+
+def test_an_error_of_the_network_ends_its_own_study_with_its_own_type(
+    segmenter: Segmenter, studies: list[Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NetworkBrokeError(Exception):
+        pass
+
+    segment, calls = Engine.segment, []
+
+    def fail_once(self: Engine, *arguments: Any, **more: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise NetworkBrokeError
+        return segment(self, *arguments, **more)
+
+    monkeypatch.setattr(Engine, "segment", fail_once)
+    ended: list[Any] = []
+
+    def work(study: Study) -> None:
+        try:
+            ended.append(segmenter.run_study(study, tmp_path / "out", ["tiny"]).outcome)
+        except NetworkBrokeError as error:
+            ended.append(type(error))
+
+    threads = [threading.Thread(target=work, args=(study,)) for study in studies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LONG_S)
+    assert set(ended) == {NetworkBrokeError, "segmented"}
