@@ -9,9 +9,11 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.intake import recover
+from app.leases import Leases
 from app.settings import NodeSettings
 from app.workflow import LIVE, QUEUE_PRIORITIES, STUDY_QUEUE, WORKFLOW_VERSION, StudyFlow, workflow_prefixes
 from core.errors import ConfigInvalid
+from dicom_io.spool.identity import spool_id
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
@@ -40,13 +42,14 @@ def rebuild(settings: NodeSettings, spool: Spool) -> Rebuilt:
     Raises
     ------
     ConfigInvalid
-        If the database cannot be reached or written.
+        If the database cannot be reached or written, belongs to another spool, or somebody works with it.
     OSError
         If the spool cannot be read or written.
     """
     set_aside = _set_aside(settings.database)
     try:
         DBOS.migrate(settings.database)
+        _check_that_nobody_works(settings)
         client = DBOSClient(
             system_database_url=settings.database,
             serializer=DBOSPortableJSONSerializer(),
@@ -65,6 +68,20 @@ def rebuild(settings: NodeSettings, spool: Spool) -> Rebuilt:
         # Its text has the address, and that may have a password.
         kind = type(error).__name__
         raise ConfigInvalid(f"database: cannot be reached or written ({kind}); correct it in node.yaml") from error
+
+
+def _check_that_nobody_works(settings: NodeSettings) -> None:
+    leases = Leases(settings.database, settings.lease_seconds)
+    try:
+        leases.prepare(spool_id(settings.spool))
+        live = [one.executor for one in leases.executors() if one.is_live]
+    finally:
+        leases.close()
+    if live:
+        raise ConfigInvalid(
+            f"database: {', '.join(live)} work with it; stop their nodes first"
+            f" (one that was killed counts for {settings.lease_seconds:.0f} s more)"
+        )
 
 
 def _set_aside(database: str) -> Path | None:

@@ -39,14 +39,14 @@ def test_an_urgent_study_overtakes_those_that_wait(peer: Callable[[str], str], t
         return latest is not None and latest.state is State.WAITING
 
     try:
-        routine = [send("SEGNODE", requested) for requested in ("ROUTINE", "", "", "")]
-        wait_until(lambda: sum(is_waiting(study) for study in routine) >= 3)
+        routine = [send("SEGNODE", requested) for requested in ("ROUTINE", "", "")]
+        wait_until(lambda: sum(is_waiting(study) for study in routine) >= 2)
         by_attribute, by_title = send("SEGNODE", "STAT"), send("URGENT")
         for study in (*routine, by_attribute, by_title):
             assert node.wait_for_end(study)["state"] == "delivered"
         order = [line.split()[0] for line in (node.folder / "runs.txt").read_text().splitlines()]
         # The first was at work, and the second may have been taken up while the urgent ones came.
-        assert set(order[-2:]) < set(routine)
+        assert order[-1] in routine
         priorities = {row["id"]: row["priority"] for row in node.studies("list")}
         latest = {study: node.latest(study) for study in (routine[0], by_attribute, by_title)}
         assert [priorities[one.key] for one in latest.values() if one] == ["routine", "stat", "stat"]

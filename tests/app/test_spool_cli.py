@@ -12,6 +12,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
+from app.leases import Holder, Leases
 from app.spool_cli import rebuild
 from core.errors import ConfigInvalid
 from dicom_io.reception.received import study_key
@@ -20,6 +21,7 @@ from dicom_io.spool.revision import State
 from tests.arriving import Sent, put
 from tests.node_process import ROOT, NodeProcess, free_port, wait_until, write_study
 from tests.peers import StorageServer, store
+from tests.postgres import Postgres
 
 
 def call_rebuild(node: NodeProcess, *options: str) -> str:
@@ -129,3 +131,25 @@ def test_whatever_file_was_there_the_new_one_has_the_work(tmp_path: Path, before
     assert rows == [(f"study.{key}.0.1.0", "ENQUEUED", "studies")]
     kept = list(node.folder.glob("workflow.sqlite.before-*"))
     assert [path.read_bytes() for path in kept] == ([] if before is None else [before])
+
+
+def test_in_postgresql_work_of_another_day_is_dropped_and_no_node_may_be_at_work(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    postgres.query("DROP SCHEMA IF EXISTS dbos CASCADE")
+    postgres.query("DROP TABLE IF EXISTS segnode_executors, segnode_spool")
+    node = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")})
+    node.set(database=postgres.url, lease_seconds=2)
+    node.spool.prepare()
+    put(Arrival(node.spool), Sent("SEGNODE", "1.2.3", "1.2.3.4", True, b"image"))
+    key = study_key("SEGNODE", "1.2.3")
+    node.spool.revision(key, 0).write_state(state=State.RUNNING)
+    for _ in range(2):
+        assert "1 queued again" in call_rebuild(node)
+    query = "SELECT workflow_uuid, status, priority FROM dbos.workflow_status ORDER BY 1"
+    assert postgres.query(query).split() == [f"study.{key}.0.1.0|CANCELLED|2", f"study.{key}.0.2.0|ENQUEUED|2"]
+    leases = Leases(postgres.url, 2)
+    assert leases.acquire("other-1", Holder("instance", "machine", "host", "1")) is None
+    with pytest.raises(ConfigInvalid, match="other-1 work with it"):
+        rebuild(node.config)
+    leases.close()
