@@ -51,10 +51,10 @@ def listen(settings: NodeSettings) -> None:
     except OSError as error:
         raise ConfigInvalid(f"host {settings.host} port {settings.port}: {error.strerror}; choose another") from error
     link.say_ready()
-    days = settings.reception.keep_delivered_days
+    days, trail = settings.reception.keep_delivered_days, settings.audit_trail()
     while not link.wait_for_stop(None if days is None else RETENTION_EVERY_S):
         try:
-            delete_delivered(spool, (days or 0.0) * 86400.0)
+            delete_delivered(spool, (days or 0.0) * 86400.0, trail=trail)
         except OSError as error:
             _log.warning("not_deleted", extra={"reason": error.strerror})
     listener.stop()

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from app.auditing import audit_handling, what_is_kept
+from app.auditing import audit_handling
 from app.settings import NodeSettings, load_settings
 from core.errors import ConfigInvalid
+from dicom_io.delivery.kept import what_is_kept
 from dicom_io.spool import wishes
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool

@@ -73,7 +73,7 @@ class AuditTrail:
 
     def __init__(self, sinks: Sequence[AuditSink], node: str) -> None:
         self._sinks = sinks
-        self._node = node
+        self.node = node
 
     @property
     def is_on(self) -> bool:
@@ -84,7 +84,7 @@ class AuditTrail:
         """The node started or stopped."""
         event = ("110120", "Application Start") if what == "start" else ("110121", "Application Stop")
         message = self._message(("110100", "Application Activity"), "E", event=event)
-        self._participant(message, Party(self._node), requestor=False, role=("110150", "Application"))
+        self._participant(message, Party(self.node), requestor=False, role=("110150", "Application"))
         self._write(message)
 
     def begins(self, source: Party, destination: Party, transfer: Transfer) -> None:
@@ -100,7 +100,7 @@ class AuditTrail:
         event = ("110105", "DICOM Study Deleted") if action == "D" else ("110103", "DICOM Instances Accessed")
         message = self._message(event, action)
         self._participant(message, Party(user), requestor=True)
-        self._participant(message, Party(self._node), requestor=False, role=("110150", "Application"))
+        self._participant(message, Party(self.node), requestor=False, role=("110150", "Application"))
         self._objects(message, transfer)
         self._write(message)
 
@@ -117,7 +117,7 @@ class AuditTrail:
         event = ("110126", "Node Authentication")
         message = self._message(("110113", "Security Alert"), "E", event=event, outcome=SERIOUS_FAILURE)
         SubElement(message[0], "EventOutcomeDescription").text = _text(description)
-        self._participant(message, Party(self._node), requestor=False)
+        self._participant(message, Party(self.node), requestor=False)
         self._participant(message, peer, requestor=True)
         self._write(message)
 
@@ -166,7 +166,7 @@ class AuditTrail:
             return
         # The source stands behind the participants and before the objects.
         place = max(number for number, part in enumerate(message) if part.tag == "ActiveParticipant") + 1
-        source = Element("AuditSourceIdentification", AuditSourceID=_text(self._node))
+        source = Element("AuditSourceIdentification", AuditSourceID=_text(self.node))
         SubElement(source, "AuditSourceTypeCode", {"csd-code": "4"})
         message.insert(place, source)
         line = tostring(message, encoding="utf-8").replace(b"\r", b" ").replace(b"\n", b" ")

@@ -4,13 +4,17 @@ import calendar
 import logging
 import time
 
+from dicom_io.delivery.audit import AuditTrail
+from dicom_io.delivery.kept import what_is_kept
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
 _log = logging.getLogger("segnode")
 
 
-def delete_delivered(spool: Spool, older_than_s: float, now: float | None = None) -> list[str]:
+def delete_delivered(
+    spool: Spool, older_than_s: float, now: float | None = None, *, trail: AuditTrail | None = None
+) -> list[str]:
     """Delete every study whose revisions all ended well, the newest of them long enough ago.
 
     Parameters
@@ -21,6 +25,8 @@ def delete_delivered(spool: Spool, older_than_s: float, now: float | None = None
         Age in seconds since the newest revision ended.
     now
         Unix time; the present if None.
+    trail
+        The audit trail, which says what was deleted.
 
     Returns
     -------
@@ -37,9 +43,14 @@ def delete_delivered(spool: Spool, older_than_s: float, now: float | None = None
     deleted = []
     for key in spool.study_keys():
         # Looked at twice: without the lock to disturb nobody, and under it since an image may have come.
-        if is_old(spool.revisions(key)) and spool.delete(key, is_old):
+        if not is_old(spool.revisions(key)):
+            continue
+        kept = what_is_kept(spool, key) if trail is not None and trail.is_on else None
+        if spool.delete(key, is_old):
             _log.info("study_deleted", extra={"study": key, "reason": "age"})
             deleted.append(key)
+            if trail is not None and kept is not None:
+                trail.handled(trail.node, "D", kept)
     return deleted
 
 

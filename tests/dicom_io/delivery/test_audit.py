@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from xml.etree.ElementTree import fromstring
 
@@ -14,7 +15,13 @@ import pytest
 from dicom_io.delivery.audit import AuditTrail, Party, Transfer
 from dicom_io.delivery.audit_sinks import AuditFile, AuditSyslog
 from dicom_io.delivery.tls import TlsFiles
+from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.retention import delete_delivered
+from dicom_io.spool.revision import State
+from dicom_io.spool.spool import Spool
+from tests.arriving import Sent, put
 from tests.certificates import make_authority, make_certificate
+from tests.node_process import make_image
 
 HEADER = re.compile(
     rb"<85>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00 \S+ segnode \d+ DICOM\+RFC3881 - \xef\xbb\xbf(<.+>)"
@@ -114,6 +121,25 @@ def test_what_a_person_does_names_person_study_and_patient(tmp_path: Path, actio
     assert [one.get("UserID") for one in message.iter("ActiveParticipant")] == ["alice", "SEGNODE"]
     ids = [one.get("ParticipantObjectID") for one in message.iter("ParticipantObjectIdentification")]
     assert ids == ["1.2.3", "ID-7"]
+
+
+def test_a_study_that_is_deleted_by_age_is_in_the_trail(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.prepare()
+    image = BytesIO()
+    made = make_image("1.2.3", 1)
+    made.save_as(image, enforce_file_format=True)
+    put(Arrival(spool), Sent("SEGNODE", "1.2.3", str(made.SOPInstanceUID), True, image.getvalue()))
+    (key,) = spool.study_keys()
+    revision = spool.revision(key, 0)
+    assert spool.close(revision, revision.arrival_stamp())
+    revision.write_state(state=State.DELIVERED)
+    spool.unmark(key)
+    assert delete_delivered(spool, 1.0, 4e9, trail=trail(AuditFile(tmp_path / "audit"))) == [key]
+    message = fromstring((tmp_path / "audit").read_text())  # noqa: S314 - our own file
+    assert message[0].get("EventActionCode") == "D"
+    ids = [one.get("ParticipantObjectID") for one in message.iter("ParticipantObjectIdentification")]
+    assert ids == ["1.2.3", made.PatientID]
 
 
 def test_a_transfer_that_failed_says_so(tmp_path: Path) -> None:
