@@ -1,6 +1,7 @@
 """Writing a SEG: whole or not at all, and without touching what is encoded already."""
 
 import os
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,5 +52,8 @@ def _write(dataset: Dataset, file: BinaryIO) -> None:
     for tag in last:
         element = correct_ambiguous_vr_element(dataset.get_item(tag), dataset, True)
         if isinstance(element, DataElement) and tag == PIXEL_DATA:
-            element.is_undefined_length = dataset.file_meta.TransferSyntaxUID.is_encapsulated
+            encapsulated = dataset.file_meta.TransferSyntaxUID.is_encapsulated
+            # As a buffer they go into the file as they are, otherwise by way of two copies in memory.
+            element = DataElement(tag, element.VR, BytesIO(element.value))
+            element.is_undefined_length = encapsulated
         write_data_element(output, element)
