@@ -110,6 +110,8 @@ class Container:
         writable
             Which of them may be written.
         """
+        for place in mounts:  # as a runtime makes them; by a path without links, which would lead out of the root
+            (self.root / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
         words = [*(command if command is not None else self.image.config["Entrypoint"]), *arguments]
         folders = [x for place, path in mounts.items() for x in (str(path), place, "rw" if place in writable else "ro")]
         here = self.image.config.get("WorkingDir") or "/"
