@@ -26,9 +26,9 @@ def resampled_shape(shape: Sequence[int], spacing: Sequence[float], new_spacing:
     sizes = [round(old / new * size) for old, new, size in zip(spacing, new_spacing, shape, strict=True)]
     if min(sizes) < 1:
         raise StudyRejected(
-            ReasonCode.TOO_FEW_SLICES,
-            f"The image's content, {tuple(shape)} voxels of {tuple(spacing)} mm, is less than half a voxel of the "
-            f"network's {tuple(new_spacing)} mm along an axis.",
+            ReasonCode.TOO_SMALL,
+            f"Its content is {tuple(shape)} voxels of {tuple(spacing)} mm, a voxel of the network "
+            f"{tuple(new_spacing)} mm.",
         )
     return sizes[0], sizes[1], sizes[2]
 

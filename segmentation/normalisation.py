@@ -90,8 +90,8 @@ def measure(channel: NDArray[np.float32], normalisation: Normalisation, mask: ND
     elif normalisation.scheme == "RGBTo01Normalization":
         if least < 0 or greatest > 255:
             raise StudyRejected(
-                ReasonCode.WRONG_MODALITY,
-                f"The model takes colour images; a channel has values from {least:g} to {greatest:g}, not 0 to 255.",
+                ReasonCode.COLOUR_RANGE,
+                f"A channel has values from {least:g} to {greatest:g}.",
             )
         scale = np.float32(255)
     ends = np.array([least, greatest], dtype=np.float32)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from core.errors import PackageInvalid
+from segmentation.anisotropy import order_of
 from segmentation.manifest import (
     Labels,
     NetworkSpec,
@@ -178,16 +179,21 @@ def read_resampling(configuration: Json, purpose: str) -> Resampling:
     Raises
     ------
     PackageInvalid
-        For an unknown function or argument, by name.
+        For an unknown function or argument, by name, and for splines that no short way to the labels exists for.
     """
     function = configuration.get(f"resampling_fn_{purpose}")
     if function not in get_args(ResamplingFunction):
         raise PackageInvalid(f"plans.json: resampling function {function!r} is not supported")
     arguments = configuration.get(f"resampling_fn_{purpose}_kwargs", {})
     try:
-        return Resampling(function=function, arguments=arguments)
+        resampling = Resampling(function=function, arguments=arguments)
     except ValueError as error:
         raise PackageInvalid(f"plans.json: resampling_fn_{purpose}_kwargs: {error}") from error
+    if function == "resample_data_or_seg_to_shape" and order_of(resampling) > 1 and purpose != "data":
+        raise PackageInvalid(
+            f"plans.json: resampling_fn_{purpose}_kwargs: order {order_of(resampling)} is not supported, only 0 and 1"
+        )
+    return resampling
 
 
 def refuse_unknown_parts(plans: Json, configuration: Json) -> None:

@@ -13,8 +13,9 @@ import torch
 from core.errors import PackageInvalid
 from segmentation.engine import Engine
 from segmentation.hashes import write_sums
-from segmentation.package import Package, load_package
+from segmentation.package import Package, add_package, load_package
 from tests.segmentation.sources import RUN, Bomb, change_checkpoint, edit_json, refused
+from tests.tiny_models import make_results_folder
 
 
 class TestAttacks:
@@ -229,3 +230,24 @@ class TestForgedPackage:
         write_sums(package.folder)
         with pytest.raises(PackageInvalid, match="not weights of a package"):
             Engine(load_package(package.folder), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "arguments", "found"),
+    [
+        ("probabilities", {"order": 3, "order_z": 0}, "order 3"),
+        ("probabilities", {"order_z": 0}, "order 3"),  # nnU-Net's own default
+        ("seg", {"order": 2, "order_z": 0}, "order 2"),
+        ("data", {"order": 3, "order_z": 1}, "order_z other than 0"),
+    ],
+)
+def test_splines_that_would_not_be_nnunets_are_refused_when_a_model_is_added(
+    purpose: str, arguments: dict[str, int], found: str, tmp_path: Path
+) -> None:
+    source = make_results_folder(tmp_path)
+    plans = json.loads((source / "plans.json").read_text())
+    plans["configurations"]["3d_fullres"][f"resampling_fn_{purpose}_kwargs"] = arguments
+    (source / "plans.json").write_text(json.dumps(plans))
+    with pytest.raises(PackageInvalid, match=found):
+        add_package(source, "splines", tmp_path / "models")
+    assert not (tmp_path / "models" / "splines").exists()

@@ -80,7 +80,7 @@ def test_shape_and_axis_are_those_of_nnunet(
 ) -> None:
     expected = stock.compute_new_shape(shape, spacing, new_spacing)
     if min(expected) < 1:
-        with pytest.raises(StudyRejected, match="less than half a voxel"):
+        with pytest.raises(StudyRejected, match="too_small: The image is smaller than half a voxel"):
             resampled_shape(shape, spacing, new_spacing)
     else:
         assert resampled_shape(shape, spacing, new_spacing) == tuple(expected)
