@@ -102,6 +102,12 @@ class NodeSettings(Frozen):
                 raise problem_at(("peers", number, "certificate"), "without tls nobody shows a certificate")
         return self
 
+    @model_validator(mode="after")
+    def _somebody_may_send(self) -> "NodeSettings":
+        if self.allowed_peers == ():
+            raise problem_at(("destinations",), "none has an AE title, so nobody may send; name who may: peers")
+        return self
+
     @property
     def allowed_peers(self) -> tuple[AllowedPeer, ...] | None:
         """Who may send; None where anybody may."""

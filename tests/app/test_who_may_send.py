@@ -60,6 +60,14 @@ def test_a_peer_has_to_say_who_it_is(tmp_path: Path) -> None:
         access(tmp_path, without_peers(EXAMPLE) + "\npeers: [{}]\n")
 
 
+def test_a_node_that_nobody_may_send_to_is_an_error(tmp_path: Path) -> None:
+    dicom = EXAMPLE[EXAMPLE.index("    kind: dicom\n") : EXAMPLE.index("    # tls: {ca: ca.pem, certificate: node.pem")]
+    text = EXAMPLE.replace(dicom, "    kind: dicomweb\n    url: https://pacs.example/dicom-web\n")
+    assert not lets_in(access(tmp_path, text), "ORTHANC", "10.1.2.3", called="OTHER")
+    with pytest.raises(ConfigInvalid, match="destinations: none has an AE title, so nobody may send; name who may: peers"):
+        access(tmp_path, without_peers(text))
+
+
 def test_a_destination_that_is_asked_for_commitment_may_report_and_no_more(tmp_path: Path) -> None:
     ct1 = "\npeers: [{ae_title: CT1}]\n"
     asked = access(tmp_path, without_peers(COMMITTING) + ct1)
