@@ -162,6 +162,8 @@ OBJECTS = (
     Fault("two study UIDs", "0xC000", storing(with_uid(STUDY, b"1.2.3\\1.2.4"))),
     Fault("no study UID", "0xC000", storing(without("StudyInstanceUID"))),
     Fault("instance UID with ..", "0xC000", storing(image_bytes, instance="../../etc/x")),
+    Fault("instance UID with NUL", "0xC000", storing(image_bytes, instance="1.2.3\0.4")),
+    Fault("instance UID empty", "0xA900", storing(with_uid(INSTANCE, b""))),
     Fault("instance UID of 65 characters", "0xC000", storing(image_bytes, instance="1." * 32 + "1")),
     Fault("another instance than the command's", "0xA900", storing(image_bytes, instance="1.2.3")),
     Fault("another class than the command's", "0xA900", storing(with_uid(SOP_CLASS, b"1.2.840.10008.5.1.4.1.1.4"))),
