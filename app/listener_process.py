@@ -79,9 +79,7 @@ def make_listener(settings: NodeSettings, arrival: Arrival) -> Listener:
             reception.uids(reception.transfer_syntaxes, TRANSFER_SYNTAXES),
         ),
         tls=_tls(settings.tls),
-        observer=ReceptionRecord(
-            Counters(settings.spool / COUNTERS, "listener"), settings.audit_trail()
-        ),
+        observer=ReceptionRecord(Counters(settings.spool / COUNTERS, "listener"), settings.audit_trail()),
     )
 
 
