@@ -1,0 +1,49 @@
+"""The shipped phantom models on made patients that they have not seen, by the engine, against the phantom's truth."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from phantom import Phase, trunk_geometry
+from segmentation.engine import Engine
+from segmentation.package import Package, load_package
+from training.evaluate_tasks import OTHER_TARGET, TARGETS, make_held_out, scores
+from training.task_recipes import RECIPES
+from training.tasks import Task
+
+MODELS = Path(__file__).parents[2] / "models"
+Triple = tuple[float, float, float]
+
+# A seed that no other measure of these models uses; just large enough to show every label.
+CASES: dict[Task, tuple[tuple[Phase, ...], Triple, Triple, float]] = {
+    Task.VESSEL: (("A", "P"), (2.0, 2.0, 2.0), (160.0, 160.0, 240.0), -20.0),
+    Task.URETER: (("D",), (1.4, 1.4, 1.4), (120.0, 120.0, 220.0), -60.0),
+}
+SEED = 640
+
+
+def package_of(task: Task) -> Package:
+    return load_package(MODELS / f"{task}-phantom")
+
+
+@pytest.mark.parametrize("task", CASES)
+def test_dice_on_a_patient_that_no_training_saw(task: Task) -> None:
+    recipe, (phases, spacing, extent, height) = RECIPES[task], CASES[task]
+    patient = make_held_out(SEED, phases, trunk_geometry(spacing, extent=extent, centre=(0.0, 15.0, height)))
+    found = Engine(package_of(task).in_profile("fast"), "cpu").segment(patient.volume).label_map.array
+    truth = recipe.truth(patient.phantoms[0])
+    assert set(np.unique(truth)) == set(recipe.values.values())
+    for name, value in scores(found, truth, recipe).items():
+        assert value >= TARGETS.get(name, OTHER_TARGET), f"{name}: {value:.3f}"
+
+
+@pytest.mark.parametrize("task", CASES)
+def test_the_package_agrees_with_its_recipe_and_is_marked(task: Task) -> None:
+    package, recipe = package_of(task), RECIPES[task]
+    assert {label.name: label.value for label in package.manifest.labels} | {"background": 0} == recipe.values
+    assert tuple(channel.name for channel in package.manifest.channels) == recipe.channels
+    assert "NOT FOR CLINICAL USE" in package.manifest.output.series_description
+    words: dict[str, Phase] = {"arterial": "A", "portal": "P", "delayed": "D"}
+    for number, channel in enumerate(package.manifest.channels):
+        assert {words[phase] for phase in channel.series.phase} == {phases[number] for phases in recipe.phases}
