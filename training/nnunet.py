@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Dataset:
-    """An nnU-Net data set and the trainer's class that learns it."""
+    """An nnU-Net data set, the trainer's class that learns it, and whether it does so by Adam instead of SGD.
+
+    SGD gives a label up that is small and has no HU of its own; Adam finds it within minutes.
+    """
 
     number: int
     title: str
     trainer: str = "nnUNetTrainer"
+    adam: bool = False
 
     @property
     def name(self) -> str:
@@ -168,6 +173,9 @@ def train(dataset: Dataset, work: Path, schedule: Schedule, threads: int, device
     trainer.get_training_transforms = _keep_hu(trainer.get_training_transforms)
     trainer.initial_lr = 1e-2 if schedule.weights is None else 3e-3
     trainer.save_every = 2
+    if dataset.adam:
+        trainer.initial_lr /= 10.0
+        trainer.configure_optimizers = partial(_adam, trainer)
     trainer.initialize()
     if schedule.weights is not None:
         # Written by this very script; nnU-Net's logs in it are numpy objects.
@@ -176,6 +184,16 @@ def train(dataset: Dataset, work: Path, schedule: Schedule, threads: int, device
     if device == "cpu":
         autocast_forward(trainer.network)
     _run(trainer, schedule)
+
+
+def _adam(trainer: Any) -> tuple[Any, Any]:
+    """Optimizer and schedule as ``nnUNetTrainerAdam`` has them."""
+    import torch
+    from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
+
+    parameters = trainer.network.parameters()
+    optimizer = torch.optim.AdamW(parameters, lr=trainer.initial_lr, weight_decay=trainer.weight_decay, amsgrad=True)
+    return optimizer, PolyLRScheduler(optimizer, trainer.initial_lr, trainer.num_epochs)
 
 
 def _keep_hu(training_transforms: Callable[..., Any]) -> Callable[..., Any]:

@@ -73,9 +73,9 @@ def _network(spacing: float, patch: tuple[int, int, int], features: tuple[int, i
     return Network(spacings, patch, 2, features, spacings, (shape[0], shape[1], shape[2]), resampled)
 
 
-def _dataset(number: int, title: str) -> Dataset:
+def _dataset(number: int, title: str, *, adam: bool = False) -> Dataset:
     # The right kidney stays on the right: nothing is mirrored, in training or after.
-    return Dataset(number, title, "nnUNetTrainerNoMirroring")
+    return Dataset(number, title, "nnUNetTrainerNoMirroring", adam)
 
 
 _KIDNEY = ("kidney_right", "kidney_left")
@@ -86,7 +86,7 @@ _ORGANS = (
 
 RECIPES = {
     "totalseg": Recipe(
-        dataset=_dataset(911, "PhantomTotalseg"),
+        dataset=_dataset(911, "PhantomTotalseg", adam=True),
         channels=("CT",),
         phases=(("A",), ("P",), ("D",)),
         labels={name: (name,) for name in _ORGANS},
@@ -113,7 +113,7 @@ RECIPES = {
         height=(-170.0, 60.0),
     ),
     "tumor": Recipe(
-        dataset=_dataset(914, "PhantomTumor"),
+        dataset=_dataset(914, "PhantomTumor", adam=True),
         channels=("CT",),
         phases=(("A",), ("P",), ("D",)),
         labels={"kidney": _KIDNEY, "tumour": ("kidney_tumour",)},
