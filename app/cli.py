@@ -8,6 +8,7 @@ import typer
 from app import demo_cli, models_cli, package_cli, run_cli, serve_cli, spool_cli, status_cli
 from core.errors import SegnodeError
 from core.version import VERSION
+from services import api_cli
 
 cli = typer.Typer(
     name="segnode",
@@ -21,9 +22,12 @@ cli.command(name="serve")(serve_cli.serve)
 cli.command(name="status")(status_cli.status)
 cli.command(name="demo")(demo_cli.demo)
 cli.command(name="package")(package_cli.package)
+cli.command(name="api")(api_cli.api)
+cli.command(name="call")(api_cli.call)
 cli.add_typer(models_cli.app, name="models")
 cli.add_typer(serve_cli.app, name="studies")
 cli.add_typer(spool_cli.app, name="spool")
+cli.add_typer(api_cli.aliases, name="aliases")
 
 
 def _show_version(wanted: bool) -> None:

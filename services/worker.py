@@ -1,6 +1,6 @@
 """A worker's process: ``python -m services.worker service.yaml SLOT``; holds the models and does the jobs.
 
-It is a fresh interpreter, never a fork: neither CUDA nor gRPC survives one (ADR 0014).
+It is a fresh interpreter, never a fork: neither CUDA nor gRPC survives one (ADR 13).
 """
 
 import logging

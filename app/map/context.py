@@ -32,7 +32,7 @@ from core.version import VERSION
 from segmentation.package import Package
 
 PROJECT = Path(__file__).parents[2]
-ROOMS = ("app", "core", "dicom_io", "operators", "segmentation")
+ROOMS = ("app", "core", "dicom_io", "operators", "segmentation", "services")
 WHEELS = "wheels"
 DEFAULT_EPOCH = 1767225600
 """2026-01-01: every file's time, unless ``SOURCE_DATE_EPOCH`` gives another."""

@@ -1,0 +1,184 @@
+"""Starts child processes, watches them, starts a dead one again, and stops all.
+
+It imports nothing heavy. Children are fresh interpreters, never forks; each says ``ready`` on its standard output when
+it takes work (`app.child`).
+"""
+
+import logging
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Protocol
+
+from app.child import READY
+from core.errors import ConfigInvalid, PackageInvalid
+
+FIRST_RESTART_S = 0.5
+LONGEST_RESTART_S = 30.0
+STOP_TIMEOUT_S = 10.0
+
+_log = logging.getLogger("segnode")
+
+
+class Listener(Protocol):
+    """Hears what one child process says beside ``ready``."""
+
+    def hear(self, line: bytes) -> None:
+        """Hear one line of its standard output."""
+        ...
+
+    def stop(self) -> None:
+        """The process has ended."""
+        ...
+
+
+class Deaf:
+    """Hears nothing: of children that say nothing more."""
+
+    def hear(self, line: bytes) -> None:
+        """Let a line pass."""
+
+    def stop(self) -> None:
+        """Nothing ends."""
+
+
+@dataclass(frozen=True)
+class _Event:
+    what: str  # "ready", "died", "restart" or "stop"
+    child: str = ""
+    code: int = 0
+
+
+@dataclass
+class _Child:
+    name: str
+    command: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    ready: bool = False
+    restart_in_s: float = field(default=FIRST_RESTART_S)
+
+
+class Supervisor:
+    """The parent of some processes.
+
+    Parameters
+    ----------
+    commands
+        Command line of each child by name.
+    on_ready
+        Called once, when every child takes work for the first time.
+    on_change
+        Called with who is ready, at the start and after each change.
+    listener
+        Makes what hears a child.
+    """
+
+    def __init__(
+        self,
+        commands: Mapping[str, Sequence[str]],
+        on_ready: Callable[[], None],
+        on_change: Callable[[dict[str, bool]], None] = lambda ready: None,
+        listener: Callable[[subprocess.Popen[bytes]], Listener] = lambda process: Deaf(),
+    ) -> None:
+        self._children = {name: _Child(name, command) for name, command in commands.items()}
+        self._on_ready = on_ready
+        self._on_change = on_change
+        self._listener = listener
+        self._announced = False
+        self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        """Keep the children alive until SIGTERM or SIGINT.
+
+        Raises
+        ------
+        ConfigInvalid, PackageInvalid
+            If a child cannot start for a reason that only a person can remedy; its log says which.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        try:
+            for child in self._children.values():
+                self._start(child)
+            self._show()
+            while (event := self._events.get()).what != "stop":
+                self._handle(self._children[event.child], event)
+                self._show()
+        finally:
+            self._stop_children()
+
+    def _show(self) -> None:
+        self._on_change({name: child.ready for name, child in self._children.items()})
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._events.put(_Event("stop"))
+
+    def _handle(self, child: _Child, event: _Event) -> None:
+        if event.what == "ready":
+            child.ready, child.restart_in_s = True, FIRST_RESTART_S
+            _log.info("process_ready", extra={"child": child.name})
+            if not self._announced and all(other.ready for other in self._children.values()):
+                self._announced = True
+                self._on_ready()
+        elif event.what == "restart":
+            self._start(child)
+        else:
+            self._handle_death(child, event.code)
+
+    def _handle_death(self, child: _Child, code: int) -> None:
+        for error in (ConfigInvalid, PackageInvalid):
+            if code == error.exit_code and not self._announced:
+                raise error(f"the {child.name} cannot start; its log line above says why")
+        child.ready = False
+        _log.error("process_died", extra={"child": child.name, "code": code, "restart_in_s": child.restart_in_s})
+        timer = threading.Timer(child.restart_in_s, self._events.put, [_Event("restart", child.name)])
+        timer.daemon = True
+        timer.start()
+        child.restart_in_s = min(child.restart_in_s * 2, LONGEST_RESTART_S)
+
+    def _start(self, child: _Child) -> None:
+        # A session of its own: Ctrl-C reaches the parent alone, which then stops its children in order.
+        process = subprocess.Popen(  # noqa: S603 - this project's own modules, by this interpreter
+            child.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        child.process = process
+        _log.info("process_started", extra={"child": child.name, "pid": process.pid})
+        listener = self._listener(process)
+        # Two threads: a process that its child started may keep the pipe open after it.
+        threading.Thread(target=self._listen, args=(child.name, process, listener), daemon=True).start()
+        threading.Thread(target=self._watch, args=(child.name, process, listener), daemon=True).start()
+
+    def _listen(self, name: str, process: subprocess.Popen[bytes], listener: Listener) -> None:
+        assert process.stdout is not None  # noqa: S101 - for the type checker; _start asks for a pipe
+        for line in process.stdout:
+            if line == READY:
+                self._events.put(_Event("ready", name))
+            else:
+                listener.hear(line)
+
+    def _watch(self, name: str, process: subprocess.Popen[bytes], listener: Listener) -> None:
+        code = process.wait()
+        listener.stop()
+        self._events.put(_Event("died", name, code))
+
+    def _stop_children(self) -> None:
+        alive = [c.process for c in self._children.values() if c.process is not None and c.process.poll() is None]
+        for process in alive:
+            process.terminate()
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        for process in alive:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def numbered(name: str, count: int) -> list[str]:
+    """Names of so many children of one kind: ``worker``, ``worker-2``, …"""
+    return [name if number == 1 else f"{name}-{number}" for number in range(1, count + 1)]

@@ -1,0 +1,37 @@
+"""The inference service's processes under a supervisor: one that talks, and those that hold models.
+
+This one imports neither gRPC nor torch, and starts its children as fresh interpreters (ADR 13).
+"""
+
+import sys
+from pathlib import Path
+
+from app.supervisor import Supervisor, numbered
+from services.settings import ServiceSettings, load_service_settings
+
+
+def run_service(config: Path) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    config
+        The ``service.yaml``; absolute.
+
+    Raises
+    ------
+    ConfigInvalid, PackageInvalid
+        If it cannot start for a reason that only a person can remedy; its log says which.
+    """
+    settings = load_service_settings(config)
+    commands = {"server": [sys.executable, "-m", "services.server", str(config)]}
+    for slot, name in enumerate(numbered("worker", len(settings.workers)), start=1):
+        commands[name] = [sys.executable, "-m", "services.worker", str(config), str(slot)]
+    Supervisor(commands, lambda: _announce(settings)).run()
+
+
+def _announce(settings: ServiceSettings) -> None:
+    ports = {"grpc": settings.grpc, "rest": settings.rest}
+    shown = " ".join(f"{name}={port.host}:{port.port}" for name, port in ports.items() if port is not None)
+    sys.stdout.write(f"ready {shown}\n")
+    sys.stdout.flush()

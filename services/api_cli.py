@@ -1,0 +1,147 @@
+"""``segnode api``, ``segnode aliases`` and ``segnode call``."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+
+from core.errors import ConfigInvalid, RequestRefused, RetryLater, SegnodeError
+
+aliases = typer.Typer(help="Say which model package stands behind a task of the service.", no_args_is_help=True)
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The service's settings, a service.yaml.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="totalseg, vessel, ureter or tumor.")]
+
+
+def api(config: Config) -> None:
+    """Run the inference service: gRPC and REST, on a queue of jobs that survives restarts.
+
+    \b
+    Prints "ready grpc=HOST:PORT rest=HOST:PORT" once it takes work. Ends on SIGTERM or Ctrl-C.
+    Exit codes: 0 stopped, 2 the settings are wrong, 4 a model package is invalid.
+
+    \b
+    Example:
+      segnode api --config manifests/service.example.yaml
+    """
+    from app.logs import configure_logging
+    from services.api import run_service
+
+    os.umask(0o022)
+    configure_logging("api")
+    run_service(config.absolute())
+
+
+@aliases.command("list")
+def list_aliases(config: Config, as_json: AsJson = False) -> None:
+    """Show what stands behind each task, and what did before."""
+    known = _aliases(config).read()
+    if as_json:
+        typer.echo(json.dumps({task: alias.model_dump() for task, alias in known.items()}))
+        return
+    for task, alias in sorted(known.items()):
+        typer.echo(f"{task:9} {alias.model}" + (f"  (before: {', '.join(alias.earlier)})" if alias.earlier else ""))
+
+
+@aliases.command("set")
+def set_alias(
+    task: TaskName, model: Annotated[str, typer.Argument(help="Name of a model package.")], config: Config
+) -> None:
+    """Have a package stand behind a task from the next job on; a running service needs no restart.
+
+    \b
+    Example:
+      segnode aliases set tumor kidney-tumor-2026 --config service.yaml
+    """
+    alias = _aliases(config).set(_task(task), model)
+    typer.echo(f"{task} is {alias.model}" + (f", was {alias.earlier[0]}" if alias.earlier else ""))
+
+
+@aliases.command("revert")
+def revert_alias(task: TaskName, config: Config) -> None:
+    """Have the package stand there again that did before."""
+    alias = _aliases(config).revert(_task(task))
+    typer.echo(f"{task} is {alias.model} again")
+
+
+def call(
+    task: Annotated[str, typer.Argument(help="totalseg, vessel, ureter, tumor, batch, smooth or postprocess.")],
+    fields: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE...", help="The request's fields.")],
+    address: Annotated[str, typer.Option(help="Of the service's gRPC port.")] = "127.0.0.1:50051",
+    token_file: Annotated[Path | None, typer.Option(help="A file with the token to show.")] = None,
+    ca: Annotated[Path | None, typer.Option(help="Use TLS; who signed the service's certificate.")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="To show to the service, with --key.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Of the certificate.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds.")] = 3600.0,
+) -> None:
+    """Call a running service, and print its answer as JSON.
+
+    \b
+    Values that are JSON are taken as such. Exit codes: 0 done, 2 usage, 3 refused, 5 try again later, 1 anything else.
+
+    \b
+    Examples:
+      segnode call totalseg image_path=/mnt/cases/0001/image.nii.gz
+      segnode call vessel image_A_path=/mnt/cases/0001/A.nii.gz image_P_path=/mnt/cases/0001/P.nii.gz
+      segnode call smooth mask_path=/mnt/cases/0001/mask/total.nii.gz strength=1.5 'labels=["liver"]'
+    """
+    from rich.progress import Progress
+
+    from segnode_client import CallFailed, Client, Tls
+
+    token = token_file.read_text(encoding="utf-8").strip() if token_file is not None else None
+    tls = Tls(ca, certificate, key) if ca is not None or certificate is not None else None
+    request = dict(_field(text) for text in fields)
+    try:
+        with Client(address, tls=tls, token=token, timeout_s=timeout) as client, Progress(transient=True) as bar:
+            shown = bar.add_task(task, total=1.0)
+            for job in client.run(task, **request):
+                bar.update(shown, completed=job.progress)
+    except CallFailed as failure:
+        raise _error(failure.code, str(failure), retry=failure.retry) from failure
+    except ValueError as error:
+        raise ConfigInvalid(str(error)) from error
+    if job.state != "done":
+        raise _error(job.code, f"{job.code}: {job.message}", retry=job.code == "retry_later")
+    typer.echo(json.dumps({name: dataclasses.asdict(mask) for name, mask in job.masks.items()}, indent=2))
+
+
+def _error(code: str, text: str, *, retry: bool) -> SegnodeError:
+    if retry:
+        return RetryLater(text)
+    if code in ("internal_error", "worker_died", "unknown", "internal"):
+        return SegnodeError(text)
+    return _Refused(text)
+
+
+class _Refused(SegnodeError):
+    exit_code = RequestRefused.exit_code
+
+
+def _field(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise ConfigInvalid(f"{text}: a field is given as FIELD=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _aliases(config: Path) -> Any:
+    from services.aliases import Aliases
+    from services.settings import load_service_settings
+
+    return Aliases(load_service_settings(config))
+
+
+def _task(name: str) -> Any:
+    from services.requests import Task
+
+    if name not in get_args(Task):
+        raise ConfigInvalid(f"{name}: a task is one of {', '.join(get_args(Task))}")
+    return name
