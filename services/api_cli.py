@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -30,6 +31,8 @@ def api(config: Config) -> None:
     """
     from app.logs import configure_logging
     from services.api import run_service
+
+    _require("grpc", "fastapi")
 
     os.umask(0o022)
     configure_logging("api")
@@ -91,6 +94,7 @@ def call(
     """
     from rich.progress import Progress
 
+    _require("grpc")
     from segnode_client import CallFailed, Client, Tls
 
     token = token_file.read_text(encoding="utf-8").strip() if token_file is not None else None
@@ -108,6 +112,11 @@ def call(
     if job.state != "done":
         raise _error(job.code, f"{job.code}: {job.message}", retry=job.code == "retry_later")
     typer.echo(json.dumps({name: dataclasses.asdict(mask) for name, mask in job.masks.items()}, indent=2))
+
+
+def _require(*packages: str) -> None:
+    if any(find_spec(package) is None for package in packages):
+        raise ConfigInvalid("the service's packages are not installed; see: pip install 'segnode[service]'")
 
 
 def _error(code: str, text: str, *, retry: bool) -> SegnodeError:

@@ -88,6 +88,7 @@ def test_only_what_runs_is_in_it(context: Path) -> None:
         "dicom_io",
         "operators",
         "segmentation",
+        "services",
         f"segnode-{VERSION}.dist-info",
     }
     assert not [path for path in context.rglob("*") if path.name in ("__pycache__", ".git") or path.suffix == ".pyc"]
