@@ -151,14 +151,16 @@ def load_segmenter(settings: NodeSettings) -> StudySegmenter:
     Raises
     ------
     PackageInvalid
-        If a model is missing or its hashes do not match.
+        If a model is missing, its hashes do not match, or its weights do not fit its network.
     """
     from app.segmenter import Segmenter
     from segmentation.package import default_models_path, find_package, load_package
 
     search_path = [settings.models] if settings.models is not None else default_models_path()
     names = sorted({name for route in settings.routes for name in route.models})
-    return Segmenter({name: load_package(find_package(name, search_path)) for name in names}, "auto")
+    segmenter = Segmenter({name: load_package(find_package(name, search_path)) for name in names}, "auto")
+    segmenter.warm()
+    return segmenter
 
 
 def main() -> None:
