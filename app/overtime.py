@@ -17,7 +17,7 @@ from core.report import Report
 from dicom_io.spool.spool import Spool
 
 LOST_DEVICE_EXIT = 7
-_BUSY, _IDLE = b"busy ", b"idle\n"
+_BUSY, _DONE = b"busy", b"done"
 
 _log = logging.getLogger("segnode")
 
@@ -51,7 +51,8 @@ class TimedSegmenter:
     def run(self, input_folder: Path, output_folder: Path, models: Sequence[str], *, revision: int = 0) -> list[Report]:
         """As the segmenter does."""
         key = input_folder.parents[1].name
-        self._line.say(_BUSY + f"{self._limit_s:.3f} {key} {revision}\n".encode())
+        study = f"{key} {revision}".encode()
+        self._line.say(b"%s %s %.3f\n" % (_BUSY, study, self._limit_s))
         try:
             return self._segmenter.run(input_folder, output_folder, models, revision=revision)
         except RuntimeError as problem:
@@ -61,7 +62,7 @@ class TimedSegmenter:
                 os._exit(LOST_DEVICE_EXIT)
             raise
         finally:
-            self._line.say(_IDLE)
+            self._line.say(b"%s %s\n" % (_DONE, study))
 
 
 def is_device_lost(problem: RuntimeError) -> bool:
@@ -83,26 +84,29 @@ class Timekeeper:
     def __init__(self, process: subprocess.Popen[bytes], spool: Spool) -> None:
         self._process = process
         self._spool = spool
-        self._timer: threading.Timer | None = None
+        self._timers: dict[tuple[str, int], threading.Timer] = {}
         self._stopped = False
         self._lock = threading.Lock()
 
     def hear(self, line: bytes) -> None:
         """Take in what the worker says."""
+        what, key, number, *limit_s = line.split()
+        study = key.decode(), int(number)
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            if line.startswith(_BUSY) and not self._stopped:
-                limit_s, key, revision = line.removeprefix(_BUSY).decode().split()
-                self._timer = threading.Timer(float(limit_s), self._end, [key, int(revision)])
-                self._timer.daemon = True
-                self._timer.start()
+            if (timer := self._timers.pop(study, None)) is not None:
+                timer.cancel()
+            if what == _BUSY and not self._stopped:
+                timer = threading.Timer(float(limit_s[0]), self._end, study)
+                timer.daemon = True
+                self._timers[study] = timer
+                timer.start()
 
     def stop(self) -> None:
         """Take no more time: the worker has ended."""
-        self._stopped = True
-        self.hear(_IDLE)
+        with self._lock:
+            self._stopped = True
+            for timer in self._timers.values():
+                timer.cancel()
 
     def _end(self, key: str, number: int) -> None:
         _log.error("study_takes_too_long", extra={"study": key, "revision": number, "pid": self._process.pid})

@@ -1,15 +1,22 @@
 """A study that hangs, breaks its worker or loses its GPU: the worker is replaced, and the next study goes on."""
 
 import re
+import signal
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pydicom.uid import generate_uid
 
-from app.overtime import is_device_lost
+from app.overtime import Timekeeper, is_device_lost
 from core.errors import OutOfMemory
 from core.report import Reason
+from dicom_io.reception.received import study_key
+from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.spool import Spool
+from tests.arriving import Sent, put
 from tests.node_process import NodeProcess, wait_until, write_study
 from tests.peers import StorageServer, store
 
@@ -90,3 +97,34 @@ def test_which_errors_leave_a_gpu_unusable() -> None:
     assert is_device_lost(RuntimeError("CUDA error: unspecified launch failure"))
     assert not is_device_lost(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"))
     assert Reason.of(OutOfMemory("x")).code == "out_of_memory"
+
+
+def test_each_of_two_studies_at_once_has_its_own_time(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.prepare()
+    for study in ("1.2.1", "1.2.2"):
+        put(Arrival(spool), Sent("SEGNODE", study, "1.2.3", True, b"image"))
+    first, second = (study_key("SEGNODE", study) for study in ("1.2.1", "1.2.2"))
+    with subprocess.Popen(["/bin/sleep", "60"]) as process:
+        timekeeper = Timekeeper(process, spool)
+        timekeeper.hear(f"busy {first} 0 0.2\n".encode())
+        timekeeper.hear(f"busy {second} 0 0.4\n".encode())
+        timekeeper.hear(f"done {first} 0\n".encode())
+        assert process.wait(10) == -signal.SIGKILL
+    wait_until(lambda: spool.revision(second, 0).read_state().get("overtimes") == 1, 5)
+    assert "overtimes" not in spool.revision(first, 0).read_state()
+
+
+def test_a_worker_that_has_ended_has_no_time_any_more(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.prepare()
+    put(Arrival(spool), Sent("SEGNODE", "1.2.1", "1.2.3", True, b"image"))
+    key = study_key("SEGNODE", "1.2.1")
+    with subprocess.Popen(["/bin/true"]) as process:
+        timekeeper = Timekeeper(process, spool)
+        timekeeper.hear(f"busy {key} 0 0.1\n".encode())
+        process.wait(10)
+        timekeeper.stop()
+        timekeeper.hear(f"busy {key} 0 0.1\n".encode())
+    time.sleep(0.3)
+    assert "overtimes" not in spool.revision(key, 0).read_state()
