@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 BODY = (0.65, 0.85)
 """Half axes of the body's section along rows and columns, as fractions of half the image."""
 EDGE_MM = 6.0
+RADIUS_MM = (20.0, 70.0)
 HEIGHT = 12.0
 NOISE = 0.3
 RANDOM_NOISE = 3.0
@@ -112,7 +113,7 @@ def _write_anatomy(file: BinaryIO, wanted: Logits) -> None:
 def _ellipsoid(rng: np.random.Generator, image_mm: Sequence[float]) -> tuple[list[float], list[float]]:
     spread = (0.4, 0.6 * BODY[0] / 2, 0.6 * BODY[1] / 2)
     centre = [size * (0.5 + rng.uniform(-part, part)) for size, part in zip(image_mm, spread, strict=True)]
-    return centre, [rng.uniform(15, 45) for _ in image_mm]
+    return centre, [rng.uniform(*RADIUS_MM) for _ in image_mm]
 
 
 def _logit(distance: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float16]:

@@ -45,8 +45,10 @@ class Target:
 def targets_of(results: Results) -> list[Target]:
     """Every target that there is, in the order in which they were set."""
     stock, torch, exact = (_row(results, "ct-20", row) for row in ("stock", "torch", "exact"))
-    equal = exact is not None and exact.get("labels_differ") == 0
-    named = "preprocess + labels, 20 classes" + (", every label equal" if equal else ", LABELS DIFFER" if exact else "")
+    differ = exact.get("labels_differ") if exact is not None else None
+    named = "preprocess + labels, 20 classes"
+    if differ is not None:
+        named += f", {differ} LABELS DIFFER" if differ else ", every label equal"
     on_cpu = _row(results, "ct-20", ON_CPU)
     large, warm = _row(results, "large-118", "exact"), _row(results, "large-20", "exact")
     cold, seg = results.get("cold_start"), results.get("seg_writing")
