@@ -30,7 +30,7 @@ def table_of(results: Results) -> str:
     for name, case in results["cases"].items():
         lines += ["", *_case(name, case)]
     lines += ["", *_others(results)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def page_with(results: Results) -> str:
