@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 class Dataset:
     """An nnU-Net data set, the trainer's class that learns it, and whether it does so by Adam instead of SGD.
 
-    SGD gives a label up that is small and has no HU of its own; Adam finds it within minutes.
+    In a few hundred steps SGD gives up a label that is small and has no HU of its own; Adam begins to find it.
     """
 
     number: int
