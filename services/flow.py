@@ -10,9 +10,11 @@ from dbos import DBOS, DBOSConfiguredInstance
 from pydantic import TypeAdapter
 
 from core.errors import SegnodeError, Superseded
-from services.inference import Inference, Models
+from segmentation.warm_models import WarmModels
+from services.inference import Inference
 from services.jobs import INSTANCE, Problem, Progress, workflow_id
 from services.mask_work import change_mask
+from services.models import Packages
 from services.requests import AnyRequest, PostprocessRequest, SmoothRequest
 from services.results import MaskResult
 from services.roots import Roots
@@ -32,15 +34,16 @@ class ServiceFlow(DBOSConfiguredInstance):
 
     Parameters
     ----------
-    roots, models
+    roots, packages, networks
         What jobs may read and write, and what they run.
     work
         The service's work folder.
     """
 
-    def __init__(self, roots: Roots, models: Models, work: Path) -> None:
+    def __init__(self, roots: Roots, packages: Packages, networks: WarmModels, work: Path) -> None:
         self._roots = roots
-        self._models = models
+        self._packages = packages
+        self._networks = networks
         self._locks = work / "locks"
         self._locks.mkdir(parents=True, exist_ok=True)
         self._progress = Progress(work)
@@ -79,7 +82,7 @@ class ServiceFlow(DBOSConfiguredInstance):
         on_progress = _Watch(job, self._progress)
         if isinstance(request, (SmoothRequest, PostprocessRequest)):
             return {request.task: change_mask(request, self._roots, self._locks, on_progress)}
-        return Inference(self._roots, self._models, self._locks).run(request, on_progress)
+        return Inference(self._roots, self._packages, self._networks, self._locks).run(request, on_progress)
 
 
 class _Watch:

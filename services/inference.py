@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, Protocol
+from typing import Final
 
 from core.errors import RequestCode, RequestRefused
 from core.label_map import LabelMap
@@ -12,36 +12,24 @@ from core.model_manifest import Phase
 from core.version import VERSION
 from core.volume import Volume
 from dicom_io.durable import locked
-from segmentation.engine import EngineResult
 from segmentation.package import Package
 from segmentation.postprocessing import postprocess
+from segmentation.sharing import SharedImages
+from segmentation.warm_models import WarmModels, Wish
 from services.channels import on_first_grid
 from services.images import Image, ImageReader, told_phase
 from services.masks import MaskPlace, MaskRecord, existing_mask, key_of, place_of, write_mask
-from services.requests import BatchRequest, Task, TaskRequest, VesselRequest, image_fields
+from services.models import Packages
+from services.requests import BatchRequest, TaskRequest, VesselRequest, image_fields
 from services.results import MaskResult
 from services.roots import Roots, SharedFile
 
 Progress = Callable[[float], None]
-FINEST_MM: Final = 1.0
-"""Of totalseg; organs need no finer voxels."""
 PHASE_OF_FIELD: Final[Mapping[str, Phase]] = {
     "image_A_path": "arterial",
     "image_P_path": "portal",
     "image_D_path": "delayed",
 }
-
-
-class Models(Protocol):
-    """The packages behind the tasks, and their warm engines."""
-
-    def package(self, task: Task) -> Package:
-        """The package that a task's alias names now."""
-        ...
-
-    def segment(self, package: Package, volume: Volume, on_progress: Progress) -> EngineResult:
-        """Run it."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,20 +47,29 @@ class _Part:
         return tuple(image.path.name for image in self.images.values())
 
 
+@dataclass(frozen=True, eq=False)
+class _Input:
+    """What a part's networks see, and what it was made of."""
+
+    volume: Volume
+    images: list[Image]
+
+
 @dataclass
 class Inference:
     """One job's segmentations.
 
     Attributes
     ----------
-    roots, models, locks
+    roots, packages, networks, locks
         What every job of a worker shares: the volume, the models, and a folder for locks between processes.
     reader
         This job's images.
     """
 
     roots: Roots
-    models: Models
+    packages: Packages
+    networks: WarmModels
     locks: Path
     reader: ImageReader = field(default_factory=ImageReader)
 
@@ -89,17 +86,21 @@ class Inference:
             If disk or memory refuse for now.
         """
         parts = [self._part(one) for one in (request.parts if isinstance(request, BatchRequest) else (request,))]
+        inputs = {part: self._read(part) for part in parts if _existing(part) is None}
+        shared = SharedImages([(part.package, given.volume) for part, given in inputs.items()])
         results: dict[str, MaskResult] = {}
-        for number, part in enumerate(parts):
-            # Who asks for the same at once waits, and finds it.
-            with locked(self.locks / f"{key_of(str(part.place.path))}.lock"):
-                record = existing_mask(part.place, part.key, part.sources, force=part.request.force)
-                has_seg = not part.request.output or part.place.seg_path.exists()
-                if record is not None and has_seg:
-                    results[part.request.task] = MaskResult.of(part.place, record, existing=True)
-                else:
-                    results[part.request.task] = self._make(part, _share_of(on_progress, number, len(parts)))
-            on_progress((number + 1) / len(parts))
+        with self.networks.promise() as promise:
+            wishes = [Wish(part.package, given.volume.geometry, id(given.volume)) for part, given in inputs.items()]
+            for refusal in promise.ask(wishes):
+                if refusal is not None:
+                    raise refusal
+            for number, part in enumerate(parts):
+                share = _share_of(on_progress, number, len(parts))
+                # Who asks for the same at once waits, and finds it.
+                with locked(self.locks / f"{key_of(str(part.place.path))}.lock"):
+                    found = _existing(part)
+                    results[part.request.task] = found or self._make(part, inputs[part], shared, share)
+                share(1.0)
         return results
 
     def _part(self, request: TaskRequest) -> _Part:
@@ -109,22 +110,26 @@ class Inference:
             raise RequestRefused(RequestCode.INVALID_REQUEST, f"{' and '.join(fields)} are one and the same.")
         for name, image in images.items():
             _check_phase(name, image)
-        package = self.models.package(request.task)
+        package = self.packages.of(request.task)
         registration = request.registration if isinstance(request, VesselRequest) else ""
         digests = [self.reader.digest(image) for image in images.values()]
         key = key_of(request.task, *digests, package.sha256, package.manifest.inference.profile, registration)
         return _Part(request, package, images, place_of(request.task, next(iter(images.values()))), key)
 
-    def _make(self, part: _Part, on_progress: Progress) -> MaskResult:
+    def _read(self, part: _Part) -> _Input:
         manifest = part.package.manifest
-        images: list[Image] = []
-        for channel, (name, shared) in zip(manifest.channels, part.images.items(), strict=True):
-            images.append(self.reader.read(shared, name, channel, manifest))
+        images = [
+            self.reader.read(shared, name, channel, manifest)
+            for channel, (name, shared) in zip(manifest.channels, part.images.items(), strict=True)
+        ]
         rigid = isinstance(part.request, VesselRequest) and part.request.registration == "rigid"
-        volume = on_first_grid(images, rigid=rigid)
-        result = self.models.segment(part.package, volume, on_progress)
+        return _Input(on_first_grid(images, rigid=rigid), images)
+
+    def _make(self, part: _Part, given: _Input, shared: SharedImages, on_progress: Progress) -> MaskResult:
+        manifest, volume = part.package.manifest, given.volume
+        result = self.networks.segment(part.package, volume, on_progress, shared)
         label_map = postprocess(result.label_map, manifest.postprocessing)
-        seg = self._seg(part, label_map, volume, images) if part.request.output else None
+        seg = self._seg(part, label_map, given) if part.request.output else None
         record = MaskRecord(
             key=part.key,
             sources=part.sources,
@@ -138,19 +143,26 @@ class Inference:
         record = write_mask(part.place, label_map, record, seg)
         return MaskResult.of(part.place, record, timings_s=result.timings_s)
 
-    def _seg(self, part: _Part, label_map: LabelMap, volume: Volume, images: list[Image]) -> bytes:
+    def _seg(self, part: _Part, label_map: LabelMap, given: _Input) -> bytes:
         from dicom_io.results.seg import SegContext, build_seg, verify_seg, write_seg
 
-        series = [image.series for image in images if image.series is not None]
-        if images[0].series is None:
+        series = [image.series for image in given.images if image.series is not None]
+        if given.images[0].series is None:
             raise RequestRefused(RequestCode.INVALID_REQUEST, "output: dicom_seg needs the image as a folder of DICOM.")
         instances = [instance for one in series for instance in one.instances]
         context = SegContext(part.package.manifest, part.package.sha256, VERSION)
         with TemporaryDirectory(prefix="segnode-") as folder:
             path = Path(folder) / "mask.seg.dcm"
-            write_seg(build_seg(label_map, volume, instances, context), path)
+            write_seg(build_seg(label_map, given.volume, instances, context), path)
             verify_seg(path, label_map)
             return path.read_bytes()
+
+
+def _existing(part: _Part) -> MaskResult | None:
+    record = existing_mask(part.place, part.key, part.sources, force=part.request.force)
+    if record is None or (part.request.output and not part.place.seg_path.exists()):
+        return None
+    return MaskResult.of(part.place, record, existing=True)
 
 
 def _share_of(on_progress: Progress, number: int, count: int) -> Progress:

@@ -1,16 +1,13 @@
-"""The packages behind the tasks, kept warm as long as an alias names them."""
+"""The packages behind the tasks, as the aliases name them now."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from core.model_manifest import ProfileSettings
-from core.volume import Volume
-from segmentation.engine import Engine, EngineResult
 from segmentation.hashes import SUMS
 from segmentation.package import MODEL_YAML, Package, load_package
 from services.aliases import Aliases, check_fits
-from services.inference import Progress
 from services.requests import Task
 
 FINEST_MM: Final = 1.0
@@ -19,8 +16,8 @@ FINEST_MM: Final = 1.0
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
-class WarmModels:
-    """Loads packages and engines at first use.
+class Packages:
+    """Loads packages at first use, and again when they were changed.
 
     A job keeps the package that it began with; one that begins after an alias was changed gets the new one.
 
@@ -28,18 +25,14 @@ class WarmModels:
     ----------
     aliases
         What stands behind each task.
-    device
-        ``auto``, ``cuda`` or ``cpu``.
     """
 
-    def __init__(self, aliases: Aliases, device: str = "auto") -> None:
+    def __init__(self, aliases: Aliases) -> None:
         self._aliases = aliases
-        self._device = device
-        self._packages: dict[Path, tuple[_Stamp, Package]] = {}
-        self._engines: dict[str, Engine] = {}
+        self._known: dict[Path, tuple[_Stamp, Package]] = {}
 
-    def package(self, task: Task) -> Package:
-        """The package that a task's alias names now, verified; loaded again only if it was changed.
+    def of(self, task: Task) -> Package:
+        """The package that a task's alias names now, verified.
 
         Raises
         ------
@@ -52,28 +45,16 @@ class WarmModels:
         """
         folder = self._aliases.package(task)
         stamp = _stamp_of(folder)
-        known = self._packages.get(folder)
+        known = self._known.get(folder)
         if known is None or known[0] != stamp:
             known = stamp, load_package(folder)
-            self._packages[folder] = known
+            self._known[folder] = known
         check_fits(task, known[1])
         return _no_finer(known[1], FINEST_MM) if task == "totalseg" else known[1]
 
-    def segment(self, package: Package, volume: Volume, on_progress: Progress) -> EngineResult:
-        """Run a package on a volume."""
-        key = f"{package.sha256} {package.manifest.inference.model_dump_json()}"
-        if key not in self._engines:
-            self._drop_unused()
-            self._engines[key] = Engine(package, self._device)
-        return self._engines[key].segment(volume, on_progress)
-
-    def _drop_unused(self) -> None:
-        """Forget the engines that no alias names any more."""
-        named = set()
-        for task in self._aliases.read():
-            package = self.package(task)
-            named.add(f"{package.sha256} {package.manifest.inference.model_dump_json()}")
-        self._engines = {key: engine for key, engine in self._engines.items() if key in named}
+    def all(self) -> list[Package]:
+        """Every package that an alias names."""
+        return [self.of(task) for task in self._aliases.read()]
 
 
 def _stamp_of(folder: Path) -> _Stamp:

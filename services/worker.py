@@ -20,10 +20,11 @@ from app.tenure import Tenure, this_process
 from app.worker import take_slot
 from dicom_io.durable import locked
 from dicom_io.spool.identity import spool_id
+from segmentation.warm_models import WarmModels
 from services.aliases import Aliases
 from services.flow import ServiceFlow
 from services.jobs import QUEUE, VERSION
-from services.models import WarmModels
+from services.models import Packages
 from services.roots import Roots
 from services.settings import ServiceSettings, load_service_settings
 
@@ -51,7 +52,9 @@ def work(settings: ServiceSettings, slot: int) -> None:
         leases = Leases(settings.database, settings.lease_seconds)
         tenure = Tenure(leases, executor, this_process(settings.work, settings.executor, VERSION))
         roots = Roots({name: root.root for name, root in settings.roots.items()})
-        ServiceFlow(roots, WarmModels(Aliases(settings)), settings.work)
+        packages, networks = Packages(Aliases(settings)), WarmModels()
+        networks.warm(packages.all())
+        ServiceFlow(roots, packages, networks, settings.work)
         if not tenure.begin(spool_id(settings.work), link.wait_for_stop):
             os._exit(0)
         _launch(settings, executor)

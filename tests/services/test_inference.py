@@ -15,10 +15,11 @@ from segmentation.engine import Engine
 from segmentation.image_files import read_image
 from segmentation.package import load_package
 from segmentation.postprocessing import postprocess
+from segmentation.warm_models import WarmModels
 from services.aliases import Aliases
 from services.inference import Inference
 from services.mask_work import change_mask
-from services.models import WarmModels
+from services.models import Packages
 from services.requests import parse_request
 from services.results import MaskResult
 from services.roots import Root, Roots
@@ -33,16 +34,16 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def warm(models: Path, tmp_path_factory: pytest.TempPathFactory) -> WarmModels:
+def warm(models: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Packages, WarmModels]:
     folder = tmp_path_factory.mktemp("service")
     settings = load_service_settings(ServiceProcess(folder, folder, models, ALIASES).config)
-    return WarmModels(Aliases(settings), "cpu")
+    return Packages(Aliases(settings)), WarmModels("cpu")
 
 
 class Jobs:
     """Runs requests on one volume, a job each."""
 
-    def __init__(self, volume: Path, models: WarmModels) -> None:
+    def __init__(self, volume: Path, models: tuple[Packages, WarmModels]) -> None:
         self.roots = Roots({"cases": Root(volume)})
         self.locks = volume.parent / "locks"
         self.locks.mkdir()
@@ -54,7 +55,7 @@ class Jobs:
         request = parse_request(content)
         if request.task in ("smooth", "postprocess"):
             return {request.task: change_mask(request, self.roots, self.locks, self.progress.append)}  # type: ignore[arg-type]  # told apart by task
-        inference = Inference(self.roots, self.models, self.locks)
+        inference = Inference(self.roots, *self.models, self.locks)
         try:
             return inference.run(request, self.progress.append)  # type: ignore[arg-type]  # told apart by task
         finally:
@@ -73,7 +74,7 @@ def volume(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def jobs(volume: Path, warm: WarmModels) -> Jobs:
+def jobs(volume: Path, warm: tuple[Packages, WarmModels]) -> Jobs:
     return Jobs(volume, warm)
 
 
