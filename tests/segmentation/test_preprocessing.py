@@ -73,7 +73,7 @@ def test_rgb_and_its_range() -> None:
     image = np.random.default_rng(0).integers(0, 256, (3, 9, 20, 18)).astype(np.float32)
     compare(configuration, image)
     image[1, 2, 3, 4] = 256
-    with pytest.raises(StudyRejected, match="colour_range: .* to 256"):
+    with pytest.raises(StudyRejected, match=r"colour_range: .* to 256"):
         preprocess(image, SPACING, configuration, PLAIN)
 
 

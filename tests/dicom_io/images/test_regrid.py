@@ -34,7 +34,7 @@ def by_sitk(array: NDArray[np.float32], geometry: Geometry, grid: Geometry) -> N
     ("own", "wanted"), [(STRAIGHT, STRAIGHT), (STRAIGHT, TURNED), (TURNED, TURNED), (FLIPPED, STRAIGHT)]
 )
 def test_it_gives_what_simpleitk_gives(own: NDArray[np.float64], wanted: NDArray[np.float64]) -> None:
-    """Grids that only partly overlap, so that the rule at the edge counts: half a voxel goes on, beyond is the lowest."""
+    """Grids that partly overlap, so that the rule at the edge counts: half a voxel goes on, beyond is the lowest."""
     array = (np.random.default_rng(0).normal(size=(20, 64, 60)) * 300).astype(np.float32)
     origin = (-30.0, -30.0, 0.0) if own is not FLIPPED else (30.0, 30.0, 0.0)
     geometry = Geometry((20, 64, 60), (5.0, 1.0, 1.1), origin, own)
