@@ -3,12 +3,15 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Column, Table
+
+from core.errors import PackageInvalid
 
 if TYPE_CHECKING:
     from segmentation.commissioning import Outcome
@@ -34,7 +37,8 @@ def facts_of(package: "Package") -> dict[str, Any]:
         "labels": {label.name: label.value for label in package.manifest.labels},
         "configurations": [c.id for c in package.network.configurations],
         "folds": {c.id: [fold.fold for fold in c.folds] for c in package.network.configurations},
-        "ensemble": list(package.network.members) if len(package.network.members) > 1 else [],
+        "ensemble": list(package.network.members) if package.network.is_ensemble else [],
+        "parts": {part.configuration: sorted(part.values.values()) for part in package.network.parts},
         "trainers": list(package.network.trainers),
         "postprocessing": [step.step for step in package.manifest.postprocessing],
         "golden_cases": [outcome.model_dump() for outcome in read_outcomes(package.folder).cases],
@@ -42,6 +46,27 @@ def facts_of(package: "Package") -> dict[str, Any]:
         "fast": package.manifest.inference.fast.model_dump(),
         "fast_measured": measured.model_dump() | {"worst_dice": measured.worst_dice} if measured else None,
     }
+
+
+def unknown_state(folder: Path) -> dict[str, Any]:
+    """The row of a package of which nothing is known yet."""
+    row: dict[str, Any] = {"name": folder.name, "folder": str(folder), "state": "invalid", "reason": None}
+    return row | {"sha256": "", "configurations": [], "labels": {}}
+
+
+def state_of(folder: Path) -> dict[str, Any]:
+    """One row of the list; a package that cannot be used is a row with a reason."""
+    from segmentation.commissioning import require_commissioning
+    from segmentation.package import open_package
+
+    row = unknown_state(folder)
+    try:
+        package = open_package(folder)
+        row |= facts_of(package) | {"name": folder.name, "state": "not commissioned"}
+        require_commissioning(folder, package.network.trainers, package.seal, package.manifest)
+    except PackageInvalid as error:
+        return row | {"reason": str(error)}
+    return row | {"state": "ready"}
 
 
 def table_of(package: "Package") -> Table:
@@ -61,6 +86,8 @@ def table_of(package: "Package") -> Table:
         )
         table.add_row("network", f"{identifier}, folds {folds}, patch {patch}, spacing {spacing} mm")
     table.add_row("ensemble", ", ".join(facts["ensemble"]) or "no")
+    for identifier, values in facts["parts"].items():
+        table.add_row("part", f"{identifier}: {len(values)} labels, {values[0]} to {values[-1]}; over the parts above")
     table.add_row("orientation", facts["orientation"])
     table.add_row("channels", ", ".join(facts["channels"]))
     table.add_row("labels", ", ".join(f"{value} {label}" for label, value in facts["labels"].items()))

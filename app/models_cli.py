@@ -1,7 +1,7 @@
 """``segnode models``: bring a trained nnU-Net in, look at what there is, check it, take it out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,9 +12,11 @@ from app.model_tables import (
     hashing,
     print_json,
     progress_bar,
+    state_of,
     table_of,
     table_of_measurement,
     table_of_outcome,
+    unknown_state,
 )
 from core.errors import ConfigInvalid, PackageInvalid
 
@@ -79,6 +81,42 @@ def add(
     )
 
 
+@app.command(name="add-totalsegmentator")
+def add_totalsegmentator(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="Your TotalSegmentator weights: holds Dataset291_… to Dataset295_…"),
+    ],
+    name: Annotated[str, typer.Option("--name", help="Name of the new package: a-z, 0-9, '.', '_', '-'.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make one package of the five parts of TotalSegmentator's task total: 117 structures with their codes.
+
+    \b
+    Examples:
+      segnode models add-totalsegmentator ~/.totalsegmentator/nnunet/results \\
+        --name total
+
+    Nothing is downloaded, and TotalSegmentator need not be installed. The
+    weights of this task are under the Apache licence 2.0; some other tasks of
+    TotalSegmentator need a licence, and are not added by this command.
+
+    Exit codes: 0 added, 2 the name is taken or not usable, 4 a part is
+    missing, damaged, or finds other structures.
+    """
+    from segmentation.package import folder_for_new_packages
+    from segmentation.totalsegmentator import add_totalsegmentator as add_parts
+
+    if not folder.is_dir():
+        raise ConfigInvalid(f"{folder}: no such folder")
+    with progress_bar("converting weights", shown=not as_json) as on_progress:
+        package = add_parts(folder, name, folder_for_new_packages(), on_progress)
+    if as_json:
+        print_json(facts_of(package))
+        return
+    Console().print(table_of(package))
+
+
 @app.command(name="list")
 def list_models(as_json: AsJson = False) -> None:
     """List all packages and whether they can be used; every file is hashed.
@@ -92,7 +130,7 @@ def list_models(as_json: AsJson = False) -> None:
 
     places = default_models_path()
     with hashing(shown=not as_json):
-        rows = [_state(folder) for folder in list_packages(places)]
+        rows = [state_of(folder) for folder in list_packages(places)]
     if as_json:
         print_json(rows)
         return
@@ -166,7 +204,7 @@ def verify(
     if not case or not expect:
         require_commissioning(package.folder, package.network.trainers, package.seal, package.manifest)
         if as_json:
-            print_json(_row(package.folder) | facts_of(package) | {"state": "ready"})
+            print_json(unknown_state(package.folder) | facts_of(package) | {"state": "ready"})
         else:
             typer.echo(f"{package.name}: {len(package.sums)} files hold their SHA-256; sha256 {package.sha256}")
         return
@@ -256,23 +294,3 @@ def _open(name: str) -> "Package":
     from segmentation.package import default_models_path, find_package, open_package
 
     return open_package(find_package(name, default_models_path()))
-
-
-def _row(folder: Path) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": folder.name, "folder": str(folder), "state": "invalid", "reason": None}
-    return row | {"sha256": "", "configurations": [], "labels": {}}
-
-
-def _state(folder: Path) -> dict[str, Any]:
-    """One row of the list; a package that cannot be used is a row with a reason."""
-    from segmentation.commissioning import require_commissioning
-    from segmentation.package import open_package
-
-    row = _row(folder)
-    try:
-        package = open_package(folder)
-        row |= facts_of(package) | {"name": folder.name, "state": "not commissioned"}
-        require_commissioning(folder, package.network.trainers, package.seal, package.manifest)
-    except PackageInvalid as error:
-        return row | {"reason": str(error)}
-    return row | {"state": "ready"}

@@ -1,6 +1,7 @@
 """From nnU-Net's results folders to the sealed part of a package: JSON copied, weights converted, plans normalised."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 from core.errors import PackageInvalid
 from segmentation.checkpoints import Checkpoint, read_checkpoint, write_weights
 from segmentation.hashes import sha256_of_file
-from segmentation.manifest import Configuration, Fold, Labels, NetworkSpec, PackageManifest
+from segmentation.manifest import Configuration, Fold, Labels, NetworkSpec, PackageManifest, Part
 from segmentation.network import build_network, check_weights, shared_names
 from segmentation.plans import (
     orientation_of,
@@ -22,6 +23,25 @@ from segmentation.plans import (
     resolve_configuration,
 )
 from segmentation.sources import KEPT_JSON, ResultsFolder, Selection, read_json, read_small
+
+
+@dataclass(frozen=True)
+class PartSource:
+    """A results folder that becomes a part of a composite.
+
+    Attributes
+    ----------
+    folder
+        With its data set's name, which tells it from the other parts.
+    names
+        The composite's value for each name of the composite that this part finds.
+    values
+        The composite's value for each value of the part.
+    """
+
+    folder: ResultsFolder
+    names: Mapping[str, int]
+    values: dict[int, int]
 
 
 def convert(selection: Selection, target: Path, on_progress: Callable[[float], None] | None = None) -> PackageManifest:
@@ -40,25 +60,17 @@ def convert(selection: Selection, target: Path, on_progress: Callable[[float], N
     folders = {f.id: f for f in (*selection.members, *selection.previous_stages.values())}
     datasets = {identifier: read_json(folder.path / "dataset.json") for identifier, folder in folders.items()}
     labels, channels = _common(datasets)
-    count = sum(len(folder.checkpoints()) for folder in folders.values())
-    converted = 0
-
-    def step() -> None:
-        nonlocal converted
-        converted += 1
-        if on_progress:
-            on_progress(converted / count)
-
+    step = _counter(folders.values(), on_progress)
     originals: dict[str, str] = {}
     configurations = []
     for identifier, folder in folders.items():
         stage = selection.previous_stages.get(identifier)
-        kept = {name: folder.path / name for name in KEPT_JSON if (folder.path / name).is_file()}
+        kept = _kept_json(folder)
         if selection.postprocessing and identifier == selection.members[0].id:
             kept[selection.postprocessing.name] = selection.postprocessing
         originals |= _keep(list(kept.values()), target / "nnunet" / identifier, identifier)
         configuration = _convert_configuration(folder, labels, channels, stage.id if stage else None, target, step)
-        originals |= {f"{identifier}/{f.checkpoint}": f.checkpoint_sha256 for f in configuration.folds}
+        originals |= _originals(configuration)
         configurations.append(configuration)
     try:
         return PackageManifest(
@@ -70,6 +82,74 @@ def convert(selection: Selection, target: Path, on_progress: Callable[[float], N
         )
     except ValidationError as error:
         raise PackageInvalid(f"the configurations do not make one model: {error.errors()[0]['msg']}") from error
+
+
+def convert_parts(
+    sources: Sequence[PartSource], target: Path, on_progress: Callable[[float], None] | None = None
+) -> PackageManifest:
+    """Write ``nnunet/`` and ``weights/`` of a composite below ``target`` and return what describes it.
+
+    Parameters
+    ----------
+    sources
+        In the order in which they are merged, later ones over earlier ones.
+    on_progress
+        Called with the fraction of checkpoints that are converted.
+
+    Raises
+    ------
+    PackageInvalid
+        If a part is damaged, unsafe or not supported, or has other labels or channels than the composite wants of it.
+    """
+    step = _counter([source.folder for source in sources], on_progress)
+    originals: dict[str, str] = {}
+    configurations, parts, channels = [], [], []
+    for source in sources:
+        folder, dataset = source.folder, read_json(source.folder.path / "dataset.json")
+        labels, inputs = read_labels(dataset), read_channels(dataset)
+        kept = _kept_json(folder)
+        originals |= _keep(list(kept.values()), target / "nnunet" / folder.id, folder.id)
+        configuration = _convert_configuration(folder, labels, inputs, None, target, step)
+        originals |= _originals(configuration)
+        configurations.append(configuration)
+        channels.append(inputs)
+        parts.append(Part(configuration=folder.id, labels=labels, values=source.values))
+    if len(set(channels)) > 1:
+        raise PackageInvalid(f"dataset.json of {', '.join(c.id for c in configurations)} differ in channels")
+    names = {name: value for source in sources for name, value in source.names.items()}
+    try:
+        return PackageManifest(
+            channels=channels[0],
+            labels=Labels(values={"background": 0, **names}),
+            configurations=tuple(configurations),
+            members=tuple(c.id for c in configurations),
+            parts=tuple(parts),
+            originals=originals,
+        )
+    except ValidationError as error:
+        raise PackageInvalid(f"the parts do not make one model: {error.errors()[0]['msg']}") from error
+
+
+def _counter(folders: Iterable[ResultsFolder], on_progress: Callable[[float], None] | None) -> Callable[[], None]:
+    """To be called for each checkpoint that is converted."""
+    count = sum(len(folder.checkpoints()) for folder in folders)
+    converted = 0
+
+    def step() -> None:
+        nonlocal converted
+        converted += 1
+        if on_progress:
+            on_progress(converted / count)
+
+    return step
+
+
+def _kept_json(folder: ResultsFolder) -> dict[str, Path]:
+    return {name: folder.path / name for name in KEPT_JSON if (folder.path / name).is_file()}
+
+
+def _originals(configuration: Configuration) -> dict[str, str]:
+    return {f"{configuration.id}/{fold.checkpoint}": fold.checkpoint_sha256 for fold in configuration.folds}
 
 
 def _common(datasets: dict[str, dict[str, Any]]) -> tuple[Labels, tuple[str, ...]]:

@@ -170,6 +170,30 @@ class Labels(_Frozen):
         return tuple(sorted({value for part in parts for value in part} - {0}))
 
 
+class Part(_Frozen):
+    """One network of a composite.
+
+    Attributes
+    ----------
+    configuration
+        Its id.
+    labels
+        Of its own ``dataset.json``.
+    values
+        For each value of its result the composite's.
+    """
+
+    configuration: str
+    labels: Labels
+    values: dict[int, int]
+
+    @model_validator(mode="after")
+    def _every_value_becomes_another(self) -> "Part":
+        if set(self.values) != set(self.labels.outputs.values()) or min(self.values.values()) < 1:
+            raise ValueError(f"{self.configuration}: values {self.values} are not those of its labels")
+        return self
+
+
 class PackageManifest(_Frozen):
     """The whole of ``manifest.json``.
 
@@ -180,7 +204,10 @@ class PackageManifest(_Frozen):
     configurations
         Every network of the package, the previous stages of cascades included.
     members
-        Ids of the configurations whose probabilities are averaged; one where the package is no ensemble.
+        Ids of the configurations that see the image: several make an ensemble or a composite.
+    parts
+        Of a composite: the members, each with labels of its own. They are merged in this order, later ones over earlier
+        ones where both found something. Without parts the members' probabilities are averaged.
     originals
         SHA-256 of every file that was read when the package was added, by its name below the source.
     """
@@ -190,6 +217,7 @@ class PackageManifest(_Frozen):
     labels: Labels
     configurations: tuple[Configuration, ...] = Field(min_length=1)
     members: tuple[str, ...] = Field(min_length=1)
+    parts: tuple[Part, ...] = ()
     originals: dict[str, Sha256]
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
@@ -201,6 +229,24 @@ class PackageManifest(_Frozen):
         if len(set(ids)) != len(ids) or not wanted <= set(ids):
             raise ValueError(f"configurations {ids} do not hold {sorted(wanted)} once each")
         return self
+
+    @model_validator(mode="after")
+    def _parts_make_the_whole(self) -> "PackageManifest":
+        if not self.parts:
+            return self
+        ids = [part.configuration for part in self.parts]
+        if not ids == list(self.members) == [c.id for c in self.configurations]:
+            raise ValueError(f"the parts {ids} are not the members and the configurations, in the same order")
+        if any(c.previous_stage for c in self.configurations):
+            raise ValueError("a part of a composite cannot be a cascade")
+        if {value for part in self.parts for value in part.values.values()} != set(self.labels.outputs.values()):
+            raise ValueError("the parts' values are not those of labels")
+        return self
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether the members' probabilities are averaged."""
+        return len(self.members) > 1 and not self.parts
 
     def configuration(self, identifier: str) -> Configuration:
         """The configuration with this id."""

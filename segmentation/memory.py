@@ -96,8 +96,8 @@ def predict(package: Package, geometry: Geometry, device: str, *, results_on_gpu
     volume = 4 * len(network.channels) * prod(geometry.shape)
     copies = 4 * len(network.channels) * prod(framed) if blocks != (1, 1, 1) else 0
     passes = [_Pass.of(package, c, shape, spacing, device, results_on_gpu=results_on_gpu) for c in package.passes]
-    kept = sum(one.logits for one in passes) if len(network.members) > 1 else 0
-    labels = 2 * (1 if len(network.labels.outputs) < 255 else 2) * prod(geometry.shape)
+    kept = sum(one.logits for one in passes) if network.is_ensemble else 0
+    labels = (3 if network.parts else 2) * (1 if len(network.labels.outputs) < 255 else 2) * prod(geometry.shape)
     after = FINISHING_BYTES * prod(geometry.shape)
     return Need(volume, max(one.host for one in passes) + labels + kept + copies, after, max(one.gpu for one in passes))
 

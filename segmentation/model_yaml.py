@@ -18,7 +18,7 @@ from segmentation.plans import READERS
 from segmentation.sources import Selection, read_json
 from segmentation.vocabulary import meaning_of
 
-_OUTPUT = (
+OUTPUT = (
     "output:",
     "  segmentation_type: BINARY  # or LABELMAP, where the archive and the viewers know it",
     '  series_description: ""  # what the radiologist sees; empty: the model\'s name',
@@ -66,7 +66,7 @@ def write_model_yaml(
         "",
         *_inference(manifest),
         "",
-        *_OUTPUT,
+        *OUTPUT,
         "",
     ]
     path.write_text("\n".join(lines), encoding="utf-8")

@@ -164,6 +164,28 @@ def add_package(
         If the name is not usable or taken.
     """
     sources = [source] if isinstance(source, Path) else list(source)
+
+    def fill(target: Path) -> PackageManifest:
+        is_zip = len(sources) == 1 and sources[0].is_file()
+        selection = select([extract_export(sources[0], target.parent / "export")] if is_zip else sources)
+        network = convert(selection, target, on_progress)
+        dataset = read_json(selection.members[0].path / "dataset.json")
+        write_model_yaml(target / MODEL_YAML, name, network, dataset, selection)
+        return network
+
+    return assemble(name, models_folder, fill)
+
+
+def assemble(name: str, models_folder: Path, fill: Callable[[Path], PackageManifest]) -> Package:
+    """Make a package whole or not at all; ``fill`` writes weights, kept JSON and ``model.yaml`` below a folder.
+
+    Raises
+    ------
+    PackageInvalid
+        If what was written is no sound package, or as ``fill`` does.
+    ConfigInvalid
+        If the name is not usable or taken.
+    """
     _check_name(name)
     if (models_folder / name).exists():
         raise ConfigInvalid(f"{models_folder / name} exists; remove it first (segnode models remove {name})")
@@ -171,13 +193,8 @@ def add_package(
     with tempfile.TemporaryDirectory(prefix=".adding-", dir=models_folder) as work:
         target = Path(work) / "package"
         target.mkdir()
-        if len(sources) == 1 and sources[0].is_file():
-            sources = [extract_export(sources[0], Path(work) / "export")]
-        selection = select(sources)
-        network = convert(selection, target, on_progress)
+        network = fill(target)
         (target / MANIFEST).write_text(network.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
-        dataset = read_json(selection.members[0].path / "dataset.json")
-        write_model_yaml(target / MODEL_YAML, name, network, dataset, selection)
         write_sums(target)
         package = open_package(target)
         target.rename(models_folder / name)

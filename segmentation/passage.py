@@ -14,7 +14,8 @@ from core.volume import Volume
 from segmentation import sliding_window
 from segmentation.export import Prediction, labels_of_ensemble, labels_of_slabs
 from segmentation.framing import frame
-from segmentation.manifest import Configuration
+from segmentation.manifest import Configuration, Labels
+from segmentation.merging import overlay
 from segmentation.orientation import reorientation
 from segmentation.package import Package
 from segmentation.preprocessing import Grids, preprocess
@@ -93,9 +94,11 @@ class Passage:
 
     def _label(self, image: NDArray[np.float32], spacing: tuple[float, ...]) -> NDArray[np.integer[Any]]:
         network = self._package.network
+        if network.parts:
+            return self._merged(image, spacing)
         members = [network.configuration(member) for member in network.members]
         if len(members) == 1:
-            return self._labels_of(members[0], image, spacing)
+            return self._labels_of(members[0], network.labels, image, spacing)
         predictions = []
         for member in members:
             data, grids = self._preprocess(member, image, spacing)
@@ -105,11 +108,20 @@ class Passage:
         with self._timed("labels"):
             return labels_of_ensemble(predictions, network.labels)
 
+    def _merged(self, image: NDArray[np.float32], spacing: tuple[float, ...]) -> NDArray[np.integer[Any]]:
+        """One part's labels over the other's."""
+        network = self._package.network
+        merged = np.zeros(image.shape[1:], dtype=np.uint8 if max(network.labels.outputs.values()) < 256 else np.uint16)
+        for part in network.parts:
+            found = self._labels_of(network.configuration(part.configuration), part.labels, image, spacing)
+            with self._timed("labels"):
+                overlay(merged, found, part.values)
+        return merged
+
     def _labels_of(
-        self, configuration: Configuration, image: NDArray[np.float32], spacing: tuple[float, ...]
+        self, configuration: Configuration, labels: Labels, image: NDArray[np.float32], spacing: tuple[float, ...]
     ) -> NDArray[np.integer[Any]]:
         data, grids = self._preprocess(configuration, image, spacing)
-        labels = self._package.network.labels
         return self._within_memory(
             configuration, data, lambda slabs: labels_of_slabs(slabs, grids, configuration, labels)
         )
@@ -121,7 +133,7 @@ class Passage:
         make = partial(preprocess, image, spacing, configuration, labels, device=self._results_device)
         if configuration.previous_stage:
             stage = self._package.network.configuration(configuration.previous_stage)
-            previous = self._labels_of(stage, image, spacing)
+            previous = self._labels_of(stage, labels, image, spacing)
             with self._timed("preprocess"):
                 return make(previous=previous)
         with self._timed("preprocess"):

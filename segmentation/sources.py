@@ -43,14 +43,21 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class ResultsFolder:
-    """One trained configuration as nnU-Net left it; ``id`` is ``TRAINER__PLANS__CONFIGURATION``."""
+    """One trained configuration as nnU-Net left it, in a folder ``TRAINER__PLANS__CONFIGURATION``.
+
+    Attributes
+    ----------
+    dataset
+        Name of the data set's folder, where configurations of several are brought together.
+    """
 
     path: Path
+    dataset: str = ""
 
     @property
     def id(self) -> str:
-        """The folder's name."""
-        return self.path.name
+        """The folder's name, below that of the data set where there are several."""
+        return f"{self.dataset}/{self.path.name}" if self.dataset else self.path.name
 
     @property
     def trainer(self) -> str:

@@ -118,17 +118,24 @@ def volume_of(array: NDArray[np.float32], geometry: Geometry) -> Volume:
     )
 
 
-def make_directional(path: Path, reader: str = "SimpleITKIOWithReorient", spacing: float = 2.0) -> Path:
+def make_directional(
+    path: Path,
+    reader: str = "SimpleITKIOWithReorient",
+    spacing: float = 2.0,
+    *,
+    dataset: str = DATASET,
+    labels: dict[str, int] | None = None,
+) -> Path:
     """Make a results folder whose network knows its axes.
 
     Labels 1 to 6 mark voxels where the image gets brighter most steeply along +column, -column, +row, -row, +slice and
-    -slice of the array that the network is given; everything flatter is background.
+    -slice of the array that the network is given; everything flatter is background. Further ``labels`` never occur.
     """
     names = ("right", "left", "front", "back", "head", "feet")
-    labels = {"background": 0, **{name: index for index, name in enumerate(names, start=1)}}
+    labels = labels or {"background": 0, **{name: index for index, name in enumerate(names, start=1)}}
     plan = TinyPlan(reader=reader, labels=labels, mirror_axes=None, spacing=(spacing,) * 3, patch_size=(24, 24, 24))
     plan = replace(plan, trainer="nnUNetTrainerNoMirroring")
-    folder = write_results_folder(path / DATASET, plan, 0, fill=_directional_weights, features=(8, 8), convolutions=1)
+    folder = write_results_folder(path / dataset, plan, 0, fill=_directional_weights, features=(8, 8), convolutions=1)
     plans = json.loads((folder / "plans.json").read_text())
     plans["configurations"]["3d_fullres"]["normalization_schemes"] = ["NoNormalization"]
     (folder / "plans.json").write_text(json.dumps(plans, indent=1))

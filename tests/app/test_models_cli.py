@@ -1,6 +1,7 @@
 """``segnode models`` as a person and as a program use it."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from app.models_cli import app
 from core.errors import ConfigInvalid, PackageInvalid
 from tests.segmentation import stock
 from tests.tiny_models import make_results_folder, make_volume
+from tests.totalsegmentator_folder import DATASETS, RESULTS, make_totalsegmentator
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +52,27 @@ def test_life_of_a_package(tmp_path: Path) -> None:
     assert removed["removed"].endswith("liver")
     assert run_json("list") == []
     assert "No packages" in run("list")
+
+
+def test_life_of_a_composite(tmp_path: Path) -> None:
+    make_totalsegmentator(tmp_path / "weights")
+    added = run_json("add-totalsegmentator", tmp_path / "weights", "--name", "total")
+    assert len(added["labels"]) == 117
+    assert added["ensemble"] == []
+    assert [len(values) for values in added["parts"].values()] == [24, 26, 18, 23, 26]
+    assert [row["state"] for row in run_json("list")] == ["ready"]
+    assert run_json("show", "total")["orientation"] == "RAS"
+    shown = re.sub(r"[\s│]", "", run("show", "total"))
+    assert f"part{DATASETS[295]}/{RESULTS}:26labels,92to117" in shown
+    assert run_json("verify", "total")["sha256"] == added["sha256"]
+    altered = tmp_path / "models" / "total" / "weights" / DATASETS[294] / RESULTS / "fold_0.safetensors"
+    altered.write_bytes(b"")
+    with pytest.raises(PackageInvalid, match=DATASETS[294]):
+        run("verify", "total")
+    assert run_json("remove", "total")["removed"].endswith("total")
+    assert run_json("list") == []
+    with pytest.raises(ConfigInvalid, match="no such folder"):
+        run("add-totalsegmentator", tmp_path / "nowhere", "--name", "total")
 
 
 def test_golden_case(tmp_path: Path) -> None:

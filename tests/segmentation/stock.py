@@ -48,10 +48,13 @@ def predict(
     previous: Path | None = None,
     *,
     probabilities: bool = False,
+    step: float = 0.5,
 ) -> NDArray[np.integer[Any]]:
     """Predict one case, without nnU-Net's worker processes; ``previous`` holds a first stage's result."""
     output.mkdir(parents=True, exist_ok=True)
-    predictor(results_folder).predict_from_files_sequential(
+    stock = predictor(results_folder)
+    stock.tile_step_size = step
+    stock.predict_from_files_sequential(
         [list(files)],
         [str(output / "case")],
         save_probabilities=probabilities,
