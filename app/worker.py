@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+from sqlalchemy.exc import DBAPIError
 
 from app.child import ParentLink, run_child
 from app.clock import ClockWatch, bring_forward
 from app.completion import Completion
 from app.intake import Intake, recover
-from app.leases import POSTGRES_CONNECTION, Leases
+from app.leases import POSTGRES_CONNECTION, Leases, reason_of
 from app.logs import configure_logging, make_formatter
 from app.overtime import TimedSegmenter
 from app.reaper import Reaper
@@ -93,6 +94,8 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
             except OSError as error:
                 # A full disk passes; a worker that ended over it would count a death of the study it runs.
                 logging.getLogger("segnode").error("spool_unusable", extra={"problem": error.strerror})
+            except DBAPIError as error:
+                logging.getLogger("segnode").error("database_unreachable", extra={"reason": reason_of(error)})
         # A network in mid-study cannot be interrupted; the study is recovered at the next start, or by another worker.
         tenure.give_up()
         os._exit(0)

@@ -14,8 +14,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
 from pydicom import dcmread
+from sqlalchemy.exc import DBAPIError
 
 from app.delivering import PENDING, Deliveries, end_of
+from app.leases import reason_of
 from app.notices import write_notices
 from app.outcome import make_delivery, make_outcome
 from app.routing import matching_routes
@@ -189,6 +191,11 @@ class StudyFlow(DBOSConfiguredInstance):
         except Superseded:
             _log.warning("work_superseded", extra={"study": key, "revision": number})
             raise
+        except DBAPIError as problem:
+            # Not the study's fault, and nothing can be queued now: a new process goes on from what the database holds.
+            extra = {"study": key, "revision": number, "reason": reason_of(problem)}
+            _log.error("database_failed", extra=extra)
+            self._segmenting.end_process()
         except Exception as problem:  # noqa: BLE001 - a workflow's outermost loop: its study must end visibly
             name = type(problem).__name__
             with self._claim(key, number, run, destination).held() as revision:

@@ -1,12 +1,14 @@
 """The stand-in's worker, to which something happens in one step of one study, as that study's description says.
 
 ``die STEP worker`` and ``die STEP node`` kill the process where the step has done its work and nobody has noted it yet;
+``handles STEP`` takes away the worker's file handles for `TROUBLE_S`;
 ``full STEP`` and ``sealed STEP`` take away disk or writing for `TROUBLE_S` from where the step begins; they need a
 spool that is a mount of its own in a user namespace.
 """
 
 import functools
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from app.settings import load_settings
 from dicom_io.spool.spool import Spool
 
 TROUBLE_S = 2.0
+HANDLES = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
 def full(spool: Path) -> None:
@@ -48,7 +51,14 @@ def _later(undo: Callable[[], object]) -> None:
     timer.start()
 
 
-TROUBLES = {"full": full, "sealed": sealed}
+def handles(spool: Path) -> None:
+    """Leave this process no file handle but those that it has."""
+    held = max(int(handle.name) for handle in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held, HANDLES[1]))
+    _later(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, HANDLES))
+
+
+TROUBLES = {"full": full, "sealed": sealed, "handles": handles}
 
 
 def die(target: str) -> None:

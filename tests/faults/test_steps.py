@@ -23,6 +23,7 @@ NAMES = {
     "die": "{1} killed at the end of {0}, before that is noted",
     "full": "disk full in {0}",
     "sealed": "read-only file system in {0}",
+    "handles": "no file handles in the worker in {0}",
 }
 SPOOL_MIB = 8
 
@@ -109,6 +110,14 @@ def end_of(wish: str, kind: Sequence[str], ward: Ward, studies: dict[str, str]) 
 def test_killed(wish: str, ward: Ward, studies: dict[str, str], record_property: Record) -> None:
     record_property(FAULT, name_of(wish))
     assert end_of(wish, KILLS, ward, studies) == "delivered, 1 object"
+
+
+@pytest.mark.parametrize("ward", ["plain"], indirect=True)
+@pytest.mark.parametrize("step", STEPS)
+def test_without_handles(step: str, ward: Ward, studies: dict[str, str], record_property: Record) -> None:
+    wish = f"handles {step}"
+    record_property(FAULT, name_of(wish))
+    assert end_of(wish, [f"handles {one}" for one in STEPS], ward, studies) == "delivered, 1 object"
 
 
 @pytest.mark.parametrize("ward", ["small"], indirect=True)
