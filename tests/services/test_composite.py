@@ -1,0 +1,35 @@
+"""A composite stands behind an alias of the service as any model does."""
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from segmentation.engine import Engine
+from segmentation.image_files import read_image
+from segmentation.totalsegmentator import add_totalsegmentator
+from segmentation.warm_models import WarmModels
+from services.aliases import Aliases
+from services.models import Packages
+from services.settings import load_service_settings
+from tests.services.cases import write_case
+from tests.services.service_process import ServiceProcess
+from tests.services.test_inference import Jobs
+from tests.totalsegmentator_folder import make_totalsegmentator
+
+
+def test_totalseg_gives_the_labels_of_all_parts(tmp_path: Path) -> None:
+    make_totalsegmentator(tmp_path / "weights")
+    package = add_totalsegmentator(tmp_path / "weights", "total", tmp_path / "models")
+    folder = tmp_path / "service"
+    folder.mkdir()
+    settings = load_service_settings(ServiceProcess(folder, folder, tmp_path / "models", {"totalseg": "total"}).config)
+    case = write_case(tmp_path / "cases" / "0001")
+    jobs = Jobs(tmp_path / "cases", (Packages(Aliases(settings)), WarmModels("cpu")))
+    found = jobs.run(task="totalseg", image_path="cases:0001/A.nii.gz")["totalseg"]
+    assert jobs.reads == 1
+    assert found.model_sha256 == package.sha256
+    written = sitk.GetArrayFromImage(sitk.ReadImage(str(case / "mask" / "total_A.nii.gz")))
+    expected = Engine(package, "cpu").segment(read_image([case / "A.nii.gz"], 1)).label_map.array
+    assert np.array_equal(written, expected)
+    assert len(np.unique(written)) > 60
