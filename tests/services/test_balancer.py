@@ -1,0 +1,123 @@
+"""Two instances behind nginx, set up as in manifests: they share one queue, and one of them may die."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from segnode_client import Client
+from tests.node_process import ROOT, free_port, wait_until
+from tests.postgres import Postgres
+from tests.services.cases import ALIASES, make_models, write_case
+from tests.services.service_process import ServiceProcess
+
+
+@dataclass
+class Balanced:
+    """Two instances, and the ports of the nginx before them."""
+
+    first: ServiceProcess
+    second: ServiceProcess
+    rest: str
+    grpc: str
+    volume: Path
+
+
+def configuration(folder: Path, ports: dict[str, int]) -> Path:
+    """The example of manifests on free ports, with what a whole ``nginx.conf`` has around it."""
+    example = (ROOT / "manifests" / "nginx.service.conf").read_text(encoding="utf-8")
+    for known, port in ports.items():
+        assert known in example
+        example = example.replace(known, f"127.0.0.1:{port}")
+    paths = "\n".join(
+        f"{kind}_temp_path {folder / kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    whole = folder / "nginx.conf"
+    whole.write_text(
+        f"daemon off; pid {folder / 'nginx.pid'}; error_log {folder / 'error.log'}; events {{}}\n"
+        f"http {{ access_log off; {paths}\n{example} }}\n"
+    )
+    return whole
+
+
+@pytest.fixture(scope="module")
+def balanced(
+    tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, peer: Callable[[str], str]
+) -> Iterator[Balanced]:
+    nginx, folder = peer("nginx"), tmp_path_factory.mktemp("balanced")
+    models, volume = make_models(folder / "models"), folder / "volume"
+    volume.mkdir()
+    shared = {"work": str(folder / "work"), "database": postgres.url, "lease_seconds": 3}
+    first, second = (
+        ServiceProcess(folder / name, volume, models, ALIASES, executor=name, **shared) for name in ("first", "second")
+    )
+    with ThreadPoolExecutor(2) as starting:
+        list(starting.map(ServiceProcess.start, (first, second)))
+    rest, grpc = free_port(), free_port()
+    ports = {
+        "127.0.0.1:8081": first.rest_port,
+        "127.0.0.1:8082": second.rest_port,
+        "127.0.0.1:50051": first.grpc_port,
+        "127.0.0.1:50052": second.grpc_port,
+        "127.0.0.1:8080": rest,
+        "127.0.0.1:50050": grpc,
+    }
+    config = configuration(folder, ports)
+    with (folder / "nginx.log").open("wb") as log:
+        balancer = subprocess.Popen([nginx, "-p", folder, "-c", config], stdout=log, stderr=log)  # noqa: S603 - a peer
+    try:
+        wait_until(lambda: _answers(f"http://127.0.0.1:{rest}/healthz"))
+        yield Balanced(first, second, f"http://127.0.0.1:{rest}", f"127.0.0.1:{grpc}", volume)
+    finally:
+        balancer.terminate()
+        balancer.wait(10)
+        for service in (first, second):
+            service.stop()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_a_job_that_one_took_is_seen_through_all(balanced: Balanced) -> None:
+    write_case(balanced.volume / "seen")
+    with Client(balanced.first.grpc, timeout_s=60) as client:
+        job = client.submit("tumor", image_path="cases:seen/A.nii.gz")
+    with Client(balanced.second.grpc, timeout_s=60) as client:
+        wait_until(lambda: client.job(job.id).state == "done")
+    for rest in (balanced.first.rest, balanced.second.rest, balanced.rest):
+        assert httpx.get(f"{rest}/v1/jobs/{job.id}").json()["state"] == "done"
+
+
+def test_both_protocols_pass_the_balancer(balanced: Balanced) -> None:
+    write_case(balanced.volume / "passed")
+    with Client(balanced.grpc, timeout_s=60) as client:
+        states = [job.state for job in client.run("tumor", image_path="cases:passed/A.nii.gz")]
+    assert (states[0], states[-1]) == ("queued", "done")
+    image = {"image_path": "cases:passed/A.nii.gz"}
+    assert httpx.post(f"{balanced.rest}/v1/inference/tumor", json=image, timeout=60).json()["existing"] is True
+
+
+def test_an_instance_that_dies_loses_nothing(balanced: Balanced) -> None:
+    for number in range(6):
+        write_case(balanced.volume / f"kept_{number}", seed=number, shape=(16, 32, 32))
+    with Client(balanced.grpc, timeout_s=120) as client:
+        jobs = [client.submit("tumor", image_path=f"cases:kept_{number}/A.nii.gz") for number in range(6)]
+        process, children = balanced.first.process, balanced.first.children()
+        assert process is not None
+        for child in (process.pid, *children.values()):
+            os.kill(child, signal.SIGKILL)
+        wait_until(lambda: all(client.job(job.id).state == "done" for job in jobs), timeout_s=90)
+    masks = [balanced.volume / f"kept_{number}" / "mask" / "tumor_A.nii.gz" for number in range(6)]
+    assert all(mask.exists() for mask in masks)
+    for _ in range(6):  # whichever of the two is asked first
+        assert httpx.get(f"{balanced.rest}/healthz").status_code == 200
