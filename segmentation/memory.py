@@ -5,7 +5,7 @@ the tiles, one tile with the network's own values, the labels. ``tests/segmentat
 against measured peaks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -17,6 +17,7 @@ from segmentation.free_memory import Memory
 from segmentation.manifest import Configuration, NetworkSpec
 from segmentation.orientation import reorientation
 from segmentation.package import Package
+from segmentation.sharing import image_key
 
 HELD_AT_ONCE = 9
 """Times the first stage's features that a network holds at its widest place: skip, upsampled, both, their result."""
@@ -99,7 +100,11 @@ def predict(package: Package, geometry: Geometry, device: str, *, results_on_gpu
     kept = sum(one.logits for one in passes) if network.is_ensemble else 0
     labels = (3 if network.parts else 2) * (1 if len(network.labels.outputs) < 255 else 2) * prod(geometry.shape)
     after = FINISHING_BYTES * prod(geometry.shape)
-    return Need(volume, max(one.host for one in passes) + labels + kept + copies, after, max(one.gpu for one in passes))
+    waiting = _waiting([image_key(package, c) for c in package.passes], [one.image for one in passes])
+    on_gpu = device != "cpu" and results_on_gpu
+    host = max(one.host + (0 if on_gpu else held) for one, held in zip(passes, waiting, strict=True))
+    gpu = max(one.gpu + (held if on_gpu else 0) for one, held in zip(passes, waiting, strict=True))
+    return Need(volume, host + labels + kept + copies, after, gpu)
 
 
 def least(package: Package, geometry: Geometry, device: str) -> Need:
@@ -154,12 +159,21 @@ def of_study(needs: Mapping[object, Sequence[Need]]) -> Need:
     )
 
 
+def _waiting(keys: Sequence[Hashable], images: Sequence[int]) -> list[int]:
+    """For each pass of a composite the bytes of other images that an earlier one made and a later one wants."""
+    return [
+        sum(images[keys.index(key)] for key in set(keys[:index]) & set(keys[index + 1 :]) if key != keys[index])
+        for index in range(len(keys))
+    ]
+
+
 @dataclass(frozen=True)
 class _Pass:
-    """One configuration's way: its peak on either side, and its logits where they are kept."""
+    """One configuration's way: its peak on either side, its image, and its logits where they are kept."""
 
     host: int
     gpu: int
+    image: int
     logits: int
 
     @classmethod
@@ -184,7 +198,8 @@ class _Pass:
         spec, voxels = configuration.network, prod(old)
         folds = len(package.folds_of(configuration))
 
-        image = 4 * spec.input_channels * prod(grid)
+        kept_image = 4 * spec.input_channels * prod(grid)
+        image = kept_image
         image += 4 * spec.input_channels * prod(padded) if padded != grid else 0
         accumulators = 2 * (folds * spec.outputs + 1) * patch[0] * padded[1] * padded[2]
         tile = _of_tile(package, configuration)
@@ -194,11 +209,13 @@ class _Pass:
         preparing = _of_preparing(configuration, voxels) + 2 * 8 * BAND_PLANES * grid[1] * grid[2] + 2**24
         running = accumulators + tile + (logits + 12 * voxels if kept else 0)
         if device == "cpu":
-            return cls(image + max(preparing, running + LABELLING["cpu"]), 0, logits)
+            return cls(image + max(preparing, running + LABELLING["cpu"]), 0, kept_image, logits)
         if results_on_gpu:
             host = preparing + (logits + 12 * voxels if kept else 0)
-            return cls(host, image + max(2 * 4 * BAND_PLANES * grid[1] * grid[2], running + LABELLING["cuda"]), logits)
-        return cls(image + max(preparing, running + LABELLING["cpu"]), tile + SMALLEST_LABELLING, logits)
+            gpu = image + max(2 * 4 * BAND_PLANES * grid[1] * grid[2], running + LABELLING["cuda"])
+            return cls(host, gpu, kept_image, logits)
+        host = image + max(preparing, running + LABELLING["cpu"])
+        return cls(host, tile + SMALLEST_LABELLING, kept_image, logits)
 
 
 def _keeps_its_grid(configuration: Configuration) -> bool:

@@ -8,8 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from core.errors import PackageInvalid
+from core.volume import Geometry
 from segmentation import passage
 from segmentation.engine import Engine
+from segmentation.memory import predict
 from segmentation.merging import overlay
 from segmentation.package import Package, load_package
 from segmentation.preprocessing import preprocess
@@ -17,7 +19,7 @@ from segmentation.totalsegmentator import add_totalsegmentator
 from tests.segmentation import stock
 from tests.segmentation.test_orientation import AXIAL, SAGITTAL, blob, rotation
 from tests.tiny_models import make_volume
-from tests.totalsegmentator_folder import make_directional_parts, make_totalsegmentator
+from tests.totalsegmentator_folder import DATASETS, make_directional_parts, make_totalsegmentator
 
 OBLIQUE = rotation(17, 0) @ rotation(11, 2)
 OFFSETS = (0, 24, 50, 68, 91)
@@ -69,6 +71,21 @@ def test_parts_that_see_another_image_get_their_own(tmp_path: Path, counted: lis
     package = add_totalsegmentator(weights, "total", tmp_path / "models")
     Engine(package, "cpu").segment(make_volume(shape=(10, 24, 22)))
     assert [name[:10] for name in counted] == ["Dataset291", "Dataset293"]
+
+
+def test_an_image_that_a_later_part_wants_counts_meanwhile(tmp_path: Path) -> None:
+    """Where the part with another image runs last, nothing waits beside it."""
+    geometry = Geometry((100, 256, 256), (3.0, 1.5, 1.5), (0.0, 0.0, 0.0), np.eye(3))
+    needs = {}
+    for number in (292, 295):  # of as many classes
+        weights, finer = tmp_path / f"{number}", tmp_path / f"{number}_finer"
+        make_totalsegmentator(weights, spacing=(3.0, 1.5, 1.5))
+        make_totalsegmentator(finer, spacing=(1.5, 0.75, 0.75))
+        (weights / DATASETS[number]).rename(tmp_path / f"{number}_away")
+        (finer / DATASETS[number]).rename(weights / DATASETS[number])
+        package = add_totalsegmentator(weights, f"total-{number}", tmp_path / "models")
+        needs[number] = predict(package, geometry, "cpu").host
+    assert needs[292] - needs[295] == 4 * 100 * 256 * 256
 
 
 @pytest.mark.parametrize("direction", [AXIAL, SAGITTAL, OBLIQUE], ids=["axial", "sagittal", "oblique"])
