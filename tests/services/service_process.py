@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -29,6 +29,8 @@ class ServiceProcess:
         Folder of the model packages.
     aliases
         Package of each task.
+    wrapper
+        What to start it with.
     **changes
         Keys of ``service.yaml`` to set otherwise.
     """
@@ -39,10 +41,13 @@ class ServiceProcess:
         volume: Path,
         models: Path,
         aliases: Mapping[str, str] = MappingProxyType({}),
+        *,
+        wrapper: Sequence[str] = (),
         **changes: Any,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self._wrapper = wrapper
         self.log = folder / "service.log"
         self.config = folder / "service.yaml"
         self.grpc_port, self.rest_port = free_port(), free_port()
@@ -72,7 +77,7 @@ class ServiceProcess:
         """Start it and wait until it takes work."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - this project's own command
-                [sys.executable, *SEGNODE, "api", "--config", str(self.config)],
+                [*self._wrapper, sys.executable, *SEGNODE, "api", "--config", str(self.config)],
                 cwd=ROOT,
                 stdout=subprocess.PIPE,
                 stderr=log,
