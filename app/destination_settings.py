@@ -7,7 +7,6 @@ from pydantic import Field, field_validator, model_validator
 
 from app.setting_types import AETitle, Frozen, LocalPath, Port
 
-KINDS = ("dicom", "dicomweb")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 

@@ -1,7 +1,8 @@
-"""The node's worker with a stand-in for the models: ``python -m tests.app.stub_worker node.yaml``.
+"""The node's worker with a stand-in for the models: ``python -m tests.app.stub_worker node.yaml SLOT``.
 
-It answers by the study's description: ``refuse CODE``, ``empty``, ``break``, ``later``, ``slow``, ``kill``; for all
-else with a small SEG-like object whose UIDs follow from study and revision, while its content differs from run to run.
+It answers by the study's description: ``refuse CODE``, ``empty``, ``break``, ``later``, ``slow``, ``kill``,
+``segfault``, ``hang``; for all else with a small SEG-like object whose UIDs follow from study and revision, while its
+content differs from run to run.
 Every run leaves a line in ``runs.txt``.
 """
 
@@ -18,10 +19,11 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage, generate_uid
 
+import app.worker
+import app.workflow
 from app.child import run_child
 from app.logs import configure_logging
 from app.settings import NodeSettings, load_settings
-from app.worker import work
 from core.errors import OutOfMemory, ReasonCode, RetryLater, StudyRejected
 from core.report import ModelReport, Reason, Report
 
@@ -30,7 +32,9 @@ def stub_result(study: str, series: str, revision: int) -> Dataset:
     """An object of the SEG class, without pixels."""
     result = Dataset()
     result.SOPClassUID = SegmentationStorage
-    result.SOPInstanceUID = generate_uid(entropy_srcs=[study, series, str(revision)])
+    result.SOPInstanceUID = generate_uid(
+        entropy_srcs=[study, series, str(revision), os.environ.get("STUB_VERSION", "")]
+    )
     result.StudyInstanceUID = study
     result.SeriesInstanceUID = generate_uid(entropy_srcs=[series, str(revision)])
     result.PatientID = "made"
@@ -87,11 +91,13 @@ class StubSegmenter:
 def main() -> None:
     """Entry of the process."""
     configure_logging("worker")
+    if version := os.environ.get("STUB_VERSION"):
+        app.worker.WORKFLOW_VERSION = app.workflow.WORKFLOW_VERSION = version
 
     def make(settings: NodeSettings) -> StubSegmenter:
         return StubSegmenter(settings.spool.parent / "runs.txt")
 
-    run_child(lambda: work(load_settings(Path(sys.argv[1])), make))
+    run_child(lambda: app.worker.work(load_settings(Path(sys.argv[1])), make, int(sys.argv[2])))
 
 
 if __name__ == "__main__":
