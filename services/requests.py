@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, ValidationError, model_validator
 
 from core.errors import RequestCode, RequestRefused
 from core.model_manifest import Open, PostprocessingStep, Smooth
@@ -20,7 +20,9 @@ class _Request(BaseModel):
 
 
 class _Segmentation(_Request):
-    force: bool = Field(default=False, description="make masks anew, though there are some of these images and models")
+    force: StrictBool = Field(
+        default=False, description="make masks anew, though there are some of these images and models"
+    )
     output: tuple[Output, ...] = Field(default=(), description="beside the mask; dicom_seg needs a folder of DICOM")
 
 
@@ -102,8 +104,8 @@ class SmoothRequest(_Request):
     mask_path: SharedPath = Field(examples=["/mnt/cases/0001/mask/total.nii.gz"])
     labels: tuple[str, ...] = Field(default=(), description="names or values; none: every label", examples=[["kidney"]])
     method: Literal["gaussian", "open"] = "gaussian"
-    strength: float = Field(gt=0, le=20, description="width or radius in mm", examples=[1.0])
-    force: bool = False
+    strength: float = Field(gt=0, le=20, strict=True, description="width or radius in mm", examples=[1.0])
+    force: StrictBool = False
 
     def steps(self, values: tuple[int, ...]) -> tuple[PostprocessingStep, ...]:
         """The same as steps of post-processing, on labels of these values."""
@@ -120,7 +122,7 @@ class PostprocessRequest(_Request):
     steps: tuple[PostprocessingStep, ...] = Field(
         min_length=1, max_length=32, examples=[[{"step": "keep_largest", "labels": [1]}]]
     )
-    force: bool = False
+    force: StrictBool = False
 
 
 MaskRequest = SmoothRequest | PostprocessRequest

@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import Body, Depends, FastAPI, Header, Query, Request
+from fastapi import Body, Depends, FastAPI, Header, Query, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import SegnodeError
 from core.version import VERSION
@@ -33,6 +35,7 @@ BODY_BYTES: Final = 1 << 20
 """Requests are paths."""
 IS_STILL_THERE_S: Final = 0.5
 PROBLEM_JSON: Final = "application/problem+json"
+EVENTS: Final = "text/event-stream"
 
 
 class ProblemDetails(BaseModel):
@@ -61,7 +64,10 @@ Timeout = Annotated[
     float, Query(gt=0, le=24 * 3600, description="seconds to wait for; then the work is ended, and the answer is 504")
 ]
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    "default": {"model": ProblemDetails, "content": {PROBLEM_JSON: {}}, "description": "What went wrong"}
+    "default": {
+        "content": {PROBLEM_JSON: {"schema": ProblemDetails.model_json_schema()}},
+        "description": "What went wrong",
+    }
 }
 
 
@@ -76,7 +82,7 @@ def make_rest_app(handlers: Handlers, tokens: Tokens, retry_after_s: int) -> Fas
         What callers are told where the queue is full.
     """
 
-    async def known_caller(authorization: Annotated[str | None, Header()] = None) -> None:
+    async def known_caller(authorization: Annotated[str | None, Header(include_in_schema=False)] = None) -> None:
         if not tokens.admit(authorization):
             raise _Failed(Problem(code="unauthenticated", message="Show a token: Authorization: Bearer ..."))
 
@@ -87,7 +93,9 @@ def make_rest_app(handlers: Handlers, tokens: Tokens, retry_after_s: int) -> Fas
         responses=_PROBLEMS,
     )
     _add_problem_handlers(app, retry_after_s)
-    caller = [Depends(known_caller), Depends(_small_body)]
+    app.add_middleware(_SmallBodies)
+    bearer = HTTPBearer(auto_error=False, description="a token of the service's tokens_file")
+    caller = [Depends(known_caller), *([Security(bearer)] if tokens.are_wanted else [])]
 
     async def result(request: Request, wanted: AnyRequest, timeout: float) -> Job:
         job = await _unless_gone(request, handlers, wanted, timeout)
@@ -124,10 +132,16 @@ def make_rest_app(handlers: Handlers, tokens: Tokens, retry_after_s: int) -> Fas
     async def get_job(job_id: str) -> Job:
         return await handlers.get(job_id)
 
-    @app.get("/v1/jobs/{job_id}/events", summary="The same, at each change (server-sent events)", dependencies=caller)
+    @app.get(
+        "/v1/jobs/{job_id}/events",
+        summary="The same, at each change (server-sent events)",
+        dependencies=caller,
+        response_class=StreamingResponse,
+        responses={200: {"content": {EVENTS: {"schema": {}}}, "description": "A job in JSON as each event's data"}},
+    )
     async def follow(job_id: str) -> StreamingResponse:
         await handlers.get(job_id)
-        return StreamingResponse(_events(handlers.follow(job_id)), media_type="text/event-stream")
+        return StreamingResponse(_events(handlers.follow(job_id)), media_type=EVENTS)
 
     @app.delete("/v1/jobs/{job_id}", summary="End a job", dependencies=caller)
     async def cancel(job_id: str) -> Job:
@@ -140,9 +154,25 @@ def make_rest_app(handlers: Handlers, tokens: Tokens, retry_after_s: int) -> Fas
     return app
 
 
-async def _small_body(content_length: Annotated[int | None, Header()] = None) -> None:
-    if content_length is not None and content_length > BODY_BYTES:
-        raise _Failed(Problem(code="invalid_request", message=f"A request has at most {BODY_BYTES} bytes."))
+class _SmallBodies:
+    """Ends a request whose body is too long while it comes in: who sends it has shown no token yet."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        received = 0
+
+        async def receive_some() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > BODY_BYTES:
+                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return message
+
+        await self._app(scope, receive_some, send)
 
 
 async def _unless_gone(request: Request, handlers: Handlers, wanted: AnyRequest, timeout: float) -> Job:
@@ -201,4 +231,6 @@ def _add_problem_handlers(app: FastAPI, retry_after_s: int) -> None:
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> JSONResponse:
         status = HTTPStatus(error.status_code)
-        return answer(Problem(code="invalid_request", message=status.description), status)
+        told = answer(Problem(code="invalid_request", message=status.description), status)
+        told.headers.update(error.headers or {})  # which methods a 405 allows
+        return told

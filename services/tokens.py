@@ -21,6 +21,11 @@ class Tokens:
         if path is not None and not self._digests():
             raise ConfigInvalid(f"{path}: no token in it; one a line, e.g. of: openssl rand -hex 32")
 
+    @property
+    def are_wanted(self) -> bool:
+        """Whether callers have to show one."""
+        return self._path is not None
+
     def admit(self, authorization: str | None) -> bool:
         """Whether an ``Authorization`` header shows one of them."""
         if self._path is None:
