@@ -65,9 +65,11 @@ class ImageReader:
         Raises
         ------
         RequestRefused
-            ``no_such_file``, if it vanished meanwhile.
+            ``no_such_file``, if it vanished meanwhile; ``path_outside_roots``, if a link in a folder leaves its root.
         """
         if image.path not in self._digests:
+            if any(not part.resolve().is_relative_to(image.root) for part in image.path.rglob("*")):
+                raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, "The folder has a link that leaves its root.")
             try:
                 self._digests[image.path] = _digest(image.path)
             except OSError as error:
