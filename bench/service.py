@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -35,8 +35,8 @@ from tests.services.cases import write_image
 from tests.services.service_process import ServiceProcess
 
 MODELS = Path(__file__).parents[1] / "models"
-ALIASES: dict[Task, str] = {"totalseg": "demo", "vessel": "vessel-phantom", "ureter": "ureter-phantom", "tumor": "demo"}
-IMAGES: dict[Task, str] = {"totalseg": "A", "vessel": "AP", "ureter": "D", "tumor": "A"}
+ALIASES = {"totalseg": "demo", "vessel": "vessel-phantom", "ureter": "ureter-phantom", "tumor": "demo"}
+IMAGES = {"totalseg": "A", "vessel": "AP", "ureter": "D", "tumor": "A"}
 """Phases that each task looks at."""
 SHAPE, SPACING = (24, 64, 64), (3.0, 1.5, 1.5)
 STOCK_CASES = 10
@@ -124,7 +124,7 @@ def ask_batch(client: Client, case: int) -> dict[str, Mask]:
     """All four tasks of one case."""
     image = {letter: f"cases:{case:03d}/{letter}.nii.gz" for letter in "APD"}
     return client.batch(
-        list(ALIASES), image=image["A"], image_a=image["A"], image_p=image["P"], image_d=image["D"], force=True
+        get_args(Task), image=image["A"], image_a=image["A"], image_p=image["P"], image_d=image["D"], force=True
     )
 
 
