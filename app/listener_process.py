@@ -1,6 +1,7 @@
 """The listener's process: ``python -m app.listener_process node.yaml``; imports nothing of the networks."""
 
 import logging
+import os
 import ssl
 import sys
 import threading
@@ -14,7 +15,7 @@ from app.settings import NodeSettings, load_settings
 from core.errors import ConfigInvalid
 from dicom_io.reception.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted
 from dicom_io.reception.access import Access
-from dicom_io.reception.listener import Listener
+from dicom_io.reception.listener import ACCEPTING, Listener
 from dicom_io.reception.observer import ReceptionRecord
 from dicom_io.reception.tls_server import ServerTls, server_context
 from dicom_io.spool.arrival import Arrival
@@ -94,7 +95,11 @@ def _tls(files: TlsListening | None) -> ssl.SSLContext | None:
 
 def _log_dying_thread(problem: threading.ExceptHookArgs) -> None:
     # A traceback may quote what a peer sent.
-    _log.error("thread_died", extra={"error": problem.exc_type.__name__})
+    thread = problem.thread.name if problem.thread is not None else ""
+    _log.error("thread_died", extra={"error": problem.exc_type.__name__, "thread": thread})
+    if thread == ACCEPTING:
+        # A process that lives and lets nobody in is worse than one that is started again.
+        os._exit(1)
 
 
 def main() -> None:

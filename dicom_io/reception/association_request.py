@@ -58,8 +58,8 @@ def decode_request(pdu: bytes) -> A_ASSOCIATE:
 
 
 def has_known_version(pdu: bytes) -> bool:
-    """Whether the request's protocol version is the one there is (PS3.8 table 9-11)."""
-    return int(_PROTOCOL_VERSION.unpack_from(pdu)[0]) == 1
+    """Whether the request names the one protocol version there is: bit 0 alone counts (PS3.8 table 9-11)."""
+    return bool(_PROTOCOL_VERSION.unpack_from(pdu)[0] & 1)
 
 
 def _look_through(pdu: bytes) -> None:

@@ -28,6 +28,9 @@ from dicom_io.spool.arrival import Arrival
 GRACE_S = 5.0
 """How long associations may go on after the node was told to stop."""
 
+ACCEPTING = "accept"
+"""The thread that lets callers in."""
+
 
 class Listener:
     """A storage SCP in front of a spool.
@@ -113,7 +116,7 @@ class Listener:
             tls=self._tls,
             shares_port=shares_port,
         )
-        self._thread = threading.Thread(target=self._server.serve_forever, name="accept", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, name=ACCEPTING, daemon=True)
         self._thread.start()
         return int(self._server.server_address[1])
 

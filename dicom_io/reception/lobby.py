@@ -126,9 +126,15 @@ class Lobby:
             self._drop(same[0], "too_many_waiting_from_address")
         elif len(self._waiting) >= self._limits.waiting:
             self._drop(next(iter(self._waiting.values())), "too_many_waiting")
-        connection.setblocking(False)
-        if self._tls is not None:
-            connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        try:
+            connection.setblocking(False)
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        except OSError:
+            # Reset before it was looked at; a TLS socket finds out when it is made.
+            self._count("connection_lost")
+            connection.close()
+            return
         waiting = _Waiting(
             connection, address, time.monotonic() + self._limits.first_pdu_seconds, self._tls is not None
         )

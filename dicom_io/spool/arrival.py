@@ -87,9 +87,12 @@ class Arrival:
             return self._take(key, latest, temporary, name)
         relation = compare(known, temporary)
         if relation is Relation.SAME or _is_among(temporary, self.spool.quarantine(key).glob(f"{name}-*.dcm")):
+            # Who stored it may have died before its name was safe.
+            sync_folder(known.parent)
             return self._repeat(key, latest)
         if relation is Relation.IMAGE:
             self.spool.quarantine(key).mkdir(exist_ok=True)
+            sync_folder(self.spool.folder(key))
             _move(temporary, _free_name(self.spool.quarantine(key), name))
             return "quarantined"
         if latest.state is State.RECEIVING and self._is_inherited(latest, known):
@@ -109,6 +112,7 @@ class Arrival:
     def _set_aside(self, key: str, temporary: Path, name: str) -> Placed:
         others = self.spool.folder(key) / "others"
         if _is_among(temporary, others.glob(f"{name}*.dcm")):
+            sync_folder(others)
             return "repeated"
         target = others / f"{name}.dcm"
         _move(temporary, _free_name(others, name) if target.exists() else target)

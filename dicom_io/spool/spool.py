@@ -29,7 +29,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
@@ -81,8 +81,10 @@ class Spool:
         for deleted in self._trash.iterdir():
             shutil.rmtree(deleted, ignore_errors=True)
         for leftover in self.incoming.iterdir():
-            if time.time() - leftover.stat().st_mtime > ABANDONED_AFTER_S:
-                leftover.unlink(missing_ok=True)
+            # Another process may be receiving meanwhile, and what it received is renamed.
+            with suppress(FileNotFoundError):
+                if time.time() - leftover.stat().st_mtime > ABANDONED_AFTER_S:
+                    leftover.unlink()
 
     # Looking
 

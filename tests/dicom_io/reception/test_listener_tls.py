@@ -4,6 +4,7 @@ import hashlib
 import os
 import socket
 import ssl
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -153,6 +154,15 @@ def test_silent_and_wrong_handshakes_hold_nobody_up(listener: ListenerProcess, k
             while silent.recv(100):
                 pass
         assert time.monotonic() - begun < 4
+
+
+@pytest.mark.parametrize("content", [b"", b"\x16\x03\x01"])
+def test_connections_that_are_reset_at_once_end_nothing(listener: ListenerProcess, keys: Keys, content: bytes) -> None:
+    for _ in range(500):
+        with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as hasty:
+            hasty.sendall(content)
+            hasty.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets
+    assert echo_from("127.0.0.2", listener.port, tls=client(keys, "ct1")) < 1
 
 
 def test_without_settings_only_destinations_may_send(tmp_path: Path) -> None:
