@@ -1,7 +1,9 @@
 """What every test may ask for: the real series, and the peers on this machine; and the table of parity at the end."""
 
+import logging
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +29,16 @@ def missing(what: str) -> None:
     if PEERS_ARE_REQUIRED:
         pytest.fail(f"{what}, and SEGNODE_REQUIRE_PEERS=1 forbids to skip")
     pytest.skip(what)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """What a program's own start set up writes to a stream that ends with its test."""
+    root = logging.getLogger()
+    handlers, level, show = list(root.handlers), root.level, warnings.showwarning
+    yield
+    root.handlers[:], warnings.showwarning = handlers, show
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
 """Bring one series onto the grid of another."""
 
+import importlib
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from core.volume import Geometry
 
@@ -35,6 +36,7 @@ def resample(array: NDArray[np.float32], geometry: Geometry, grid: Geometry) -> 
     off_diagonal = np.abs(matrix - np.diag(np.diag(matrix)))
     if float(off_diagonal.max()) * max(grid.shape) < _PARALLEL:
         matrix = np.diag(matrix)  # axes that are parallel are several times faster one by one
+    ndimage = importlib.import_module("scipy.ndimage")  # what only a study on several grids pays for
     result: NDArray[np.float32] = ndimage.affine_transform(
         array, matrix, offset, output_shape=grid.shape, output=np.float32, order=1, mode="nearest"
     )

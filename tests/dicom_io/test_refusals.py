@@ -15,6 +15,7 @@ from phantom.series import SeriesTags, StudyTags, make_series, save_series, writ
 from tests.dicom_io.faults import FAULTS, Fault, empty_uid, tilt
 from tests.dicom_io.results import test_seg, test_seg_read
 from tests.dicom_io.series_helpers import ct_series, manifest, one_study, phantom, rejection_of, run
+from tests.segmentation import test_memory, test_preprocessing, test_resampling
 
 CASES = [(code, fault) for code, faults in FAULTS.items() for fault in faults]
 
@@ -117,6 +118,9 @@ ELSEWHERE: Mapping[ReasonCode, Callable[..., None]] = {
     ReasonCode.NO_MATCHING_SERIES: test_a_study_without_a_fitting_series_is_refused,
     ReasonCode.NO_DICOM: test_a_folder_without_dicom_is_refused,
     ReasonCode.SEG_MISMATCH: test_seg_read.test_one_voxel_more_or_less_is_a_mismatch,
+    ReasonCode.TOO_SMALL: test_resampling.test_an_image_smaller_than_half_a_voxel_is_refused,
+    ReasonCode.COLOUR_RANGE: test_preprocessing.test_rgb_and_its_range,
+    ReasonCode.TOO_LARGE: test_memory.test_what_no_empty_machine_holds_is_refused_with_figures,
     ReasonCode.SEG_TOO_LARGE: test_seg.test_an_object_too_large_for_one_file_says_what_to_do,
 }
 """The test of each code that no fault of one series gives."""

@@ -11,7 +11,7 @@ from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, gaussian_filter
 
-from core.errors import StudyRejected
+from core.errors import ReasonCode, StudyRejected
 from segmentation import resampling
 from segmentation.cropping import nonzero_box, nonzero_mask
 from segmentation.manifest import Configuration
@@ -73,8 +73,9 @@ def test_rgb_and_its_range() -> None:
     image = np.random.default_rng(0).integers(0, 256, (3, 9, 20, 18)).astype(np.float32)
     compare(configuration, image)
     image[1, 2, 3, 4] = 256
-    with pytest.raises(StudyRejected, match=r"colour_range: .* to 256"):
+    with pytest.raises(StudyRejected, match=r" to 256") as caught:
         preprocess(image, SPACING, configuration, PLAIN)
+    assert caught.value.code is ReasonCode.COLOUR_RANGE
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from nnunetv2.preprocessing.resampling import default_resampling as stock
 from numpy.typing import NDArray
 from skimage.transform import resize
 
-from core.errors import StudyRejected
+from core.errors import ReasonCode, StudyRejected
 from segmentation import resampling
 from segmentation.anisotropy import resampled_shape, separate_axis
 from segmentation.interpolation import axis_matrix, linear_cells, nearest_index
@@ -71,6 +71,13 @@ def test_cells_hold_the_weights_of_scipy_to_the_last_bit(size_in: int, size_out:
     nearest = np.zeros((size_out, size_in))
     nearest[rows, nearest_index(size_in, size_out)] = 1
     assert np.array_equal(nearest, axis_matrix(size_in, size_out, 0))
+
+
+def test_an_image_smaller_than_half_a_voxel_is_refused() -> None:
+    assert resampled_shape((1, 20, 20), (0.8, 1.0, 1.0), (1.5, 1.0, 1.0)) == (1, 20, 20)
+    with pytest.raises(StudyRejected) as caught:
+        resampled_shape((1, 20, 20), (0.7, 1.0, 1.0), (1.5, 1.0, 1.0))
+    assert caught.value.code is ReasonCode.TOO_SMALL
 
 
 @given(shape=st.tuples(SIZES, SIZES, SIZES), spacing=SPACINGS, new_spacing=SPACINGS)

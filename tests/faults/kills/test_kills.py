@@ -30,7 +30,7 @@ def test_kills(
     assert not result.broken, result.table()
     assert result.kills.total() == KILLS, result.table()
     assert min(result.kills.values()) >= 5, result.table()
-    assert result.counts["of these found with equal bytes"] == result.counts["instances acknowledged"] >= 20
+    assert result.counts["of these found with equal bytes"] == result.counts["instances acknowledged"] >= KILLS // 3
     assert result.states["delivered"] >= 2, result.table()
 
 
