@@ -68,7 +68,6 @@ class Queue(Frozen):
     longest: int = Field(default=64, ge=1, le=10_000, description="jobs that wait; beyond that callers come again")
     retry_after_seconds: int = Field(default=5, ge=1, le=3600)
     keep_days: float = Field(default=7.0, gt=0, description="how long a job's answer can be asked for")
-    job_minutes: float = Field(default=60.0, gt=0, le=24 * 60, description="how long one job may take")
 
 
 class ServiceSettings(Frozen):

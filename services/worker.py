@@ -28,8 +28,8 @@ from services.models import Packages
 from services.roots import Roots
 from services.settings import ServiceSettings, load_service_settings
 
-POLL_S: Final = 0.05
-"""Between two looks at the queue; small images take no longer than that."""
+POLL_S: Final = 0.2
+"""Between two looks at the queue; each costs a few queries, all day long."""
 TIDY_EVERY_S: Final = 3600.0
 
 

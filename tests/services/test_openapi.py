@@ -34,8 +34,6 @@ def test_every_answer_is_one_that_is_described(tmp_path: Path) -> None:
             "examples,coverage,fuzzing",
             "--max-examples",
             "2",
-            "--workers",
-            "2",
             "--seed",
             "1",
             "--no-color",
