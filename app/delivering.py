@@ -24,7 +24,7 @@ from dicom_io.delivery.audit import Party, Transfer
 from dicom_io.delivery.commitment import Transactions, ask_for_commitment
 from dicom_io.delivery.sender import Answer
 from dicom_io.spool.claims import Claim
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.revision import ARRIVED, WITHDRAWN, Revision, State
 
 MAX_ROUNDS = 3
 """How often objects are sent that the peer accepts and then does not keep."""
@@ -212,7 +212,7 @@ def end_of(revision: Revision) -> tuple[State, str, str] | None:
     outcome = (revision.read_outcome() or {}).get("outcome")
     if outcome in ("refused", "failed"):
         return State(outcome), "", ""  # what was sent is the notice; the reason is noted already
-    undelivered = sorted(name for name, state in states.items() if state not in ("delivered", "committed"))
+    undelivered = sorted(name for name, state in states.items() if state not in (*ARRIVED, WITHDRAWN))
     if undelivered:
         return State.FAILED, "not_delivered", f"Not delivered to {', '.join(undelivered)}."
     if outcome == "nothing_found":

@@ -8,7 +8,7 @@ again with a delay, and each destination has a queue of its own: what cannot go 
 
 import functools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -27,7 +27,7 @@ from app.tenure import Tenure
 from core.errors import Superseded
 from dicom_io.images.facts import read_series_facts
 from dicom_io.spool.claims import Claim, take
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.revision import NO_DESTINATION, WITHDRAWN, Revision, State
 from dicom_io.spool.spool import Spool
 
 STUDY_QUEUE = "studies"
@@ -244,9 +244,18 @@ class StudyFlow(DBOSConfiguredInstance):
                 + ([notices[destination]] if destination in notices else [])
                 for destination, models in plan.items()
             }
+            _give_up_all_but(wanted, revision)
             if not any(wanted.values()):
-                state = State.NOTHING_FOUND if outcome == "segmented" else State(outcome)
-                _end(revision, state, *((reason["code"], reason["message"]) if reason else ()))
+                if any(files.values()):
+                    _end(
+                        revision,
+                        State.FAILED,
+                        NO_DESTINATION,
+                        "The routes of node.yaml name no place for what was found.",
+                    )
+                else:
+                    state = State.NOTHING_FOUND if outcome == "segmented" else State(outcome)
+                    _end(revision, state, *((reason["code"], reason["message"]) if reason else ()))
                 return []
             for name in {name for names in wanted.values() for name in names}:
                 header = dcmread(revision.results / name, specific_tags=["SOPInstanceUID"], stop_before_pixels=True)
@@ -273,6 +282,14 @@ class StudyFlow(DBOSConfiguredInstance):
             if end is not None:
                 _end(revision, *end)
             return end is not None
+
+
+def _give_up_all_but(wanted: Mapping[str, list[str]], revision: Revision) -> None:
+    """End deliveries that no route asks for any more; nobody would go on with them, and their study never end."""
+    for name, delivery in revision.deliveries().items():
+        if delivery["state"] in PENDING and not wanted.get(name):
+            reason = "no route of node.yaml sends this study there any more"
+            revision.write_delivery(name, {**delivery, "state": WITHDRAWN, "reason": reason})
 
 
 def _end(revision: Revision, state: State, code: str = "", message: str = "") -> None:

@@ -29,6 +29,12 @@ class State(StrEnum):
         return self in (State.DELIVERED, State.COMMITTED, State.NOTHING_FOUND, State.REFUSED, State.FAILED)
 
 
+ARRIVED = ("delivered", "committed")
+"""States of a delivery that came to where it should."""
+WITHDRAWN = "withdrawn"
+"""State of a delivery that no route asks for any more."""
+NO_DESTINATION = "no_destination"
+"""Reason code of a revision whose results no route sends anywhere any more."""
 SUPERSEDED = "superseded"
 """Reason code of a revision that was still receiving when a corrected description opened the next."""
 

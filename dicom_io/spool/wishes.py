@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 from dicom_io.durable import sync_folder
-from dicom_io.spool.revision import ENDED_WELL, Revision, State
+from dicom_io.spool.revision import ARRIVED, ENDED_WELL, NO_DESTINATION, WITHDRAWN, Revision, State
 from dicom_io.spool.spool import Spool
 
 
@@ -25,11 +25,14 @@ def run_again(spool: Spool, key: str) -> Revision:
         if latest.state in ENDED_WELL:
             return spool.open_revision(key, State.WAITING)
         outcome = latest.read_outcome()
-        if outcome is not None and outcome["outcome"] in ("refused", "failed"):
+        reason = latest.read_state()["reason"] or {}
+        if outcome is not None and (
+            outcome["outcome"] in ("refused", "failed") or reason.get("code") == NO_DESTINATION
+        ):
             latest.forget_outcome()
             latest.forget_deliveries()
         for name, delivery in latest.deliveries().items():
-            if delivery["state"] not in ("delivered", "committed"):
+            if delivery["state"] not in (*ARRIVED, WITHDRAWN):
                 again = {"state": "waiting", "attempts": 0, "rounds": 0, "reason": ""}
                 latest.write_delivery(name, {**delivery, **again})
         run = latest.read_state()["run"] + 1
