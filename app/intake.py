@@ -5,6 +5,7 @@ import time
 from typing import Protocol
 
 from app.completion import Arrivals, Completion, Verdict
+from dicom_io.spool.apart import apart
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 
@@ -31,22 +32,28 @@ def recover(spool: Spool, work: StudyWork) -> list[Revision]:
 
     That is so after the workflow database was lost, a new program version, or an error that could not be noted.
     """
+    begun: list[Revision] = []
     for key in spool.study_keys():
-        latest = spool.latest_revision(key)
-        if latest is not None and latest.state is State.RECEIVING:
-            spool.mark_open(key)
-    begun = []
-    for revision in spool.unfinished():
-        if work.is_under_way(revision):
-            continue
-        with spool.changing(revision):
-            old = revision.read_state()
-            state = State.WAITING if old["state"] == State.RUNNING else old["state"]
-            revision.write_state(state=state, run=old["run"] + 1)
-        _log.warning("study_begun_again", extra={"study": revision.key, "revision": revision.number})
-        work.enqueue(revision)
-        begun.append(revision)
+        with apart(key):
+            latest = spool.latest_revision(key)
+            if latest is not None and latest.state is State.RECEIVING:
+                spool.mark_open(key)
+            begun.extend(revision for revision in spool.unfinished(key) if _begin_again(spool, work, revision))
     return begun
+
+
+def _begin_again(spool: Spool, work: StudyWork, revision: Revision) -> bool:
+    if work.is_under_way(revision):
+        return False
+    with spool.changing(revision):
+        old = revision.read_state()
+        if State(old["state"]).is_final:
+            return False  # it came to its end meanwhile
+        state = State.WAITING if old["state"] == State.RUNNING else old["state"]
+        revision.write_state(state=state, run=old["run"] + 1)
+    _log.warning("study_begun_again", extra={"study": revision.key, "revision": revision.number})
+    work.enqueue(revision)
+    return True
 
 
 class Intake:
@@ -67,25 +74,30 @@ class Intake:
         self._completion = completion
         self._work = work
         self._receiving: dict[str, Arrivals] = {}
+        self._passed_over: dict[str, str] = {}
 
     def look(self, now: float | None = None) -> None:
         """Look once at every open study."""
         now = time.monotonic() if now is None else now
         open_keys = self._spool.open_keys()
         for key in open_keys:
-            revisions = self._spool.revisions(key)
-            for revision in revisions:
-                if revision.state is State.RECEIVING and revision is not revisions[-1]:
-                    # Whoever opened the next one died before it could end this one.
-                    with self._spool.changing(revision):
-                        self._spool.supersede(revision)
-                elif revision.state is State.RECEIVING:
-                    self._close_if_complete(revision, now)
-                if revision.state is State.WAITING:
-                    self._work.enqueue(revision)
-            self._spool.unmark(key)
+            with apart(key, self._passed_over):
+                self._look_at(key, now)
         for key in self._receiving.keys() - set(open_keys):
             self._forget(key)
+
+    def _look_at(self, key: str, now: float) -> None:
+        revisions = self._spool.revisions(key)
+        for revision in revisions:
+            if revision.state is State.RECEIVING and revision is not revisions[-1]:
+                # Whoever opened the next one died before it could end this one.
+                with self._spool.changing(revision):
+                    self._spool.supersede(revision)
+            elif revision.state is State.RECEIVING:
+                self._close_if_complete(revision, now)
+            if revision.state is State.WAITING:
+                self._work.enqueue(revision)
+        self._spool.unmark(key)
 
     def _close_if_complete(self, revision: Revision, now: float) -> None:
         arrivals = self._receiving.get(revision.key)

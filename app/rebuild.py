@@ -13,6 +13,7 @@ from app.leases import Leases
 from app.settings import NodeSettings
 from app.workflow import LIVE, QUEUE_PRIORITIES, STUDY_QUEUE, WORKFLOW_VERSION, StudyFlow, workflow_prefixes
 from core.errors import ConfigInvalid
+from dicom_io.spool.apart import apart
 from dicom_io.spool.identity import spool_id
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
@@ -59,8 +60,10 @@ def rebuild(settings: NodeSettings, spool: Spool) -> Rebuilt:
         try:
             queue = _Queue(client)
             # What a database that stays knows of them may be of another day than the spool.
-            for revision in spool.unfinished():
-                queue.drop(revision)
+            for key in spool.study_keys():
+                with apart(key):
+                    for revision in spool.unfinished(key):
+                        queue.drop(revision)
             return Rebuilt(tuple(recover(spool, queue)), set_aside)
         finally:
             client.destroy()

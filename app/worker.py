@@ -82,10 +82,10 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
             # One of all workers does it. Two at a time would be safe, and only cost each the other's work.
             if not tenure.is_first:
                 continue
-            if back := clock.set_back_by():
-                extra = {"seconds": round(back), "waiting": bring_forward(back)}
-                logging.getLogger("segnode").warning("clock_set_back", extra=extra)
             try:
+                if back := clock.set_back_by():
+                    extra = {"seconds": round(back), "waiting": bring_forward(back)}
+                    logging.getLogger("segnode").warning("clock_set_back", extra=extra)
                 if time.monotonic() - recovered > RECOVER_EVERY_S or versions != tenure.versions:
                     versions = tenure.versions
                     recover(spool, flow)

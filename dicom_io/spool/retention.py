@@ -6,6 +6,7 @@ import time
 
 from dicom_io.delivery.audit import AuditTrail
 from dicom_io.delivery.kept import what_is_kept
+from dicom_io.spool.apart import apart
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
@@ -42,15 +43,16 @@ def delete_delivered(
 
     deleted = []
     for key in spool.study_keys():
-        # Looked at twice: without the lock to disturb nobody, and under it since an image may have come.
-        if not is_old(spool.revisions(key)):
-            continue
-        kept = what_is_kept(spool, key) if trail is not None and trail.is_on else None
-        if spool.delete(key, is_old):
-            _log.info("study_deleted", extra={"study": key, "reason": "age"})
-            deleted.append(key)
-            if trail is not None and kept is not None:
-                trail.handled(trail.node, "D", kept)
+        with apart(key):
+            # Looked at twice: without the lock to disturb nobody, and under it since an image may have come.
+            if not is_old(spool.revisions(key)):
+                continue
+            kept = what_is_kept(spool, key) if trail is not None and trail.is_on else None
+            if spool.delete(key, is_old):
+                _log.info("study_deleted", extra={"study": key, "reason": "age"})
+                deleted.append(key)
+                if trail is not None and kept is not None:
+                    trail.handled(trail.node, "D", kept)
     return deleted
 
 

@@ -105,8 +105,9 @@ class Spool:
 
     def revisions(self, key: str) -> list[Revision]:
         """All revisions of a study, oldest first."""
-        numbers = sorted(int(path.name[4:]) for path in (self._studies / key).glob("rev-*"))
-        return [self.revision(key, number) for number in numbers]
+        # A copy that a person made beside one is none.
+        names = [path.name[4:] for path in (self._studies / key).glob("rev-*")]
+        return [self.revision(key, number) for number in sorted(int(name) for name in names if name.isdigit())]
 
     def revision(self, key: str, number: int) -> Revision:
         """One revision of a study."""
@@ -121,12 +122,9 @@ class Spool:
         """Keys of the studies that are receiving images, or wait for their workflow."""
         return sorted(marker.name for marker in self._open.iterdir())
 
-    def unfinished(self) -> Iterator[Revision]:
-        """Every closed revision that has not come to its end: what a lost workflow database is rebuilt from."""
-        for key in self.study_keys():
-            for revision in self.revisions(key):
-                if revision.state is not State.RECEIVING and not revision.state.is_final:
-                    yield revision
+    def unfinished(self, key: str) -> list[Revision]:
+        """Closed revisions of a study that are not at their end: what a lost workflow database is rebuilt from."""
+        return [one for one in self.revisions(key) if one.state is not State.RECEIVING and not one.state.is_final]
 
     def is_open(self, key: str) -> bool:
         """Whether a study is receiving images, or waits for its workflow."""

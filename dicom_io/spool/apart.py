@@ -1,0 +1,31 @@
+"""Studies stand apart: what is wrong with the files of one holds up no other."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_log = logging.getLogger("segnode")
+
+
+@contextmanager
+def apart(key: str, said: dict[str, str] | None = None) -> Iterator[None]:
+    """Let what one study's files do not allow be logged, and go on with the next study.
+
+    Parameters
+    ----------
+    key
+        The study.
+    said
+        Problems of studies that were logged before, by key; the same one is not logged again.
+    """
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:  # a file that is gone, cannot be read or written, or is damaged
+        problem = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+        if said is None or said.get(key) != problem:
+            _log.error("study_passed_over", extra={"study": key, "problem": problem})
+        if said is not None:
+            said[key] = problem
+    else:
+        if said is not None:
+            said.pop(key, None)
