@@ -61,7 +61,9 @@ def read_array(path: Path) -> tuple[NDArray[Any], Geometry]:
 
     image: Any  # SimpleITK's methods carry no types
     try:
-        image = SimpleITK.ReadImage(str(path))
+        # What a file is called says what it is: content that says otherwise is not believed.
+        is_nifti = path.name.endswith((".nii", ".nii.gz"))
+        image = SimpleITK.ReadImage(str(path), imageIO="NiftiImageIO" if is_nifti else "")
     except RuntimeError as error:
         raise ConfigInvalid(f"{path}: cannot be read: {str(error).splitlines()[-1].strip()}") from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:

@@ -52,10 +52,13 @@ class Aliases:
         ConfigInvalid
             If the file is damaged.
         """
+        return self._first | self._changed()
+
+    def _changed(self) -> dict[Task, Alias]:
         try:
-            return self._first | _Content.model_validate_json(self._path.read_bytes()).aliases
+            return _Content.model_validate_json(self._path.read_bytes()).aliases
         except FileNotFoundError:
-            return dict(self._first)
+            return {}
         except ValidationError as error:
             raise ConfigInvalid(f"{self._path}: damaged; remove it, and set the aliases again") from error
 
@@ -108,10 +111,10 @@ class Aliases:
     def _change(self, task: Task, change: Callable[[Alias | None], Alias]) -> Alias:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with locked(self._path.with_suffix(".lock")):
-            known = self.read()
-            known[task] = change(known.get(task))
-            replace_file(self._path, _Content(aliases=known).model_dump_json(indent=2).encode() + b"\n")
-        return known[task]
+            changed = self._changed()
+            changed[task] = change(self.read().get(task))
+            replace_file(self._path, _Content(aliases=changed).model_dump_json(indent=2).encode() + b"\n")
+        return changed[task]
 
 
 def _chain(alias: Alias | None) -> tuple[str, ...]:

@@ -61,6 +61,8 @@ class ServiceFlow(DBOSConfiguredInstance):
         try:
             masks = self._masks(job, _ANY.validate_python(request))
             answer: dict[str, Any] = {"masks": {task: mask.model_dump(mode="json") for task, mask in masks.items()}}
+        except Superseded:
+            answer = {"problem": Problem(code="cancelled", message="The job was cancelled.").model_dump()}
         except SegnodeError as error:
             problem = Problem.of(error)
             if problem.code in ("model_unusable", "service_misconfigured"):

@@ -18,7 +18,8 @@ from dicom_io.images.volume import VolumeReader
 from segmentation.image_files import read_image
 from services.roots import SharedFile
 
-ENDINGS: Final = (".nii.gz", ".nii", ".nrrd", ".mha")
+ENDINGS: Final = (".nii.gz", ".nii")
+"""No other form: headers of NRRD and MetaImage name files from which the voxels are to come, wherever those lie."""
 LETTERS: Final[dict[str, Phase]] = {"N": "native", "A": "arterial", "P": "portal", "D": "delayed"}
 """What the last part of a file's name says, as in ``image_A.nii.gz``."""
 
@@ -106,9 +107,7 @@ class ImageReader:
 
     def _read_file(self, path: Path, field: str) -> Image:
         if path not in self._files:
-            if not path.name.endswith(ENDINGS):
-                known = ", ".join(ENDINGS)
-                raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: a file ends in one of {known}.")
+            check_ending(path, field)
             try:
                 self._files[path] = Image(read_image([path], 1))
             except ConfigInvalid as error:
@@ -124,6 +123,18 @@ class ImageReader:
         study = self._studies[folder]
         volume, selection = self._series.read(study, manifest, select_series(study, manifest))
         return Image(volume, selection.channels[0])
+
+
+def check_ending(path: Path, field: str) -> None:
+    """See that a file is of a form that is read here.
+
+    Raises
+    ------
+    RequestRefused
+        ``unreadable_image``.
+    """
+    if not path.name.endswith(ENDINGS):
+        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: a file ends in one of {', '.join(ENDINGS)}.")
 
 
 def told_phase(path: Path) -> Phase | None:

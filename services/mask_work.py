@@ -15,7 +15,7 @@ from core.model_manifest import LabelSpec, PostprocessingStep
 from dicom_io.durable import locked
 from segmentation.image_files import read_array
 from segmentation.postprocessing import postprocess
-from services.images import stem_of
+from services.images import check_ending, stem_of
 from services.masks import MaskPlace, MaskRecord, existing_mask, key_of, place_derived, write_mask
 from services.requests import MaskRequest, SmoothRequest
 from services.results import MaskResult
@@ -73,6 +73,7 @@ def _make(
 
 def _read(mask: SharedFile) -> tuple[LabelMap, MaskRecord | None]:
     """The mask, and what this program said of it where it is its own."""
+    check_ending(mask.path, "mask_path")
     try:
         array, geometry = read_array(mask.path)
     except ConfigInvalid as error:

@@ -94,6 +94,11 @@ class Roots:
             raise RequestRefused(RequestCode.NO_SUCH_FILE, detail) from error
         if not resolved.is_relative_to(own_root):
             raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, f"{field} is a link that leaves its root.")
+        if resolved == own_root:
+            raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, f"{field} is a root itself.")
+        if not (resolved.is_file() or resolved.is_dir()):
+            # To open a pipe waits for whoever writes into it.
+            raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field} is neither a file nor a folder.")
         return SharedFile(resolved, own_root, view)
 
     def _root_of(self, path: str, field: str) -> tuple[str, Root]:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from core.errors import ConfigInvalid
 
+SHORTEST = 16
+"""Characters of a token; a shorter one can be guessed."""
+
 
 class Tokens:
     """The tokens of a file, a line each; it is read for every call, so that they can be changed at any time.
@@ -40,7 +43,14 @@ class Tokens:
         if self._path is None:
             return []
         try:
-            lines = self._path.read_text(encoding="utf-8").split()
+            lines = [line.strip() for line in self._path.read_text(encoding="utf-8").splitlines()]
         except OSError as error:
             raise ConfigInvalid(f"{self._path}: {error.strerror}") from error
-        return [hashlib.sha256(line.encode()).digest() for line in lines]
+        except UnicodeDecodeError as error:
+            raise ConfigInvalid(f"{self._path}: not text") from error
+        tokens = [line for line in lines if line and not line.startswith("#")]
+        if any(len(token) < SHORTEST or len(token.split()) > 1 for token in tokens):
+            raise ConfigInvalid(
+                f"{self._path}: a token is one word of {SHORTEST} characters or more, on a line of its own"
+            )
+        return [hashlib.sha256(token.encode()).digest() for token in tokens]

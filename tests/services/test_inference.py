@@ -162,6 +162,22 @@ def test_what_is_no_image_is_refused(content: bytes, jobs: Jobs, volume: Path) -
     assert jobs.refused(task="tumor", image_path="cases:0001/x.png") == "unreadable_image"
 
 
+@pytest.mark.parametrize("name", ["x.nrrd", "x.mha", "x.nii.gz"])
+def test_a_header_that_names_another_file_is_not_followed(name: str, jobs: Jobs, volume: Path) -> None:
+    secret = volume.parent / "secret"
+    secret.write_bytes(bytes(range(8)))
+    (volume / "0001" / name).write_text(
+        f"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\ndata file: {secret}\n\n"
+        if name != "x.mha"
+        else f"ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\nElementDataFile = {secret}\n"
+    )
+    if name != "x.nii.gz":
+        assert sitk.ReadImage(str(volume / "0001" / name)).GetSize() == (2, 2, 2)  # as another reader would
+    steps = [{"step": "remove_small", "min_volume_mm3": 0.1}]
+    assert jobs.refused(task="postprocess", mask_path=f"cases:0001/{name}", steps=steps) == "unreadable_image"
+    assert jobs.refused(task="tumor", image_path=f"cases:0001/{name}") == "unreadable_image"
+
+
 def test_an_image_that_changes_while_it_is_read_gives_no_mask(
     jobs: Jobs, volume: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

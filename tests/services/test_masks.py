@@ -42,7 +42,7 @@ def place(tmp_path: Path) -> MaskPlace:
         ("image_A.nii.gz", "totalseg", "total_A"),
         ("image.nii.gz", "totalseg", "total"),
         ("ct 7.nii", "tumor", "tumor_7"),
-        ("phase-D.mha", "ureter", "ureter_D"),
+        ("phase-D.nii", "ureter", "ureter_D"),
     ],
 )
 def test_a_mask_lies_beside_its_image(image: str, task: str, mask: str, tmp_path: Path) -> None:

@@ -91,6 +91,20 @@ def test_what_is_not_there_is_said_to_be_missing(name: str, volume: Path, roots:
     assert caught.value.code is RequestCode.NO_SUCH_FILE
 
 
+@pytest.mark.parametrize("name", ["", ".", "./"])
+def test_a_root_itself_is_no_image(name: str, roots: Roots) -> None:
+    with pytest.raises(RequestRefused) as caught:
+        roots.find(f"cases:{name}", "image_path")
+    assert caught.value.code is RequestCode.PATH_OUTSIDE_ROOTS
+
+
+def test_a_pipe_is_not_opened(volume: Path, roots: Roots) -> None:
+    os.mkfifo(volume / "cases" / "pipe.nii.gz")
+    with pytest.raises(RequestRefused) as caught:
+        roots.find("cases:pipe.nii.gz", "image_path")
+    assert caught.value.code is RequestCode.UNREADABLE_IMAGE
+
+
 def test_a_folder_that_became_a_link_is_not_written_into(volume: Path) -> None:
     (volume / "cases" / "0002").mkdir()
     (volume / "cases" / "0002" / "mask").symlink_to(volume / "out")

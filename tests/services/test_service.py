@@ -300,7 +300,7 @@ def test_callers_show_certificate_and_token(
     authority = make_authority(openssl, tmp_path / "ca")
     server, caller = (make_certificate(openssl, tmp_path / "ca", name, authority) for name in ("service", "caller"))
     tls = {"certificate": str(server.certificate), "key": str(server.key), "ca": str(authority.certificate)}
-    (tmp_path / "tokens").write_text("first-token\nsecond-token\n")
+    (tmp_path / "tokens").write_text("# of the back end\nfirst-token-of-this-test\n\nsecond-token-of-this-test\n")
     ports = ServiceProcess(tmp_path, volume, models, ALIASES)
     service = ServiceProcess(
         tmp_path,
@@ -314,7 +314,7 @@ def test_callers_show_certificate_and_token(
     try:
         shown = Tls(authority.certificate, caller.certificate, caller.key)
         address = f"localhost:{ports.grpc_port}"
-        with Client(address, tls=shown, token="second-token", timeout_s=60) as client:  # noqa: S106 - of this test
+        with Client(address, tls=shown, token="second-token-of-this-test", timeout_s=60) as client:  # noqa: S106 - of this test
             assert client.tumor("cases:tls/A.nii.gz").path
         with Client(address, tls=shown, token="wrong", timeout_s=10) as client, pytest.raises(CallFailed) as caught:  # noqa: S106 - of this test
             client.tumor("cases:tls/A.nii.gz")
@@ -324,7 +324,11 @@ def test_callers_show_certificate_and_token(
         stranger = ssl.create_default_context(cafile=authority.certificate)
         context.load_cert_chain(caller.certificate, caller.key)
         assert httpx.get(url, verify=context).status_code == 401
-        assert httpx.get(url, verify=context, headers={"Authorization": "Bearer first-token"}).status_code == 404
+        assert httpx.get(url, verify=context, headers={"Authorization": "Bearer #"}).status_code == 401
+        assert (
+            httpx.get(url, verify=context, headers={"Authorization": "Bearer first-token-of-this-test"}).status_code
+            == 404
+        )
         with pytest.raises((httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError)):
             httpx.get(url, verify=stranger)
     finally:
