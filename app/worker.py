@@ -12,15 +12,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+from dbos import DBOS
 from sqlalchemy.exc import DBAPIError
 
 from app.child import ParentLink, run_child
 from app.clock import ClockWatch, bring_forward
 from app.completion import Completion
+from app.durable_queue import launch_dbos
 from app.intake import Intake, recover
-from app.leases import POSTGRES_CONNECTION, Leases, reason_of
-from app.logs import configure_logging, make_formatter
+from app.leases import Leases, reason_of
+from app.logs import configure_logging
 from app.overtime import TimedSegmenter
 from app.reaper import Reaper
 from app.segmenting import StudySegmenter
@@ -117,25 +118,7 @@ def take_slot(workers: Sequence[str | None], slot: int) -> None:
 
 
 def _launch(settings: NodeSettings, executor: str) -> None:
-    logger = logging.getLogger("dbos")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(make_formatter("worker", settings.logs))
-    logger.handlers, logger.propagate = [handler], False
-    config: DBOSConfig = {
-        "name": "segnode",
-        "system_database_url": settings.database,
-        "application_version": WORKFLOW_VERSION,
-        "executor_id": executor,
-        "serializer": DBOSPortableJSONSerializer(),
-        "log_level": "WARNING",
-        "use_listen_notify": False,
-    }
-    if settings.database.startswith("postgresql"):
-        config["db_engine_kwargs"] = {"connect_args": dict(POSTGRES_CONNECTION)}
-        # A process that is stopped in the middle of a transaction must not hold up those who take over its work.
-        config["sys_db_idle_transaction_timeout_sec"] = settings.lease_seconds
-    DBOS(config=config)
-    DBOS.launch()
+    launch_dbos(settings.database, executor, WORKFLOW_VERSION, lease_seconds=settings.lease_seconds, logs=settings.logs)
     DBOS.register_queue(
         STUDY_QUEUE,
         worker_concurrency=STUDIES_AT_ONCE,

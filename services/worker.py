@@ -3,18 +3,18 @@
 It is a fresh interpreter, never a fork: neither CUDA nor gRPC survives one (ADR 13).
 """
 
-import logging
 import os
 import sys
 import time
 from pathlib import Path
 from typing import Final
 
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+from dbos import DBOS
 
 from app.child import ParentLink, run_child
-from app.leases import POSTGRES_CONNECTION, Leases
-from app.logs import configure_logging, make_formatter
+from app.durable_queue import launch_dbos
+from app.leases import Leases
+from app.logs import configure_logging
 from app.reaper import Reaper
 from app.tenure import Tenure, this_process
 from app.worker import take_slot
@@ -68,24 +68,7 @@ def work(settings: ServiceSettings, slot: int) -> None:
 
 
 def _launch(settings: ServiceSettings, executor: str) -> None:
-    logger = logging.getLogger("dbos")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(make_formatter("worker", settings.logs))
-    logger.handlers, logger.propagate = [handler], False
-    config: DBOSConfig = {
-        "name": "segnode",
-        "system_database_url": settings.database,
-        "application_version": VERSION,
-        "executor_id": executor,
-        "serializer": DBOSPortableJSONSerializer(),
-        "log_level": "WARNING",
-        "use_listen_notify": False,
-    }
-    if settings.database.startswith("postgresql"):
-        config["db_engine_kwargs"] = {"connect_args": dict(POSTGRES_CONNECTION)}
-        config["sys_db_idle_transaction_timeout_sec"] = settings.lease_seconds
-    DBOS(config=config)
-    DBOS.launch()
+    launch_dbos(settings.database, executor, VERSION, lease_seconds=settings.lease_seconds, logs=settings.logs)
     DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=POLL_S, on_conflict="always_update")
 
 
