@@ -68,8 +68,8 @@ def peer() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL with an empty database; whoever stops it starts it again."""
+def postgres_server() -> Iterator[Postgres]:
+    """A PostgreSQL."""
     programs = find_postgres()
     if programs is None:
         missing("PostgreSQL is not installed")
@@ -77,6 +77,13 @@ def postgres() -> Iterator[Postgres]:
     server = Postgres(programs)
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="module")
+def postgres(postgres_server: Postgres) -> Postgres:
+    """A PostgreSQL with an empty database for these tests; whoever stops it starts it again."""
+    postgres_server.renew()
+    return postgres_server
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -23,7 +23,7 @@ def find_postgres() -> Path | None:
 
 
 class Postgres:
-    """One PostgreSQL with an empty database ``segnode``, which its user owns.
+    """One PostgreSQL with an empty database, which its user ``segnode`` owns.
 
     Parameters
     ----------
@@ -39,13 +39,20 @@ class Postgres:
         if self._user is not None:
             shutil.chown(self._folder, self._user)
         self.port = free_port()
-        self.url = f"postgresql://segnode@127.0.0.1:{self.port}/segnode"
+        self.url = ""
+        self._databases = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._run("initdb", "--auth=trust", "--username=admin", "--no-sync", "--pgdata=data")
         self.start()
-        admin = ("--host=127.0.0.1", f"--port={self.port}", "--username=admin")
-        self._run("createuser", *admin, "segnode")
-        self._run("createdb", *admin, "--owner=segnode", "segnode")
+        self._admin = ("--host=127.0.0.1", f"--port={self.port}", "--username=admin")
+        self._run("createuser", *self._admin, "segnode")
+
+    def renew(self) -> None:
+        """Make another empty database the one of `url`: a node never takes one that belonged to another spool."""
+        self._databases += 1
+        name = f"segnode{self._databases}"
+        self._run("createdb", *self._admin, "--owner=segnode", name)
+        self.url = f"postgresql://segnode@127.0.0.1:{self.port}/{name}"
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
