@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import pytest
 import yaml
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
@@ -152,7 +153,9 @@ class NodeProcess:
         assert self._process is not None
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        assert line.startswith("ready "), f"{line!r}\n{self.log.read_text()}"
+        if not line.startswith("ready "):
+            self.stop()  # a process left behind would fail the tests that follow
+            pytest.fail(f"{line!r}\n{self.log.read_text()}")
         return line.strip()
 
     def launch(self) -> None:

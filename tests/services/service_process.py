@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.node_process import ROOT, free_port, wait_until
@@ -86,7 +87,9 @@ class ServiceProcess:
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line.startswith("ready "), self.log.read_text()
+        if not line.startswith("ready "):
+            self.stop()  # a process left behind would fail the tests that follow
+            pytest.fail(self.log.read_text())
         return self
 
     def stop(self) -> int:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,28 +58,27 @@ def balanced(
     first, second = (
         ServiceProcess(folder / name, volume, models, ALIASES, executor=name, **shared) for name in ("first", "second")
     )
-    with ThreadPoolExecutor(2) as starting:
+    with ThreadPoolExecutor(2) as starting, ExitStack() as stack:
+        for service in (first, second):
+            stack.callback(service.stop)
         list(starting.map(ServiceProcess.start, (first, second)))
-    rest, grpc = free_port(), free_port()
-    ports = {
-        "127.0.0.1:8081": first.rest_port,
-        "127.0.0.1:8082": second.rest_port,
-        "127.0.0.1:50051": first.grpc_port,
-        "127.0.0.1:50052": second.grpc_port,
-        "127.0.0.1:8080": rest,
-        "127.0.0.1:50050": grpc,
-    }
-    config = configuration(folder, ports)
-    with (folder / "nginx.log").open("wb") as log:
-        balancer = subprocess.Popen([nginx, "-p", folder, "-c", config], stdout=log, stderr=log)  # noqa: S603 - a peer
-    try:
+        rest, grpc = free_port(), free_port()
+        ports = {
+            "127.0.0.1:8081": first.rest_port,
+            "127.0.0.1:8082": second.rest_port,
+            "127.0.0.1:50051": first.grpc_port,
+            "127.0.0.1:50052": second.grpc_port,
+            "127.0.0.1:8080": rest,
+            "127.0.0.1:50050": grpc,
+        }
+        config = configuration(folder, ports)
+        with (folder / "nginx.log").open("wb") as log:
+            balancer = stack.enter_context(
+                subprocess.Popen([nginx, "-p", folder, "-c", config], stdout=log, stderr=log)  # noqa: S603 - a peer
+            )
+        stack.callback(balancer.terminate)
         wait_until(lambda: _answers(f"http://127.0.0.1:{rest}/healthz"))
         yield Balanced(first, second, f"http://127.0.0.1:{rest}", f"127.0.0.1:{grpc}", volume)
-    finally:
-        balancer.terminate()
-        balancer.wait(10)
-        for service in (first, second):
-            service.stop()
 
 
 def _answers(url: str) -> bool:
