@@ -1,0 +1,96 @@
+"""Keeps the time of work from outside of the process that does it, so that even one in which no Python runs is ended.
+
+A worker says on its standard output what it works at and how long that may take; whoever watches it keeps the time.
+"""
+
+import logging
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+_BUSY, _DONE = b"busy", b"done"
+
+_log: Final = logging.getLogger("segnode")
+
+
+class Line(Protocol):
+    """The worker's line to its supervisor: `app.child.ParentLink`."""
+
+    def say(self, what: bytes) -> None:
+        """Say one line."""
+        ...
+
+
+@contextmanager
+def timed(line: Line, key: str, number: int, limit_s: float) -> Iterator[None]:
+    """Have the time of the block kept.
+
+    Parameters
+    ----------
+    line
+        To the supervisor.
+    key, number
+        What is worked at; the key is one word.
+    limit_s
+        How long it may take.
+    """
+    work = f"{key} {number}".encode()
+    line.say(b"%s %s %.3f\n" % (_BUSY, work, limit_s))
+    try:
+        yield
+    finally:
+        line.say(b"%s %s\n" % (_DONE, work))
+
+
+class Timekeeping:
+    """Ends one worker when what it works at takes too long.
+
+    Parameters
+    ----------
+    process
+        The worker.
+    what
+        What it works at, for the log.
+    after_end
+        Called with key and number once the process has ended for it, and every lock that it held is free.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], what: str, after_end: Callable[[str, int], None]) -> None:
+        self._process = process
+        self._what = what
+        self._after_end = after_end
+        self._timers: dict[tuple[str, int], threading.Timer] = {}
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def hear(self, line: bytes) -> None:
+        """Take in what the worker says; what is no word about its work is passed over."""
+        what, *rest = line.split()
+        if what not in (_BUSY, _DONE):
+            return
+        key, number, *limit_s = rest
+        work = key.decode(), int(number)
+        with self._lock:
+            if (timer := self._timers.pop(work, None)) is not None:
+                timer.cancel()
+            if what == _BUSY and not self._stopped:
+                timer = threading.Timer(float(limit_s[0]), self._end, work)
+                timer.daemon = True
+                self._timers[work] = timer
+                timer.start()
+
+    def stop(self) -> None:
+        """Take no more time: the worker has ended."""
+        with self._lock:
+            self._stopped = True
+            for timer in self._timers.values():
+                timer.cancel()
+
+    def _end(self, key: str, number: int) -> None:
+        extra = {self._what: key, "number": number, "pid": self._process.pid}
+        _log.error(f"{self._what}_takes_too_long", extra=extra)
+        self._process.kill()
+        self._process.wait()
+        self._after_end(key, number)

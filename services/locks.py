@@ -1,0 +1,99 @@
+"""Who asks for a mask that somebody else is making waits, and then finds it.
+
+A lock is a file below the work folder that all instances share, named by what every instance calls the mask, and is
+there as long as somebody holds it.
+"""
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from core.errors import RetryLater
+
+LOOK_EVERY_S: Final = 0.1
+"""Between two looks at a lock that somebody else holds."""
+
+
+class Locks:
+    """Locks between the workers of all instances, on names.
+
+    Parameters
+    ----------
+    folder
+        Where their files lie; it is made where it is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def held(self, names: Iterable[str], on_wait: Callable[[], None]) -> Iterator[None]:
+        """Hold the locks of some names for the duration of the block.
+
+        Parameters
+        ----------
+        names
+            They are taken in one order by everybody, so that no two wait for each other.
+        on_wait
+            Called again and again while somebody else holds one; what it raises ends the wait.
+
+        Raises
+        ------
+        RetryLater
+            If the disk refuses.
+        """
+        with ExitStack() as taken:
+            for path in sorted({self._folder / hashlib.sha256(name.encode()).hexdigest()[:40] for name in names}):
+                taken.enter_context(_held(path, on_wait))
+            yield
+
+    def tidy(self) -> None:
+        """Remove the files of those who were killed while they held one."""
+        for path in self._folder.iterdir():
+            with suppress(OSError):
+                if (descriptor := _take(path)) is not None:
+                    _give_back(path, descriptor)
+
+
+@contextmanager
+def _held(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    try:
+        while (descriptor := _take(path)) is None:
+            on_wait()
+            time.sleep(LOOK_EVERY_S)
+    except OSError as error:
+        raise RetryLater(f"the service's work folder cannot be written: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        _give_back(path, descriptor)
+
+
+def _take(path: Path) -> int | None:
+    """A descriptor that holds a lock until it is closed; None if somebody else holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Whoever held it before has removed the file: a lock on that one is a lock on nothing.
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _give_back(path: Path, descriptor: int) -> None:
+    # First its name: whoever opens it from here on opens a new file.
+    with suppress(OSError):
+        path.unlink()
+    os.close(descriptor)

@@ -1,0 +1,175 @@
+"""One image of a request, opened: a file, or a folder with all that is below it."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Final
+
+from core.errors import RequestCode, RequestRefused, RetryLater
+from services.limits import Limits
+from services.opening import OpenFile, Stamp, open_inside
+from services.roots import SharedFile
+
+_READ_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class OpenImage:
+    """An image's files; they are hashed and read through what was opened, not through their names.
+
+    Parameters
+    ----------
+    image, field
+        What a request names, and the field that names it.
+    limits
+        How many files, and how large.
+
+    Raises
+    ------
+    RequestRefused
+        ``over_limits``; ``no_such_file`` if it vanished meanwhile; ``path_outside_roots`` if it, or a link in the
+        folder, leads out of its root; ``unreadable_image`` for what is neither file nor folder.
+    """
+
+    def __init__(self, image: SharedFile, field: str, limits: Limits) -> None:
+        self._name, self._root, self._field = image.path.name, image.root, field
+        self._limits = limits
+        self._files: dict[PurePosixPath, OpenFile] = {}
+        self._stamps: list[tuple[OpenFile, Stamp]] = []
+        self._count = self._bytes = 0
+        self._closing = ExitStack()
+        try:
+            self._open(image.path)
+        except OSError as error:
+            self.close()
+            raise _refusal(error, field) from error
+        except RequestRefused:
+            self.close()
+            raise
+
+    def __enter__(self) -> "OpenImage":
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close every file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close every file."""
+        self._closing.close()
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is one, of DICOM."""
+        return self._whole.is_folder
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of its content: of the file, or of the names and contents of a folder's files.
+
+        Raises
+        ------
+        RequestRefused
+            ``no_such_file``, if it may not be read.
+        """
+        try:
+            if not self.is_folder:
+                return self._whole.sha256()
+            whole = hashlib.sha256()
+            for name in sorted(self._files):
+                whole.update(f"{name}\0{self._files[name].sha256()}\n".encode("utf-8", "surrogateescape"))
+            return whole.hexdigest()
+        except OSError as error:
+            raise _refusal(error, self._field) from error
+
+    @cached_property
+    def path(self) -> Path:
+        """Where readers find it: a link with the file's own ending, or a folder of links, to what was opened."""
+        folder = Path(self._closing.enter_context(TemporaryDirectory(prefix="segnode-")))
+        if not self.is_folder:
+            link = folder / f"image{'.nii.gz' if self._name.endswith('.gz') else '.nii'}"
+            link.symlink_to(self._whole.path)
+            return link
+        for number, file in enumerate(self._files.values()):
+            (folder / f"{number:06d}").symlink_to(file.path)
+        return folder
+
+    def check_unchanged(self) -> None:
+        """See that nobody wrote into it since it was opened.
+
+        Raises
+        ------
+        RetryLater
+            If somebody did.
+        """
+        if any(file.stamp != stamp for file, stamp in self._stamps):
+            raise RetryLater(f"{self._field} was changed while it was read")
+
+    def _open(self, path: Path) -> None:
+        self._whole = self._keep(open_inside(path, self._root))
+        if self._whole.is_folder:
+            self._open_below()
+        elif not self._whole.is_file:
+            # To open a pipe waits for whoever writes into it.
+            raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{self._field} is neither a file nor a folder.")
+        self._limits.check_files(self._count, self._bytes, self._field)
+
+    def _open_below(self) -> None:
+        """Open every file below the folder, in the order in which a walk meets them."""
+        waiting = [(PurePosixPath(), self._whole)]
+        while waiting:
+            name, folder = waiting.pop()
+            # By what was opened, so that no folder on the way can become a link.
+            readable = os.open(folder.path, _READ_FOLDER)
+            try:
+                entries = sorted(self._entries(readable), key=lambda entry: entry.name)
+                folders = []
+                for entry in entries:
+                    file = self._open_entry(entry, readable)
+                    if file.is_folder and not entry.is_symlink():
+                        folders.append((name / entry.name, file))
+                    elif file.is_file:
+                        self._files[name / entry.name] = file
+                waiting += reversed(folders)
+            finally:
+                os.close(readable)
+
+    def _entries(self, folder: int) -> Iterator["os.DirEntry[str]"]:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                self._count += 1
+                self._limits.check_files(self._count, self._bytes, self._field)
+                yield entry
+
+    def _open_entry(self, entry: "os.DirEntry[str]", folder: int) -> OpenFile:
+        if not entry.is_symlink():
+            return self._keep(open_inside(entry.name, self._root, flags=os.O_NOFOLLOW, dir_fd=folder))
+        outside = RequestRefused(
+            RequestCode.PATH_OUTSIDE_ROOTS, f"{self._field}: a link in it leads nowhere, or leaves its root."
+        )
+        try:
+            return self._keep(open_inside(entry.name, self._root, dir_fd=folder))
+        except (OSError, RequestRefused) as error:
+            raise outside from error
+
+    def _keep(self, file: OpenFile) -> OpenFile:
+        self._closing.callback(file.close)
+        if file.is_file:
+            self._bytes += file.size
+        self._stamps.append((file, file.stamp))
+        return file
+
+
+def _refusal(error: OSError, field: str) -> RequestRefused:
+    if error.errno == errno.EMFILE:
+        detail = f"{field}: more files than the system lets this service hold open (ulimit -n)."
+        return RequestRefused(RequestCode.OVER_LIMITS, detail)
+    return RequestRefused(RequestCode.NO_SUCH_FILE, f"{field}: {error.strerror}.")

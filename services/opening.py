@@ -1,0 +1,137 @@
+"""Files of a shared volume, opened once: what was looked at is what is read, whatever becomes of their names meanwhile.
+
+Whoever can write to the volume can put a link in a file's place between a check and its use. So a path is opened with
+no effect on what it leads to (``O_PATH``), the kernel then says where that lies, and it is read by descriptor alone.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO, Final
+
+from core.errors import RequestCode, RequestRefused
+
+Stamp = tuple[int, int, int]
+"""Size, and when content and inode were changed: what a change leaves behind, whoever makes it."""
+SMALL_FILE: Final = 1 << 20
+"""Bytes of a file that is text of this program or of a converter."""
+
+
+class OpenFile:
+    """A file or folder, by its descriptor.
+
+    Parameters
+    ----------
+    descriptor
+        As ``O_PATH`` gives it; closed by :meth:`close`.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    @property
+    def path(self) -> Path:
+        """A name in this process that leads to it, and to nothing else."""
+        return Path(f"/proc/self/fd/{self.descriptor}")
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file: neither a folder nor a pipe."""
+        return stat.S_ISREG(os.fstat(self.descriptor).st_mode)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return stat.S_ISDIR(os.fstat(self.descriptor).st_mode)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return os.fstat(self.descriptor).st_size
+
+    @property
+    def stamp(self) -> Stamp:
+        """Another one after any change of its content."""
+        status = os.fstat(self.descriptor)
+        return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+    def open(self) -> BinaryIO:
+        """Its content, from the beginning."""
+        return self.path.open("rb")
+
+    def sha256(self) -> str:
+        """Hash of its content."""
+        with self.open() as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    @contextmanager
+    def named(self, name: str) -> Iterator[Path]:
+        """A path of this name that leads to it, for readers that go by how a file ends."""
+        with TemporaryDirectory(prefix="segnode-") as folder:
+            link = Path(folder, name)
+            link.symlink_to(self.path)
+            yield link
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self.descriptor)
+
+
+@contextmanager
+def opened(path: str | Path, root: Path, *, flags: int = 0, dir_fd: int | None = None) -> Iterator[OpenFile]:
+    """A file or folder, open for the duration of the block; see :func:`open_inside`."""
+    file = open_inside(path, root, flags=flags, dir_fd=dir_fd)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+def open_inside(path: str | Path, root: Path, *, flags: int = 0, dir_fd: int | None = None) -> OpenFile:
+    """Open what a path leads to, through links where there are any, if it lies below a root.
+
+    Parameters
+    ----------
+    path
+        Absolute, or a name in the folder ``dir_fd``.
+    root
+        Resolved.
+    flags
+        More of ``open(2)``, such as ``O_NOFOLLOW``.
+
+    Raises
+    ------
+    RequestRefused
+        ``path_outside_roots`` if it lies elsewhere.
+    OSError
+        If there is nothing, or it may not be opened.
+    """
+    file = OpenFile(os.open(path, os.O_PATH | os.O_CLOEXEC | flags, dir_fd=dir_fd))
+    if not file.path.readlink().is_relative_to(root):
+        file.close()
+        raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, "A link leaves its root.")
+    return file
+
+
+def read_small(path: str | Path, root: Path, *, flags: int = 0, dir_fd: int | None = None) -> bytes:
+    """Content of a small regular file below a root.
+
+    Raises
+    ------
+    OSError
+        If there is none.
+    ValueError
+        If it is no such file: a folder, a pipe, too large, or a link that leaves the root.
+    """
+    try:
+        with opened(path, root, flags=flags, dir_fd=dir_fd) as file:
+            if not file.is_file or file.size > SMALL_FILE:
+                raise ValueError("no small file")
+            with file.open() as content:
+                return content.read(SMALL_FILE)
+    except RequestRefused as error:
+        raise ValueError("outside of its root") from error
