@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import ExitStack
 from filecmp import cmp
 from itertools import count
 from pathlib import Path
@@ -71,10 +72,16 @@ class Arrival:
         key = study_key(received.called_ae, received.study_uid)
         file.sync()
         while True:
-            self.spool.create_study(key, received.called_ae, received.study_uid)
-            with self.spool.locked(key):
-                # Between the two it may have been deleted, as old studies are.
-                if (self.spool.folder(key) / "study.json").exists():
+            with ExitStack() as lock:
+                # Between the two, and in each, it may be deleted, as old studies are.
+                try:
+                    self.spool.create_study(key, received.called_ae, received.study_uid)
+                    lock.enter_context(self.spool.locked(key))
+                except FileNotFoundError:
+                    if not self.spool.is_there():
+                        raise
+                    continue
+                if self.spool.is_known(key):
                     return self._place(key, file.path, received)
 
     def _place(self, key: str, temporary: Path, received: ReceivedObject) -> Placed:

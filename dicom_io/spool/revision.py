@@ -81,11 +81,15 @@ class Revision:
     # State
 
     def read_state(self) -> dict[str, Any]:
-        """``state``, ``since`` (UTC), ``run`` (how often it was begun again), ``attempts`` (how many cost the
-        worker), ``overtimes`` (how many of these took too long), ``reason``, ``notes``, ``priority``, ``claim``.
+        """``state``, ``since`` (UTC), ``run`` (how often it was begun again), ``overtimes`` (how many tries took too
+        long), ``reason``, ``notes``, ``priority``, ``claim``.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged.
         """
-        content: dict[str, Any] = json.loads((self.path / "state.json").read_text())
-        return content
+        return _object(self.path / "state.json")
 
     @property
     def state(self) -> State:
@@ -112,7 +116,7 @@ class Revision:
             Any of the keys of `read_state` but ``since``; ``reason`` is ``{"code", "message"}`` or None.
         """
         path = self.path / "state.json"
-        old: dict[str, Any] = {"state": None, "since": "", "run": 0, "attempts": 0, "reason": None}
+        old: dict[str, Any] = {"state": None, "since": "", "run": 0, "reason": None}
         old |= {"notes": [], "priority": "routine"}
         if path.exists():
             old = self.read_state()
@@ -120,6 +124,21 @@ class Revision:
         if new["state"] != old["state"]:
             new["since"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         replace_file(path, json.dumps(new, indent=1).encode())
+
+    # Tries
+
+    def mark_of_try(self, number: int) -> Path:
+        """An empty file that is there while the run of a claim tries the revision, and stays if its process dies."""
+        return self.path / f"trying.{number}"
+
+    def marks_of_tries(self) -> list[Path]:
+        """Marks of all tries that are under way, or ended with their process."""
+        return list(self.path.glob("trying.*"))
+
+    def forget_tries(self) -> None:
+        """Count from nothing again."""
+        for mark in self.marks_of_tries():
+            mark.unlink(missing_ok=True)
 
     # Outcome and deliveries
 
@@ -159,5 +178,11 @@ class Revision:
 def _read_json(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
-    content: dict[str, Any] = json.loads(path.read_text())
+    return _object(path)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text())
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} holds no JSON object")
     return content

@@ -8,9 +8,9 @@
       open/<key>                     an empty file for each study that still has to be looked at
       trash/                         studies that are being deleted
       own/<hash>                     an empty file for each object that this node made
-      commitments/                   what peers were asked to confirm and what they answered (`delivery.commitment`)
+      commitments/                   what peers were asked to confirm and what they answered (`delivery.transactions`)
       studies/<key>/
-        study.json                   called AE title and Study Instance UID
+        study.json                   called AE title, Study Instance UID, and its incarnation
         others/<hash>.dcm            objects that are not images of a kind that models read; other content: <hash>-<n>
         quarantine/<hash>-<n>.dcm    images with other pixels or geometry under a UID that is here already
         rev-<n>/
@@ -18,6 +18,7 @@
           images/<hash>.dcm          the images, as received
           results/                   what the graph wrote
           results.<n>/               what it writes now, for the claim of this number (`spool.claims`)
+          trying.<n>                 an empty file while that claim's run lasts; it stays if its process dies
           outcome.json               what the graph answered
           deliveries/<name>.json     what each destination has got
 
@@ -88,10 +89,18 @@ class Spool:
 
     # Looking
 
+    def is_there(self) -> bool:
+        """Whether the folder is a spool, as one whose disk is not mounted is none."""
+        return self._studies.is_dir()
+
     def study(self, key: str) -> dict[str, str]:
-        """``called_ae`` and ``study`` (the Study Instance UID) of a study."""
+        """``called_ae``, ``study`` (the Study Instance UID) and ``incarnation`` of a study."""
         facts: dict[str, str] = json.loads((self._studies / key / "study.json").read_text())
         return facts
+
+    def incarnation(self, key: str) -> str:
+        """Which of a study's stays in the spool this is: another one after it was deleted; empty for an old record."""
+        return self.study(key).get("incarnation", "")
 
     def folder(self, key: str) -> Path:
         """Folder of a study; it may be missing."""
@@ -99,9 +108,13 @@ class Spool:
 
     def study_keys(self) -> list[str]:
         """Keys of all studies, sorted."""
-        if not self._studies.is_dir():
+        if not self.is_there():
             return []
-        return sorted(folder.name for folder in self._studies.iterdir() if (folder / "study.json").exists())
+        return sorted(folder.name for folder in self._studies.iterdir() if self.is_known(folder.name))
+
+    def is_known(self, key: str) -> bool:
+        """Whether there is such a study."""
+        return (self._studies / key / "study.json").exists()
 
     def revisions(self, key: str) -> list[Revision]:
         """All revisions of a study, oldest first."""
@@ -133,15 +146,26 @@ class Spool:
     # Changing
 
     def create_study(self, key: str, called_ae: str, study_uid: str) -> None:
-        """Make room for a study, unless it is here already."""
+        """Make room for a study, unless it is here already.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it was deleted meanwhile: the same call again makes it anew.
+        """
         folder = self.folder(key)
-        if (folder / "study.json").exists():
+        if self.is_known(key):
             return
         folder.mkdir(exist_ok=True)
-        (folder / "others").mkdir(exist_ok=True)
-        facts = {"called_ae": called_ae, "study": study_uid}
-        replace_file(folder / "study.json", json.dumps(facts).encode())
-        sync_folder(self._studies)
+        with self.locked(key):
+            if self.is_known(key):
+                return
+            (folder / "others").mkdir(exist_ok=True)
+            # Last, as whoever sees it takes all above it for durable.
+            sync_folder(self._studies)
+            sync_folder(folder)
+            facts = {"called_ae": called_ae, "study": study_uid, "incarnation": uuid4().hex[:8]}
+            replace_file(folder / "study.json", json.dumps(facts).encode())
 
     def open_revision(self, key: str, state: State, images: Mapping[Path, str] = _NO_IMAGES) -> Revision:
         """Open a study's next revision, with links to all images so far; hold `locked`.
@@ -211,7 +235,13 @@ class Spool:
 
     @contextmanager
     def locked(self, key: str) -> Iterator[None]:
-        """Hold a study's lock, which keeps every other process from changing it."""
+        """Hold a study's lock, which keeps every other process from changing it.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such study (any more).
+        """
         with locked(self._studies / key / ".lock"):
             yield
 
@@ -239,12 +269,17 @@ class Spool:
             Whether it was deleted.
         """
         gone = self._trash / f"{key}-{uuid4().hex}"
-        with self.locked(key):
-            held = self.quarantined(key) and not quarantined
-            if self.is_open(key) or held or not condition(self.revisions(key)):
-                return False
-            (self._studies / key).rename(gone)
-            sync_folder(self._studies)
+        try:
+            with self.locked(key):
+                held = self.quarantined(key) and not quarantined
+                if self.is_open(key) or held or not condition(self.revisions(key)):
+                    return False
+                (self._studies / key).rename(gone)
+                sync_folder(self._studies)
+        except FileNotFoundError:
+            if self.folder(key).exists():
+                raise
+            return False  # somebody else has deleted it
         shutil.rmtree(gone, ignore_errors=True)
         return True
 

@@ -1,5 +1,6 @@
 """What a person may ask for a study: to run it again, to take quarantined images in, to forget it."""
 
+from typing import Any
 from uuid import uuid4
 
 from dicom_io.durable import sync_folder
@@ -10,8 +11,9 @@ from dicom_io.spool.spool import Spool
 def run_again(spool: Spool, key: str) -> Revision:
     """Queue a study's newest revision again, at a person's wish.
 
-    What was refused or failed starts where it ended: results that exist are delivered, not made again. What was
-    delivered, or held nothing, is run as a new revision of the same images, with results of new UIDs.
+    What was refused or failed starts where it ended: results that exist are delivered, not made again, unless a file of
+    them is gone. What was delivered, or held nothing, is run as a new revision of the same images, with results of new
+    UIDs.
 
     Raises
     ------
@@ -27,7 +29,9 @@ def run_again(spool: Spool, key: str) -> Revision:
         outcome = latest.read_outcome()
         reason = latest.read_state()["reason"] or {}
         if outcome is not None and (
-            outcome["outcome"] in ("refused", "failed") or reason.get("code") == NO_DESTINATION
+            outcome["outcome"] in ("refused", "failed")
+            or reason.get("code") == NO_DESTINATION
+            or _lacks_files(latest, outcome)
         ):
             latest.forget_outcome()
             latest.forget_deliveries()
@@ -36,9 +40,22 @@ def run_again(spool: Spool, key: str) -> Revision:
                 again = {"state": "waiting", "attempts": 0, "rounds": 0, "reason": ""}
                 latest.write_delivery(name, {**delivery, **again})
         run = latest.read_state()["run"] + 1
-        latest.write_state(state=State.WAITING, run=run, attempts=0, overtimes=0, reason=None)
+        latest.forget_tries()
+        latest.write_state(state=State.WAITING, run=run, overtimes=0, reason=None)
         spool.mark_open(key)
         return latest
+
+
+def _lacks_files(revision: Revision, outcome: dict[str, Any]) -> bool:
+    """Whether anything that was made, or is still to be sent, is no longer there."""
+    made = [name for names in outcome.get("files", {}).values() for name in names]
+    unsent = [
+        name
+        for delivery in revision.deliveries().values()
+        if delivery["state"] not in (*ARRIVED, WITHDRAWN)
+        for name in delivery["files"]
+    ]
+    return not all((revision.results / name).is_file() for name in (*made, *unsent))
 
 
 def forget(spool: Spool, key: str) -> None:

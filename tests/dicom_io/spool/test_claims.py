@@ -79,11 +79,11 @@ def test_a_later_claim_voids_an_earlier_one(spool: Spool, revision: Revision, de
 
 
 def test_a_claim_says_whose_it_is_and_keeps_the_state(spool: Spool, revision: Revision) -> None:
-    revision.write_state(state=State.RUNNING, attempts=2)
+    revision.write_state(state=State.RUNNING, overtimes=2)
     claimed(spool, revision, "ct-1")
     state = revision.read_state()
     assert state["claim"] == {"by": "ct-1", "number": 1}
-    assert (state["state"], state["attempts"]) == ("running", 2)
+    assert (state["state"], state["overtimes"]) == ("running", 2)
 
 
 def test_deliveries_are_claimed_one_by_one(spool: Spool, revision: Revision) -> None:

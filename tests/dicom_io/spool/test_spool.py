@@ -56,7 +56,8 @@ def test_called_ae_and_study_separate(spool: Spool) -> None:
     put(Arrival(spool), image(1, study="1.3"))
     put(Arrival(spool), Sent("LIVER", "1.2", "1.2.3.1", True, b"x"))
     assert len(spool.study_keys()) == 3
-    assert spool.study(study_key("LIVER", "1.2")) == {"called_ae": "LIVER", "study": "1.2"}
+    facts = spool.study(study_key("LIVER", "1.2"))
+    assert (facts["called_ae"], facts["study"]) == ("LIVER", "1.2")
 
 
 def test_late_images_open_a_revision_and_leave_the_older_one(spool: Spool) -> None:
@@ -197,6 +198,8 @@ def test_running_again_keeps_results_that_one_destination_has(spool: Spool) -> N
     put(Arrival(spool), image(1))
     revision = close(spool)
     revision.write_outcome({"outcome": "segmented"})
+    revision.results.mkdir()
+    (revision.results / "a").touch()
     delivery = {"attempts": 3, "reason": "no", "files": ["a"], "sent": []}
     revision.write_delivery("one", {**delivery, "state": "delivered"})
     revision.write_delivery("two", {**delivery, "state": "refused"})
@@ -204,6 +207,21 @@ def test_running_again_keeps_results_that_one_destination_has(spool: Spool) -> N
     run_again(spool, revision.key)
     assert revision.read_outcome() == {"outcome": "segmented"}
     assert {name: d["state"] for name, d in revision.deliveries().items()} == {"one": "delivered", "two": "waiting"}
+
+
+@pytest.mark.parametrize("gone", ["a", "notice.dcm"])
+def test_running_again_makes_results_anew_whose_files_are_gone(spool: Spool, gone: str) -> None:
+    put(Arrival(spool), image(1))
+    revision = close(spool)
+    revision.write_outcome({"outcome": "segmented", "files": {"m": ["a"]}})
+    revision.results.mkdir()
+    for name in {"a", "notice.dcm"} - {gone}:
+        (revision.results / name).touch()
+    delivery = {"attempts": 3, "reason": "no", "files": ["a", "notice.dcm"], "sent": [], "state": "failed"}
+    revision.write_delivery("one", delivery)
+    revision.write_state(state=State.FAILED, reason={"code": "not_delivered", "message": ""})
+    run_again(spool, revision.key)
+    assert (revision.read_outcome(), revision.deliveries()) == (None, {})
 
 
 def test_own_objects_are_known_again(spool: Spool) -> None:

@@ -1,0 +1,125 @@
+"""Studies that are deleted while they come again: no lock is held twice, and what is acknowledged stays."""
+
+import fcntl
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+import dicom_io.spool.spool
+from dicom_io.durable import locked, replace_file, sync_folder
+from dicom_io.reception.received import study_key
+from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.spool import Spool
+from tests.arriving import Sent, put
+
+KEY = study_key("SEGNODE", "1.2")
+IMAGE = Sent("SEGNODE", "1.2", "1.2.3", True, b"image")
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    spool = Spool(tmp_path / "spool")
+    spool.prepare()
+    return spool
+
+
+def test_who_waited_for_the_lock_of_a_deleted_folder_holds_the_new_one(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    waits, holds, may_end = threading.Event(), threading.Event(), threading.Event()
+
+    def wait_for_it() -> None:
+        with locked(folder / ".lock", on_wait=waits.set):
+            holds.set()
+            may_end.wait(30)
+
+    thread = threading.Thread(target=wait_for_it)
+    with locked(folder / ".lock"):
+        thread.start()
+        assert waits.wait(30)
+        folder.rename(tmp_path / "trash")
+        folder.mkdir()
+    try:
+        assert holds.wait(30)
+        descriptor = os.open(folder / ".lock", os.O_RDWR)
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+    finally:
+        may_end.set()
+        thread.join(30)
+
+
+def test_a_lock_whose_folder_is_gone_is_held_by_nobody(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), locked(tmp_path / "gone" / ".lock"):
+        raise AssertionError("never reached")
+
+
+@pytest.mark.parametrize("deleted_before", ["create_study", "locked"])
+def test_an_image_whose_study_is_deleted_meanwhile_makes_it_anew(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, deleted_before: str
+) -> None:
+    put(Arrival(spool), IMAGE)
+    original = getattr(Spool, deleted_before)
+    deleted: list[bool] = []
+
+    def delete_first(self: Spool, key: str, *rest: str) -> object:
+        if not deleted:
+            deleted.append(True)
+            spool.folder(key).rename(spool.root / "trash" / key)
+        return original(self, key, *rest)
+
+    monkeypatch.setattr(Spool, deleted_before, delete_first)
+    assert put(Arrival(spool), IMAGE) == "new_revision"
+    assert deleted == [True]
+    assert [path.read_bytes() for path in spool.revision(KEY, 0).images.iterdir()] == [b"image"]
+
+
+def test_a_spool_that_is_gone_takes_nothing(spool: Spool) -> None:
+    """As where its disk is not mounted any more."""
+    (spool.root / "studies").rename(spool.root / "away")
+    with pytest.raises(FileNotFoundError):
+        put(Arrival(spool), IMAGE)
+
+
+def test_a_study_is_seen_only_when_its_folder_survives_a_power_cut(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sees study.json makes nothing durable but what lies below."""
+    steps: list[str] = []
+
+    def sync(folder: Path) -> None:
+        sync_folder(folder)
+        steps.append(folder.name)
+
+    def replace(path: Path, data: bytes) -> None:
+        assert (path.parent / "others").is_dir()
+        replace_file(path, data)
+        steps.append(path.name)
+
+    monkeypatch.setattr(dicom_io.spool.spool, "sync_folder", sync)
+    monkeypatch.setattr(dicom_io.spool.spool, "replace_file", replace)
+    spool.create_study(KEY, "SEGNODE", "1.2")
+    assert steps == ["studies", KEY, "study.json"]
+
+
+def test_a_study_that_was_deleted_and_comes_again_is_another_incarnation(spool: Spool) -> None:
+    put(Arrival(spool), IMAGE)
+    first = spool.incarnation(KEY)
+    put(Arrival(spool), IMAGE)
+    assert spool.incarnation(KEY) == first
+    (spool.root / "open" / KEY).unlink()
+    assert spool.delete(KEY, lambda revisions: True)
+    assert not spool.delete(KEY, lambda revisions: True)
+    put(Arrival(spool), IMAGE)
+    assert spool.incarnation(KEY) not in ("", first)
+
+
+def test_a_record_of_before_there_were_incarnations_has_none(spool: Spool) -> None:
+    put(Arrival(spool), IMAGE)
+    (spool.folder(KEY) / "study.json").write_text('{"called_ae": "SEGNODE", "study": "1.2"}')
+    assert spool.incarnation(KEY) == ""
