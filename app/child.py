@@ -9,12 +9,16 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable
-from types import FrameType
+from pathlib import Path
+from types import FrameType, TracebackType
 
-from core.errors import SegnodeError
+from core.errors import RetryLater, SegnodeError
 
 READY = b"ready\n"
+_NAMED_FRAMES = 4
+
 _log = logging.getLogger("segnode")
 
 
@@ -52,9 +56,53 @@ class ParentLink:
 
 
 def run_child(main: Callable[[], None]) -> None:
-    """Run a child's work; an error of the tree becomes its exit code and one line in the log."""
+    """Run a child's work; an error of the tree, or of a disk, becomes its exit code and one line in the log.
+
+    So does any other error, without its text, and the process ends at once.
+    """
     try:
         main()
     except SegnodeError as error:
         _log.error("cannot_start", extra={"reason": str(error)})
         sys.exit(error.exit_code)
+    except OSError as error:
+        # A disk that is full, mostly. Whoever watches this process starts it again.
+        _log.error("cannot_start", extra={"reason": error.strerror or type(error).__name__})
+        sys.exit(RetryLater.exit_code)
+    except Exception as problem:  # noqa: BLE001 - the process's outermost place; threads of it must not keep it alive
+        _log.error("process_failed", extra={"error": type(problem).__name__, "at": _place(problem.__traceback__)})
+        os._exit(1)
+
+
+def watch_threads(
+    ends_process: Callable[[threading.Thread | None], bool], before_end: Callable[[], None] = lambda: None
+) -> None:
+    """Have an error that ends a thread said in one line, and end the process where it is of no use without the thread.
+
+    A process that lives and does nothing is worse than one that is started again.
+
+    Parameters
+    ----------
+    ends_process
+        Says of a thread whether the process ends with it.
+    before_end
+        Called before that.
+    """
+
+    def on_death(problem: threading.ExceptHookArgs) -> None:
+        if issubclass(problem.exc_type, SystemExit):
+            return  # the thread wished to end
+        name = problem.thread.name if problem.thread is not None else ""
+        extra = {"error": problem.exc_type.__name__, "at": _place(problem.exc_traceback)}
+        _log.error("thread_died", extra=extra | {"name_of_thread": name})  # a record has a "thread" of its own
+        if ends_process(problem.thread):
+            before_end()
+            os._exit(1)
+
+    threading.excepthook = on_death
+
+
+def _place(where: TracebackType | None) -> str:
+    # An exception's text, and a traceback's lines, may quote what a peer sent.
+    frames = traceback.extract_tb(where)[-_NAMED_FRAMES:]
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from core.errors import ConfigInvalid
 
@@ -84,7 +84,8 @@ class Executor:
 class Leases:
     """The table, in the database of one URL.
 
-    Every method raises `sqlalchemy.exc.DBAPIError` if the database cannot be reached; the same call later is safe.
+    Every method raises `sqlalchemy.exc.SQLAlchemyError` if the database cannot be reached; the same call later is
+    safe.
 
     Parameters
     ----------
@@ -189,6 +190,8 @@ def _is(executor: str, instance: str) -> tuple[sa.ColumnElement[bool], ...]:
     return (_EXECUTORS.c.executor == executor, _EXECUTORS.c.instance == instance)
 
 
-def reason_of(error: DBAPIError) -> str:
+def reason_of(error: SQLAlchemyError) -> str:
     """Why the database cannot be reached, in its own words; never the URL, which may hold a password."""
+    if not isinstance(error, DBAPIError):
+        return type(error).__name__
     return " ".join(str(error.orig).split()) or type(error.orig).__name__

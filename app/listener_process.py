@@ -1,15 +1,14 @@
 """The listener's process: ``python -m app.listener_process node.yaml``; imports nothing of the networks."""
 
 import logging
-import os
 import ssl
 import sys
-import threading
 from pathlib import Path
 
-from app.child import ParentLink, run_child
+from app.child import ParentLink, run_child, watch_threads
 from app.logs import configure_logging
 from app.overview import COUNTERS
+from app.prepared_spool import prepared_spool
 from app.reception_settings import TlsListening
 from app.settings import NodeSettings, load_settings
 from core.errors import ConfigInvalid
@@ -22,7 +21,6 @@ from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.counters import Counters
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.room import KeptFree
-from dicom_io.spool.spool import Spool
 
 RETENTION_EVERY_S = 60.0
 _log = logging.getLogger("segnode")
@@ -35,16 +33,14 @@ def listen(settings: NodeSettings) -> None:
     ------
     ConfigInvalid
         If the address cannot be listened on, or the spool not be written.
+    RetryLater
+        If the spool's disk is full or fails.
     """
     link = ParentLink()
     configure_logging("listener", settings.logs)
     reception = settings.reception
     kept_free = KeptFree(int(reception.keep_free.gib * 2**30), reception.keep_free.percent)
-    spool = Spool(settings.spool)
-    try:
-        spool.prepare()
-    except OSError as error:
-        raise ConfigInvalid(f"spool {settings.spool}: {error.strerror}; give a folder that can be written") from error
+    spool = prepared_spool(settings.spool)
     arrival = Arrival(spool, rerun_repeated=reception.on_repeat == "rerun", kept_free=kept_free)
     listener = make_listener(settings, arrival)
     try:
@@ -93,19 +89,10 @@ def _tls(files: TlsListening | None) -> ssl.SSLContext | None:
         raise ConfigInvalid(f"tls: {error.strerror or error}; give PEM files, the key without pass phrase") from error
 
 
-def _log_dying_thread(problem: threading.ExceptHookArgs) -> None:
-    # A traceback may quote what a peer sent.
-    thread = problem.thread.name if problem.thread is not None else ""
-    _log.error("thread_died", extra={"error": problem.exc_type.__name__, "thread": thread})
-    if thread == ACCEPTING:
-        # A process that lives and lets nobody in is worse than one that is started again.
-        os._exit(1)
-
-
 def main() -> None:
     """Entry of the process."""
     configure_logging("listener")
-    threading.excepthook = _log_dying_thread
+    watch_threads(lambda thread: thread is not None and thread.name == ACCEPTING)
     run_child(lambda: listen(load_settings(Path(sys.argv[1]))))
 
 

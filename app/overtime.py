@@ -48,13 +48,21 @@ class TimedSegmenter:
         self._line = line
         self._limit_s = limit_s
 
-    def run(self, input_folder: Path, output_folder: Path, models: Sequence[str], *, revision: int = 0) -> list[Report]:
+    def run(
+        self,
+        input_folder: Path,
+        output_folder: Path,
+        models: Sequence[str],
+        *,
+        revision: int = 0,
+        notes: Sequence[str] = (),
+    ) -> list[Report]:
         """As the segmenter does."""
         key = input_folder.parents[1].name
         study = f"{key} {revision}".encode()
         self._line.say(b"%s %s %.3f\n" % (_BUSY, study, self._limit_s))
         try:
-            return self._segmenter.run(input_folder, output_folder, models, revision=revision)
+            return self._segmenter.run(input_folder, output_folder, models, revision=revision, notes=notes)
         except RuntimeError as problem:
             if is_device_lost(problem):
                 # No study that comes after could use the GPU in this process any more.

@@ -10,7 +10,7 @@ import threading
 from uuid import uuid4
 
 from dbos import DBOS
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.leases import Holder, reason_of
 from app.tenure import Tenure
@@ -45,7 +45,7 @@ class Reaper:
         while not pause.wait(self._tenure.leases.seconds / LOOKS_PER_LEASE):
             try:
                 self.look()
-            except DBAPIError as error:
+            except SQLAlchemyError as error:
                 _log.warning("not_looked_for_dead_executors", extra={"reason": reason_of(error)})
 
     def look(self) -> list[str]:

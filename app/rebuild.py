@@ -10,8 +10,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.intake import recover
 from app.leases import Leases
+from app.queued_work import LIVE, QUEUE_PRIORITIES, STUDY_QUEUE, workflow_id, workflow_prefixes
 from app.settings import NodeSettings
-from app.workflow import LIVE, QUEUE_PRIORITIES, STUDY_QUEUE, WORKFLOW_VERSION, StudyFlow, workflow_prefixes
+from app.workflow import WORKFLOW_VERSION, StudyFlow
 from core.errors import ConfigInvalid
 from dicom_io.spool.apart import apart
 from dicom_io.spool.identity import spool_id
@@ -58,7 +59,7 @@ def rebuild(settings: NodeSettings, spool: Spool) -> Rebuilt:
             retry_connection_errors=False,
         )
         try:
-            queue = _Queue(client)
+            queue = _Queue(client, spool)
             # What a database that stays knows of them may be of another day than the spool.
             for key in spool.study_keys():
                 with apart(key):
@@ -104,22 +105,24 @@ def _set_aside(database: str) -> Path | None:
 class _Queue:
     """The queue of studies as a process sees it that does no work itself: `app.intake.StudyWork`."""
 
-    def __init__(self, client: DBOSClient) -> None:
+    def __init__(self, client: DBOSClient, spool: Spool) -> None:
         self._client = client
+        self._spool = spool
 
     def enqueue(self, revision: Revision) -> None:
-        run = revision.read_state()["run"]
+        run, incarnation = revision.read_state()["run"], self._spool.incarnation(revision.key)
         self._client.enqueue(
             {
                 "queue_name": STUDY_QUEUE,
                 "workflow_name": StudyFlow.process.__qualname__,
                 "class_name": StudyFlow.__name__,
                 "instance_name": "node",
-                "workflow_id": f"study.{revision.key}.{revision.number}.{run}.0",
+                "workflow_id": workflow_id("study", revision.key, incarnation, revision.number, run, 0),
                 "app_version": WORKFLOW_VERSION,
                 "priority": QUEUE_PRIORITIES[revision.priority],
             },
             revision.key,
+            incarnation,
             revision.number,
             run,
             0,
@@ -129,11 +132,12 @@ class _Queue:
         return bool(self._live(revision))
 
     def drop(self, revision: Revision) -> None:
-        for workflow_id in self._live(revision):
-            self._client.cancel_workflow(workflow_id)
+        for live in self._live(revision):
+            self._client.cancel_workflow(live)
 
     def _live(self, revision: Revision) -> list[str]:
+        prefixes = workflow_prefixes(revision, self._spool.incarnation(revision.key))
         found = self._client.list_workflows(
-            workflow_id_prefix=workflow_prefixes(revision), status=list(LIVE), load_input=False, load_output=False
+            workflow_id_prefix=prefixes, status=list(LIVE), load_input=False, load_output=False
         )
         return [workflow.workflow_id for workflow in found]

@@ -84,10 +84,16 @@ class Segmenter:
         *,
         nifti: bool = False,
         revision: int = 0,
+        notes: Sequence[str] = (),
     ) -> list[Report]:
         """Segment every study below a folder and publish each one's results in ``OUT/<StudyInstanceUID>/``.
 
         Each study stands apart: one that is refused or fails says so in its report and the next goes on.
+
+        Parameters
+        ----------
+        notes
+            What is known of the studies beforehand, for their reports.
 
         Raises
         ------
@@ -95,7 +101,7 @@ class Segmenter:
             ``no_dicom`` if there is nothing to read.
         """
         return [
-            self.run_study(study, output_folder, models, nifti=nifti, revision=revision, headers_s=seconds)
+            self.run_study(study, output_folder, models, nifti=nifti, revision=revision, notes=notes, headers_s=seconds)
             for study, seconds in timed_studies(input_folder)
         ]
 
@@ -107,6 +113,7 @@ class Segmenter:
         *,
         nifti: bool = False,
         revision: int = 0,
+        notes: Sequence[str] = (),
         headers_s: float = 0.0,
         on_progress: Callable[[str, float], None] = _no_progress,
     ) -> Report:
@@ -114,6 +121,8 @@ class Segmenter:
 
         Parameters
         ----------
+        notes
+            What is known of the study beforehand, for its report.
         headers_s
             Seconds that reading the study's headers took; they count as reading.
 
@@ -142,6 +151,7 @@ class Segmenter:
                 report = report_failure(study.uid, Reason.of(error), self.device)
             else:
                 report = report_runs(study, finished, headers_s, time.perf_counter() - start, self.device)
+            report = report.model_copy(update={"notes": tuple(notes)})
             outbox.publish(report)
         finally:
             outbox.discard()

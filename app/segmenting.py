@@ -13,6 +13,7 @@ from typing import Any, NoReturn, Protocol
 
 from app.outcome import make_outcome, outcome_of
 from app.overview import COUNTERS
+from app.tries import Tries
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, StudyRejected, Superseded
 from core.report import Reason, Report
 from dicom_io.durable import sync_folder
@@ -29,7 +30,15 @@ _log = logging.getLogger("segnode")
 class StudySegmenter(Protocol):
     """What runs the graph: `app.segmenter.Segmenter`, or a stand-in."""
 
-    def run(self, input_folder: Path, output_folder: Path, models: Sequence[str], *, revision: int = 0) -> list[Report]:
+    def run(
+        self,
+        input_folder: Path,
+        output_folder: Path,
+        models: Sequence[str],
+        *,
+        revision: int = 0,
+        notes: Sequence[str] = (),
+    ) -> list[Report]:
         """Segment what is in a folder."""
         ...
 
@@ -51,12 +60,15 @@ class Segmenting:
         Folder of the spool, for the counts.
     segmenter
         The models.
+    tries
+        Tell how often a worker has died over a study.
     max_deaths
-        How often the worker may die over one study before the study is set aside.
+        How often one may before the study is set aside.
     """
 
-    def __init__(self, spool: Path, segmenter: StudySegmenter, max_deaths: int) -> None:
+    def __init__(self, spool: Path, segmenter: StudySegmenter, tries: Tries, max_deaths: int) -> None:
         self._segmenter = segmenter
+        self._tries = tries
         self._max_deaths = max_deaths
         # Recovered studies run beside the queue; the models serve one at a time.
         self._one_at_a_time = threading.Lock()
@@ -99,26 +111,27 @@ class Segmenting:
             os._exit(RetryLater.exit_code)
 
     def _run_graph(self, claim: Claim, models: Sequence[str]) -> dict[str, Any]:
-        with claim.held() as revision:
-            deaths = revision.read_state()["attempts"]
-            if deaths >= self._max_deaths:
-                return _set_aside(deaths, revision.read_state().get("overtimes", 0))
-            revision.write_state(state=State.RUNNING, attempts=deaths + 1, reason=None)
-            for leftover in (revision.results, *revision.path.glob("results.*")):
-                shutil.rmtree(leftover, ignore_errors=True)
-            claim.results.mkdir()
-        _log.info("study_running", extra={"study": revision.key, "revision": revision.number, "models": len(models)})
-        try:
-            reports = self._segmenter.run(revision.images, claim.results, models, revision=revision.number)
-        except StudyRejected as rejection:
-            return make_outcome("refused", str(rejection.code), rejection.message)
-        except (ConfigInvalid, PackageInvalid) as error:
-            reason = Reason.of(error)
-            return make_outcome("failed", reason.code, reason.message)
-        finally:
-            # Reached unless the process died, which is what is counted.
-            with claim.held():
-                revision.write_state(attempts=deaths)
+        with self._tries.counted(claim) as deaths:
+            with claim.held() as revision:
+                known = revision.read_state()
+                if deaths >= self._max_deaths:
+                    return _set_aside(deaths, known.get("overtimes", 0))
+                for leftover in (revision.results, *revision.path.glob("results.*")):
+                    shutil.rmtree(leftover, ignore_errors=True)
+                claim.results.mkdir()
+                revision.write_state(state=State.RUNNING, reason=None)
+            extra = {"study": revision.key, "revision": revision.number, "models": len(models)}
+            _log.info("study_running", extra=extra)
+            notes: list[str] = known.get("notes", [])
+            try:
+                reports = self._segmenter.run(
+                    revision.images, claim.results, models, revision=revision.number, notes=notes
+                )
+            except StudyRejected as rejection:
+                return make_outcome("refused", str(rejection.code), rejection.message)
+            except (ConfigInvalid, PackageInvalid) as error:
+                reason = Reason.of(error)
+                return make_outcome("failed", reason.code, reason.message)
         self._measure(reports)
         return outcome_of(reports)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.leases import Executor, Holder, Leases, reason_of
 from core.errors import RetryLater
@@ -88,7 +88,7 @@ class Tenure:
             try:
                 self.leases.prepare(spool_id)
                 other = self.leases.acquire(self.executor, self.holder)
-            except DBAPIError as error:
+            except SQLAlchemyError as error:
                 _say(said, "database_unreachable", reason=reason_of(error))
             else:
                 if other is None:
@@ -127,7 +127,7 @@ class Tenure:
         self._ended.set()
         try:
             self.leases.release(self.executor, self.holder.instance)
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             _log.warning("lease_not_released", extra={"executor": self.executor, "reason": reason_of(error)})
 
     def _keep(self) -> None:
@@ -145,7 +145,7 @@ class Tenure:
             if mine:
                 self._valid_until = max(self._valid_until, asked + self.leases.seconds)
                 self._look_around()
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             if said is not None:
                 _say(said, "database_unreachable", reason=reason_of(error))
             return False

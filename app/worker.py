@@ -5,35 +5,37 @@ lease in the database (`app.tenure`), so no two processes ever work under one na
 """
 
 import logging
-import math
 import os
 import sys
-import time
+import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from dbos import DBOS
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
-from app.child import ParentLink, run_child
-from app.clock import ClockWatch, bring_forward
+from app.caretaking import Caretaking
+from app.child import ParentLink, run_child, watch_threads
 from app.completion import Completion
 from app.durable_queue import launch_dbos
-from app.intake import Intake, recover
+from app.intake import Intake
 from app.leases import Leases, reason_of
 from app.logs import configure_logging
 from app.overtime import TimedSegmenter
+from app.prepared_spool import prepared_spool
+from app.queued_work import STUDY_QUEUE, delivery_queue
 from app.reaper import Reaper
 from app.segmenting import StudySegmenter
 from app.settings import NodeSettings, load_settings
-from app.tenure import Tenure, this_process
-from app.workflow import STUDY_QUEUE, WORKFLOW_VERSION, StudyFlow, delivery_queue
+from app.tenure import Tenure, end_process, this_process
+from app.tries import Tries
+from app.workflow import WORKFLOW_VERSION, StudyFlow
+from core.errors import RetryLater
 from dicom_io.durable import locked
 from dicom_io.spool.identity import spool_id
-from dicom_io.spool.spool import Spool
 
 LOOK_EVERY_S = 0.5
-RECOVER_EVERY_S = 600.0
 STUDIES_AT_ONCE = 1
 """Models serve one at a time, and none waits at a worker's door: another may be idle, and an urgent one overtakes."""
 
@@ -58,48 +60,51 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
     PackageInvalid
         If a model cannot be loaded.
     ConfigInvalid
-        If the database belongs to another spool.
+        If the database belongs to another spool, or the spool cannot be written.
+    RetryLater, OSError
+        If the disk or the database fails for now.
     """
     link = ParentLink()
     configure_logging("worker", settings.logs)
     take_slot(settings.workers, slot)
-    spool = Spool(settings.spool)
-    spool.prepare()
+    tries = Tries()
+    watch_threads(_does_work, tries.take_back)
+    spool = prepared_spool(settings.spool)
     executor = settings.executor_id(slot)
     # Two workers of one name would both recover the same work.
     with locked(settings.spool / f".{executor}.lock", on_wait=lambda: _say_that_another_works(executor)):
         leases = Leases(settings.database, settings.lease_seconds)
-        tenure = Tenure(leases, executor, this_process(settings.spool, settings.executor, WORKFLOW_VERSION))
+        holder = this_process(settings.spool, settings.executor, WORKFLOW_VERSION)
+        tenure = Tenure(leases, executor, holder, partial(_end_without_lease, tries))
         segmenter = TimedSegmenter(make_segmenter(settings), link, settings.work.study_minutes * 60.0)
-        flow = StudyFlow(settings, spool, segmenter, tenure)
+        flow = StudyFlow(settings, spool, segmenter, tenure, tries)
         if not tenure.begin(spool_id(settings.spool), link.wait_for_stop):
             os._exit(0)
-        _launch(settings, executor)
+        try:
+            _launch(settings, executor)
+        except SQLAlchemyError as error:
+            raise RetryLater(f"database: {reason_of(error)}; it is tried again") from error
         Reaper(tenure).start()
-        intake = Intake(spool, Completion(settings, spool), flow)
+        caretaking = Caretaking(spool, Intake(spool, Completion(settings, spool), flow), flow, tenure)
         link.say_ready()
-        recovered, versions, clock = -math.inf, tenure.versions, ClockWatch()
         while not link.wait_for_stop(LOOK_EVERY_S):
             # One of all workers does it. Two at a time would be safe, and only cost each the other's work.
-            if not tenure.is_first:
-                continue
-            try:
-                if back := clock.set_back_by():
-                    extra = {"seconds": round(back), "waiting": bring_forward(back)}
-                    logging.getLogger("segnode").warning("clock_set_back", extra=extra)
-                if time.monotonic() - recovered > RECOVER_EVERY_S or versions != tenure.versions:
-                    versions = tenure.versions
-                    recover(spool, flow)
-                    recovered = time.monotonic()
-                intake.look()
-            except OSError as error:
-                # A full disk passes; a worker that ended over it would count a death of the study it runs.
-                logging.getLogger("segnode").error("spool_unusable", extra={"problem": error.strerror})
-            except DBAPIError as error:
-                logging.getLogger("segnode").error("database_unreachable", extra={"reason": reason_of(error)})
+            if tenure.is_first:
+                caretaking.look()
         # A network in mid-study cannot be interrupted; the study is recovered at the next start, or by another worker.
+        tries.take_back()
         tenure.give_up()
         os._exit(0)
+
+
+def _end_without_lease(tries: Tries) -> None:
+    tries.take_back()
+    end_process()
+
+
+def _does_work(thread: threading.Thread | None) -> bool:
+    # A peer that behaves oddly may end a thread of the library that talks to it, and nothing else.
+    return not any(kind.__module__.startswith("pynetdicom") for kind in type(thread).__mro__)
 
 
 def _say_that_another_works(executor: str) -> None:

@@ -2,8 +2,9 @@
 
 DBOS keeps which step has finished, the spool keeps what came of it. Every step looks into the spool first, so a step
 that is repeated after a crash, or a database that is rebuilt, does nothing twice. Workflow IDs are made of study,
-revision, run and attempt, so the same work cannot be queued twice. Work that has to wait leaves its queue and is queued
-again with a delay, and each destination has a queue of its own: what cannot go on for now holds up nobody.
+incarnation, revision, run and attempt, so the same work cannot be queued twice. Work that has to wait leaves its queue
+and is queued again with a delay, and each destination has a queue of its own: what cannot go on for now holds up
+nobody.
 """
 
 import functools
@@ -12,36 +13,39 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
-from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
+from dbos import DBOS, DBOSConfiguredInstance
 from pydicom import dcmread
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.delivering import PENDING, Deliveries, end_of
 from app.leases import reason_of
 from app.notices import write_notices
 from app.outcome import make_delivery, make_outcome
+from app.queued_work import (
+    LIVE,
+    QUEUE_PRIORITIES,
+    STUDY_QUEUE,
+    delivery_queue,
+    queueing,
+    workflow_id,
+    workflow_prefixes,
+)
 from app.routing import matching_routes
 from app.segmenting import Segmenting, StudySegmenter, publish
 from app.settings import NodeSettings
 from app.tenure import Tenure
+from app.tries import Tries
 from core.errors import Superseded
 from dicom_io.images.facts import read_series_facts
 from dicom_io.spool.claims import Claim, take
 from dicom_io.spool.revision import NO_DESTINATION, WITHDRAWN, Revision, State
 from dicom_io.spool.spool import Spool
 
-STUDY_QUEUE = "studies"
-WORKFLOW_VERSION = "3"
+WORKFLOW_VERSION = "4"
 """Pinned application version: DBOS goes on only with work of its own version.
 
 Raise it when the order or the arguments of steps change; what an older version left is then begun again from the spool.
 """
-
-QUEUE_PRIORITIES = {"stat": 1, "routine": 2}
-"""What a revision's priority is to DBOS: the smallest is the first, among those that wait in one queue."""
-
-LIVE = ("PENDING", "ENQUEUED", "DELAYED")
-"""States of a workflow that DBOS still has to do."""
 
 FIRST_WAIT_S = 2.0
 LONGEST_WAIT_S = 600.0
@@ -80,16 +84,6 @@ def wait_s(attempt: int) -> float:
     return float(min(FIRST_WAIT_S * 2.0 ** min(attempt, 20), LONGEST_WAIT_S))
 
 
-def workflow_prefixes(revision: Revision) -> list[str]:
-    """How the IDs of all workflows of a revision begin."""
-    return [f"{kind}.{revision.key}.{revision.number}." for kind in ("study", "delivery")]
-
-
-def delivery_queue(destination: str) -> str:
-    """Name of a destination's queue."""
-    return f"deliver-{destination}"
-
-
 @DBOS.dbos_class()
 class StudyFlow(DBOSConfiguredInstance):
     """The workflows, bound to one node's settings, spool and models.
@@ -104,24 +98,29 @@ class StudyFlow(DBOSConfiguredInstance):
         Its warm models.
     tenure
         This worker's right to do the work.
+    tries
+        What this worker tries at present.
     """
 
-    def __init__(self, settings: NodeSettings, spool: Spool, segmenter: StudySegmenter, tenure: Tenure) -> None:
+    def __init__(
+        self, settings: NodeSettings, spool: Spool, segmenter: StudySegmenter, tenure: Tenure, tries: Tries
+    ) -> None:
         self._settings = settings
         self._spool = spool
         self._tenure = tenure
-        self._segmenting = Segmenting(settings.spool, segmenter, settings.work.tries)
+        self._segmenting = Segmenting(settings.spool, segmenter, tries, settings.work.tries)
         self._deliveries = Deliveries(settings)
         super().__init__("node")
 
     def enqueue(self, revision: Revision) -> None:
         """Queue the work on a closed revision; queueing it again changes nothing."""
-        self._enqueue_study(revision.key, revision.number, revision.read_state()["run"], 0)
+        incarnation = self._spool.incarnation(revision.key)
+        self._enqueue_study(revision.key, incarnation, revision.number, revision.read_state()["run"], 0)
 
     def is_under_way(self, revision: Revision) -> bool:
         """Whether a workflow still has this revision to do, of a version that somebody does."""
         live = DBOS.list_workflows(
-            workflow_id_prefix=workflow_prefixes(revision),
+            workflow_id_prefix=workflow_prefixes(revision, self._spool.incarnation(revision.key)),
             status=list(LIVE),
             app_version=sorted(self._tenure.versions),
             limit=1,
@@ -131,49 +130,49 @@ class StudyFlow(DBOSConfiguredInstance):
         return bool(live)
 
     @DBOS.workflow()
-    def process(self, key: str, number: int, run: int, attempt: int) -> str:
+    def process(self, key: str, incarnation: str, number: int, run: int, attempt: int) -> str:
         """Bring one revision of a study from its images to queued deliveries; queue the next try if that must wait."""
         with self._failing_visibly(key, number, run):
             plan = self.route(key, number)
             if plan is None:
-                return self._later(key, number, run, attempt)
+                return self._later(key, incarnation, number, run, attempt)
             models = sorted({model for models in plan.values() for model in models})
             outcome = self.segment(key, number, run, models, attempt)
             if outcome is None or outcome == "waiting":
-                return self._later(key, number, run, attempt)
+                return self._later(key, incarnation, number, run, attempt)
             destinations = self.prepare_delivery(key, number, run, plan, outcome)
             if destinations is None:
-                return self._later(key, number, run, attempt)
+                return self._later(key, incarnation, number, run, attempt)
             for destination in destinations:
-                self._enqueue_delivery(key, number, run, destination, 0)
+                self._enqueue_delivery(key, incarnation, number, run, destination, 0)
             return outcome
 
     @DBOS.workflow()
-    def deliver(self, key: str, number: int, run: int, destination: str, attempt: int) -> str:
+    def deliver(self, key: str, incarnation: str, number: int, run: int, destination: str, attempt: int) -> str:
         """Try once to bring the results to one destination; if that must wait, queue the next try."""
         with self._failing_visibly(key, number, run, destination):
             state, wait = self.send(key, number, run, destination) or ("waiting", wait_s(attempt))
             if state not in PENDING and self.finish(key, number, run, destination) is None:
                 state, wait = "waiting", wait_s(attempt)
             if state in PENDING:
-                self._enqueue_delivery(key, number, run, destination, attempt + 1, wait)
+                self._enqueue_delivery(key, incarnation, number, run, destination, attempt + 1, wait)
             return state
 
-    def _later(self, key: str, number: int, run: int, attempt: int) -> str:
-        self._enqueue_study(key, number, run, attempt + 1)
+    def _later(self, key: str, incarnation: str, number: int, run: int, attempt: int) -> str:
+        self._enqueue_study(key, incarnation, number, run, attempt + 1)
         return "waiting"
 
-    def _enqueue_study(self, key: str, number: int, run: int, attempt: int) -> None:
-        wait = wait_s(attempt - 1) if attempt else 0.0
-        with _as_attempt(f"study.{key}.{number}.{run}", attempt, wait, self._queue_priority(key, number)):
-            DBOS.enqueue_workflow(STUDY_QUEUE, self.process, key, number, run, attempt)
+    def _enqueue_study(self, key: str, incarnation: str, number: int, run: int, attempt: int) -> None:
+        name = workflow_id("study", key, incarnation, number, run, attempt)
+        with queueing(name, wait_s(attempt - 1) if attempt else 0.0, self._queue_priority(key, number)):
+            DBOS.enqueue_workflow(STUDY_QUEUE, self.process, key, incarnation, number, run, attempt)
 
     def _enqueue_delivery(
-        self, key: str, number: int, run: int, destination: str, attempt: int, wait: float = 0.0
+        self, key: str, incarnation: str, number: int, run: int, destination: str, attempt: int, wait: float = 0.0
     ) -> None:
-        workflow_id = f"delivery.{key}.{number}.{run}.{destination}"
-        with _as_attempt(workflow_id, attempt, wait, self._queue_priority(key, number)):
-            DBOS.enqueue_workflow(delivery_queue(destination), self.deliver, key, number, run, destination, attempt)
+        queue, name = delivery_queue(destination), workflow_id("delivery", key, incarnation, number, run, destination)
+        with queueing(f"{name}.{attempt}", wait, self._queue_priority(key, number)):
+            DBOS.enqueue_workflow(queue, self.deliver, key, incarnation, number, run, destination, attempt)
 
     def _queue_priority(self, key: str, number: int) -> int:
         try:
@@ -191,7 +190,7 @@ class StudyFlow(DBOSConfiguredInstance):
         except Superseded:
             _log.warning("work_superseded", extra={"study": key, "revision": number})
             raise
-        except DBAPIError as problem:
+        except SQLAlchemyError as problem:
             # Not the study's fault, and nothing can be queued now: a new process goes on from what the database holds.
             extra = {"study": key, "revision": number, "reason": reason_of(problem)}
             _log.error("database_failed", extra=extra)
@@ -297,10 +296,3 @@ def _end(revision: Revision, state: State, code: str = "", message: str = "") ->
     revision.write_state(state=state, reason=reason)
     extra = {"study": revision.key, "revision": revision.number, "reason": reason["code"] if reason else "none"}
     _log.info(f"study_{state}", extra=extra)
-
-
-@contextmanager
-def _as_attempt(workflow_id: str, attempt: int, wait: float, priority: int) -> Iterator[None]:
-    options = SetEnqueueOptions(delay_seconds=wait or None, priority=priority)
-    with SetWorkflowID(f"{workflow_id}.{attempt}"), options:
-        yield

@@ -62,7 +62,13 @@ class ModelReport(_Frozen):
 
 
 class Report(_Frozen):
-    """The whole of ``report.json``."""
+    """The whole of ``report.json``.
+
+    Attributes
+    ----------
+    notes
+        What was known before the run and its reader should know: that images of the study had not come, above all.
+    """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     segnode: str = VERSION
@@ -71,6 +77,7 @@ class Report(_Frozen):
     reason: Reason | None = None
     series: tuple[SeriesReport, ...] = ()
     models: tuple[ModelReport, ...] = ()
+    notes: tuple[str, ...] = ()
     timings_s: dict[Stage, float] = Field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     device: str
 

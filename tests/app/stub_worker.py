@@ -1,17 +1,19 @@
 """The node's worker with a stand-in for the models: ``python -m tests.app.stub_worker node.yaml SLOT``.
 
 It answers by the study's description: ``refuse CODE``, ``empty``, ``break``, ``later``, ``slow``, ``kill``,
-``segfault``, ``hang``; for all else with a small SEG-like object whose UIDs follow from study and revision, while its
-content differs from run to run.
+``segfault``, ``hang``, ``hang once``, ``fill once``; for all else with a small SEG-like object whose UIDs follow from
+study and revision, while its content differs from run to run.
 Every run leaves a line in ``runs.txt``.
 """
 
 import ctypes
+import errno
 import os
 import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -44,13 +46,36 @@ def stub_result(study: str, series: str, revision: int) -> Dataset:
     return result
 
 
+def fill(path: Path) -> None:
+    """Write until the disk is full.
+
+    Raises
+    ------
+    OSError
+        As it is then.
+    """
+    for size in (1 << 16, 1):
+        with path.open("ab", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(size))
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 class StubSegmenter:
     """Answers as `app.segmenter.Segmenter` does; ``later`` is over at the third run."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
 
-    def run(self, input_folder: Path, output_folder: Path, models: Sequence[str], *, revision: int = 0) -> list[Report]:
+    def run(
+        self,
+        input_folder: Path,
+        output_folder: Path,
+        models: Sequence[str],
+        *,
+        revision: int = 0,
+        notes: Sequence[str] = (),
+    ) -> list[Report]:
         headers = [dcmread(path, stop_before_pixels=True) for path in sorted(input_folder.iterdir())]
         study, wish = str(headers[0].StudyInstanceUID), str(headers[0].get("StudyDescription", ""))
         with self._log.open("a") as log:
@@ -73,6 +98,8 @@ class StubSegmenter:
             return [Report(study=study, outcome="failed", reason=reason, device="cuda")]
         if wish == "later" and self._log.read_text().count(study) < 3:
             raise RetryLater("the disk is full")
+        if wish == "fill once" and self._log.read_text().count(study) < 2:
+            fill(output_folder / "filler")
         if wish == "empty":
             return [Report(study=study, outcome="nothing_found", device="cpu")]
         if wish == "slow":

@@ -1,5 +1,6 @@
 """Two studies overlap: one is read or written while the network works on the other; networks never do."""
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from segmentation.package import load_package
 from tests.e2e.conftest import make_model
 
 LONG_S = 30.0
+NOTES = ["Images were still coming after 60 s."]
 
 
 @pytest.fixture
@@ -65,7 +67,9 @@ def test_one_is_read_and_written_while_the_network_works_on_the_other(
     monkeypatch.setattr(StudyOutbox, "put_seg", hold_the_first_object)
     reports: list[Any] = []
     threads = [
-        threading.Thread(target=lambda one=study: reports.append(segmenter.run_study(one, tmp_path / "out", ["tiny"])))
+        threading.Thread(
+            target=lambda one=study: reports.append(segmenter.run_study(one, tmp_path / "out", ["tiny"], notes=NOTES))
+        )
         for study in studies
     ]
     for thread in threads:
@@ -74,6 +78,9 @@ def test_one_is_read_and_written_while_the_network_works_on_the_other(
         thread.join()
     assert order == [True] * 4
     assert [report.outcome for report in reports] == ["segmented"] * 2
+    # What was noted of a study before it was run is for the reader of its report.
+    written = [json.loads((tmp_path / "out" / report.study / "report.json").read_text()) for report in reports]
+    assert [content["notes"] for content in written] == [NOTES] * 2
 
 
 def test_an_error_of_the_network_ends_its_own_study_with_its_own_type(

@@ -128,7 +128,7 @@ def test_whatever_file_was_there_the_new_one_has_the_work(tmp_path: Path, before
     assert node.spool.revision(key, 0).state is State.WAITING
     with closing(sqlite3.connect(file)) as database:
         rows = database.execute("SELECT workflow_uuid, status, queue_name FROM workflow_status").fetchall()
-    assert rows == [(f"study.{key}.0.1.0", "ENQUEUED", "studies")]
+    assert rows == [(f"study.{key}.{node.spool.incarnation(key)}.0.1.0", "ENQUEUED", "studies")]
     kept = list(node.folder.glob("workflow.sqlite.before-*"))
     assert [path.read_bytes() for path in kept] == ([] if before is None else [before])
 
@@ -147,7 +147,8 @@ def test_in_postgresql_work_of_another_day_is_dropped_and_no_node_may_be_at_work
     for _ in range(2):
         assert "1 queued again" in call_rebuild(node)
     query = "SELECT workflow_uuid, status, priority FROM dbos.workflow_status ORDER BY 1"
-    assert postgres.query(query).split() == [f"study.{key}.0.1.0|CANCELLED|2", f"study.{key}.0.2.0|ENQUEUED|2"]
+    study = f"study.{key}.{node.spool.incarnation(key)}"
+    assert postgres.query(query).split() == [f"{study}.0.1.0|CANCELLED|2", f"{study}.0.2.0|ENQUEUED|2"]
     leases = Leases(postgres.url, 2)
     assert leases.acquire("other-1", Holder("instance", "machine", "host", "1")) is None
     with pytest.raises(ConfigInvalid, match="other-1 work with it"):

@@ -5,7 +5,7 @@ import pytest
 from core.errors import ConfigInvalid, PackageInvalid, ReasonCode, RetryLater, SegnodeError, StudyRejected
 from core.report import Reason, Report
 
-KEYS = ["schema", "segnode", "study", "outcome", "reason", "series", "models", "timings_s", "device"]
+KEYS = ["schema", "segnode", "study", "outcome", "reason", "series", "models", "notes", "timings_s", "device"]
 
 
 def test_the_json_has_the_documented_keys() -> None:

@@ -1,0 +1,63 @@
+"""What one worker of all does beside its studies: it closes and queues them, and keeps the database small."""
+
+import logging
+import math
+import time
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.clock import ClockWatch, bring_forward
+from app.intake import Intake, StudyWork, recover
+from app.leases import reason_of
+from app.queued_work import FORGOTTEN_AT_ONCE, forget_ended
+from app.tenure import Tenure
+from dicom_io.spool.spool import Spool
+
+RECOVER_EVERY_S = 600.0
+FORGET_EVERY_S = 3600.0
+
+_log = logging.getLogger("segnode")
+
+
+class Caretaking:
+    """Looks after the spool and the workflow database.
+
+    Parameters
+    ----------
+    spool
+        The spool.
+    intake
+        Closes its studies.
+    work
+        What their work is queued with.
+    tenure
+        This worker's own lease.
+    """
+
+    def __init__(self, spool: Spool, intake: Intake, work: StudyWork, tenure: Tenure) -> None:
+        self._spool = spool
+        self._intake = intake
+        self._work = work
+        self._tenure = tenure
+        self._clock = ClockWatch()
+        self._versions = tenure.versions
+        self._recovered = self._forgot = -math.inf
+
+    def look(self) -> None:
+        """Do what is due; what disk or database do not allow for now is said."""
+        try:
+            if back := self._clock.set_back_by():
+                _log.warning("clock_set_back", extra={"seconds": round(back), "waiting": bring_forward(back)})
+            if time.monotonic() - self._recovered > RECOVER_EVERY_S or self._versions != self._tenure.versions:
+                self._versions = self._tenure.versions
+                recover(self._spool, self._work)
+                self._recovered = time.monotonic()
+            self._intake.look()
+            # A full batch is followed by the next one at the next look, so that studies never wait for many.
+            if time.monotonic() - self._forgot > FORGET_EVERY_S and forget_ended() < FORGOTTEN_AT_ONCE:
+                self._forgot = time.monotonic()
+        except OSError as error:
+            # A full disk passes; a worker that ended over it would cost the study that it runs.
+            _log.error("spool_unusable", extra={"problem": error.strerror})
+        except SQLAlchemyError as error:
+            _log.error("database_unreachable", extra={"reason": reason_of(error)})
