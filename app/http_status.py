@@ -76,6 +76,7 @@ class Observatory:
         for state, number in overview.studies.items():
             studies.add_metric([state], number)
         yield studies
+        yield GaugeMetricFamily("segnode_damaged_studies", "Studies whose files cannot be read", len(overview.damaged))
         processes = GaugeMetricFamily("segnode_process_ready", "Whether a process takes work", labels=["process"])
         for name, ready in overview.processes.items():
             processes.add_metric([name], float(ready))

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicom_io.durable import replace_file
-from dicom_io.spool.revision import State
+from dicom_io.spool.apart import DAMAGE, problem_of
+from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 
 COUNTERS = "counters"
@@ -38,6 +39,10 @@ class Overview:
         Age of the oldest study that is neither receiving nor at its end, in its present state.
     free_bytes
         Room on the spool's disk.
+    deliveries
+        Number of studies that each destination waits for.
+    damaged
+        Short IDs of studies whose files cannot be read, with the problem; they are in no other number.
     """
 
     processes: Mapping[str, bool]
@@ -45,6 +50,7 @@ class Overview:
     oldest_waiting_s: float
     free_bytes: int
     deliveries: Mapping[str, int] = field(default_factory=dict)
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_running(self) -> bool:
@@ -63,7 +69,7 @@ class Overview:
 
 
 def look(spool: Spool) -> Overview:
-    """Look at a node through its spool, from any process.
+    """Look at a node through its spool, from any process; a study that is damaged hides no other.
 
     Raises
     ------
@@ -72,25 +78,36 @@ def look(spool: Spool) -> Overview:
     """
     studies = dict.fromkeys((str(state) for state in State), 0)
     deliveries: dict[str, int] = {}
+    damaged: dict[str, str] = {}
     oldest = 0.0
     for key in spool.study_keys():
         try:
-            latest = spool.latest_revision(key)
-            if latest is None:
+            if (latest := spool.latest_revision(key)) is None:
                 continue
-            content = latest.read_state()
-            state = State(content["state"])
-            if state is State.DELIVERING:
-                for name, delivery in latest.deliveries().items():
-                    pending = delivery["state"] in ("waiting", "committing")
-                    deliveries[name] = deliveries.get(name, 0) + pending
-        except FileNotFoundError:  # forgotten in the meantime
+            state, pending, age = _look_at(latest)
+        except DAMAGE as error:
+            if spool.is_known(key):  # else forgotten in the meantime
+                damaged[key] = problem_of(error)
             continue
         studies[state] += 1
-        if state is not State.RECEIVING and not state.is_final:
-            oldest = max(oldest, _age_s(content["since"]))
+        oldest = max(oldest, age)
+        for name in pending:
+            deliveries[name] = deliveries.get(name, 0) + 1
     disk = os.statvfs(spool.root)
-    return Overview(read_processes(spool.root), studies, oldest, disk.f_bavail * disk.f_frsize, deliveries)
+    free = disk.f_bavail * disk.f_frsize
+    return Overview(read_processes(spool.root), studies, oldest, free, deliveries, damaged)
+
+
+def _look_at(revision: Revision) -> tuple[State, list[str], float]:
+    """State, destinations that wait for it, and seconds that it has waited."""
+    content = revision.read_state()
+    state = State(content["state"])
+    pending = []
+    if state is State.DELIVERING:
+        states = {name: delivery["state"] for name, delivery in revision.deliveries().items()}
+        pending = [name for name in states if states[name] in ("waiting", "committing")]
+    waits = state is not State.RECEIVING and not state.is_final
+    return state, pending, _age_s(content["since"]) if waits else 0.0
 
 
 def _age_s(since: str) -> float:

@@ -14,7 +14,8 @@ from app.settings import NodeSettings, load_settings
 from core.errors import ConfigInvalid
 from dicom_io.delivery.kept import what_is_kept
 from dicom_io.spool import wishes
-from dicom_io.spool.revision import Revision
+from dicom_io.spool.apart import DAMAGE, problem_of
+from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 
 app = typer.Typer(help="Look at the studies of a node, and run one again.", no_args_is_help=True)
@@ -22,6 +23,10 @@ app = typer.Typer(help="Look at the studies of a node, and run one again.", no_a
 Config = Annotated[Path, typer.Option("--config", "-c", help="The node's settings, a node.yaml.")]
 ShortID = Annotated[str, typer.Argument(metavar="SHORTID", help="The study's short ID, or its beginning.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+DAMAGED = "damaged"
+"""In place of the state of a study whose files cannot be read."""
 
 
 class Part(StrEnum):
@@ -67,17 +72,16 @@ def announce(settings: NodeSettings) -> None:
 
 @app.command("list")
 def list_studies(config: Config, as_json: AsJson = False) -> None:
-    """List every study with its state."""
+    """List every study with its state; one whose files cannot be read is ``damaged``."""
     spool = Spool(load_settings(config).spool)
-    rows = [
-        _row(latest) | {"quarantined": spool.quarantined(key)}
-        for key in spool.study_keys()
-        if (latest := spool.latest_revision(key)) is not None
-    ]
+    rows = [row for key in spool.study_keys() if (row := _newest(spool, key)) is not None]
     if as_json:
         typer.echo(json.dumps(rows))
         return
     for row in rows:
+        if row["state"] == DAMAGED:
+            typer.echo(f"{row['id']}  {DAMAGED}: {row['problem']}")
+            continue
         reason = row["reason"]["code"] if row["reason"] else ""
         reason += f" ({row['quarantined']} quarantined)" if row["quarantined"] else ""
         typer.echo(
@@ -157,7 +161,23 @@ def _find(spool: Spool, short_id: str) -> str:
     if len(found) != 1:
         problem = "is the beginning of several short IDs" if found else "is no study of this node"
         raise ConfigInvalid(f"{short_id} {problem}; see: segnode studies list")
-    return found[0]
+    (key,) = found
+    try:
+        spool.study(key)
+        for revision in spool.revisions(key):
+            _row(revision)
+    except DAMAGE as error:
+        remedy = f"stop the node, then put its files back from a backup, or move {spool.folder(key)} away"
+        raise ConfigInvalid(f"{key} is damaged ({problem_of(error)}); {remedy}") from error
+    return key
+
+
+def _newest(spool: Spool, key: str) -> dict[str, Any] | None:
+    try:
+        latest = spool.latest_revision(key)
+        return _row(latest) | {"quarantined": spool.quarantined(key)} if latest is not None else None
+    except DAMAGE as error:
+        return {"id": key, "state": DAMAGED, "problem": problem_of(error)} if spool.is_known(key) else None
 
 
 def _row(revision: Revision) -> dict[str, Any]:
@@ -165,7 +185,7 @@ def _row(revision: Revision) -> dict[str, Any]:
     return {
         "id": revision.key,
         "revision": revision.number,
-        "state": state["state"],
+        "state": str(State(state["state"])),
         "since": state["since"],
         "images": revision.image_count(),
         "reason": state["reason"],

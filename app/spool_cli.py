@@ -8,6 +8,7 @@ from app.overview import read_processes
 from app.serve_cli import AsJson, Config
 from app.settings import load_settings
 from core.errors import ConfigInvalid
+from dicom_io.spool.apart import apart
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 
@@ -47,11 +48,14 @@ def rebuild(config: Config, as_json: AsJson = False) -> None:
         raise ConfigInvalid(f"a node works with {settings.spool}; stop it first")
     try:
         rebuilt = rebuild_database(settings, spool)
-        newest = [found for key in spool.study_keys() if (found := spool.latest_revision(key)) is not None]
     except OSError as error:
         raise ConfigInvalid(f"spool {settings.spool}: {error.strerror}; see that it can be read and written") from error
-    receiving = [revision for revision in newest if revision.state is State.RECEIVING]
-    ended = [revision for revision in newest if revision.state.is_final]
+    receiving, ended = [], []
+    for key in spool.study_keys():
+        with apart(key):
+            if (latest := spool.latest_revision(key)) is not None:
+                receiving += [latest] if latest.state is State.RECEIVING else []
+                ended += [latest] if latest.state.is_final else []
     if as_json:
         content = {"begun_again": _ids(rebuilt.begun_again), "receiving": _ids(receiving), "at_their_end": len(ended)}
         typer.echo(json.dumps(content))

@@ -36,6 +36,7 @@ def _content(overview: Overview) -> dict[str, object]:
         "ready": overview.is_ready,
         "processes": dict(overview.processes),
         "studies": dict(overview.studies),
+        "damaged": dict(overview.damaged),
         "queue_depth": overview.queue_depth,
         "oldest_waiting_s": round(overview.oldest_waiting_s),
         "deliveries_pending": dict(overview.deliveries),
@@ -49,6 +50,7 @@ def _text(overview: Overview) -> str:
     lines += [f"  {name}: {'ready' if ready else 'not ready'}" for name, ready in overview.processes.items()]
     studies = ", ".join(f"{number} {state}" for state, number in overview.studies.items() if number)
     lines.append(f"studies: {studies or 'none'}")
+    lines += [f"  {key}: damaged, {problem}" for key, problem in overview.damaged.items()]
     lines.append(f"queue: {overview.queue_depth}, the oldest for {overview.oldest_waiting_s:.0f} s")
     lines += [f"  {name}: {number} to deliver" for name, number in overview.deliveries.items() if number]
     lines.append(f"free disk: {overview.free_bytes / 2**30:.1f} GiB")

@@ -7,6 +7,15 @@ from contextlib import contextmanager
 _log = logging.getLogger("segnode")
 
 
+DAMAGE = (OSError, ValueError, KeyError)
+"""What reading a study's files ends with where one is gone, cannot be read or written, or is damaged."""
+
+
+def problem_of(error: Exception) -> str:
+    """What one of `DAMAGE` says of a study, without a path or a value of its files."""
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+
+
 @contextmanager
 def apart(key: str, said: dict[str, str] | None = None) -> Iterator[None]:
     """Let what one study's files do not allow be logged, and go on with the next study.
@@ -20,8 +29,8 @@ def apart(key: str, said: dict[str, str] | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, ValueError, KeyError) as error:  # a file that is gone, cannot be read or written, or is damaged
-        problem = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+    except DAMAGE as error:
+        problem = problem_of(error)
         if said is None or said.get(key) != problem:
             _log.error("study_passed_over", extra={"study": key, "problem": problem})
         if said is not None:
