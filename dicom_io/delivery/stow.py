@@ -24,8 +24,11 @@ CHUNK = 1 << 20
 FINAL_STATUSES = frozenset({400, 405, 406, 413, 415, 422, 501})
 """What the same object gets again: bad request, too large, not supported. 401, 403 and 404 a person corrects there."""
 
+MAX_ANSWER_BYTES = 1 << 20
+"""What is read of an answer about one object."""
+
 _FAILED, _STORED = "00081198", "00081199"  # Failed SOP Sequence, Referenced SOP Sequence
-_INSTANCE, _REASON = "00081155", "00081197"
+_REASON = "00081197"
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,10 @@ def send_by_web(path: Path, destination: WebDestination, may_go_on: Callable[[],
     try:
         with httpx.Client(verify=verify, timeout=timeout, trust_env=False) as client:
             url = f"{destination.url}/studies/{header.StudyInstanceUID}"
-            response = client.post(url, content=_body(start, path, end, may_go_on), headers=headers)
-    except httpx.TransportError as error:
+            with client.stream("POST", url, content=_body(start, path, end, may_go_on), headers=headers) as response:
+                return _answer(response.status_code, _content(response))
+    except httpx.RequestError as error:
         raise RetryLater(f"no answer from the destination ({type(error).__name__})") from error
-    return _answer(response)
 
 
 def _authorization(destination: WebDestination) -> dict[str, str]:
@@ -109,10 +112,8 @@ def _body(start: bytes, path: Path, end: bytes, may_go_on: Callable[[], bool]) -
             yield part
 
 
-def _answer(response: httpx.Response) -> Answer:
-    status = response.status_code
-    content = _content(response)
-    failed, stored = content.get(_FAILED, {}).get("Value"), content.get(_STORED, {}).get("Value")
+def _answer(status: int, content: dict[str, Any]) -> Answer:
+    failed, stored = _items(content, _FAILED), _items(content, _STORED)
     if failed:
         return _refusal(failed[0])
     if status in FINAL_STATUSES or (status == 409 and not stored):
@@ -123,19 +124,35 @@ def _answer(response: httpx.Response) -> Answer:
 
 
 def _content(response: httpx.Response) -> dict[str, Any]:
+    """What the answer says in JSON; nothing where it is something else, or too long: then the status alone counts."""
+    encoded = bytearray()
+    for piece in response.iter_bytes():
+        encoded += piece
+        if len(encoded) > MAX_ANSWER_BYTES:
+            return {}
     try:
-        content = json.loads(response.content)
-    except ValueError:  # not JSON, or not text: then the status alone counts
+        content = json.loads(encoded)
+    except (ValueError, RecursionError):
         return {}
     if isinstance(content, list) and content:
         content = content[0]
     return content if isinstance(content, dict) else {}
 
 
-def _refusal(item: dict[str, Any]) -> Answer:
+def _items(content: dict[str, Any], tag: str) -> list[Any]:
+    """Values of an element, none where it is written in another way than PS3.18 annex F asks for."""
+    element = content.get(tag)
+    values = element.get("Value") if isinstance(element, dict) else None
+    return values if isinstance(values, list) else []
+
+
+def _refusal(item: object) -> Answer:
     """What a Failed SOP Sequence's item says (PS3.18 table 10.5.3-2: reasons are those of C-STORE)."""
-    values = item.get(_REASON, {}).get("Value") or [0]
-    reason = int(values[0])
+    values = _items(item, _REASON) if isinstance(item, dict) else []
+    try:
+        reason = int(values[0])
+    except (LookupError, TypeError, ValueError, OverflowError):
+        reason = 0
     if reason in TRANSIENT_STATUSES:
         raise RetryLater(f"the destination answered with failure reason 0x{reason:04X}")
     return Answer(False, f"the destination refused the object with failure reason 0x{reason:04X}")

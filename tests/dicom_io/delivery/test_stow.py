@@ -4,6 +4,7 @@ import json
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,9 @@ def result(tmp_path: Path) -> Path:
 class WebServer:
     """A server that keeps what it got and gives one answer."""
 
-    def __init__(self, status: int = 200, body: bytes = b"{}", context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, status: int = 200, body: bytes = b"{}", context: ssl.SSLContext | None = None, encoding: str = ""
+    ) -> None:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         outer = self
 
@@ -47,8 +50,11 @@ class WebServer:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/dicom+json; charset=utf-8")
                 self.send_header("Content-Length", str(len(body)))
+                if encoding:
+                    self.send_header("Content-Encoding", encoding)
                 self.end_headers()
-                self.wfile.write(body)
+                with suppress(OSError):  # who asked may have heard enough
+                    self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -124,10 +130,33 @@ def test_a_failure_in_the_answer_counts_whatever_the_status(result: Path, status
         send_by_web(result, WebDestination(server.url))
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"<xml/>", b"[1]", b"\xff\xfe", b'{"00081198": {}}'])
+NO_FAILURES = [
+    *(b"", b"[]", b"<xml/>", b"[1]", b"\xff\xfe", b"[" * 100_000, b" " * (3 << 20) + b"{}"),
+    *(b'{"00081198": {}}', b'{"00081198": 1}', b'{"00081198": [1]}', b'{"00081198": null}'),
+    *(b'{"00081198": {"Value": 7}}', b'{"00081198": {"Value": {"0": 1}}}'),
+]
+
+
+@pytest.mark.parametrize("body", NO_FAILURES, ids=range(len(NO_FAILURES)))
 def test_an_answer_without_a_failure_is_none(result: Path, body: bytes) -> None:
     with WebServer(200, body) as server:
         assert send_by_web(result, WebDestination(server.url)) == Answer(True)
+
+
+WITHOUT_REASON = ["null", "7", "[]", "{}", '{"00081197": 7}', '{"00081197": {}}', '{"00081197": {"Value": {}}}']
+WITHOUT_REASON += [f'{{"00081197": {{"Value": [{value}]}}}}' for value in ("", "null", '"x"', "1e999", "{}")]
+
+
+@pytest.mark.parametrize("item", WITHOUT_REASON)
+def test_a_failure_without_a_reason_is_one(result: Path, item: str) -> None:
+    with WebServer(200, f'{{"00081198": {{"Value": [{item}]}}}}'.encode()) as server:
+        answer = send_by_web(result, WebDestination(server.url))
+    assert answer == Answer(False, "the destination refused the object with failure reason 0x0000")
+
+
+def test_an_answer_that_cannot_be_unpacked_passes(result: Path) -> None:
+    with WebServer(200, b"no gzip", encoding="gzip") as server, pytest.raises(RetryLater, match="DecodingError"):
+        send_by_web(result, WebDestination(server.url))
 
 
 def test_no_connection_passes(result: Path) -> None:
