@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from typing import Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from core.errors import ConfigInvalid
 from dicom_io.delivery.audit_sinks import AuditSink
 
 DCM = "DCM"
@@ -175,8 +174,6 @@ class AuditTrail:
                 sink.write(line)
             except OSError as error:
                 _log.error("audit_not_written", extra={"problem": error.strerror or type(error).__name__})
-            except ConfigInvalid as error:
-                _log.error("audit_not_written", extra={"problem": str(error)})
 
 
 def _code(parent: Element, tag: str, code: tuple[str, str, str]) -> None:

@@ -5,10 +5,13 @@ References
 PS3.15 A.6 (audit messages by syslog); RFC 5424 (the message), 5425 (over TLS), 5426 (over UDP).
 """
 
+import errno
+import logging
 import os
 import socket
 import ssl
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
+from core.errors import ConfigInvalid
 from dicom_io.delivery.tls import TlsFiles, client_context
 
 DEFAULT_PORTS = {"syslog": 514, "syslog+tls": 6514}
@@ -26,6 +30,14 @@ _PRIORITY = 10 * 8 + 5
 """Facility security and authorization, severity notice."""
 
 _BOM = b"\xef\xbb\xbf"
+
+MAX_WAITING = 1000
+"""Messages that wait for a repository; as they wait in memory, there is an end to it."""
+
+SENDING = "audit"
+"""The thread that sends."""
+
+_log = logging.getLogger("segnode")
 
 
 class AuditSink(Protocol):
@@ -57,7 +69,10 @@ class AuditFile:
 
 
 class AuditSyslog:
-    """An audit repository.
+    """An audit repository; a thread talks to it, so that nobody waits for one that is away.
+
+    The thread lives as long as something waits, and the process ends only after it: what is written last, as a program
+    ends, arrives too.
 
     Parameters
     ----------
@@ -71,21 +86,56 @@ class AuditSyslog:
         self._url = urlsplit(url)
         self._tls = tls
         self._connection: socket.socket | None = None
+        self._waiting: deque[bytes] = deque()
         self._lock = threading.Lock()
+        self._is_sending = False
 
     def write(self, message: bytes) -> None:
-        """Send it; a connection that has ended is opened again, once."""
+        """Have it sent, soon."""
         content = syslog_message(message)
+        with self._lock:
+            if len(self._waiting) >= MAX_WAITING:
+                raise OSError(errno.ENOBUFS, "too many messages wait for the audit repository")
+            self._waiting.append(content)
+            if self._is_sending:
+                return
+            self._is_sending = True
+        try:
+            # No daemon: the interpreter waits for it when it ends.
+            threading.Thread(target=self._send_all, name=SENDING, daemon=False).start()
+        except RuntimeError as error:
+            with self._lock:
+                self._is_sending = False
+            raise OSError(errno.EAGAIN, "no thread can be had for the audit repository") from error
+
+    def _send_all(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._is_sending = False
+                    return
+                content = self._waiting.popleft()
+            try:
+                self._send(content)
+            except (OSError, ValueError, ConfigInvalid) as error:  # what is no host name is a ValueError
+                # What waited for it would wait as long again, each, and a process that ends would wait for all.
+                with self._lock:
+                    lost = 1 + len(self._waiting)
+                    self._waiting.clear()
+                problem = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
+                _log.error("audit_not_written", extra={"problem": problem, "lost": lost})
+
+    def _send(self, content: bytes) -> None:
+        """Send it; a connection that has ended is opened again, once."""
         if self._url.scheme != "syslog+tls":
             with closing(_datagram_socket(self._url)) as connection:
                 connection.send(content)
             return
-        with self._lock:
-            framed = b"%d " % len(content) + content
-            if self._connection is not None and _is_sent(self._connection, framed):
-                return
-            self._connection = self._connect()
-            self._connection.sendall(framed)
+        framed = b"%d " % len(content) + content
+        if self._connection is not None and _is_sent(self._connection, framed):
+            return
+        self._connection = self._connect()
+        self._connection.sendall(framed)
 
     def _connect(self) -> ssl.SSLSocket:
         host, port = _address(self._url)

@@ -4,16 +4,20 @@ import logging
 import re
 import socket
 import ssl
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from xml.etree.ElementTree import fromstring
 
 import pytest
 
+from dicom_io.delivery import audit_sinks
 from dicom_io.delivery.audit import AuditTrail, Party, Transfer
-from dicom_io.delivery.audit_sinks import AuditFile, AuditSyslog
+from dicom_io.delivery.audit_sinks import SENDING, AuditFile, AuditSyslog
 from dicom_io.delivery.tls import TlsFiles
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.retention import delete_delivered
@@ -21,7 +25,7 @@ from dicom_io.spool.revision import State
 from dicom_io.spool.spool import Spool
 from tests.arriving import Sent, put
 from tests.certificates import make_authority, make_certificate
-from tests.node_process import make_image
+from tests.node_process import ROOT, make_image
 
 HEADER = re.compile(
     rb"<85>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00 \S+ segnode \d+ DICOM\+RFC3881 - \xef\xbb\xbf(<.+>)"
@@ -31,6 +35,14 @@ STUDY = Transfer("1.2.3", "ID-7", "Some^One", {"1.2.840.10008.5.1.4.1.1.2": 2})
 
 def trail(sink: AuditFile | AuditSyslog) -> AuditTrail:
     return AuditTrail([sink], "SEGNODE")
+
+
+def sent() -> None:
+    """Wait until nothing is on its way to a repository."""
+    for thread in threading.enumerate():
+        if thread.name == SENDING:
+            thread.join(30)
+            assert not thread.is_alive()
 
 
 def check(datagram: bytes) -> None:
@@ -98,6 +110,7 @@ def test_over_tls_and_again_after_the_repository_closed(peer: Callable[[str], st
             deadline.wait(0.2)
         trail(sink).application("start")
     repository.join()
+    sent()
     assert len(repository.messages) == 3
     for message in repository.messages:
         check(message)
@@ -105,11 +118,65 @@ def test_over_tls_and_again_after_the_repository_closed(peer: Callable[[str], st
         sink._connection.close()
 
 
-@pytest.mark.parametrize("url", ["syslog+tls://127.0.0.1:1", "syslog+unix:///no/such/socket"])
-def test_a_repository_that_is_away_is_said_and_holds_nothing_up(url: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "url", ["syslog+tls://127.0.0.1:1", "syslog+unix:///no/such/socket", f"syslog://{'x' * 64}.example"]
+)
+def test_a_repository_that_is_away_is_said(url: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         trail(AuditSyslog(url, TlsFiles())).application("start")
+        sent()
     assert [record.message for record in caplog.records] == ["audit_not_written"]
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A repository that takes connections and never says a word: a handshake with it takes as long as it may."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"syslog+tls://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_a_repository_that_is_silent_holds_nothing_up(
+    silent: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_sinks, "TIMEOUT_S", 3.0)
+    written = trail(AuditSyslog(silent, TlsFiles()))
+    begun = time.monotonic()
+    for _ in range(5):
+        written.application("start")
+    assert time.monotonic() - begun < 2.5
+    sent()
+    # What waited behind the first is given up with it, so that a process that ends waits once.
+    assert time.monotonic() - begun < 3 * 3.0
+    assert sum(record.__dict__["lost"] for record in caplog.records) == 5
+
+
+def test_no_more_wait_than_there_is_room_for(
+    silent: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_sinks, "TIMEOUT_S", 1.0)
+    monkeypatch.setattr(audit_sinks, "MAX_WAITING", 2)
+    written = trail(AuditSyslog(silent, TlsFiles()))
+    for _ in range(10):
+        written.application("start")
+    refused = [record for record in caplog.records if "too many" in record.__dict__["problem"]]
+    assert len(refused) >= 7
+    sent()
+
+
+def test_what_is_written_last_arrives_before_the_process_ends() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as repository:
+        repository.bind(("127.0.0.1", 0))
+        repository.settimeout(10)
+        url = f"syslog://127.0.0.1:{repository.getsockname()[1]}"
+        program = (
+            "import sys; from dicom_io.delivery.audit import AuditTrail\n"
+            "from dicom_io.delivery.audit_sinks import AuditSyslog; from dicom_io.delivery.tls import TlsFiles\n"
+            "trail = AuditTrail([AuditSyslog(sys.argv[1], TlsFiles())], 'SEGNODE')\n"
+            "for _ in range(20): trail.application('stop')"
+        )
+        subprocess.run([sys.executable, "-c", program, url], check=True, cwd=ROOT)  # noqa: S603 - our own interpreter
+        for _ in range(20):
+            check(repository.recv(65536))
 
 
 @pytest.mark.parametrize(("action", "event"), [("R", "110103"), ("U", "110103"), ("D", "110105")])
