@@ -21,8 +21,9 @@ from app.destinations import send_file, storage_scp
 from app.settings import NodeSettings
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.delivery.audit import Party, Transfer
-from dicom_io.delivery.commitment import Transactions, ask_for_commitment
+from dicom_io.delivery.commitment import ask_for_commitment
 from dicom_io.delivery.sender import Answer
+from dicom_io.delivery.transactions import Transactions
 from dicom_io.spool.claims import Claim
 from dicom_io.spool.revision import ARRIVED, WITHDRAWN, Revision, State
 

@@ -55,8 +55,10 @@ def p_data(*values: bytes) -> bytes:
     return pdu(4, b"".join(values))
 
 
-def command(field: int, sop_class: str, instance: str | None = None, *, has_data: bool = False) -> bytes:
-    """A command set: C-STORE-RQ (1) or C-ECHO-RQ (0x30)."""
+def command(
+    field: int, sop_class: str, instance: str | None = None, *, has_data: bool = False, event: int | None = None
+) -> bytes:
+    """A command set: C-STORE-RQ (1), C-ECHO-RQ (0x30), or with the type of an event N-EVENT-REPORT-RQ (0x100)."""
 
     def element(number: int, content: bytes) -> bytes:
         content += b"\0" * (len(content) % 2)
@@ -69,6 +71,8 @@ def command(field: int, sop_class: str, instance: str | None = None, *, has_data
     elements += element(0x800, struct.pack("<H", 1 if has_data else 0x0101))
     if instance is not None:
         elements += element(0x1000, instance.encode())
+    if event is not None:
+        elements += element(0x1002, struct.pack("<H", event))
     return element(0, struct.pack("<L", len(elements))) + elements
 
 

@@ -1,10 +1,7 @@
 """What the spool keeps of a study, for the audit trail."""
 
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
-
 from dicom_io.delivery.audit import Transfer
-from dicom_io.images.attributes import MALFORMED
+from dicom_io.reception.part10 import patient_of
 from dicom_io.spool.spool import Spool
 
 
@@ -13,9 +10,10 @@ def what_is_kept(spool: Spool, key: str) -> Transfer:
     patient_id = name = ""
     for path in sorted(spool.folder(key).rglob("*.dcm")):
         try:
-            header = dcmread(path, specific_tags=["PatientID", "PatientName"], stop_before_pixels=True)
-            patient_id, name = str(header.get("PatientID") or ""), str(header.get("PatientName") or "")
-            break
-        except (InvalidDicomError, *MALFORMED):
+            with path.open("rb") as file:
+                patient_id, name = patient_of(file)
+        except OSError:
             continue
+        if patient_id or name:
+            break
     return Transfer(spool.study(key)["study"], patient_id, name)

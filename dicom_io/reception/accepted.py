@@ -32,6 +32,8 @@ TRANSFER_SYNTAXES = (
 )
 """Accepted by default, for every class. Deflated is not: a small object can grow without bound when it is read."""
 
+VERIFICATION = UID("1.2.840.10008.1.1")
+
 STORAGE_CLASSES = tuple(UID(str(context.abstract_syntax)) for context in AllStoragePresentationContexts)
 """Accepted by default: whatever comes along with images is kept beside them."""
 

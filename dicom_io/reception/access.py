@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from dicom_io.delivery.commitment import PUSH_MODEL
+from dicom_io.reception.accepted import VERIFICATION
 from dicom_io.reception.tls_server import PeerCertificate
 from dicom_io.reception.transport import Rejection
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_REPORTING = frozenset({str(PUSH_MODEL), "1.2.840.10008.1.1"})
+_REPORTING = frozenset({str(PUSH_MODEL), str(VERIFICATION)})
 """SOP classes of who only reports: storage commitment, and verification."""
 
 

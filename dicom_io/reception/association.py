@@ -18,6 +18,7 @@ from dicom_io.reception.commands import (
     C_CANCEL_RQ,
     MAX_COMMAND_BYTES,
     RESPONSE,
+    UNRECOGNIZED_OPERATION,
     Command,
     decode_command,
     encode_response,
@@ -145,21 +146,30 @@ class ServedAssociation:
         try:
             last_word = self._serve_all()
         except BreachError as breach:
-            _log.warning("association_aborted", extra={"reason": breach.reason})
+            _log.warning("association_aborted", extra={"reason": breach.reason, "address": self._caller.address})
             last_word = ABORT
         except ConnectionEndedError:
+            self._say_if_cut_short("connection_ended")
             last_word = None
         finally:
             self._request.discard()
         if last_word is not None:
             self._wire.say_last(last_word)
 
+    def _say_if_cut_short(self, how: str) -> None:
+        """A sender that counts on what it sent is told nothing any more; who looks for a missing image finds this."""
+        if self._command is not None:
+            address = self._caller.address
+            _log.warning("object_cut_short", extra={"reason": how, "bytes": self._length, "address": address})
+
     def _serve_all(self) -> bytes | None:
         while True:
             kind, length = self._wire.next_pdu()
             if kind == RELEASE_RQ:
+                self._say_if_cut_short("released")
                 return RELEASED
             if kind == ABORT_RQ:
+                self._say_if_cut_short("aborted")
                 return None
             if kind != P_DATA_TF:
                 raise BreachError("pdu_out_of_turn")
@@ -210,7 +220,8 @@ class ServedAssociation:
             return Answered(None)  # to what this node did not ask, or has done already
         service = self._services.get(command.field)
         if service is None:
-            raise BreachError("unknown_command")
+            _log.warning("command_refused", extra={"reason": "unrecognized", "command": f"0x{command.field:04X}"})
+            return Answered(UNRECOGNIZED_OPERATION)
         return service(self._caller, self._contexts[self._context_id], command)
 
     def _take_data(self, length: int, *, is_last: bool) -> None:

@@ -4,8 +4,12 @@ import struct
 from dataclasses import dataclass
 
 from dicom_io.reception.wire import BreachError
+from dicom_io.uids import is_uid
 
 C_STORE_RQ, C_ECHO_RQ, N_EVENT_REPORT_RQ, C_CANCEL_RQ = 0x0001, 0x0030, 0x0100, 0x0FFF
+UNRECOGNIZED_OPERATION = 0x0211
+"""Status (PS3.7 annex C.5.23)."""
+
 RESPONSE = 0x8000
 """The bit of a command field that makes it a response."""
 
@@ -66,7 +70,7 @@ def decode_command(encoded: bytes) -> Command:
 
 
 def encode_response(request: Command, status: int) -> bytes:
-    """Command set of the answer to a request: its UIDs and event type, and a status.
+    """Command set of the answer to a request: its UIDs, where they are some, its event type, and a status.
 
     Parameters
     ----------
@@ -81,9 +85,9 @@ def encode_response(request: Command, status: int) -> bytes:
         _element(_DATA_SET_TYPE, _NUMBER.pack(_NO_DATA_SET)),
         _element(_STATUS, _NUMBER.pack(status)),
     ]
-    if request.sop_class:
+    if is_uid(request.sop_class):
         elements.insert(0, _element(_SOP_CLASS, _padded(request.sop_class)))
-    if request.instance:
+    if is_uid(request.instance):
         elements.append(_element(_INSTANCE, _padded(request.instance)))
     if request.event_type is not None:
         elements.append(_element(_EVENT_TYPE, _NUMBER.pack(request.event_type)))

@@ -9,18 +9,19 @@ import ssl
 import threading
 
 import pynetdicom
-from pynetdicom import AE, VerificationPresentationContexts
+from pynetdicom import AE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from dicom_io.delivery.commitment import PUSH_MODEL, REPORT_SYNTAXES, Transactions
-from dicom_io.reception.accepted import Accepted
+from dicom_io.delivery.commitment import PUSH_MODEL, REPORT_SYNTAXES
+from dicom_io.delivery.transactions import Transactions
+from dicom_io.reception.accepted import VERIFICATION, Accepted
 from dicom_io.reception.access import Access
-from dicom_io.reception.association import Answered
-from dicom_io.reception.commands import C_ECHO_RQ, C_STORE_RQ, N_EVENT_REPORT_RQ
+from dicom_io.reception.association import Answered, Caller, Context, Request
+from dicom_io.reception.commands import C_ECHO_RQ, C_STORE_RQ, N_EVENT_REPORT_RQ, Command
 from dicom_io.reception.limits import Limits
 from dicom_io.reception.observer import Observer
 from dicom_io.reception.reports import Reports
-from dicom_io.reception.storing import SUCCESS, Storage
+from dicom_io.reception.storing import NO_SUCH_CLASS, SUCCESS, Storage
 from dicom_io.reception.tls_server import peer_certificate
 from dicom_io.reception.transport import NodeServer, Rejection
 from dicom_io.spool.arrival import Arrival
@@ -72,9 +73,9 @@ class Listener:
         self._limits = limits or Limits()
         self._tls = tls
         self._ae = AE(ae_title=ae_title)
-        for context in VerificationPresentationContexts:
-            self._ae.add_supported_context(str(context.abstract_syntax))
-        for sop_class, syntaxes in (contexts or Accepted()).contexts():
+        self._ae.add_supported_context(VERIFICATION)
+        self._accepted = contexts or Accepted()
+        for sop_class, syntaxes in self._accepted.contexts():
             self._ae.add_supported_context(sop_class, syntaxes)
         # A peer that reports on storage commitment is the SCP of an association that it opens itself.
         self._ae.add_supported_context(PUSH_MODEL, list(REPORT_SYNTAXES), scu_role=False, scp_role=True)
@@ -101,8 +102,8 @@ class Listener:
             If the address cannot be listened on.
         """
         services = {
-            C_ECHO_RQ: lambda *_: Answered(SUCCESS),
-            C_STORE_RQ: Storage(self._arrival, self._observer).begin,
+            C_ECHO_RQ: _echo,
+            C_STORE_RQ: Storage(self._arrival, self._observer, self._accepted.sop_classes).begin,
             N_EVENT_REPORT_RQ: Reports(Transactions(self._arrival.spool.root)).begin,
         }
         self._server = NodeServer(
@@ -133,3 +134,7 @@ class Listener:
         if rejection is not None:
             self._observer.rejected(request.calling_ae_title, address)
         return rejection
+
+
+def _echo(caller: Caller, context: Context, command: Command) -> Request:
+    return Answered(SUCCESS if context.abstract_syntax == VERIFICATION else NO_SUCH_CLASS)

@@ -2,14 +2,11 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import BinaryIO, cast
-
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
+from io import BufferedReader
 
 from dicom_io.delivery.audit import AuditTrail, Party, Transfer
-from dicom_io.images.attributes import MALFORMED
 from dicom_io.reception.association import Caller
+from dicom_io.reception.part10 import patient_of
 from dicom_io.reception.received import ReceivedObject
 from dicom_io.spool.counters import Counters
 from dicom_io.spool.incoming import IncomingFile
@@ -99,8 +96,6 @@ class ReceptionRecord(Observer):
 
 def _patient(file: IncomingFile) -> tuple[str, str]:
     try:
-        content = cast(BinaryIO, file.reader())
-        header = dcmread(content, specific_tags=["PatientID", "PatientName"], stop_before_pixels=True)
-        return str(header.get("PatientID") or ""), str(header.get("PatientName") or "")
-    except (InvalidDicomError, *MALFORMED):
+        return patient_of(BufferedReader(file.reader()))
+    except OSError:  # it is on disk, and to be acknowledged, or was refused for that already
         return "", ""

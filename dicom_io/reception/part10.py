@@ -2,32 +2,32 @@
 
 import struct
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from io import BytesIO
+from typing import BinaryIO
 
-from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
+from dicom_io.elements import LONG, SHORT, UNDEFINED, ElementsError, Walk, source_of
 from dicom_io.images.attributes import MALFORMED
-from dicom_io.images.inflate import MAX_INFLATED_HEADER, InflatingFile
 from dicom_io.uids import is_uid
 
 _PREAMBLE = bytes(128) + b"DICM"
+_META_LENGTH = struct.Struct("<HH2sHL")
+_LONGEST_META = 65536
+_SYNTAX = 0x00020010
 _SOP_CLASS, _INSTANCE, _STUDY = 0x00080016, 0x00080018, 0x0020000D
 _FIRST_TAG = 0x00080000
-_SHORT = frozenset({b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT", b"PN", b"SH"})
-_SHORT |= {b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
-_LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 _EXPLICIT, _IMPLICIT, _WORD = struct.Struct("<HH2sH"), struct.Struct("<HHL"), struct.Struct("<L")
-_UNDEFINED = 0xFFFFFFFF
-_LONGEST_VALUE = 65536
-"""Values beyond it are passed over, not read: a UID has 64 characters."""
+_CHARACTER_SET, _NAME, _PATIENT = 0x00080005, 0x00100010, 0x00100020
+_LONGEST_TEXT = 1024
+"""A name has at most three groups of 64 characters."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def file_head(sop_class: str, instance: str, transfer_syntax: str) -> bytes:
     return _PREAMBLE + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(elements)) + elements
 
 
-def identify(data_set: BinaryIO, transfer_syntax: str) -> Identity | None:
-    """UIDs of a data set, read up to the Study Instance UID and no further; None where it cannot be read.
+def identify(data_set: BinaryIO, transfer_syntax: str) -> Identity:
+    """UIDs of a data set, read up to the Study Instance UID and no further; empty where there are none.
 
     Parameters
     ----------
@@ -69,19 +69,84 @@ def identify(data_set: BinaryIO, transfer_syntax: str) -> Identity | None:
         Positioned at its beginning; seekable.
     transfer_syntax
         UID.
+
+    Raises
+    ------
+    ElementsError
+        If it is damaged before, or beyond a bound of `dicom_io.elements`.
+    OSError
+        If it cannot be read.
+    """
+    found = dict.fromkeys((_SOP_CLASS, _INSTANCE, _STUDY), "")
+    walk = Walk(source_of(data_set, transfer_syntax), transfer_syntax)
+    for depth, tag, vr, _ in walk:
+        if depth == 0 and tag > _STUDY:
+            break
+        if depth == 0 and tag in found:
+            found[tag] = walk.uid() if vr in (None, b"UI", b"UN") else ""
+    return Identity(*found.values())
+
+
+def patient_of(file: BinaryIO) -> tuple[str, str]:
+    """Patient ID and Patient's Name in a whole file with its head; empty where there are none, or they are damaged.
+
+    Parameters
+    ----------
+    file
+        Positioned at its beginning; seekable.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
     """
     try:
-        uids = _identify(data_set, UID(transfer_syntax))
-    except (InvalidDicomError, MemoryError, *MALFORMED):
-        return None
-    return Identity(*(uid.rstrip("\0 ") for uid in uids))
+        syntax = read_head(file)
+        walk = Walk(source_of(file, syntax), syntax)
+        found = b""
+        for depth, tag, _, _ in walk:
+            if depth == 0 and tag > _PATIENT:
+                break
+            if depth == 0 and tag in (_CHARACTER_SET, _NAME, _PATIENT):
+                value = walk.value(_LONGEST_TEXT) or b""
+                found += _IMPLICIT.pack(tag >> 16, tag & 0xFFFF, len(value)) + value
+    except ElementsError:
+        return "", ""
+    try:
+        header = read_dataset(BytesIO(found), is_implicit_VR=True, is_little_endian=True)
+        return str(header.get("PatientID") or ""), str(header.get("PatientName") or "")
+    except MALFORMED:
+        return "", ""
+
+
+def read_head(file: BinaryIO) -> str:
+    """Transfer syntax of a file; its data set follows.
+
+    Raises
+    ------
+    ElementsError
+        If it begins in another way than `file_head` does.
+    OSError
+        If it cannot be read.
+    """
+    start = file.read(len(_PREAMBLE) + _META_LENGTH.size)[128:]
+    if len(start) < 4 + _META_LENGTH.size or start[:4] != b"DICM":
+        raise ElementsError("damaged")
+    *kind, length = _META_LENGTH.unpack(start[4:])
+    if kind != [2, 0, b"UL", 4] or length > _LONGEST_META:
+        raise ElementsError("damaged")
+    walk = Walk(source_of(BytesIO(file.read(length)), ExplicitVRLittleEndian), ExplicitVRLittleEndian)
+    for _, tag, _, _ in walk:
+        if tag == _SYNTAX:
+            return walk.uid()
+    return ""
 
 
 def quick_identity(beginning: bytes, transfer_syntax: str) -> Identity | None:
     """The same from a data set's first bytes, of what nearly every image is: little endian, in order, UIDs near.
 
-    What is out of the ordinary is left to `identify`, which takes several times as long: where this gives an answer,
-    which has three valid UIDs, it is the same.
+    What is out of the ordinary is left to `identify`, which takes longer: where this gives an answer, which has three
+    valid UIDs, it is the same.
     """
     if transfer_syntax == ImplicitVRLittleEndian:
         step = _implicit_step
@@ -110,30 +175,15 @@ def quick_identity(beginning: bytes, transfer_syntax: str) -> Identity | None:
 def _explicit_step(data: bytes, at: int) -> tuple[int, int, int]:
     """Tag, start and end of the value of an element; an end beyond all data where it is none."""
     group, element, vr, length = _EXPLICIT.unpack_from(data, at)
-    if vr in _SHORT:
+    if vr in SHORT:
         return group << 16 | element, at + 8, at + 8 + length
-    length = _WORD.unpack_from(data, at + 8)[0] if vr in _LONG else _UNDEFINED
+    length = _WORD.unpack_from(data, at + 8)[0] if vr in LONG else UNDEFINED
     return group << 16 | element, at + 12, at + 12 + length
 
 
 def _implicit_step(data: bytes, at: int) -> tuple[int, int, int]:
     group, element, length = _IMPLICIT.unpack_from(data, at)
     return group << 16 | element, at + 8, at + 8 + length
-
-
-def _identify(data_set: BinaryIO, syntax: UID) -> list[str]:
-    source = data_set
-    if syntax == DeflatedExplicitVRLittleEndian:
-        source = cast(BinaryIO, InflatingFile(data_set, MAX_INFLATED_HEADER))
-    header = read_dataset(
-        source, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_is_beyond, defer_size=_LONGEST_VALUE
-    )
-    # Values are converted when they are asked for, and can be wrong too.
-    return [str(header.get(keyword, "")) for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID")]
-
-
-def _is_beyond(tag: BaseTag, vr: str | None, length: int) -> bool:
-    return int(tag) > _STUDY
 
 
 def _text(number: int, vr: bytes, text: str, pad: bytes) -> bytes:

@@ -1,19 +1,23 @@
 """One N-EVENT-REPORT of storage commitment: a peer's answer that comes on an association of its own."""
 
+import logging
 from io import BytesIO
 
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
-from pydicom.uid import UID
-
-from dicom_io.delivery.commitment import PROCESSING_FAILURE, PUSH_MODEL, Transactions, take_in_report
+from dicom_io.delivery.commitment import PUSH_MODEL
+from dicom_io.delivery.commitment_report import PROCESSING_FAILURE, ReportRefusedError, asked_about, take_in_report
+from dicom_io.delivery.transactions import Transactions
 from dicom_io.reception.association import Answered, Caller, Context, Request
 from dicom_io.reception.commands import Command
 
 MAX_REPORT_BYTES = 1 << 24
 """A report of 50,000 objects."""
 
+BEGINNING_BYTES = 16384
+"""By then the transaction has been named, and what nobody asked for is not kept any further."""
+
 NO_SUCH_CLASS = 0x0118
+
+_log = logging.getLogger("segnode")
 
 
 class Reports:
@@ -38,26 +42,38 @@ class Reports:
 class _Report:
     def __init__(self, transactions: Transactions, context: Context, command: Command) -> None:
         self._transactions = transactions
-        self._syntax = UID(context.transfer_syntax)
+        self._syntax = context.transfer_syntax
         self._event_type = command.event_type
         self._encoded = bytearray()
-        self._too_long = False
+        self._is_known = False
+        self._status: int | None = None
 
     def write(self, piece: memoryview) -> None:
         """Keep a piece of it, as far as reports go."""
-        self._too_long = self._too_long or len(self._encoded) + len(piece) > MAX_REPORT_BYTES
-        if not self._too_long:
-            self._encoded += piece
+        if self._status is not None:
+            return
+        self._encoded += piece
+        if len(self._encoded) > MAX_REPORT_BYTES:
+            _log.warning("commitment_report_refused", extra={"reason": "too_long"})
+            self._refuse(PROCESSING_FAILURE)
+        elif not self._is_known and len(self._encoded) >= BEGINNING_BYTES:
+            try:
+                asked_about(BytesIO(self._encoded[:BEGINNING_BYTES]), self._syntax, self._transactions)
+                self._is_known = True
+            except ReportRefusedError as refusal:
+                _log.warning("commitment_report_refused", extra={"reason": refusal.reason})
+                self._refuse(refusal.status)
 
     def finish(self) -> int:
         """Take it in."""
-        if self._too_long:
-            return PROCESSING_FAILURE
-        return take_in_report(self._event_type, self._decode, self._transactions)
+        if self._status is not None:
+            return self._status
+        return take_in_report(self._event_type, BytesIO(self._encoded), self._syntax, self._transactions)
 
     def discard(self) -> None:
         """Forget it."""
         self._encoded.clear()
 
-    def _decode(self) -> Dataset:
-        return read_dataset(BytesIO(self._encoded), self._syntax.is_implicit_VR, self._syntax.is_little_endian)
+    def _refuse(self, status: int) -> None:
+        self._status = status
+        self._encoded.clear()

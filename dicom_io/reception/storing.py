@@ -2,8 +2,10 @@
 
 import errno
 import logging
+from collections.abc import Collection
 from io import BufferedReader
 
+from dicom_io.elements import ElementsError
 from dicom_io.images.image_classes import IMAGE_CLASSES
 from dicom_io.reception.association import Answered, Caller, Context, Request
 from dicom_io.reception.commands import Command
@@ -15,6 +17,7 @@ from dicom_io.spool.incoming import IncomingFile
 from dicom_io.spool.room import NoRoomError
 
 SUCCESS = 0x0000
+NO_SUCH_CLASS = 0x0122
 OUT_OF_RESOURCES = 0xA700
 DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
@@ -34,17 +37,20 @@ class Storage:
         Puts objects where they belong.
     observer
         Hears of what was stored.
+    sop_classes
+        What is stored; a context can be of another class, and is then for something else.
     """
 
-    def __init__(self, arrival: Arrival, observer: Observer) -> None:
+    def __init__(self, arrival: Arrival, observer: Observer, sop_classes: Collection[str]) -> None:
         self.arrival = arrival
         self.observer = observer
+        self._sop_classes = frozenset(sop_classes)
 
     def begin(self, caller: Caller, context: Context, command: Command) -> Request:
         """Begin to receive an object; what is refused already is read and forgotten."""
-        if command.sop_class != context.abstract_syntax:
-            return Answered(_refuse("class_of_another_context", DOES_NOT_MATCH))
-        if not is_uid(command.instance) or not is_uid(command.sop_class):
+        if context.abstract_syntax not in self._sop_classes or command.sop_class != context.abstract_syntax:
+            return Answered(_refuse("class_of_another_context", NO_SUCH_CLASS))
+        if not is_uid(command.instance):
             return Answered(_refuse("invalid_uid", CANNOT_UNDERSTAND))
         try:
             if command.instance not in self.arrival.spool.own:
@@ -103,8 +109,11 @@ class _Store:
     def _place(self, file: IncomingFile) -> int:
         uids = quick_identity(file.beginning(self._head_bytes, _BEGINNING_BYTES), self._syntax)
         if uids is None:
-            uids = identify(BufferedReader(file.reader(self._head_bytes)), self._syntax)
-        if uids is None or not is_uid(uids.study):
+            try:
+                uids = identify(BufferedReader(file.reader(self._head_bytes)), self._syntax)
+            except ElementsError as error:
+                return _refuse(error.reason, CANNOT_UNDERSTAND)
+        if not is_uid(uids.study):
             return _refuse("no_study_uid", CANNOT_UNDERSTAND)
         instance, sop_class = self._command.instance, self._command.sop_class
         if (uids.sop_class, uids.instance) != (sop_class, instance):

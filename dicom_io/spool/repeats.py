@@ -2,15 +2,17 @@
 
 from enum import StrEnum
 from filecmp import cmp
+from itertools import zip_longest
 from pathlib import Path
 
 from pydicom.datadict import tag_for_keyword
-from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicom_io.images.attributes import MALFORMED
-from dicom_io.images.instance import BadDicomError, Instance, NotDicomError, read_instance
+from core.errors import StudyRejected
+from dicom_io.elements import ElementsError
+from dicom_io.images.pixel_layout import read_layout
 from dicom_io.images.pixels import same_pixels
+from dicom_io.spool.outline import Outline, read_outline
 
 IMAGE_KEYWORDS = (
     *("SOPClassUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality"),
@@ -23,7 +25,11 @@ IMAGE_KEYWORDS = (
 """Attributes that say which image it is, beside its pixels; all others describe patient, study and acquisition."""
 
 _IMAGE_TAGS = frozenset(tag_for_keyword(keyword) for keyword in IMAGE_KEYWORDS)
-_CHUNK = 1 << 20
+_SAME_PIXELS = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian})
+"""Transfer syntaxes that write pixels in one and the same way."""
+
+MAX_DECODED_BYTES = 2**26
+"""Largest image that is decoded to be compared; larger ones are other images unless their bytes are the same."""
 
 
 class Relation(StrEnum):
@@ -57,35 +63,32 @@ def compare(older: Path, newer: Path) -> Relation:
     if cmp(older, newer, shallow=False):
         return Relation.SAME
     try:
-        first, second = read_instance(older), read_instance(newer)
-        changed = _changed_tags(first.header, second.header)
-    except (NotDicomError, BadDicomError, *MALFORMED):
+        first, second = read_outline(older), read_outline(newer)
+        changed = first.changed(second)
+        if changed & _IMAGE_TAGS or not (_same_pixel_bytes(first, second) or _same_decoded(first, second)):
+            return Relation.IMAGE
+    except ElementsError:
         return Relation.IMAGE
-    if changed & _IMAGE_TAGS or not (_same_pixel_bytes(first, second) or same_pixels(first, second)):
-        return Relation.IMAGE
-    if not changed and first.transfer_syntax != second.transfer_syntax:
+    if not changed and first.instance.transfer_syntax != second.instance.transfer_syntax:
         return Relation.SAME
     return Relation.DESCRIPTION
 
 
-def _changed_tags(first: Dataset, second: Dataset) -> set[int]:
-    return {
-        int(tag)
-        for tag in set(first.keys()) | set(second.keys())
-        if tag not in first or tag not in second or first[tag].value != second[tag].value
-    }
-
-
-def _same_pixel_bytes(first: Instance, second: Instance) -> bool:
+def _same_pixel_bytes(first: Outline, second: Outline) -> bool:
     """Whether the pixels are the same without decoding them, as they are when only a header was corrected."""
-    if first.transfer_syntax != second.transfer_syntax or first.transfer_syntax == DeflatedExplicitVRLittleEndian:
+    syntaxes = {first.instance.transfer_syntax, second.instance.transfer_syntax}
+    if len(syntaxes) > 1 and not syntaxes <= _SAME_PIXELS:
         return False
-    if first.pixel_offset is None or second.pixel_offset is None:
-        return first.pixel_offset is second.pixel_offset
-    with first.path.open("rb") as one, second.path.open("rb") as other:
-        one.seek(first.pixel_offset)
-        other.seek(second.pixel_offset)
-        while (content := one.read(_CHUNK)) == other.read(_CHUNK):
-            if not content:
-                return True
-    return False
+    if first.pixels_at is None or second.pixels_at is None:
+        return first.pixels_at is second.pixels_at
+    return all(one == other for one, other in zip_longest(first.pixels(), second.pixels()))
+
+
+def _same_decoded(first: Outline, second: Outline) -> bool:
+    """Whether the pixels are the same once they are decoded, which whoever receives does to small images alone."""
+    try:
+        layout = read_layout(first.instance)
+    except StudyRejected:
+        return False
+    sizes = [layout.frames * layout.frame_bytes, *(one.instance.path.stat().st_size for one in (first, second))]
+    return max(sizes) <= MAX_DECODED_BYTES and same_pixels(first.instance, second.instance)

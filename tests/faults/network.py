@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from tests.faults.objects import image_bytes, store_command
+from dicom_io.delivery.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
+from tests.faults.objects import element, image_bytes, store_command
 from tests.faults.table import Fault
 from tests.listener_process import ListenerProcess
 from tests.upper_layer import ECHO, VERIFICATION, Connection, associate_rq, command, item, p_data, pdu, pdv
 
 SYNTAX = (str(ExplicitVRLittleEndian),)
-CT = str(CTImageStorage)
+CT, MR = str(CTImageStorage), str(MRImageStorage)
 
 
 def outcome(connection: Connection) -> str:
@@ -150,6 +151,41 @@ def client_hello() -> bytes:
     return outgoing.read()
 
 
+def after_another(listener: ListenerProcess) -> str:
+    with Connection(listener.port) as connection:
+        connection.associate()
+        connection.send(p_data(pdv(1, 3, command(0x7777, VERIFICATION, has_data=True))))
+        connection.send(p_data(pdv(1, 2, bytes(1000))) + ECHO)
+        return f"{outcome(connection)}, {outcome(connection)}"
+
+
+def storing_in(context: str, sop_class: str) -> Callable[[ListenerProcess], str]:
+    """Send an object in a context that is not for it."""
+
+    def inject(listener: ListenerProcess) -> str:
+        study = generate_uid()
+        with Connection(listener.port) as connection:
+            connection.associate(associate_rq(contexts=[(3, context, SYNTAX)]))
+            connection.send(p_data(pdv(3, 3, store_command(study, sop_class=sop_class))))
+            connection.send(p_data(pdv(3, 2, image_bytes(study))))
+            return f"{outcome(connection)}, {len(listener.images(study))} stored"
+
+    return inject
+
+
+def reporting(listener: ListenerProcess) -> str:
+    """Three million bytes of items behind a transaction that nobody knows."""
+    start = element(0x00081195, b"UI", b"1.2.3\0") + element(0x00081199, b"SQ", b"", 0xFFFFFFFF)
+    with Connection(listener.port) as connection:
+        connection.associate(associate_rq(contexts=[(3, PUSH_MODEL, SYNTAX)]))
+        connection.send(p_data(pdv(3, 3, command(0x100, PUSH_MODEL, PUSH_MODEL_INSTANCE, has_data=True, event=1))))
+        connection.send(p_data(pdv(3, 0, start)))
+        for number in range(30):
+            items = struct.pack("<HHL", 0xFFFE, 0xE000, 0) * 12_500
+            connection.send(p_data(pdv(3, 2 if number == 29 else 0, items)))
+        return outcome(connection)
+
+
 def contexts(count: int) -> list[tuple[int, str, tuple[str, ...]]]:
     return [(2 * number % 256 + 1, CT, SYNTAX) for number in range(count)]
 
@@ -201,13 +237,20 @@ NETWORK = (
     Fault("data set in another context", "aborted", then(p_data(pdv(3, 3, STORE)), p_data(pdv(1, 2, b"x")))),
     Fault("context that was not accepted", "aborted", then(p_data(pdv(5, 3, STORE)))),
     Fault("context with an even ID in use", "aborted", then(p_data(pdv(2, 3, STORE)))),
-    Fault("unknown command", "aborted", then(p_data(pdv(1, 3, command(0x7777, VERIFICATION))))),
+    Fault("unknown command", "0x0211", then(p_data(pdv(1, 3, command(0x7777, VERIFICATION))))),
+    Fault("unknown command with a data set, then an echo", "0x0211, 0x0000", after_another),
     Fault("command of garbage", "aborted", then(p_data(pdv(1, 3, b"\xff" * 100)))),
     Fault("empty command", "aborted", then(p_data(pdv(1, 3, b"")))),
     Fault("command without end", "aborted", then(*[p_data(pdv(1, 1, bytes(10_000)))] * 7)),
-    Fault("query on a storage context", "aborted", then(p_data(pdv(3, 3, command(0x20, CT))))),
+    Fault("query on a storage context", "0x0211", then(p_data(pdv(3, 3, command(0x20, CT))))),
+    Fault("echo on a storage context", "0x0122", then(p_data(pdv(3, 3, command(0x30, CT))))),
     Fault("store without data set", "0xC000", then(p_data(pdv(3, 3, command(1, CT, "1.2.3"))))),
-    Fault("store on the context of echo", "0xA900", then(p_data(pdv(1, 3, STORE)), p_data(pdv(1, 2, IMAGE)))),
+    Fault("store on the context of echo", "0x0122", then(p_data(pdv(1, 3, STORE)), p_data(pdv(1, 2, IMAGE)))),
+    Fault("store of the class of echo", "0x0122, 0 stored", storing_in(VERIFICATION, VERIFICATION)),
+    Fault("store in the context of commitment", "0x0122, 0 stored", storing_in(PUSH_MODEL, PUSH_MODEL)),
+    Fault("store of another class than its context's", "0x0122, 0 stored", storing_in(MR, CT)),
+    Fault("report in a storage context", "0x0118", then(p_data(pdv(3, 3, command(0x100, CT))))),
+    Fault("report of 3 MiB on what nobody asked", "0x0115", reporting),
     Fault("response unasked, then an echo", "0x0000", then(p_data(pdv(1, 3, command(0x8030, VERIFICATION))), ECHO)),
     Fault("slow request header", "closed", dripping(REQUEST[:6] * 10, associated=False)),
     Fault("slow request body", "closed", dripping(REQUEST, associated=False)),

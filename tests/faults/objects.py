@@ -12,6 +12,7 @@ from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, Explicit
 from core.errors import StudyRejected
 from dicom_io.images.instance import BadDicomError, NotDicomError, read_instance
 from dicom_io.images.pixels import check_stored, read_frames
+from dicom_io.reception.received import study_key
 from tests.faults.table import Fault
 from tests.listener_process import ListenerProcess
 from tests.node_process import make_image
@@ -135,6 +136,27 @@ def nested(depth: int, tag: int) -> bytes:
     return head * depth + tail * depth
 
 
+def items(count: int) -> bytes:
+    """A sequence of empty items, of undefined length."""
+    head, end = element(NESTED, b"SQ", b"", 0xFFFFFFFF), struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
+    return head + struct.pack("<HHL", 0xFFFE, 0xE000, 0) * count + end
+
+
+def corrected(listener: ListenerProcess) -> str:
+    """An image with a long header, and the same with one item more and other pixels: both have to be compared."""
+    study, answers = generate_uid(), []
+    with Connection(listener.port) as connection:
+        connection.associate(associate_rq(contexts=[(3, CT, (str(ExplicitVRLittleEndian),))]))
+        for number in range(2):
+            data = early(study, items(100_000 + number))
+            data = data[:-2] + struct.pack("<H", number)
+            connection.send(p_data(pdv(3, 3, store_command(study))) + p_data(pdv(3, 2, data)))
+            status = connection.status()
+            answers.append("ended" if status is None else f"0x{status:04X}")
+    quarantined = listener.spool.quarantined(study_key("SEGNODE", study))
+    return f"{', '.join(answers)}, {len(listener.images(study))} stored, {quarantined} quarantined"
+
+
 def bomb(study: str) -> bytes:
     """A data set of 0.5 MB that inflates to 500."""
     head = image_bytes(study)
@@ -143,6 +165,13 @@ def bomb(study: str) -> bytes:
     data = content.compress(head[:at] + element(0x7FE00010, b"OW", b"", 500_000_000))
     data += b"".join(content.compress(bytes(10_000_000)) for _ in range(50))
     return data + content.flush()
+
+
+def broken_off(study: str) -> bytes:
+    """A data set of which what stands far behind the study's UID is not deflated."""
+    content = zlib.compressobj(0, zlib.DEFLATED, -zlib.MAX_WBITS)
+    data = content.compress(cut(study) + element(0x00280010, b"UN", bytes(300_000)))
+    return data + content.flush(zlib.Z_SYNC_FLUSH) + b"\xff" * 1000
 
 
 STUDY, SOP_CLASS, INSTANCE, ROWS, PIXELS = 0x0020000D, 0x00080016, 0x00080018, 0x00280010, 0x7FE00010
@@ -185,6 +214,8 @@ OBJECTS = (
         storing(lambda study: cut(study) + element(0x00400275, b"SQ", b"", 0xFFFFFFFF)),
     ),
     Fault("sequences nested 3000 deep, early", "0xC000", storing(lambda study: early(study, nested(3000, NESTED)))),
+    Fault("half a million items before the UIDs", "0xC000", storing(lambda study: early(study, items(500_000)))),
+    Fault("a hundred thousand items, sent twice", "0x0000, 0x0000, 1 stored, 1 quarantined", corrected),
     Fault(
         "sequences nested 3000 deep, late",
         "0x0000, unreadable",
@@ -240,6 +271,12 @@ OBJECTS = (
         storing(lambda study: element(0x00280010, b"US", b"\x10\0") + image_bytes(study)),
     ),
     Fault("deflate bomb, by default", "ended", storing(bomb, syntax=str(DeflatedExplicitVRLittleEndian))),
+    Fault(
+        "deflated data that breaks off, where there is an audit trail",
+        "0x0000, unreadable",
+        storing(broken_off, syntax=str(DeflatedExplicitVRLittleEndian)),
+        "deflated",
+    ),
     Fault(
         "deflate bomb, where deflated is taken",
         "0x0000, readable",

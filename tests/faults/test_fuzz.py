@@ -74,5 +74,6 @@ def test_damage(listener: ListenerProcess, make: Callable[[random.Random, str], 
     assert echo_from("127.0.0.2", listener.port) < 1
     log = listener.log.read_text()
     assert "thread_died" not in log
+    assert "association_failed" not in log
     assert "CANARY" not in log
     assert listener.process.poll() is None

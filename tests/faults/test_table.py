@@ -34,6 +34,7 @@ def listeners(
             if name == "deflated":
                 syntaxes = [str(DeflatedExplicitVRLittleEndian), str(ExplicitVRLittleEndian)]
                 settings["reception"] = {"transfer_syntaxes": syntaxes}
+                settings["audit_file"] = str(folder / "audit.xml")
             if name == "tls":
                 authority = make_authority(peer("openssl"), folder)
                 own = make_certificate(peer("openssl"), folder, "node", authority)
@@ -74,6 +75,8 @@ def test_fault(
     log = listener.log.read_text()
     assert "CANARY" not in log
     assert "Traceback" not in log
+    assert "thread_died" not in log
+    assert "association_failed" not in log
 
 
 def test_no_two_rows_have_one_name() -> None:

@@ -14,15 +14,10 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
 from core.errors import RetryLater
-from dicom_io.delivery.commitment import (
-    NOT_NAMED,
-    PUSH_MODEL,
-    PUSH_MODEL_INSTANCE,
-    Report,
-    Transactions,
-    ask_for_commitment,
-)
+from dicom_io.delivery.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, ask_for_commitment
+from dicom_io.delivery.commitment_report import NOT_NAMED
 from dicom_io.delivery.sender import Answer, Destination
+from dicom_io.delivery.transactions import Report, Transactions
 from tests.node_process import free_port
 
 OBJECTS = [(str(SegmentationStorage), f"1.2.3.{number}") for number in range(3)]

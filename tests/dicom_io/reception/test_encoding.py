@@ -38,6 +38,10 @@ def test_store_response(instance: str, status: int) -> None:
     assert value == b"\x03" + encode_response(Command(C_STORE_RQ, 513, True, CTImageStorage, instance), status)
 
 
+def test_what_is_no_uid_is_not_sent_back() -> None:
+    assert len(encode_response(Command(C_STORE_RQ, 513, True, "x" * 60_000, "../" * 20_000), 0xC000)) < 100
+
+
 def test_commands_are_decoded_as_pynetdicom_encodes_them() -> None:
     request = C_STORE()
     request.MessageID, request.Priority = 513, 0
