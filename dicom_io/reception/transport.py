@@ -12,9 +12,12 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from enum import Enum
+from math import inf
+from pathlib import Path
+from traceback import extract_tb
 from typing import cast
 
 from pynetdicom import AE
@@ -24,12 +27,15 @@ from pynetdicom.transport import AssociationServer
 from dicom_io.reception.association import Caller, ServedAssociation, Service
 from dicom_io.reception.association_request import RequestError, decode_request, has_known_version
 from dicom_io.reception.limits import Limits
-from dicom_io.reception.lobby import ABORT, Lobby
+from dicom_io.reception.lobby import ABORT, REPORT_S, Lobby
 from dicom_io.reception.negotiation import negotiate
 from dicom_io.reception.wire import Wire
 
 LINGER_S = 1.0
 """How long a peer that was rejected may take to close its end."""
+
+MAX_NOTED = 1000
+"""Addresses and reasons of rejections that are remembered, so that each is said once in `REPORT_S`."""
 
 _log = logging.getLogger("segnode")
 
@@ -101,6 +107,7 @@ class NodeServer(AssociationServer):
         self._lock = threading.Lock()
         self._associations: Counter[str] = Counter()
         self._live: dict[threading.Thread, Wire] = {}
+        self._rejections: dict[tuple[str, str], tuple[float, int]] = {}
         super().__init__(ae, address, ae.ae_title, ae.supported_contexts)
         self._lobby = Lobby(cast(socket.socket, self.socket), limits, tls, self._on_request, on_tls_failed)
         self._ended = threading.Event()
@@ -132,12 +139,11 @@ class NodeServer(AssociationServer):
         deadline = time.monotonic() + grace_s
         with self._lock:
             live = dict(self._live)
-        for thread in live:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        _join_all(live, deadline)
         for thread, wire in live.items():
             if thread.is_alive():
                 wire.hang_up()
-                thread.join(LINGER_S)
+        _join_all(live, time.monotonic() + LINGER_S)
 
     def _on_request(self, connection: socket.socket, address: str, pdu: bytes) -> None:
         with self._lock:
@@ -168,6 +174,11 @@ class NodeServer(AssociationServer):
                 self._associate(connection, address, answer)
             else:
                 _say_and_close(connection, answer)
+        except Exception as error:  # noqa: BLE001 - the outermost loop of its thread; its text may quote the peer
+            where = extract_tb(error.__traceback__)[-1]
+            at = f"{Path(where.filename).name}:{where.lineno}"
+            _log.error("association_failed", extra={"error": type(error).__name__, "at": at, "address": address})
+            _say_and_close(connection, ABORT)
         finally:
             connection.close()
             self._forget(address)
@@ -215,7 +226,22 @@ class NodeServer(AssociationServer):
                 del self._associations[address]
 
     def _log_rejection(self, address: str, reason: str) -> None:
-        _log.warning("association_rejected", extra={"address": address, "reason": reason})
+        # A flood of requests must not become a flood of log lines.
+        now, key = time.monotonic(), (address, reason)
+        with self._lock:
+            said, more = self._rejections.get(key, (-inf, 0))
+            if now - said < REPORT_S:
+                self._rejections[key] = said, more + 1
+                return
+            if len(self._rejections) >= MAX_NOTED:
+                self._rejections.clear()
+            self._rejections[key] = now, 0
+        _log.warning("association_rejected", extra={"address": address, "reason": reason, "before": more})
+
+
+def _join_all(threads: Iterable[threading.Thread], deadline: float) -> None:
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _say_and_close(connection: socket.socket, pdu: bytes) -> None:

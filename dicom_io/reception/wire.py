@@ -62,7 +62,7 @@ class Wire:
         self._limits = limits
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._start = self._end = 0
-        self._deadline = 0.0
+        self._left = 0.0
         self._too_late = ""
         self._poll = select.poll()
 
@@ -79,7 +79,8 @@ class Wire:
         if self._start == self._end:
             self._allow(self._limits.idle_seconds, "idle")
             self._fill()
-        # From its first byte on the clock runs, however often something comes.
+        # From its first byte on the clock runs while the peer is waited for, however often something comes: a disk
+        # that takes its time over what has come is no fault of the peer's.
         self._allow(self._limits.pdu_seconds, "pdu_too_slow")
         kind, length = _HEADER.unpack(self.take(_HEADER.size))
         if length > self._limits.pdu_bytes:
@@ -131,7 +132,9 @@ class Wire:
             self._connection.send(pdu)
             socket.socket.shutdown(self._connection, socket.SHUT_WR)
             self._allow(LINGER_S, "linger")
-            while True:
+            # A peer that never stops sending is never waited for.
+            deadline = time.monotonic() + LINGER_S
+            while time.monotonic() < deadline:
                 self._start = self._end = 0
                 self._fill()
 
@@ -144,7 +147,7 @@ class Wire:
             socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
 
     def _allow(self, seconds: float, too_late: str) -> None:
-        self._deadline, self._too_late = time.monotonic() + seconds, too_late
+        self._left, self._too_late = seconds, too_late
 
     def _fill(self) -> None:
         if self._start == self._end:
@@ -157,8 +160,6 @@ class Wire:
         self._end += self._receive(self._buffer[self._end :])
 
     def _receive(self, free: memoryview) -> int:
-        if time.monotonic() > self._deadline:
-            raise BreachError(self._too_late)
         while True:
             try:
                 count = self._connection.recv_into(free)
@@ -174,7 +175,9 @@ class Wire:
                 return count
 
     def _wait_for(self, events: int) -> None:
-        left = self._deadline - time.monotonic()
         self._poll.register(self._connection, events)
-        if left <= 0 or not self._poll.poll(1000 * left):
+        begun = time.monotonic()
+        came = self._left > 0 and self._poll.poll(1000 * self._left)
+        self._left -= time.monotonic() - begun
+        if not came:
             raise BreachError(self._too_late)

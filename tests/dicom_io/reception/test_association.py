@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dicom_io.reception.association import Answered, Caller, Context, Request, ServedAssociation
 from dicom_io.reception.commands import C_ECHO_RQ, C_STORE_RQ, Command
 from dicom_io.reception.limits import Limits
-from dicom_io.reception.wire import ABORT, Wire
+from dicom_io.reception.wire import ABORT, BUFFER_BYTES, Wire
 from tests.faults.objects import store_command
 from tests.upper_layer import ECHO, p_data, pdu, pdv
 
@@ -46,9 +46,12 @@ class Receiver:
         self.discarded += 1
 
 
-def serve(sent: list[bytes], *, max_length: int = 0, limits: Limits = LIMITS) -> tuple[Receiver, bytes]:
+def serve(
+    sent: list[bytes], *, max_length: int = 0, limits: Limits = LIMITS, receiver: Receiver | None = None
+) -> tuple[Receiver, bytes]:
     """Serve what a peer sends before it closes its end; what was received, and what was answered."""
-    receiver, (near, far) = Receiver(), socket.socketpair()
+    near, far = socket.socketpair()
+    receiver = receiver or Receiver()
     services = {C_STORE_RQ: receiver.begin, C_ECHO_RQ: lambda *_: Answered(0)}
     contexts = {1: Context("1.2.840.10008.1.1", "1.2.840.10008.1.2"), 3: Context("1.2.3", "1.2.840.10008.1.2.1")}
     association = ServedAssociation(
@@ -167,6 +170,61 @@ def test_silence_has_an_end(sent: bytes, limits: dict[str, float]) -> None:
         ServedAssociation(Wire(near, wire_limits), Caller("A", "B", "address"), contexts, 0, wire_limits, {}).serve()
         assert time.monotonic() - begun < 3
         assert far.recv(100) == ABORT
+
+
+@dataclass
+class SlowReceiver(Receiver):
+    """A disk that takes longer over a piece than a peer may over a PDU."""
+
+    def write(self, piece: memoryview) -> None:
+        if not self._content:
+            time.sleep(1.5)
+        super().write(piece)
+
+
+def test_a_slow_disk_is_no_slow_peer() -> None:
+    content = bytes(3 * BUFFER_BYTES)
+    limits = LIMITS.model_copy(update={"pdu_seconds": 1.0})
+    # The whole object is one PDU, of which most has still to be read when the disk is done with its beginning.
+    receiver, answer = serve([message(content, [], 2) + RELEASE], limits=limits, receiver=SlowReceiver())
+    assert receiver.objects == [content]
+    assert answer.endswith(RELEASED)
+
+
+def test_a_peer_that_never_stops_sending_is_left() -> None:
+    near, far = socket.socketpair()
+    stop = threading.Event()
+
+    def flood() -> None:
+        try:
+            while not stop.is_set():
+                far.sendall(pdu(0x99, bytes(4)) + bytes(100_000))
+        except OSError:
+            pass  # it was left
+
+    thread = threading.Thread(target=flood)
+    with far:
+        with near:
+            thread.start()
+            ServedAssociation(Wire(near, LIMITS), Caller("A", "B", "address"), {}, 0, LIMITS, {}).serve()
+        stop.set()
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("end", "how"), [(b"", "connection_ended"), (pdu(7, bytes(4)), "aborted"), (RELEASE, "released")]
+)
+def test_an_object_that_is_cut_short_is_said(end: bytes, how: str, caplog: pytest.LogCaptureFixture) -> None:
+    whole = message(b"data", [], 1)
+    serve([whole + ECHO + end])
+    assert caplog.records == []
+    beginning = p_data(pdv(3, 3, store_command("1.2.3"))) + p_data(pdv(3, 0, bytes(1000)))
+    receiver, _ = serve([beginning + end])
+    assert (receiver.objects, receiver.discarded) == ([], 1)
+    (record,) = caplog.records
+    said = {"reason": how, "bytes": 1000, "address": "address"}
+    assert (record.message, said) == ("object_cut_short", {name: record.__dict__[name] for name in said})
 
 
 def test_an_association_can_be_ended_from_another_thread() -> None:
