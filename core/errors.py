@@ -133,6 +133,9 @@ class RequestCode(StrEnum):
     MASK_IN_THE_WAY = "mask_in_the_way"
     UNKNOWN_JOB = "unknown_job"
     QUEUE_FULL = "queue_full"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    OVER_LIMITS = "over_limits"
+    JOB_TOO_LONG = "job_too_long"
 
     @property
     def sentence(self) -> str:
@@ -150,6 +153,9 @@ _REQUEST_SENTENCES = {
     RequestCode.MASK_IN_THE_WAY: "Another file lies where the mask belongs.",
     RequestCode.UNKNOWN_JOB: "There is no such job.",
     RequestCode.QUEUE_FULL: "More work is waiting than this service takes.",
+    RequestCode.DEADLINE_EXCEEDED: "The work was not done in the time that its caller gave.",
+    RequestCode.OVER_LIMITS: "An image or mask is larger than this service takes.",
+    RequestCode.JOB_TOO_LONG: "The job took longer than this service gives to one.",
 }
 
 

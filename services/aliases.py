@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from core.errors import ConfigInvalid, RequestCode, RequestRefused
 from dicom_io.durable import locked, replace_file
 from segmentation.package import Package, default_models_path, find_package, load_package
-from services.requests import Task, image_fields
+from services.requests import PHASE_OF_FIELD, Task, image_fields
 from services.settings import ServiceSettings
 
 KEPT = 20
@@ -127,14 +127,15 @@ def check_fits(task: Task, package: Package) -> None:
     Raises
     ------
     ConfigInvalid
-        If it has another number of channels, or a rule that no phase of the task fits.
+        If it has another number of channels, or one whose rule does not name the phase that the task gives it.
     """
     fields, channels = image_fields(task), package.manifest.channels
     if len(fields) != len(channels):
         raise ConfigInvalid(f"{task} has {len(fields)} images, and {package.name} takes {len(channels)}")
-    from services.inference import PHASE_OF_FIELD
-
     for field, channel in zip(fields, channels, strict=True):
         phase, wanted = PHASE_OF_FIELD.get(field), channel.series.phase
-        if phase is not None and wanted and phase not in wanted:
-            raise ConfigInvalid(f"{field} is {phase}, and channel {channel.name} of {package.name} takes {wanted[0]}")
+        if phase is None or phase in wanted:
+            continue
+        # Two phases look alike to a program: without a word of which is which, they could be taken for each other.
+        takes = " or ".join(wanted) or f"any phase: say in its model.yaml which (series: {{phase: [{phase}]}})"
+        raise ConfigInvalid(f"{field} is {phase}, and channel {channel.name} of {package.name} takes {takes}")

@@ -3,10 +3,13 @@
 This one imports neither gRPC nor torch, and starts its children as fresh interpreters (ADR 13).
 """
 
+import subprocess
 import sys
 from pathlib import Path
 
 from app.supervisor import Supervisor, numbered
+from app.timekeeping import Timekeeping
+from services.overtime import Overtime
 from services.settings import ServiceSettings, load_service_settings
 
 
@@ -27,11 +30,16 @@ def run_service(config: Path) -> None:
     commands = {"server": [sys.executable, "-m", "services.server", str(config)]}
     for slot, name in enumerate(numbered("worker", len(settings.workers)), start=1):
         commands[name] = [sys.executable, "-m", "services.worker", str(config), str(slot)]
-    Supervisor(commands, lambda: _announce(settings)).run()
+    overtime = Overtime(settings.work)
+
+    def timekeeper(process: subprocess.Popen[bytes]) -> Timekeeping:
+        return Timekeeping(process, "job", lambda job, _: overtime.note(job))
+
+    Supervisor(commands, lambda: _announce(settings), listener=timekeeper).run()
 
 
 def _announce(settings: ServiceSettings) -> None:
     ports = {"grpc": settings.grpc, "rest": settings.rest}
-    shown = " ".join(f"{name}={port.host}:{port.port}" for name, port in ports.items() if port is not None)
+    shown = " ".join(f"{name}={port.address}" for name, port in ports.items() if port is not None)
     sys.stdout.write(f"ready {shown}\n")
     sys.stdout.flush()

@@ -1,6 +1,6 @@
 """Two phases on one grid: that of the first, A."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from core.errors import ReasonCode, StudyRejected
@@ -11,7 +11,7 @@ from services.images import Image
 from services.registration import register
 
 
-def on_first_grid(images: Sequence[Image], *, rigid: bool) -> Volume:
+def on_first_grid(images: Sequence[Image], *, rigid: bool, on_step: Callable[[], None]) -> Volume:
     """Stack images on the grid of the first.
 
     Parameters
@@ -20,6 +20,8 @@ def on_first_grid(images: Sequence[Image], *, rigid: bool) -> Volume:
         Of one patient, one channel each.
     rigid
         Whether the others are moved and turned onto the first; if not, patient coordinates are trusted.
+    on_step
+        Called again and again while images are registered; what it raises ends that.
 
     Raises
     ------
@@ -33,11 +35,11 @@ def on_first_grid(images: Sequence[Image], *, rigid: bool) -> Volume:
     first, *others = (image.volume for image in images)
     if not rigid:
         return combine_channels([first, *others], "resample")
-    return stack_channels([first, *(_registered(other, first) for other in others)])
+    return stack_channels([first, *(_registered(other, first, on_step) for other in others)])
 
 
-def _registered(moving: Volume, fixed: Volume) -> Volume:
-    array, note = register(moving, fixed)
+def _registered(moving: Volume, fixed: Volume, on_step: Callable[[], None]) -> Volume:
+    array, note = register(moving, fixed, on_step)
     return replace(
         moving,
         array=array,

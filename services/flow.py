@@ -1,6 +1,7 @@
 """What a worker does with a job: one step, whose outcome is the job's answer."""
 
 import logging
+import os
 import time
 import traceback
 from pathlib import Path
@@ -9,12 +10,20 @@ from typing import Any, Final
 from dbos import DBOS, DBOSConfiguredInstance
 from pydantic import TypeAdapter
 
-from core.errors import SegnodeError, Superseded
+from app.overtime import LOST_DEVICE_EXIT, is_device_lost
+from app.timekeeping import Line, timed
+from core.errors import RequestCode, RequestRefused, SegnodeError, Superseded
 from segmentation.warm_models import WarmModels
+from services.images import ImageReader
 from services.inference import Inference
-from services.jobs import INSTANCE, Problem, Progress, workflow_id
-from services.mask_work import change_mask
+from services.job import Problem
+from services.jobs import INSTANCE, workflow_id
+from services.limits import Limits
+from services.locks import Locks
+from services.mask_work import MaskWork
 from services.models import Packages
+from services.overtime import Overtime
+from services.progress import Progress
 from services.requests import AnyRequest, PostprocessRequest, SmoothRequest
 from services.results import MaskResult
 from services.roots import Roots
@@ -38,15 +47,23 @@ class ServiceFlow(DBOSConfiguredInstance):
         What jobs may read and write, and what they run.
     work
         The service's work folder.
+    limits
+        What a job may take.
+    line
+        To the supervisor, which ends this process if a job takes too long.
     """
 
-    def __init__(self, roots: Roots, packages: Packages, networks: WarmModels, work: Path) -> None:
+    def __init__(
+        self, roots: Roots, packages: Packages, networks: WarmModels, work: Path, limits: Limits, line: Line
+    ) -> None:
         self._roots = roots
         self._packages = packages
         self._networks = networks
-        self._locks = work / "locks"
-        self._locks.mkdir(parents=True, exist_ok=True)
+        self._limits = limits
+        self._line = line
+        self._locks = Locks(work / "locks")
         self._progress = Progress(work)
+        self._overtime = Overtime(work)
         super().__init__(INSTANCE)
 
     @DBOS.workflow(max_recovery_attempts=MAX_DEATHS)
@@ -59,7 +76,10 @@ class ServiceFlow(DBOSConfiguredInstance):
         """Make the masks."""
         start = time.perf_counter()
         try:
-            masks = self._masks(job, _ANY.validate_python(request))
+            if self._overtime.is_noted(job):
+                raise RequestRefused(RequestCode.JOB_TOO_LONG, f"limits.job_minutes is {self._limits.job_minutes:g}.")
+            with timed(self._line, job, 0, self._limits.job_minutes * 60.0):
+                masks = self._masks(job, _ANY.validate_python(request))
             answer: dict[str, Any] = {"masks": {task: mask.model_dump(mode="json") for task, mask in masks.items()}}
         except Superseded:
             answer = {"problem": Problem(code="cancelled", message="The job was cancelled.").model_dump()}
@@ -72,19 +92,30 @@ class ServiceFlow(DBOSConfiguredInstance):
             place = traceback.extract_tb(error.__traceback__)[-1]
             at = f"{Path(place.filename).name}:{place.lineno}"
             _log.error("job_failed", extra={"job": job, "error": type(error).__name__, "at": at})
+            if isinstance(error, RuntimeError) and is_device_lost(error):
+                # No job that comes after could use the GPU in this process any more; this one is tried by the next.
+                os._exit(LOST_DEVICE_EXIT)
             answer = {"problem": Problem(code="internal_error", message=f"{type(error).__name__} at {at}").model_dump()}
         finally:
             self._progress.forget(job)
+            self._overtime.forget(job)
         outcome = answer.get("problem", {}).get("code", "done")
         seconds = round(time.perf_counter() - start, 3)
         _log.info("job_ended", extra={"job": job, "task": request["task"], "outcome": outcome, "seconds": seconds})
         return answer
 
+    def tidy(self, before: float) -> None:
+        """Remove the files of jobs that cost their workers; ``before`` in Unix time."""
+        self._locks.tidy()
+        self._progress.tidy(before)
+        self._overtime.tidy(before)
+
     def _masks(self, job: str, request: AnyRequest) -> dict[str, MaskResult]:
         on_progress = _Watch(job, self._progress)
         if isinstance(request, (SmoothRequest, PostprocessRequest)):
-            return {request.task: change_mask(request, self._roots, self._locks, on_progress)}
-        return Inference(self._roots, self._packages, self._networks, self._locks).run(request, on_progress)
+            return {request.task: MaskWork(self._roots, self._locks, self._limits).run(request, on_progress)}
+        reader = ImageReader(self._limits)
+        return Inference(self._roots, self._packages, self._networks, self._locks, reader).run(request, on_progress)
 
 
 class _Watch:

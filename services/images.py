@@ -1,25 +1,31 @@
 """The images that a request names: what they are, each decoded once, whatever phase they tell of themselves."""
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from core.errors import ConfigInvalid, ReasonCode, RequestCode, RequestRefused, RetryLater, StudyRejected
+import numpy as np
+
+from core.errors import ConfigInvalid, ReasonCode, RequestCode, RequestRefused, StudyRejected
 from core.model_manifest import Channel, ModelManifest, Phase
-from core.volume import Volume
+from core.volume import Geometry, Volume
 from dicom_io.images.phases import phase_in_words
-from dicom_io.images.series import select_series
+from dicom_io.images.series import Selection, select_series
 from dicom_io.images.study import Series, Study, read_studies
 from dicom_io.images.volume import VolumeReader
 from segmentation.image_files import read_image
+from services.limits import Limits
+from services.open_images import OpenImage
+from services.opening import read_small
 from services.roots import SharedFile
 
 ENDINGS: Final = (".nii.gz", ".nii")
 """No other form: headers of NRRD and MetaImage name files from which the voxels are to come, wherever those lie."""
+SPACING_MM: Final = (1e-3, 1e3)
+"""Headers that say otherwise are of no patient; what follows from them, a kernel's width, would be without bounds."""
 LETTERS: Final[dict[str, Phase]] = {"N": "native", "A": "arterial", "P": "portal", "D": "delayed"}
 """What the last part of a file's name says, as in ``image_A.nii.gz``."""
 
@@ -43,39 +49,50 @@ class Image:
 class ImageReader:
     """Reads the images of one job, each once, however many models ask for it.
 
-    Attributes
+    Parameters
     ----------
-    reads
-        How many images were decoded so far.
+    limits
+        How large images may be.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._opened: dict[Path, OpenImage] = {}
         self._files: dict[Path, Image] = {}
         self._studies: dict[Path, Study] = {}
-        self._digests: dict[Path, str] = {}
-        self._series = VolumeReader()
+        # One for each folder: two folders may hold series of one UID, whose voxels are not the same.
+        self._series: dict[Path, VolumeReader] = {}
 
     @property
     def reads(self) -> int:
         """How many images were decoded so far."""
-        return len(self._files) + self._series.reads
+        return len(self._files) + sum(reader.reads for reader in self._series.values())
 
-    def digest(self, image: SharedFile) -> str:
-        """SHA-256 of an image's content: of the file, or of the names and contents of a folder's files.
+    def close(self) -> None:
+        """Close every file."""
+        for image in self._opened.values():
+            image.close()
+
+    def open(self, image: SharedFile, field: str) -> OpenImage:
+        """An image's files, opened at the first call.
 
         Raises
         ------
         RequestRefused
-            ``no_such_file``, if it vanished meanwhile; ``path_outside_roots``, if a link in a folder leaves its root.
+            As :class:`services.open_images.OpenImage`; ``unreadable_image`` for a file that is of no form that is read.
         """
-        if image.path not in self._digests:
-            if any(not part.resolve().is_relative_to(image.root) for part in image.path.rglob("*")):
-                raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, "The folder has a link that leaves its root.")
-            try:
-                self._digests[image.path] = _digest(image.path)
-            except OSError as error:
-                raise RequestRefused(RequestCode.NO_SUCH_FILE, error.strerror or "") from error
-        return self._digests[image.path]
+        if image.path not in self._opened:
+            opened = self._opened[image.path] = OpenImage(image, field, self._limits)
+            if not opened.is_folder:
+                check_ending(image.path, field)
+        return self._opened[image.path]
+
+    def look(self, image: SharedFile, field: str, channel: Channel, manifest: ModelManifest) -> Geometry:
+        """Grid of an image, by headers alone; see :meth:`read`."""
+        opened = self.open(image, field)
+        if not opened.is_folder:
+            return grid_of(opened.path, field, self._limits)
+        return self._select(image.path, field, _only(channel, manifest)).channels[0].layout.geometry
 
     def read(self, image: SharedFile, field: str, channel: Channel, manifest: ModelManifest) -> Image:
         """Decode an image for a channel of a model.
@@ -92,37 +109,92 @@ class ImageReader:
         Raises
         ------
         RequestRefused
-            ``unreadable_image`` for a file; any reason of a series for a folder of DICOM.
+            ``unreadable_image`` for a file, ``over_limits`` for one that is too large.
+        StudyRejected
+            Any reason of a series, for a folder of DICOM.
         RetryLater
             If the image was changed while it was read.
         """
-        digest = self.digest(image)
-        if image.path.is_dir():
-            found = self._read_series(image.path, manifest.model_copy(update={"channels": (channel,)}))
+        opened = self.open(image, field)
+        if opened.is_folder:
+            found = self._read_series(image.path, field, _only(channel, manifest))
         else:
             found = self._read_file(image.path, field)
-        if _digest(image.path) != digest:
-            raise RetryLater(f"{field} was changed while it was read")
+        opened.check_unchanged()
         return found
 
     def _read_file(self, path: Path, field: str) -> Image:
         if path not in self._files:
-            check_ending(path, field)
+            content = self._opened[path].path
+            grid_of(content, field, self._limits)
             try:
-                self._files[path] = Image(read_image([path], 1))
+                self._files[path] = Image(read_image([content], 1))
             except ConfigInvalid as error:
                 raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}.") from error
         return self._files[path]
 
-    def _read_series(self, folder: Path, manifest: ModelManifest) -> Image:
-        if folder not in self._studies:
-            studies = read_studies(folder)
-            if len(studies) != 1:
-                raise StudyRejected(ReasonCode.MIXED_PATIENTS, f"The folder holds {len(studies)} studies.")
-            self._studies[folder] = studies[0]
-        study = self._studies[folder]
-        volume, selection = self._series.read(study, manifest, select_series(study, manifest))
+    def _read_series(self, folder: Path, field: str, manifest: ModelManifest) -> Image:
+        chosen = self._select(folder, field, manifest)
+        reader = self._series.setdefault(folder, VolumeReader())
+        volume, selection = reader.read(self._studies[folder], manifest, chosen)
         return Image(volume, selection.channels[0])
+
+    def _select(self, folder: Path, field: str, manifest: ModelManifest) -> Selection:
+        """The series of a folder that a channel takes, by headers alone."""
+        if folder not in self._studies:
+            self._studies[folder] = self._read_study(folder, field)
+        selection = select_series(self._studies[folder], manifest)
+        if selection.rejection is not None:
+            raise selection.rejection
+        return selection
+
+    def _read_study(self, folder: Path, field: str) -> Study:
+        studies = read_studies(self._opened[folder].path)
+        if len(studies) != 1:
+            raise StudyRejected(ReasonCode.MIXED_PATIENTS, f"The folder holds {len(studies)} studies.")
+        for series in studies[0].series:
+            if (shape := _shape_of(series)) is not None:
+                self._limits.check_voxels(shape, field)
+        return studies[0]
+
+
+def _shape_of(series: Series) -> tuple[int, int, int] | None:
+    try:
+        return series.layout.geometry.shape
+    except StudyRejected:
+        return None  # no volume is made of it
+
+
+def _only(channel: Channel, manifest: ModelManifest) -> ModelManifest:
+    return manifest.model_copy(update={"channels": (channel,)})
+
+
+def grid_of(path: Path, field: str, limits: Limits) -> Geometry:
+    """Grid of a NIfTI file by its header; no voxel is read, nor memory asked for.
+
+    Raises
+    ------
+    RequestRefused
+        ``unreadable_image`` if it is no 3d image of one value a voxel on a possible grid, ``over_limits``.
+    """
+    import SimpleITK as sitk
+
+    reader: Any = sitk.ImageFileReader()  # type: ignore[no-untyped-call]  # published without types
+    reader.SetImageIO("NiftiImageIO")
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}.") from error
+    if reader.GetDimension() != 3 or reader.GetNumberOfComponents() != 1:
+        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: not a single 3d image.")
+    columns, rows, slices = reader.GetSize()
+    limits.check_voxels((slices, rows, columns), field)
+    placed = np.array([*reader.GetOrigin(), *reader.GetDirection()])
+    z, y, x = reader.GetSpacing()[::-1]
+    if not (np.isfinite(placed).all() and all(SPACING_MM[0] <= mm <= SPACING_MM[1] for mm in (x, y, z))):
+        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: no grid in mm is like that of its header.")
+    return Geometry((slices, rows, columns), (z, y, x), reader.GetOrigin(), placed[3:])
 
 
 def check_ending(path: Path, field: str) -> None:
@@ -137,20 +209,20 @@ def check_ending(path: Path, field: str) -> None:
         raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: a file ends in one of {', '.join(ENDINGS)}.")
 
 
-def told_phase(path: Path) -> Phase | None:
+def told_phase(image: SharedFile) -> Phase | None:
     """Contrast phase that an image file tells: by its name's last part, or by the words of a dcm2niix sidecar.
 
     Phases of DICOM series are the series rules' business.
     """
-    stem = stem_of(path)
+    stem = stem_of(image.path)
     letter = re.split(r"[_\-. ]", stem)[-1]
     if letter in LETTERS:
         return LETTERS[letter]
     words: Sequence[str] = [stem]
     try:
-        told = json.loads(path.with_name(f"{stem}.json").read_bytes())
+        told = json.loads(read_small(image.path.with_name(f"{stem}.json"), image.root))
         words = [str(told[key]) for key in ("SeriesDescription", "ProtocolName") if key in told]
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         pass  # most files have no sidecar, and one that is none tells nothing
     return phase_in_words(words).phase
 
@@ -159,13 +231,3 @@ def stem_of(path: Path) -> str:
     """Name of an image without its ending; of a folder, its name."""
     ending = next((ending for ending in ENDINGS if path.name.endswith(ending)), "")
     return path.name.removesuffix(ending)
-
-
-def _digest(path: Path) -> str:
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    whole = hashlib.sha256()
-    for part in sorted(part for part in path.rglob("*") if part.is_file()):
-        whole.update(f"{part.relative_to(path).as_posix()}\0{_digest(part)}\n".encode())
-    return whole.hexdigest()

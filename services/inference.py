@@ -1,35 +1,31 @@
 """What one job does: the images that it names, each decoded once; models; masks."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
 from core.errors import RequestCode, RequestRefused
 from core.label_map import LabelMap
-from core.model_manifest import Phase
+from core.model_manifest import Channel, Phase
 from core.version import VERSION
-from core.volume import Volume
-from dicom_io.durable import locked
+from core.volume import Geometry, Volume
 from segmentation.package import Package
 from segmentation.postprocessing import postprocess
 from segmentation.sharing import SharedImages
 from segmentation.warm_models import WarmModels, Wish
 from services.channels import on_first_grid
 from services.images import Image, ImageReader, told_phase
-from services.masks import MaskPlace, MaskRecord, existing_mask, key_of, place_of, write_mask
+from services.locks import Locks
+from services.mask_folder import MaskFolder
+from services.masks import MaskPlace, MaskRecord, key_of, place_of
 from services.models import Packages
-from services.requests import BatchRequest, TaskRequest, VesselRequest, image_fields
+from services.requests import PHASE_OF_FIELD, BatchRequest, TaskRequest, VesselRequest, image_fields
 from services.results import MaskResult
 from services.roots import Roots, SharedFile
 
 Progress = Callable[[float], None]
-PHASE_OF_FIELD: Final[Mapping[str, Phase]] = {
-    "image_A_path": "arterial",
-    "image_P_path": "portal",
-    "image_D_path": "delayed",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +41,16 @@ class _Part:
     @property
     def sources(self) -> tuple[str, ...]:
         return tuple(image.path.name for image in self.images.values())
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(image.path for image in self.images.values())
+
+    @property
+    def channels(self) -> list[tuple[SharedFile, str, Channel]]:
+        """Each image with its field and the channel that it feeds, which takes the field's phase alone."""
+        pairs = zip(self.images.items(), self.package.manifest.channels, strict=True)
+        return [(image, name, _of_phase(channel, PHASE_OF_FIELD.get(name))) for (name, image), channel in pairs]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +68,7 @@ class Inference:
     Attributes
     ----------
     roots, packages, networks, locks
-        What every job of a worker shares: the volume, the models, and a folder for locks between processes.
+        What every job of a worker shares: the volume, the models, and locks between processes.
     reader
         This job's images.
     """
@@ -70,38 +76,47 @@ class Inference:
     roots: Roots
     packages: Packages
     networks: WarmModels
-    locks: Path
-    reader: ImageReader = field(default_factory=ImageReader)
+    locks: Locks
+    reader: ImageReader
 
     def run(self, request: TaskRequest | BatchRequest, on_progress: Progress) -> dict[str, MaskResult]:
         """Make the masks that a request asks for, or find those that are there.
 
+        Parameters
+        ----------
+        request
+            What to do.
+        on_progress
+            Called between stages and while networks run, with the share that is done; what it raises ends the job.
+
         Raises
         ------
         RequestRefused
-            If a part of the request cannot be done; paths, phases and models of all parts are looked at first.
+            If a part of the request cannot be done; paths, phases, models and mask folders of all parts are looked at
+            first, and headers of images before their voxels.
         StudyRejected
             If an image cannot be segmented.
         RetryLater
             If disk or memory refuse for now.
         """
-        parts = [self._part(one) for one in (request.parts if isinstance(request, BatchRequest) else (request,))]
-        inputs = {part: self._read(part) for part in parts if _existing(part) is None}
-        shared = SharedImages([(part.package, given.volume) for part, given in inputs.items()])
-        results: dict[str, MaskResult] = {}
-        with self.networks.promise() as promise:
-            wishes = [Wish(part.package, given.volume.geometry, id(given.volume)) for part, given in inputs.items()]
-            for refusal in promise.ask(wishes):
-                if refusal is not None:
-                    raise refusal
+        with ExitStack() as stack:
+            stack.callback(self.reader.close)
+            parts = [self._part(one) for one in (request.parts if isinstance(request, BatchRequest) else (request,))]
+            folders = {part: stack.enter_context(MaskFolder(part.place)) for part in parts}
+            # Who asks for the same at once waits, and finds it.
+            names = [part.place.common_name for part in parts]
+            stack.enter_context(self.locks.held(names, lambda: on_progress(0.0)))
+            found = {part: _existing(part, folders[part]) for part in parts}
+            on_progress(0.0)
+            inputs = self._inputs([part for part in parts if found[part] is None], stack, on_progress)
+            shared = SharedImages([(part.package, given.volume) for part, given in inputs.items()])
+            results: dict[str, MaskResult] = {}
             for number, part in enumerate(parts):
                 share = _share_of(on_progress, number, len(parts))
-                # Who asks for the same at once waits, and finds it.
-                with locked(self.locks / f"{key_of(str(part.place.path))}.lock"):
-                    found = _existing(part)
-                    results[part.request.task] = found or self._make(part, inputs[part], shared, share)
+                made = found[part] or self._make(part, inputs[part], folders[part], shared, share)
+                results[part.request.task] = made
                 share(1.0)
-        return results
+            return results
 
     def _part(self, request: TaskRequest) -> _Part:
         fields = image_fields(request.task)
@@ -110,26 +125,47 @@ class Inference:
             raise RequestRefused(RequestCode.INVALID_REQUEST, f"{' and '.join(fields)} are one and the same.")
         for name, image in images.items():
             _check_phase(name, image)
+        if request.output and not next(iter(images.values())).path.is_dir():
+            raise RequestRefused(RequestCode.INVALID_REQUEST, "output: dicom_seg needs the image as a folder of DICOM.")
         package = self.packages.of(request.task)
         registration = request.registration if isinstance(request, VesselRequest) else ""
-        digests = [self.reader.digest(image) for image in images.values()]
+        digests = [self.reader.open(image, name).digest for name, image in images.items()]
+        if len(set(digests)) < len(digests):
+            raise RequestRefused(RequestCode.INVALID_REQUEST, f"{' and '.join(fields)} are copies of one image.")
         key = key_of(request.task, *digests, package.sha256, package.manifest.inference.profile, registration)
         return _Part(request, package, images, place_of(request.task, next(iter(images.values()))), key)
 
-    def _read(self, part: _Part) -> _Input:
-        manifest = part.package.manifest
-        images = [
-            self.reader.read(shared, name, channel, manifest)
-            for channel, (name, shared) in zip(manifest.channels, part.images.items(), strict=True)
-        ]
-        rigid = isinstance(part.request, VesselRequest) and part.request.registration == "rigid"
-        return _Input(on_first_grid(images, rigid=rigid), images)
+    def _inputs(self, parts: Sequence[_Part], stack: ExitStack, on_progress: Progress) -> dict[_Part, _Input]:
+        """Images of the parts that are to be made, read once memory is promised for what their headers say."""
+        promise = stack.enter_context(self.networks.promise())
+        for refusal in promise.ask([Wish(part.package, self._look(part), part.paths) for part in parts]):
+            if refusal is not None:
+                raise refusal
+        return {part: self._read(part, on_progress) for part in parts}
 
-    def _make(self, part: _Part, given: _Input, shared: SharedImages, on_progress: Progress) -> MaskResult:
+    def _look(self, part: _Part) -> Geometry:
+        """Grid of a part's mask: that of its first image. All of its images are looked at."""
+        grids = [self.reader.look(*one, part.package.manifest) for one in part.channels]
+        return grids[0]
+
+    def _read(self, part: _Part, on_progress: Progress) -> _Input:
+        images = []
+        for one in part.channels:
+            on_progress(0.0)
+            images.append(self.reader.read(*one, part.package.manifest))
+        rigid = isinstance(part.request, VesselRequest) and part.request.registration == "rigid"
+        return _Input(on_first_grid(images, rigid=rigid, on_step=lambda: on_progress(0.0)), images)
+
+    def _make(
+        self, part: _Part, given: _Input, folder: MaskFolder, shared: SharedImages, on_progress: Progress
+    ) -> MaskResult:
         manifest, volume = part.package.manifest, given.volume
         result = self.networks.segment(part.package, volume, on_progress, shared)
+        on_progress(1.0)
         label_map = postprocess(result.label_map, manifest.postprocessing)
+        on_progress(1.0)
         seg = self._seg(part, label_map, given) if part.request.output else None
+        on_progress(1.0)
         record = MaskRecord(
             key=part.key,
             sources=part.sources,
@@ -140,15 +176,13 @@ class Inference:
             volumes_ml=label_map.volumes_ml(),
             warnings=volume.warnings,
         )
-        record = write_mask(part.place, label_map, record, seg)
+        record = folder.write(label_map, record, seg)
         return MaskResult.of(part.place, record, timings_s=result.timings_s)
 
     def _seg(self, part: _Part, label_map: LabelMap, given: _Input) -> bytes:
         from dicom_io.results.seg import SegContext, build_seg, verify_seg, write_seg
 
         series = [image.series for image in given.images if image.series is not None]
-        if given.images[0].series is None:
-            raise RequestRefused(RequestCode.INVALID_REQUEST, "output: dicom_seg needs the image as a folder of DICOM.")
         instances = [instance for one in series for instance in one.instances]
         context = SegContext(part.package.manifest, part.package.sha256, VERSION)
         with TemporaryDirectory(prefix="segnode-") as folder:
@@ -158,11 +192,16 @@ class Inference:
             return path.read_bytes()
 
 
-def _existing(part: _Part) -> MaskResult | None:
-    record = existing_mask(part.place, part.key, part.sources, force=part.request.force)
-    if record is None or (part.request.output and not part.place.seg_path.exists()):
-        return None
-    return MaskResult.of(part.place, record, existing=True)
+def _existing(part: _Part, folder: MaskFolder) -> MaskResult | None:
+    wants_seg = bool(part.request.output)
+    record = folder.existing(part.key, part.sources, force=part.request.force, with_seg=wants_seg)
+    return None if record is None else MaskResult.of(part.place, record, existing=True)
+
+
+def _of_phase(channel: Channel, phase: Phase | None) -> Channel:
+    if phase is None:
+        return channel
+    return channel.model_copy(update={"series": channel.series.model_copy(update={"phase": (phase,)})})
 
 
 def _share_of(on_progress: Progress, number: int, count: int) -> Progress:
@@ -170,6 +209,6 @@ def _share_of(on_progress: Progress, number: int, count: int) -> Progress:
 
 
 def _check_phase(name: str, image: SharedFile) -> None:
-    wanted, told = PHASE_OF_FIELD.get(name), None if image.path.is_dir() else told_phase(image.path)
+    wanted, told = PHASE_OF_FIELD.get(name), None if image.path.is_dir() else told_phase(image)
     if wanted is not None and told not in (None, wanted):
         raise RequestRefused(RequestCode.WRONG_PHASE, f"{name} is to be {wanted}; the file says {told}.")

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-_JOB: Final = re.compile(r"[0-9a-f]{32}")
+_JOB: Final = re.compile(r"[0-9a-f]{32}(-[0-9]{1,9})?")
 
 
 def is_job(text: str) -> bool:

@@ -1,9 +1,8 @@
 """Work on a mask alone: smoothing and post-processing; the image is not read."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,14 @@ from numpy.typing import NDArray
 from core.errors import ConfigInvalid, RequestCode, RequestRefused
 from core.label_map import LabelMap
 from core.model_manifest import LabelSpec, PostprocessingStep
-from dicom_io.durable import locked
 from segmentation.image_files import read_array
 from segmentation.postprocessing import postprocess
-from services.images import check_ending, stem_of
-from services.masks import MaskPlace, MaskRecord, existing_mask, key_of, place_derived, write_mask
+from services.images import check_ending, grid_of
+from services.limits import Limits
+from services.locks import Locks
+from services.mask_folder import MaskFolder
+from services.masks import MaskRecord, key_of, place_derived, read_record
+from services.open_images import OpenImage
 from services.requests import MaskRequest, SmoothRequest
 from services.results import MaskResult
 from services.roots import Roots, SharedFile
@@ -24,73 +26,95 @@ from services.roots import Roots, SharedFile
 LARGEST_VALUE = 65535
 
 
-def change_mask(request: MaskRequest, roots: Roots, locks: Path, on_progress: Callable[[float], None]) -> MaskResult:
-    """Make a changed copy of a mask beside it, or find the one that is there.
+@dataclass(frozen=True)
+class MaskWork:
+    """One job on a mask.
 
-    Raises
-    ------
-    RequestRefused
-        ``unreadable_image`` if it is no mask, ``invalid_request`` if it has none of the labels.
-    RetryLater
-        If the disk refuses for now.
+    Attributes
+    ----------
+    roots, locks
+        What every job of a worker shares: the volume, and locks between processes.
+    limits
+        How large masks may be.
     """
-    mask = roots.find(request.mask_path, "mask_path")
-    label_map, known = _read(mask)
-    steps = request.steps(_values(request.labels, label_map)) if isinstance(request, SmoothRequest) else request.steps
-    _check_labels(steps, label_map)
-    place = place_derived(mask, request.task)
-    said = json.dumps([step.model_dump(mode="json") for step in steps], sort_keys=True)
-    key = key_of(request.task, hashlib.sha256(mask.path.read_bytes()).hexdigest(), said)
-    with locked(locks / f"{key_of(str(place.path))}.lock"):
-        record = existing_mask(place, key, (mask.path.name,), force=request.force)
-        if record is not None:
-            return MaskResult.of(place, record, existing=True)
-        return _make(place, label_map, steps, known, key, on_progress)
+
+    roots: Roots
+    locks: Locks
+    limits: Limits
+
+    def run(self, request: MaskRequest, on_progress: Callable[[float], None]) -> MaskResult:
+        """Make a changed copy of a mask in the case's mask folder, or find the one that is there.
+
+        Parameters
+        ----------
+        request
+            What to do.
+        on_progress
+            Called between stages, with the share that is done; what it raises ends the job.
+
+        Raises
+        ------
+        RequestRefused
+            ``unreadable_image`` if it is no mask, ``over_limits`` if it is too large, ``invalid_request`` if it has
+            none of the labels.
+        RetryLater
+            If the disk refuses for now, or the mask was changed while it was read.
+        """
+        mask = self.roots.find(request.mask_path, "mask_path")
+        place = place_derived(mask, request.task)
+        sources = (place.name_in_case(mask),)
+        known = read_record(mask)
+        with OpenImage(mask, "mask_path", self.limits) as opened:
+            label_map = _read(opened, mask, known, self.limits)
+            digest = opened.digest
+            opened.check_unchanged()
+        steps = (
+            request.steps(_values(request.labels, label_map)) if isinstance(request, SmoothRequest) else request.steps
+        )
+        _check_labels(steps, label_map)
+        said = json.dumps([step.model_dump(mode="json") for step in steps], sort_keys=True)
+        key = key_of(request.task, digest, said)
+        with MaskFolder(place) as folder, self.locks.held([place.common_name], lambda: on_progress(0.0)):
+            record = folder.existing(key, sources, force=request.force)
+            if record is not None:
+                return MaskResult.of(place, record, existing=True)
+            on_progress(0.0)
+            changed = postprocess(label_map, steps)
+            on_progress(1.0)
+            record = MaskRecord(
+                key=key,
+                sources=sources,
+                mask_sha256="",
+                model=known.model if known else "",
+                model_sha256=known.model_sha256 if known else "",
+                labels=changed.labels,
+                volumes_ml=changed.volumes_ml(),
+            )
+            return MaskResult.of(place, folder.write(changed, record))
 
 
-def _make(
-    place: MaskPlace,
-    label_map: LabelMap,
-    steps: Sequence[PostprocessingStep],
-    known: MaskRecord | None,
-    key: str,
-    on_progress: Callable[[float], None],
-) -> MaskResult:
-    changed = postprocess(label_map, steps)
-    record = MaskRecord(
-        key=key,
-        sources=(place.source.path.name,),
-        mask_sha256="",
-        model=known.model if known else "",
-        model_sha256=known.model_sha256 if known else "",
-        labels=changed.labels,
-        volumes_ml=changed.volumes_ml(),
-    )
-    record = write_mask(place, changed, record)
-    on_progress(1.0)
-    return MaskResult.of(place, record)
-
-
-def _read(mask: SharedFile) -> tuple[LabelMap, MaskRecord | None]:
-    """The mask, and what this program said of it where it is its own."""
+def _read(opened: OpenImage, mask: SharedFile, known: MaskRecord | None, limits: Limits) -> LabelMap:
+    if opened.is_folder:
+        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, "mask_path: a folder is no mask.")
     check_ending(mask.path, "mask_path")
+    grid_of(opened.path, "mask_path", limits)
     try:
-        array, geometry = read_array(mask.path)
+        array, geometry = read_array(opened.path)
     except ConfigInvalid as error:
         raise RequestRefused(RequestCode.UNREADABLE_IMAGE, "mask_path.") from error
     whole = _whole_numbers(array)
-    known = MaskPlace(mask, mask.path.parent, stem_of(mask.path)).read_record()
     named = {spec.value: spec for spec in known.labels} if known else {}
     values = [int(value) for value in np.unique(whole) if value > 0]
     specs = {value: named.get(value) or LabelSpec(value=value, name=str(value)) for value in values} | named
-    return LabelMap(whole, geometry, tuple(specs[value] for value in sorted(specs))), known
+    return LabelMap(whole, geometry, tuple(specs[value] for value in sorted(specs)))
 
 
 def _whole_numbers(array: NDArray[Any]) -> Any:
-    if array.size and (array.min() < 0 or array.max() > LARGEST_VALUE or (array != np.floor(array)).any()):
+    is_whole = array.dtype.kind in "iu" or not (array != np.floor(array)).any()
+    if array.min() < 0 or array.max() > LARGEST_VALUE or not is_whole:
         detail = f"mask_path: a mask has whole numbers from 0 to {LARGEST_VALUE}."
         raise RequestRefused(RequestCode.UNREADABLE_IMAGE, detail)
-    return array.astype(np.uint8 if not array.size or array.max() < 256 else np.uint16)
+    return array.astype(np.uint8 if array.max() < 256 else np.uint16, copy=False)
 
 
 def _values(labels: Sequence[str], label_map: LabelMap) -> tuple[int, ...]:

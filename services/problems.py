@@ -5,7 +5,7 @@ from typing import Final
 
 import grpc
 
-from services.jobs import Problem
+from services.job import Problem
 
 _OWN_FAULTS: Final = frozenset({"internal_error", "worker_died", "model_unusable", "service_misconfigured"})
 
@@ -20,6 +20,7 @@ GRPC_CODES: Final = {
     "retry_later": grpc.StatusCode.UNAVAILABLE,
     "cancelled": grpc.StatusCode.CANCELLED,
     "deadline_exceeded": grpc.StatusCode.DEADLINE_EXCEEDED,
+    "job_too_long": grpc.StatusCode.DEADLINE_EXCEEDED,
     **dict.fromkeys(_OWN_FAULTS, grpc.StatusCode.INTERNAL),
 }
 """Every other code is a reason of the images: they are not in the state that the call needs."""
@@ -35,6 +36,7 @@ HTTP_STATUS: Final = {
     "retry_later": HTTPStatus.SERVICE_UNAVAILABLE,
     "cancelled": HTTPStatus.CONFLICT,
     "deadline_exceeded": HTTPStatus.GATEWAY_TIMEOUT,
+    "job_too_long": HTTPStatus.GATEWAY_TIMEOUT,
     **dict.fromkeys(_OWN_FAULTS, HTTPStatus.INTERNAL_SERVER_ERROR),
 }
 

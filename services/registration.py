@@ -4,12 +4,13 @@ A patient breathes and shifts between two phases. What a rigid motion cannot und
 patient on a table does is refused, since a wrong registration is worse than none.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import RequestCode, RequestRefused
+from core.errors import RequestCode, RequestRefused, SegnodeError
 from core.volume import Geometry, Volume
 
 LARGEST_SHIFT_MM: Final = 60.0
@@ -24,13 +25,17 @@ _SAMPLES = 20_000
 _SHRINK = (4, 2, 1)
 
 
-def register(moving: Volume, fixed: Volume) -> tuple[NDArray[np.float32], str]:
+def register(
+    moving: Volume, fixed: Volume, on_step: Callable[[], None] = lambda: None
+) -> tuple[NDArray[np.float32], str]:
     """Resample a volume onto the grid of another, after the rigid motion under which they share most information.
 
     Parameters
     ----------
     moving, fixed
         One channel each, LPS mm.
+    on_step
+        Called at each step of the search; what it raises ends the search.
 
     Returns
     -------
@@ -50,7 +55,7 @@ def register(moving: Volume, fixed: Volume) -> tuple[NDArray[np.float32], str]:
     import SimpleITK as sitk
 
     still, moved = _image(fixed, sitk), _image(moving, sitk)
-    transform = _fit(still, moved, sitk)
+    transform = _fit(still, moved, sitk, on_step)
     resampler: Any = sitk.ResampleImageFilter()  # type: ignore[no-untyped-call]  # published without types
     resampler.SetReferenceImage(still)
     resampler.SetInterpolator(sitk.sitkLinear)
@@ -65,7 +70,7 @@ def register(moving: Volume, fixed: Volume) -> tuple[NDArray[np.float32], str]:
     return array[np.newaxis], f"Registered onto the first image: {told}."
 
 
-def _fit(still: Any, moved: Any, sitk: Any) -> Any:
+def _fit(still: Any, moved: Any, sitk: Any, on_step: Callable[[], None]) -> Any:
     method = sitk.ImageRegistrationMethod()
     # What several work units add up depends on which is first.
     method.SetNumberOfWorkUnits(1)
@@ -83,10 +88,24 @@ def _fit(still: Any, moved: Any, sitk: Any) -> Any:
     start = sitk.Euler3DTransform()
     start.SetCenter(centre)
     method.SetInitialTransform(start, inPlace=False)
+    ended: list[SegnodeError] = []
+
+    def step() -> None:
+        try:
+            on_step()
+        except SegnodeError as error:
+            # Its way out leads through another language's stack.
+            ended.append(error)
+            method.StopRegistration()
+
+    method.AddCommand(sitk.sitkIterationEvent, step)
     try:
-        return method.Execute(still, moved)
+        transform = method.Execute(still, moved)
     except RuntimeError as error:
         raise RequestRefused(RequestCode.REGISTRATION_FAILED, "The images hardly overlap.") from error
+    if ended:
+        raise ended[0]
+    return transform
 
 
 def _motion(transform: Any, grid: Geometry) -> tuple[float, float]:

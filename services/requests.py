@@ -1,11 +1,12 @@
 """What can be asked for: one schema behind gRPC, REST and the queue."""
 
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, ValidationError, model_validator
 
 from core.errors import RequestCode, RequestRefused
-from core.model_manifest import Open, PostprocessingStep, Smooth
+from core.model_manifest import Open, Phase, PostprocessingStep, Smooth
 
 Task = Literal["totalseg", "vessel", "ureter", "tumor"]
 """The four segmentations; behind each stands the model package that its alias names."""
@@ -13,6 +14,14 @@ Output = Literal["dicom_seg"]
 Registration = Literal["none", "rigid"]
 SharedPath = Annotated[str, Field(min_length=1, max_length=4096)]
 """As the caller sees it: absolute, or ``ROOT:relative/path``."""
+
+
+PHASE_OF_FIELD: Final[Mapping[str, Phase]] = {
+    "image_A_path": "arterial",
+    "image_P_path": "portal",
+    "image_D_path": "delayed",
+}
+"""What an image has to be, by the field that names it."""
 
 
 class _Request(BaseModel):

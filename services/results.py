@@ -26,7 +26,7 @@ class MaskResult(BaseModel):
         """The result that a mask and its record are."""
         return cls(
             mask_path=place.source.name_of(place.path),
-            seg_path=place.source.name_of(place.seg_path) if place.seg_path.exists() else "",
+            seg_path=place.source.name_of(place.seg_path) if record.seg_sha256 else "",
             volumes_ml=record.volumes_ml,
             model=record.model,
             model_sha256=record.model_sha256,

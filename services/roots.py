@@ -4,7 +4,6 @@ Caller and service see one volume at different places. A path comes as ``ROOT:re
 root or one of its other views; it is resolved here, through every link, and must then still lie in the same root.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -40,15 +39,22 @@ class SharedFile:
         Resolved.
     view
         What the caller's paths begin with in place of ``root``.
+    root_name
+        What the settings call the root; alike wherever the volume is seen.
     """
 
     path: Path
     root: Path
     view: str
+    root_name: str
 
     def name_of(self, path: Path) -> str:
         """How the caller names another path of the same root."""
         return f"{self.view}{path.relative_to(self.root).as_posix()}"
+
+    def common_name_of(self, path: Path) -> str:
+        """How every instance of the service and every caller may name another path of the same root."""
+        return f"{self.root_name}:{path.relative_to(self.root).as_posix()}"
 
 
 class Roots:
@@ -62,7 +68,7 @@ class Roots:
 
     def __init__(self, roots: Mapping[str, Root]) -> None:
         self._views = [
-            (view, root)
+            (view, name, root)
             for name, root in roots.items()
             for view in (f"{name}:", *(f"{str(seen).rstrip('/')}/" for seen in (root.path, *root.seen_as)))
         ]
@@ -82,56 +88,32 @@ class Roots:
         RequestRefused
             ``path_outside_roots`` if it is below no root or leaves its own, ``no_such_file`` if nothing is there.
         """
-        view, root = self._root_of(path, field)
+        view, name, root = self._root_of(path, field)
         relative = PurePosixPath(path[len(view) :])
         if "\0" in path or relative.is_absolute() or ".." in relative.parts:
             raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, f"{field} has a part that leaves its folder.")
         try:
             own_root = root.path.resolve(strict=True)
-            resolved = (own_root / relative).resolve(strict=True)
+            resolved = (own_root / relative).resolve()
+            if not resolved.is_relative_to(own_root):
+                # Said before it is looked whether anything is there: what lies outside is nobody's to ask for.
+                raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, f"{field} is a link that leaves its root.")
+            resolved.stat()
         except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
             detail = f"{field}: nothing is there, as this service sees it."
             raise RequestRefused(RequestCode.NO_SUCH_FILE, detail) from error
-        if not resolved.is_relative_to(own_root):
-            raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, f"{field} is a link that leaves its root.")
         if resolved == own_root:
             raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, f"{field} is a root itself.")
         if not (resolved.is_file() or resolved.is_dir()):
             # To open a pipe waits for whoever writes into it.
             raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field} is neither a file nor a folder.")
-        return SharedFile(resolved, own_root, view)
+        return SharedFile(resolved, own_root, view, name)
 
-    def _root_of(self, path: str, field: str) -> tuple[str, Root]:
-        found = [(view, root) for view, root in self._views if path.startswith(view)]
+    def _root_of(self, path: str, field: str) -> tuple[str, str, Root]:
+        found = [one for one in self._views if path.startswith(one[0])]
         if not found:
-            known = ", ".join(sorted(view for view, _ in self._views if view.endswith(":")))
+            known = ", ".join(sorted(view for view, *_ in self._views if view.endswith(":")))
             raise RequestRefused(
                 RequestCode.PATH_OUTSIDE_ROOTS, f"{field} is below no root of this service; they are {known}"
             )
         return max(found, key=lambda one: len(one[0]))
-
-
-def open_folder_inside(folder: Path, root: Path) -> int:
-    """Open a folder for writing into it by descriptor, and make sure of where it is after it was opened.
-
-    Whoever can write to the volume could put a link in a folder's place between a check and its use; a descriptor
-    cannot be moved that way.
-
-    Returns
-    -------
-    int
-        A descriptor for ``dir_fd``; the caller closes it.
-
-    Raises
-    ------
-    RequestRefused
-        ``path_outside_roots`` if it is not below the root.
-    """
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, "The case's mask folder is a link.") from error
-    if not Path(f"/proc/self/fd/{descriptor}").readlink().is_relative_to(root):
-        os.close(descriptor)
-        raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, "The case's mask folder leaves its root.")
-    return descriptor

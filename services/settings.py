@@ -1,6 +1,7 @@
 """``service.yaml``: what the inference service listens to, which folders it may use, and what it runs."""
 
 import ipaddress
+from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from app.setting_types import Frozen, LocalPath, Name, Port, beside_the_file
 from app.settings import DATABASE_URL
 from app.settings_file import load_settings_file, problem_at
 from core.model_manifest import ModelName
+from services.limits import Limits
 from services.requests import Task
 from services.roots import Root
 
@@ -33,6 +35,11 @@ class RootSettings(Frozen):
     seen_as: tuple[View, ...] = Field(default=(), description="where callers see it, if elsewhere")
 
     @property
+    def views(self) -> tuple[PurePosixPath, ...]:
+        """All that an absolute path to it may begin with."""
+        return (PurePosixPath(self.path), *self.seen_as)
+
+    @property
     def root(self) -> Root:
         """The same, for the handlers."""
         return Root(self.path, self.seen_as)
@@ -46,12 +53,26 @@ class Tls(Frozen):
     ca: LocalPath | None = Field(default=None, description="callers have to show a certificate that it signed")
 
 
+def _without_brackets(host: str) -> str:
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
 class Listening(Frozen):
     """One port."""
 
-    host: str = Field(default="127.0.0.1", min_length=1)
+    host: Annotated[str, AfterValidator(_without_brackets)] = Field(
+        default="127.0.0.1", min_length=1, description="a name or an address; of IPv6 with brackets or without"
+    )
     port: Port
     tls: Tls | None = None
+    tokens_in_plaintext: bool = Field(
+        default=False, description="let tokens come unencrypted from other machines: what stands before it has the TLS"
+    )
+
+    @property
+    def address(self) -> str:
+        """Host and port in one."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def is_local(self) -> bool:
@@ -82,6 +103,7 @@ class ServiceSettings(Frozen):
     rest: Listening | None = None
     tokens_file: LocalPath | None = Field(default=None, description="a line for each token that callers may show")
     queue: Queue = Queue()
+    limits: Limits = Limits()
     workers: Workers = Field(default=(None,), description="how many worker processes, or the device of each")
     executor: ExecutorName = Field(default_factory=this_host)
     lease_seconds: float = Field(default=30.0, ge=2, le=3600)
@@ -103,6 +125,11 @@ class ServiceSettings(Frozen):
             for other, another in roots.items():
                 if name != other and root.path.is_relative_to(another.path):
                     raise problem_at(("roots", name), f"it lies inside of {other}")
+                for view, seen in product(root.views, another.views):
+                    # Of one path two meanings: the one that is taken might be another patient's.
+                    if view.is_relative_to(seen) and (name != other or view != seen):
+                        clash = f"{view} lies inside of {seen}, a view of {other}: one path would name two files"
+                        raise problem_at(("roots", name, "seen_as"), clash)
         return roots
 
     @model_validator(mode="after")
@@ -114,8 +141,11 @@ class ServiceSettings(Frozen):
             knows_callers = self.tokens_file is not None or (port is not None and port.tls and port.tls.ca)
             if port is not None and not port.is_local and not knows_callers:
                 raise problem_at((name, "host"), "other machines need to show a token (tokens_file) or a certificate")
-            if port is not None and not port.is_local and self.tokens_file is not None and port.tls is None:
-                raise problem_at((name, "tls"), "tokens travel between machines over TLS only")
+            if port is None or port.is_local or port.tls is not None or port.tokens_in_plaintext:
+                continue
+            if self.tokens_file is not None:
+                remedy = "set tls; where a balancer before this port has it: tokens_in_plaintext: true"
+                raise problem_at((name, "tls"), f"a token that comes unencrypted is anybody's: {remedy}")
         return self
 
 

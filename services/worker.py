@@ -4,6 +4,7 @@ It is a fresh interpreter, never a fork: neither CUDA nor gRPC survives one (ADR
 """
 
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -30,6 +31,7 @@ from services.settings import ServiceSettings, load_service_settings
 
 POLL_S: Final = 0.2
 """Between two looks at the queue; each costs a few queries, all day long."""
+OPEN_FILES: Final = 65_536
 TIDY_EVERY_S: Final = 3600.0
 
 
@@ -54,7 +56,8 @@ def work(settings: ServiceSettings, slot: int) -> None:
         roots = Roots({name: root.root for name, root in settings.roots.items()})
         packages, networks = Packages(Aliases(settings)), WarmModels()
         networks.warm(packages.all())
-        ServiceFlow(roots, packages, networks, settings.work)
+        _open_many_files()
+        flow = ServiceFlow(roots, packages, networks, settings.work, settings.limits, link)
         if not tenure.begin(spool_id(settings.work), link.wait_for_stop):
             os._exit(0)
         _launch(settings, executor)
@@ -63,8 +66,17 @@ def work(settings: ServiceSettings, slot: int) -> None:
         while not link.wait_for_stop(TIDY_EVERY_S):
             if tenure.is_first:
                 _forget_old_jobs(settings.queue.keep_days)
+                flow.tidy(time.time() - settings.queue.keep_days * 86400.0)
         tenure.give_up()
         os._exit(0)
+
+
+def _open_many_files() -> None:
+    # Each file of a folder of DICOM is held open, and common limits are of a time when programs counted them by bits.
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _launch(settings: ServiceSettings, executor: str) -> None:

@@ -1,9 +1,11 @@
 """Small cases on a made volume, and models for the four tasks."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+import yaml
 from numpy.typing import NDArray
 
 from core.volume import Geometry
@@ -11,6 +13,7 @@ from segmentation.package import add_package
 from services.roots import Root, Roots, SharedFile
 from tests.tiny_models import make_results_folder, make_volume
 
+PHASES = {"vessel": ("arterial", "portal"), "ureter": ("delayed",)}
 ALIASES = {task: f"{task}-tiny" for task in ("totalseg", "vessel", "ureter", "tumor")}
 
 
@@ -38,8 +41,17 @@ def make_models(folder: Path) -> Path:
     one = make_results_folder(folder / "one")
     two = make_results_folder(folder / "two", "two_channels")
     for task, name in ALIASES.items():
-        add_package(two if task == "vessel" else one, name, folder / "models")
+        package = add_package(two if task == "vessel" else one, name, folder / "models")
+        say_phases(package.folder / "model.yaml", PHASES.get(task, ()))
     return folder / "models"
+
+
+def say_phases(model_yaml: Path, phases: Sequence[str]) -> None:
+    """Have each channel of a package take CT of one contrast phase, as a person does."""
+    content = yaml.safe_load(model_yaml.read_text())
+    for channel, phase in zip(content["channels"], phases, strict=False):
+        channel["series"] = {"modality": ["CT"], "phase": [phase]}
+    model_yaml.write_text(yaml.safe_dump(content))
 
 
 def shared(path: Path, root: Path) -> SharedFile:

@@ -1,5 +1,6 @@
 """One job: each image decoded once, phases told by files, masks equal to the engine's own."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from segmentation.package import load_package
 from segmentation.postprocessing import postprocess
 from segmentation.warm_models import WarmModels
 from services.aliases import Aliases
+from services.images import ImageReader
 from services.inference import Inference
-from services.mask_work import change_mask
+from services.limits import Limits
+from services.locks import Locks
+from services.mask_work import MaskWork
 from services.models import Packages
 from services.requests import parse_request
 from services.results import MaskResult
@@ -45,19 +49,20 @@ class Jobs:
 
     def __init__(self, volume: Path, models: tuple[Packages, WarmModels]) -> None:
         self.roots = Roots({"cases": Root(volume)})
-        self.locks = volume.parent / "locks"
-        self.locks.mkdir()
+        self.locks = Locks(volume.parent / "locks")
         self.models = models
+        self.limits = Limits()
         self.reads = 0
         self.progress: list[float] = []
+        self.on_progress: Callable[[float], None] = self.progress.append
 
     def run(self, **content: Any) -> dict[str, MaskResult]:
         request = parse_request(content)
         if request.task in ("smooth", "postprocess"):
-            return {request.task: change_mask(request, self.roots, self.locks, self.progress.append)}  # type: ignore[arg-type]  # told apart by task
-        inference = Inference(self.roots, *self.models, self.locks)
+            return {request.task: MaskWork(self.roots, self.locks, self.limits).run(request, self.on_progress)}  # type: ignore[arg-type]  # told apart by task
+        inference = Inference(self.roots, *self.models, self.locks, ImageReader(self.limits))
         try:
-            return inference.run(request, self.progress.append)  # type: ignore[arg-type]  # told apart by task
+            return inference.run(request, self.on_progress)  # type: ignore[arg-type]  # told apart by task
         finally:
             self.reads = inference.reader.reads
 
@@ -140,9 +145,12 @@ def test_a_sidecar_tells_the_phase(jobs: Jobs, volume: Path) -> None:
     assert jobs.refused(task="ureter", image_D_path="cases:0001/7.nii.gz") == "wrong_phase"
 
 
-def test_two_phases_are_two_images(jobs: Jobs) -> None:
+def test_two_phases_are_two_images(jobs: Jobs, volume: Path) -> None:
+    jobs_case = volume / "0001"
     same = {"image_A_path": "cases:0001/A.nii.gz", "image_P_path": "cases:0001/A.nii.gz"}
     assert jobs.refused(task="vessel", **same) == "invalid_request"
+    (jobs_case / "P.nii.gz").write_bytes((jobs_case / "A.nii.gz").read_bytes())
+    assert jobs.refused(task="vessel", **same | {"image_P_path": "cases:0001/P.nii.gz"}) == "invalid_request"
 
 
 def test_a_portal_phase_that_lies_elsewhere_is_refused(jobs: Jobs, volume: Path) -> None:
@@ -191,7 +199,7 @@ def test_an_image_that_changes_while_it_is_read_gives_no_mask(
     monkeypatch.setattr("services.images.read_image", changing)
     with pytest.raises(RetryLater, match="changed while"):
         jobs.run(task="tumor", image_path="cases:0001/A.nii.gz")
-    assert not (volume / "0001" / "mask").exists()
+    assert list((volume / "0001" / "mask").iterdir()) == []
 
 
 def test_a_dicom_folder_gives_mask_and_seg(jobs: Jobs, volume: Path) -> None:
@@ -245,10 +253,15 @@ def test_a_person_s_own_mask_is_processed_by_its_values(jobs: Jobs, volume: Path
         task="postprocess", mask_path="cases:0001/mine.nii.gz", steps=[{"step": "keep_largest", "labels": [7]}]
     )["postprocess"]
     assert set(found.volumes_ml) == {"7"}
-    assert np.count_nonzero(voxels(volume / "0001" / "mine_postprocess.nii.gz")) == 7 * 6 * 8
+    assert found.mask_path == "cases:0001/mask/mine_postprocess.nii.gz"
+    assert np.count_nonzero(voxels(volume / "0001" / "mask" / "mine_postprocess.nii.gz")) == 7 * 6 * 8
+    (volume / "0001" / "mine.nii.gz").rename(volume / "0001" / "mask" / "mine.nii.gz")
+    again = {"task": "postprocess", "mask_path": "cases:0001/mask/mine.nii.gz", "steps": [{"step": "keep_largest"}]}
+    assert jobs.refused(**again) == "mask_in_the_way"  # of two masks of one name neither is taken for the other
 
 
 def test_codes_of_requests_have_a_test() -> None:
-    here = {"wrong_phase", "invalid_request", "registration_failed", "unreadable_image"}
+    here = {"wrong_phase", "invalid_request", "registration_failed", "unreadable_image", "over_limits"}
     elsewhere = {"path_outside_roots", "no_such_file", "mask_in_the_way", "unknown_job", "queue_full"}
+    elsewhere |= {"deadline_exceeded", "job_too_long"}
     assert here | elsewhere == set(RequestCode)

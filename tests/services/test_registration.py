@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from core.errors import RequestCode, RequestRefused
+from core.errors import RequestCode, RequestRefused, Superseded
 from core.volume import Volume
 from phantom import make_phantom, trunk_geometry
 from services.registration import register
@@ -54,6 +54,19 @@ def test_the_same_images_give_the_same_bytes(phases: tuple[Volume, Volume]) -> N
     arterial, portal = phases
     first, again = (register(moved(portal, (8.0, 0.0, 0.0), 2.0), arterial)[0] for _ in range(2))
     assert first.tobytes() == again.tobytes()
+
+
+def test_a_search_that_is_cancelled_ends(phases: tuple[Volume, Volume]) -> None:
+    steps = []
+
+    def cancelled() -> None:
+        steps.append(len(steps))
+        if len(steps) > 2:
+            raise Superseded("cancelled")
+
+    with pytest.raises(Superseded):
+        register(moved(phases[1], (12.0, -9.0, 6.0), 0.0), phases[0], cancelled)
+    assert len(steps) < 10
 
 
 def test_what_cannot_be_one_patient_is_refused(phases: tuple[Volume, Volume]) -> None:

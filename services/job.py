@@ -1,0 +1,67 @@
+"""One job, as those see it who asked for it."""
+
+import logging
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.errors import PackageInvalid, RequestCode, RequestRefused, RetryLater, SegnodeError, StudyRejected
+from services.results import MaskResult
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+_MAY_SUCCEED_LATER: Final = (RequestCode.QUEUE_FULL, RequestCode.DEADLINE_EXCEEDED)
+
+_log = logging.getLogger("segnode")
+
+
+class Problem(BaseModel):
+    """Why a call or a job failed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str = Field(description="one that tools can rely on", examples=["wrong_phase"])
+    message: str = ""
+    retry: bool = Field(default=False, description="whether the same may succeed later")
+
+    @classmethod
+    def of(cls, error: SegnodeError) -> "Problem":
+        """The problem that an error states."""
+        if isinstance(error, (RequestRefused, StudyRejected)):
+            return cls(code=str(error.code), message=error.message, retry=error.code in _MAY_SUCCEED_LATER)
+        if isinstance(error, RetryLater):
+            return cls(code="retry_later", message=str(error), retry=True)
+        # Their texts name folders of this machine; its own log has them.
+        return cls(code="model_unusable" if isinstance(error, PackageInvalid) else "service_misconfigured")
+
+
+class Job(BaseModel):
+    """One job, as far as it has come."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    state: State
+    progress: float = Field(ge=0, le=1)
+    masks: dict[str, MaskResult] = Field(default={}, description="of a job that is done, by task")
+    problem: Problem | None = Field(default=None, description="of a job that failed or was cancelled")
+
+    @property
+    def is_at_its_end(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.state in ("done", "failed", "cancelled")
+
+
+class _Answer(BaseModel):
+    masks: dict[str, MaskResult] = {}
+    problem: Problem | None = None
+
+
+def finished(job: str, output: Any) -> Job:
+    """A job that has run to its end, of what its workflow gave."""
+    try:
+        answer = _Answer.model_validate(output)
+    except ValidationError:  # of another version of this program: one such job must not hold up those who follow others
+        _log.error("answer_unreadable", extra={"job": job})
+        answer = _Answer(problem=Problem(code="internal_error", message="Its answer is of another version: ask anew."))
+    state: State = "done" if answer.problem is None else "failed"
+    return Job(id=job, state=state, progress=1.0, masks=answer.masks, problem=answer.problem)

@@ -1,0 +1,234 @@
+"""A case's mask folder, opened: how masks come to be there whole, and when one that is there is the one asked for.
+
+A mask carries the key of what it was made of in its own header, and so does the record beside it; the two are known to
+belong together after any crash. A file that this program did not make, or that was changed since, is never overwritten.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Final
+from uuid import uuid4
+
+import numpy as np
+
+from core.errors import ReasonCode, RequestCode, RequestRefused, RetryLater, StudyRejected
+from core.label_map import LabelMap
+from dicom_io.results.nifti import nifti_notes, write_nifti
+from segmentation.image_files import read_array
+from services.masks import FOLDER, MaskPlace, MaskRecord
+from services.opening import OpenFile, opened, read_small
+
+LONGEST_NAME: Final = 255
+"""Bytes that file systems keep of a name."""
+FOREIGN: Final = "was not made by this program; move it away"
+CHANGED: Final = "was changed since it was made; move it away, or ask with force to give it up"
+
+
+class MaskFolder:
+    """The folder of one mask's place; it is made where it is missing, before there is work that would be in vain.
+
+    Parameters
+    ----------
+    place
+        Where the mask belongs.
+
+    Raises
+    ------
+    RequestRefused
+        ``path_outside_roots`` if the case leaves its root by now, or if the mask folder is a link;
+        ``invalid_request`` if the mask's name would be too long.
+    RetryLater
+        If the disk refuses.
+    """
+
+    def __init__(self, place: MaskPlace) -> None:
+        self._place = place
+        if len(os.fsencode(place.seg_path.name)) > LONGEST_NAME:
+            detail = "The name of the image is too long for that of a mask: rename it."
+            raise RequestRefused(RequestCode.INVALID_REQUEST, detail)
+        try:
+            with opened(place.case, place.source.root, flags=os.O_DIRECTORY) as case:
+                with suppress(FileExistsError):
+                    os.mkdir(FOLDER, dir_fd=case.descriptor)
+                self._folder = _open_folder(case.descriptor)
+        except OSError as error:
+            raise RetryLater(f"{FOLDER}/ cannot be made: {error.strerror}") from error
+
+    def __enter__(self) -> "MaskFolder":
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        os.close(self._folder)
+
+    def existing(self, key: str, sources: Sequence[str], *, force: bool, with_seg: bool = False) -> MaskRecord | None:
+        """The record of a mask that is there and was made of the very same; None where one is to be made.
+
+        Parameters
+        ----------
+        key, sources
+            What it is to be made of.
+        force
+            Whether it is made anew in any case.
+        with_seg
+            Whether its DICOM SEG has to be there, too.
+
+        Raises
+        ------
+        RequestRefused
+            ``mask_in_the_way`` if another file has its place, or that of its record or SEG: one that was not made by
+            this program, was changed since (``force`` gives it up), or was made of another image.
+        RetryLater
+            If it cannot be read.
+        """
+        name = self._place.path.name
+        try:
+            with self._opened(name) as mask:
+                made_as = None
+                if mask.is_file:
+                    with mask.named(name) as path:
+                        made_as = _key_inside(path)
+                if made_as is None:
+                    raise _in_the_way(name, FOREIGN)
+                record = self.read_record()
+                if record is None or record.key != made_as:
+                    return None  # one that a crash parted from its record
+                if record.sources != tuple(sources):
+                    raise _in_the_way(name, f"was made of {', '.join(record.sources)}; rename one of the images")
+                if not force and mask.sha256() != record.mask_sha256:
+                    raise _in_the_way(name, CHANGED)
+            if not self._has_seg(record, force=force, is_wanted=with_seg):
+                if with_seg:
+                    return None
+                record = record.model_copy(update={"seg_sha256": ""})
+            return record if record.key == key and not force else None
+        except FileNotFoundError:
+            self._refuse_foreign(with_seg=with_seg)
+            return None
+        except OSError as error:
+            raise RetryLater(f"{FOLDER}/{name} cannot be read: {error.strerror}") from error
+
+    def _has_seg(self, record: MaskRecord, *, force: bool, is_wanted: bool) -> bool:
+        """Whether the SEG that a record speaks of is there as it was made."""
+        name = self._place.seg_path.name
+        found = self._sha256(name)
+        if is_wanted and found is not None and found != record.seg_sha256:
+            if not record.seg_sha256:
+                raise _in_the_way(name, FOREIGN)
+            if not force:
+                raise _in_the_way(name, CHANGED)
+        return found is not None and found == record.seg_sha256
+
+    def _refuse_foreign(self, *, with_seg: bool) -> None:
+        """Where no mask is, neither its record nor its SEG may be somebody else's."""
+        record, seg = self.read_record(), self._place.seg_path.name
+        if record is None and self._sha256(self._place.record_path.name) is not None:
+            raise _in_the_way(self._place.record_path.name, FOREIGN)
+        if with_seg and self._sha256(seg) not in (None, record.seg_sha256 if record else None):
+            raise _in_the_way(seg, FOREIGN)
+
+    def read_record(self) -> MaskRecord | None:
+        """What is said of the mask; None where nothing is, or nothing of this program's."""
+        name, root = self._place.record_path.name, self._place.source.root
+        try:
+            return MaskRecord.model_validate_json(read_small(name, root, flags=os.O_NOFOLLOW, dir_fd=self._folder))
+        except (OSError, ValueError):  # of which a ValidationError is one
+            return None
+
+    def write(self, label_map: LabelMap, record: MaskRecord, seg: bytes | None = None) -> MaskRecord:
+        """Put a mask, its record and its DICOM SEG into the folder, each whole or not at all.
+
+        Returns
+        -------
+        MaskRecord
+            With the hashes of mask and SEG.
+
+        Raises
+        ------
+        RetryLater
+            If the disk refuses (full, read-only, no right to write), or the folder was removed meanwhile.
+        StudyRejected
+            ``seg_mismatch`` if the mask read back is another.
+        """
+        place = self._place
+        try:
+            data = _nifti_bytes(label_map, f"segnode key={record.key}")
+            hashes = {"mask_sha256": _sha256(data), "seg_sha256": _sha256(seg) if seg is not None else ""}
+            earlier, record = self.read_record(), record.model_copy(update=hashes)
+            # The record comes last: what a crash leaves before it is seen to belong together with none.
+            self._put(place.path.name, data)
+            if seg is not None:
+                self._put(place.seg_path.name, seg)
+            elif earlier is not None and self._sha256(place.seg_path.name) == earlier.seg_sha256:
+                os.unlink(place.seg_path.name, dir_fd=self._folder)  # it is of the mask that was there before
+            self._put(place.record_path.name, (record.model_dump_json(by_alias=True, indent=2) + "\n").encode())
+            os.fsync(self._folder)
+        except OSError as error:
+            raise RetryLater(f"{FOLDER}/{place.path.name} cannot be written: {error.strerror}") from error
+        return record
+
+    def _put(self, name: str, data: bytes) -> None:
+        temporary = f".{uuid4().hex}.part"
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(temporary, flags, 0o644, dir_fd=self._folder), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(temporary, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        except OSError:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=self._folder)
+            raise
+
+    def _opened(self, name: str) -> AbstractContextManager[OpenFile]:
+        # A link in its place is opened itself, not what it leads to.
+        return opened(name, self._place.source.root, flags=os.O_NOFOLLOW, dir_fd=self._folder)
+
+    def _sha256(self, name: str) -> str | None:
+        """Hash of a file; None where there is none, and nothing's where there is something else."""
+        try:
+            with self._opened(name) as file:
+                return file.sha256() if file.is_file else ""
+        except FileNotFoundError:
+            return None
+
+
+def _in_the_way(name: str, why: str) -> RequestRefused:
+    return RequestRefused(RequestCode.MASK_IN_THE_WAY, f"{FOLDER}/{name} {why}.")
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _open_folder(case: int) -> int:
+    try:
+        return os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=case)
+    except NotADirectoryError as error:  # what the kernel says of a link, too
+        detail = f"{FOLDER} in the case is a link, or no folder."
+        raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, detail) from error
+
+
+def _key_inside(path: Path) -> str | None:
+    found = re.fullmatch(r"segnode key=([0-9a-f]{40})", nifti_notes(path))
+    return found.group(1) if found else None
+
+
+def _nifti_bytes(label_map: LabelMap, notes: str) -> bytes:
+    # Beside its place, a file that another program is still writing could be taken for whole.
+    with TemporaryDirectory(prefix="segnode-") as folder:
+        path = Path(folder) / "mask.nii.gz"
+        write_nifti(path, label_map, notes)
+        if not np.array_equal(read_array(path)[0], label_map.array):
+            raise StudyRejected(ReasonCode.SEG_MISMATCH)
+        return path.read_bytes()
