@@ -1,16 +1,13 @@
 """The client: one method for each endpoint."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
+from uuid import uuid4
 
-import grpc
-from google.protobuf.json_format import ParseDict
+from google.protobuf.json_format import ParseDict, ParseError
 
-from segnode_client.errors import CallFailed
+from segnode_client.connection import Connection, Limits, Tls
 from segnode_client.results import Job, Mask
 from segnode_client.v1 import segmentation_pb2 as messages
 from segnode_client.v1 import segmentation_pb2_grpc as stubs
@@ -18,79 +15,59 @@ from segnode_client.v1 import segmentation_pb2_grpc as stubs
 Task = Literal["totalseg", "vessel", "ureter", "tumor"]
 SharedPath: TypeAlias = str | Path
 
-RETRIES = {
-    "methodConfig": [
-        {
-            "name": [{"service": "segnode.v1.Segmentation"}],
-            "waitForReady": True,
-            "retryPolicy": {
-                "maxAttempts": 5,
-                "initialBackoff": "0.5s",
-                "maxBackoff": "10s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
-            },
-        }
-    ]
-}
-"""A call that comes again finds the mask that the one before made."""
-
-
-@dataclass(frozen=True)
-class Tls:
-    """Files for an encrypted connection.
-
-    Attributes
-    ----------
-    ca
-        Who may have signed the service's certificate; None: the system's.
-    certificate, key
-        What this program shows, where the service asks for it.
-    """
-
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-
-    def credentials(self) -> grpc.ChannelCredentials:
-        """The same for gRPC."""
-        ca, key, certificate = (
-            path.read_bytes() if path is not None else None for path in (self.ca, self.key, self.certificate)
-        )
-        return grpc.ssl_channel_credentials(ca, key, certificate)
+SHORT_CALL_S: Final = 30.0
+"""A call that waits for no work takes no longer."""
 
 
 class Client:
     """A connection to the service; use it in a ``with``, from as many threads as you like.
 
     Paths are named as this program sees the shared volume, if the service knows that view (``seen_as``), or as
-    ``ROOT:relative/path``. Every method raises :class:`CallFailed`.
+    ``ROOT:relative/path``. Every method that calls raises :class:`CallFailed`, and `ValueError` for a wrong argument.
+
+    A call whose connection breaks, that finds the queue full or the service away, is made again. It carries an
+    idempotency key, so that the service does its work once.
 
     Parameters
     ----------
     address
-        ``host:port``.
+        ``host:port``; of IPv6 ``[host]:port``.
     tls
         None: not encrypted.
     token
         Shown with every call.
+    plaintext_token
+        Show it to another machine though ``tls`` is None: something else encrypts what is sent, such as a mesh.
     timeout_s
         How long a call may take; the work is ended with it.
+    connect_timeout_s
+        How long it may take to reach the service for the first time.
+    patience_s
+        How long a service is waited for that was reached before and is away now, or whose queue is full.
+
+    Raises
+    ------
+    ValueError
+        If the token would be sent to another machine unencrypted.
+    OSError
+        If a file of ``tls`` cannot be read.
     """
 
     def __init__(
-        self, address: str, *, tls: Tls | None = None, token: str | None = None, timeout_s: float = 3600.0
+        self,
+        address: str,
+        *,
+        tls: Tls | None = None,
+        token: str | None = None,
+        plaintext_token: bool = False,
+        timeout_s: float = 3600.0,
+        connect_timeout_s: float = 5.0,
+        patience_s: float = 60.0,
     ) -> None:
-        options = [("grpc.service_config", json.dumps(RETRIES))]
-        if tls is None:
-            self._channel = grpc.insecure_channel(address, options)
-        else:
-            self._channel = grpc.secure_channel(address, tls.credentials(), options)
+        limits = Limits(timeout_s, connect_timeout_s, patience_s)
+        self._connection = Connection(address, tls, token, plaintext_token=plaintext_token, limits=limits)
         make_stub: Any = stubs.SegmentationStub  # generated without types
-        self._stub = make_stub(self._channel)
-        self._call: dict[str, Any] = {"timeout": timeout_s}
-        if token is not None:
-            self._call["metadata"] = [("authorization", f"Bearer {token}")]
+        self._stub = make_stub(self._connection.channel)
 
     def __enter__(self) -> "Client":
         """The client itself."""
@@ -102,7 +79,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connection; calls under way are cancelled."""
-        self._channel.close()
+        self._connection.channel.close()
 
     def totalseg(self, image: SharedPath, *, force: bool = False, dicom_seg: bool = False) -> Mask:
         """Organs, on the image's own grid."""
@@ -160,8 +137,7 @@ class Client:
             force=force,
             dicom_seg=dicom_seg,
         )
-        with _failures():
-            answer = self._stub.Batch(message, **self._call)
+        answer = self._connection.call(self._stub.Batch, message, key=_new_key())
         return {task: Mask.of(mask) for task, mask in answer.masks.items()}
 
     def smooth(
@@ -189,46 +165,47 @@ class Client:
         """A post-processed copy of a mask beside it; steps as in ``model.yaml``."""
         return self._mask("PostprocessMask", "postprocess", mask_path=mask, steps=list(steps), force=force)
 
-    def run(self, task: str, **request: Any) -> Iterator[Job]:
+    def run(self, task: str, *, idempotency_key: str | None = None, **request: Any) -> Iterator[Job]:
         """Any task with progress: the job at each change, until it is at its end; to stop listening ends it.
 
         Parameters
         ----------
         task
             ``totalseg``, ``vessel``, ``ureter``, ``tumor``, ``batch``, ``smooth`` or ``postprocess``.
+        idempotency_key
+            A UUID by which the service knows this wish again, also of another process; None: a new one.
         **request
             Fields of the endpoint's request.
         """
-        with _failures():
-            for message in self._stub.Run(_job_request(task, request), **self._call):
-                yield Job.of(message)
+        message, last = _job_request(task, request), None
+        for answer in self._connection.stream(self._stub.Run, message, key=idempotency_key or _new_key()):
+            if (job := Job.of(answer)) != last:  # what comes again says that the service is still there
+                last = job
+                yield job
 
-    def submit(self, task: str, **request: Any) -> Job:
+    def submit(self, task: str, *, idempotency_key: str | None = None, **request: Any) -> Job:
         """Queue any task and do not wait; parameters as of :meth:`run`."""
-        with _failures():
-            return Job.of(self._stub.SubmitJob(_job_request(task, request), **self._call))
+        message, key = _job_request(task, request), idempotency_key or _new_key()
+        return Job.of(self._connection.call(self._stub.SubmitJob, message, key=key, longest_s=SHORT_CALL_S))
 
     def job(self, job_id: str) -> Job:
         """How far a job is."""
-        with _failures():
-            return Job.of(self._stub.GetJob(messages.JobReference(id=job_id), **self._call))
+        return self._of_job(self._stub.GetJob, job_id)
 
     def cancel(self, job_id: str) -> Job:
         """End a job."""
-        with _failures():
-            return Job.of(self._stub.CancelJob(messages.JobReference(id=job_id), **self._call))
+        return self._of_job(self._stub.CancelJob, job_id)
+
+    def _of_job(self, rpc: Any, job_id: str) -> Job:
+        return Job.of(self._connection.call(rpc, messages.JobReference(id=job_id), longest_s=SHORT_CALL_S))
 
     def _mask(self, rpc: str, task: str, **request: Any) -> Mask:
-        with _failures():
-            return Mask.of(getattr(self._stub, rpc)(_message(task, **request), **self._call))
+        message = _message(task, **request)
+        return Mask.of(self._connection.call(getattr(self._stub, rpc), message, key=_new_key()))
 
 
-@contextmanager
-def _failures() -> Iterator[None]:
-    try:
-        yield
-    except grpc.RpcError as error:
-        raise CallFailed.of(error) from error
+def _new_key() -> str:
+    return str(uuid4())
 
 
 def _job_request(task: str, request: Mapping[str, Any]) -> messages.JobRequest:
@@ -246,4 +223,7 @@ def _message(task: str, *, register: bool = False, dicom_seg: bool = False, **fi
     if oneof is None:
         known = ", ".join(messages.JobRequest.DESCRIPTOR.fields_by_name)
         raise ValueError(f"{task!r} is none of {known}")
-    return ParseDict(content, getattr(messages.JobRequest(), task).__class__())
+    try:
+        return ParseDict(content, getattr(messages.JobRequest(), task).__class__())
+    except ParseError as error:
+        raise ValueError(f"{task}: {error}") from error

@@ -1,8 +1,28 @@
-"""What a call can end with."""
+"""What a call can end with.
+
+::
+
+    CallFailed
+    ├── RequestRefused   what was asked for cannot be done as it is; the same call never succeeds
+    ├── TryLater         the same call may succeed later: a full queue, a full disk, a service that stops
+    │   └── Unreachable  nobody answers at the address
+    ├── CallEnded        it was cancelled, or took longer than its caller gave it; its work has ended, too
+    └── ServiceFailed    a fault of the service; its log says where
+
+Beside these, a wrong argument is a ``ValueError``.
+"""
+
+from typing import Final
 
 import grpc
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_status import rpc_status
+
+_FAULTS: Final = frozenset({"internal_error", "worker_died", "model_unusable", "service_misconfigured"})
+_ENDS: Final = frozenset({"cancelled", "deadline_exceeded"})
+_FAULT_STATUS: Final = frozenset(
+    {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS, grpc.StatusCode.ABORTED}
+)
 
 
 class CallFailed(Exception):
@@ -11,27 +31,82 @@ class CallFailed(Exception):
     Attributes
     ----------
     code
-        Why, as a code of the service's ``docs/refusals.md``, such as ``wrong_phase``; for what happened on the way, the
-        name of gRPC's status in small letters, such as ``unavailable``.
+        Why, as a code of the service's ``docs/refusals.md`` and ``docs/service.md``, such as ``wrong_phase``; for what
+        happened on the way, the name of gRPC's status in small letters, such as ``unavailable``.
     message
         The same for a person.
     retry
         Whether the same call may succeed later.
+    retry_after_s
+        Seconds after which the service wants to be asked again; 0 where it does not say.
     """
 
-    def __init__(self, code: str, message: str, *, retry: bool) -> None:
+    def __init__(self, code: str, message: str, *, retry: bool = False, retry_after_s: float = 0.0) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.retry = retry
+        self.retry_after_s = retry_after_s
 
-    @classmethod
-    def of(cls, error: grpc.RpcError) -> "CallFailed":
-        """What a failed gRPC call says."""
-        assert isinstance(error, grpc.Call)  # noqa: S101 - for the type checker; every error of a call is one
-        status = rpc_status.from_call(error)
-        for detail in status.details if status is not None else ():
-            info = ErrorInfo()
-            if detail.Unpack(info):
-                return cls(info.reason, error.details() or "", retry=info.metadata["retry"] == "true")
-        return cls(error.code().name.lower(), error.details() or "", retry=error.code() is grpc.StatusCode.UNAVAILABLE)
+
+class RequestRefused(CallFailed):
+    """What was asked for, or its images, cannot be done as they are."""
+
+
+class TryLater(CallFailed):
+    """The same call may succeed later."""
+
+
+class Unreachable(TryLater):
+    """Nobody answers at the address."""
+
+
+class CallEnded(CallFailed):
+    """The call was cancelled, or took longer than its caller gave it."""
+
+
+class ServiceFailed(CallFailed):
+    """A fault of the service."""
+
+
+def failed_with(code: str, message: str, *, retry: bool, retry_after_s: float = 0.0) -> CallFailed:
+    """What a problem that the service states is."""
+    kind: type[CallFailed] = RequestRefused
+    if code in _ENDS:
+        kind = CallEnded
+    elif code in _FAULTS:
+        kind = ServiceFailed
+    elif retry:
+        kind = TryLater
+    return kind(code, message, retry=retry, retry_after_s=retry_after_s)
+
+
+def failure_of(error: grpc.RpcError, address: str) -> CallFailed:
+    """What a failed gRPC call is.
+
+    Parameters
+    ----------
+    error
+        As gRPC raised it.
+    address
+        Whom was called.
+    """
+    assert isinstance(error, grpc.Call)  # noqa: S101 - for the type checker; every error of a call is one
+    status, text = error.code(), error.details() or ""
+    info, retry = ErrorInfo(), RetryInfo()
+    for detail in getattr(rpc_status.from_call(error), "details", ()):
+        detail.Unpack(info)
+        detail.Unpack(retry)
+    if info.reason:
+        delay = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+        return failed_with(info.reason, text, retry=info.metadata["retry"] == "true", retry_after_s=delay)
+    code = status.name.lower()
+    if status is grpc.StatusCode.UNAVAILABLE or "RST_STREAM" in text:  # so a balancer says that an instance died
+        reason = text.rsplit(": ", 1)[-1].rstrip(".")
+        remedy = "check the address, that the service runs there, and whether it wants TLS"
+        return Unreachable("unavailable", f"{address} does not answer ({reason}): {remedy}", retry=True)
+    if status is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return TryLater(code, text, retry=True)
+    if code in _ENDS:
+        return CallEnded(code, text)
+    return ServiceFailed(code, text) if status in _FAULT_STATUS else RequestRefused(code, text)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
+from segnode_client.errors import CallFailed, failed_with
 from segnode_client.v1 import segmentation_pb2 as messages
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -65,8 +66,8 @@ class Job:
         Which it is, and how far; 0 to 1.
     masks
         Of a job that is done, by task.
-    code, message
-        Why it failed.
+    code, message, retry
+        Why it failed or was cancelled, and whether the same may succeed later.
     """
 
     id: str
@@ -75,12 +76,30 @@ class Job:
     masks: Mapping[str, Mask] = field(default_factory=dict)
     code: str = ""
     message: str = ""
+    retry: bool = False
+
+    @property
+    def is_at_its_end(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.state in ("done", "failed", "cancelled")
+
+    @property
+    def failure(self) -> CallFailed | None:
+        """Why it failed or was cancelled, as an error to raise; None of every other job."""
+        return failed_with(self.code, self.message, retry=self.retry) if self.code else None
 
     @classmethod
     def of(cls, message: messages.Job) -> "Job":
         """The job of a message."""
         name = messages.Job.State.Name(message.state).removeprefix("STATE_").lower()
         masks = {task: Mask.of(mask) for task, mask in message.masks.items()}
+        problem = message.problem
         return cls(
-            message.id, cast(State, name), message.progress, masks, message.problem.code, message.problem.message
+            id=message.id,
+            state=cast(State, name),
+            progress=message.progress,
+            masks=masks,
+            code=problem.code,
+            message=problem.message,
+            retry=problem.retry,
         )

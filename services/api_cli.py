@@ -5,11 +5,14 @@ import json
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from core.errors import ConfigInvalid, RequestRefused, RetryLater, SegnodeError
+from core.errors import ConfigInvalid, RetryLater, SegnodeError, StudyRejected
+
+if TYPE_CHECKING:
+    from segnode_client import CallFailed
 
 aliases = typer.Typer(help="Say which model package stands behind a task of the service.", no_args_is_help=True)
 
@@ -79,12 +82,16 @@ def call(
     ca: Annotated[Path | None, typer.Option(help="Use TLS; who signed the service's certificate.")] = None,
     certificate: Annotated[Path | None, typer.Option(help="To show to the service, with --key.")] = None,
     key: Annotated[Path | None, typer.Option(help="Of the certificate.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds.")] = 3600.0,
+    plaintext_token: Annotated[
+        bool, typer.Option("--plaintext-token", help="Show the token to another machine without TLS.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds that the work may take.")] = 3600.0,
 ) -> None:
     """Call a running service, and print its answer as JSON.
 
     \b
-    Values that are JSON are taken as such. Exit codes: 0 done, 2 usage, 3 refused, 5 try again later, 1 anything else.
+    Values that are JSON are taken as such. To end this command ends the work.
+    Exit codes: 0 done, 2 usage, 3 refused, 5 nobody answers or try again later, 1 anything else.
 
     \b
     Examples:
@@ -97,20 +104,23 @@ def call(
     _require("grpc")
     from segnode_client import CallFailed, Client, Tls
 
-    token = token_file.read_text(encoding="utf-8").strip() if token_file is not None else None
     tls = Tls(ca, certificate, key) if ca is not None or certificate is not None else None
     request = dict(_field(text) for text in fields)
     try:
-        with Client(address, tls=tls, token=token, timeout_s=timeout) as client, Progress(transient=True) as bar:
+        token = token_file.read_text(encoding="utf-8").strip() if token_file is not None else None
+        with (
+            Client(address, tls=tls, token=token, plaintext_token=plaintext_token, timeout_s=timeout) as client,
+            Progress(transient=True) as bar,
+        ):
             shown = bar.add_task(task, total=1.0)
             for job in client.run(task, **request):
                 bar.update(shown, completed=job.progress)
+        if job.failure is not None:
+            raise job.failure
     except CallFailed as failure:
-        raise _error(failure.code, str(failure), retry=failure.retry) from failure
-    except ValueError as error:
+        raise _error(failure) from failure
+    except (ValueError, OSError) as error:
         raise ConfigInvalid(str(error)) from error
-    if job.state != "done":
-        raise _error(job.code, f"{job.code}: {job.message}", retry=job.code == "retry_later")
     typer.echo(json.dumps({name: dataclasses.asdict(mask) for name, mask in job.masks.items()}, indent=2))
 
 
@@ -119,16 +129,16 @@ def _require(*packages: str) -> None:
         raise ConfigInvalid("the service's packages are not installed; see: pip install 'segnode[service]'")
 
 
-def _error(code: str, text: str, *, retry: bool) -> SegnodeError:
-    if retry:
-        return RetryLater(text)
-    if code in ("internal_error", "worker_died", "unknown", "internal"):
-        return SegnodeError(text)
-    return _Refused(text)
+def _error(failure: "CallFailed") -> SegnodeError:
+    from segnode_client import RequestRefused, TryLater
+
+    if isinstance(failure, TryLater):
+        return RetryLater(str(failure))
+    return _Refused(str(failure)) if isinstance(failure, RequestRefused) else SegnodeError(str(failure))
 
 
 class _Refused(SegnodeError):
-    exit_code = RequestRefused.exit_code
+    exit_code = StudyRejected.exit_code
 
 
 def _field(text: str) -> tuple[str, Any]:

@@ -1,19 +1,29 @@
 """What the service does with a call, behind gRPC and REST alike: queue it, wait for it, end it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
-from typing import Final
+import logging
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from typing import Any, Final
+from uuid import UUID, uuid4
 
-from services.jobs import Job, Jobs
+from core.errors import RequestCode, RequestRefused, RetryLater, SegnodeError
+from services.following import Follower, Following
+from services.job import Job
+from services.jobs import Jobs
 from services.requests import AnyRequest
 
-POLL_S: Final = 0.05
-"""Between two looks at all jobs that somebody waits for."""
+LONGEST_S: Final = 24 * 3600.0
+"""No call waits longer, whatever its caller says; a job may."""
+
+_log = logging.getLogger("segnode")
 
 
 class Handlers:
     """The service, as its two servers see it.
+
+    A call that waits holds its job: when its caller hangs up or runs out of patience, the job is ended, unless another
+    call holds or follows it by then. When the service stops, jobs stay on the queue.
 
     Parameters
     ----------
@@ -23,22 +33,23 @@ class Handlers:
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
-        self._waiting: dict[str, asyncio.Queue[Job]] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self._following = Following(jobs.read)
         # One after the other, so that a crowd does not pass a queue that has one place left.
         self._door = asyncio.Lock()
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._is_stopped = False
 
-    async def submit(self, request: AnyRequest) -> Job:
-        """Queue a request.
+    async def submit(self, request: AnyRequest, key: UUID | None = None) -> Job:
+        """Queue a request, or find the job of the same key; whoever hangs up, it goes on.
 
         Raises
         ------
         RequestRefused
-            ``queue_full``.
+            ``queue_full``; ``invalid_request`` where the key has come with another request before.
+        RetryLater
+            While the queue cannot be reached; so for all methods.
         """
-        async with self._door:
-            job = await asyncio.to_thread(self._jobs.submit, request)
-        return Job(id=job, state="queued", progress=0.0)
+        return await self._submit(request, key, None)
 
     async def get(self, job: str) -> Job:
         """How far a job is.
@@ -60,55 +71,104 @@ class Handlers:
         """
         return await asyncio.to_thread(self._jobs.cancel, job)
 
-    async def run(self, request: AnyRequest) -> AsyncIterator[Job]:
+    async def run(
+        self, request: AnyRequest, key: UUID | None = None, timeout_s: float = LONGEST_S
+    ) -> AsyncGenerator[Job, None]:
         """Queue a request, and tell how far it is until it is at its end.
-
-        Whoever stops listening before ends the job: nobody else knows of it.
 
         Raises
         ------
         RequestRefused
-            ``queue_full``.
+            As `submit`; ``deadline_exceeded``.
         """
-        job = await self.submit(request)
+        # The call that waits is known before its job, and the job's queueing goes on without its caller: at every
+        # instant somebody knows what has to be ended.
+        holder = uuid4().hex
+        submitting = asyncio.ensure_future(self._submit(request, key, holder))
+        is_at_its_end = False
         try:
+            job = await asyncio.shield(submitting)
+            is_at_its_end = job.is_at_its_end
             yield job
-            async for change in self.follow(job.id):
-                job = change
-                yield job
+            if not is_at_its_end:
+                async with aclosing(self._following.follow(Follower(job.id, holder), timeout_s)) as changes:
+                    async for change in changes:
+                        is_at_its_end = change.is_at_its_end
+                        yield change
         finally:
-            if not job.is_at_its_end:
-                # A caller that is gone takes this task with it, so that another one has to bring it to its end.
-                ending = asyncio.ensure_future(self.cancel(job.id))
-                with suppress(asyncio.CancelledError):
-                    await asyncio.shield(ending)
+            if not is_at_its_end and not self._is_stopped:
+                self._later(self._leave(submitting, holder))
 
-    async def follow(self, job: str) -> AsyncIterator[Job]:
-        """Tell how far a job is, at each change, until it is at its end."""
-        changes: asyncio.Queue[Job] = asyncio.Queue()
-        name = f"{job} {id(changes)}"
-        self._waiting[name] = changes
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
+    async def follow(self, job: str, timeout_s: float = LONGEST_S) -> AsyncGenerator[Job, None]:
+        """Tell how far a job is, at each change, until it is at its end.
+
+        Raises
+        ------
+        RequestRefused
+            ``unknown_job``, ``deadline_exceeded``.
+        """
+        async with aclosing(self._following.follow(Follower(job), timeout_s)) as changes:
+            async for change in changes:
+                yield change
+
+    async def keep(self, job: str) -> Job:
+        """Have a job go on, though the call that waits for it hangs up: somebody else looks on.
+
+        Raises
+        ------
+        RequestRefused
+            ``unknown_job``.
+        """
+        found = await self.get(job)
+        if not found.is_at_its_end:
+            await asyncio.to_thread(self._jobs.hold, job, None)
+        return found
+
+    async def result(self, request: AnyRequest, key: UUID | None = None, timeout_s: float = LONGEST_S) -> Job:
+        """Queue a request, and wait for its end; as `run`."""
+        async with aclosing(self.run(request, key, timeout_s)) as changes:
+            async for job in changes:
+                last = job
+        return last
+
+    async def stop(self) -> None:
+        """Send all who wait away; their jobs stay on the queue."""
+        self._is_stopped = True
+        self._following.stop()
+        await asyncio.gather(*self._leaving)
+
+    async def _submit(self, request: AnyRequest, key: UUID | None, holder: str | None) -> Job:
+        async with self._door:
+            return await asyncio.to_thread(self._jobs.submit, request, key, holder)
+
+    async def _leave(self, submitting: asyncio.Task[Job], holder: str) -> None:
+        """End the job of a call whose caller is gone, or give it to who follows it, too."""
         try:
-            latest: Job | None = None
-            while latest is None or not latest.is_at_its_end:
-                now = await changes.get()
-                if now != latest:
-                    latest = now
-                    yield now
-        finally:
-            del self._waiting[name]
+            job = await submitting
+        except SegnodeError:
+            return  # there is none
+        heirs = [other.holder for other in self._following.of(job.id)]
+        try:
+            await asyncio.to_thread(self._jobs.leave, job.id, holder, heirs)
+        except RetryLater as error:
+            _log.warning("job_goes_on", extra={"job": job.id, "reason": str(error)})
 
-    async def result(self, request: AnyRequest) -> Job:
-        """Queue a request, and wait for its end."""
-        return [job async for job in self.run(request)][-1]
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        # A caller that is gone takes its task with it.
+        task = asyncio.ensure_future(work)
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
-    async def _look(self) -> None:
-        """One question to the database for all who wait."""
-        while self._waiting:
-            known = await asyncio.to_thread(self._jobs.read, {name.split()[0] for name in self._waiting})
-            for name, changes in self._waiting.items():
-                if (job := known.get(name.split()[0])) is not None:
-                    changes.put_nowait(job)
-            await asyncio.sleep(POLL_S)
+
+def key_of(text: str | None) -> UUID | None:
+    """An idempotency key, as a header has it.
+
+    Raises
+    ------
+    RequestRefused
+        ``invalid_request``.
+    """
+    try:
+        return UUID(text) if text else None
+    except ValueError as error:
+        raise RequestRefused(RequestCode.INVALID_REQUEST, "The idempotency key is a UUID.") from error

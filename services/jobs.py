@@ -1,21 +1,28 @@
 """Jobs: what is asked for, on a durable queue, and how far it has come.
 
 DBOS keeps the queue, in SQLite or PostgreSQL; every instance of the service that shares the database and the work
-folder answers for every job. Progress is a small file, since it is of no use after a crash.
+folder answers for every job.
 """
 
-from collections.abc import Iterable
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, Final, Literal
-from uuid import uuid4
+import hashlib
+import logging
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+from uuid import UUID, uuid4
 
 from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
-from pydantic import BaseModel, ConfigDict, Field
+from dbos import error as dbos_errors
+from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
-from core.errors import PackageInvalid, RequestCode, RequestRefused, RetryLater, SegnodeError, StudyRejected
+from app.leases import POSTGRES_CONNECTION, reason_of
+from core.errors import RequestCode, RequestRefused, RetryLater
+from services.job import Job, Problem, State, finished
+from services.job_files import is_job
+from services.progress import Progress
 from services.requests import AnyRequest
-from services.results import MaskResult
 from services.settings import ServiceSettings
 
 QUEUE: Final = "jobs"
@@ -23,8 +30,14 @@ VERSION: Final = "1"
 """Pinned application version; raise it when the arguments or steps of the workflow change."""
 FLOW: Final = "ServiceFlow"
 INSTANCE: Final = "service"
+REQUEST: Final = "request"
+"""Attribute of a job: hash of what was asked for, since a key that comes again has to ask for the same."""
+HOLDER: Final = "holder"
+"""Attribute of a job: the call that waits for it and ends it when its caller is gone; None: it ends by itself."""
+_SAY_AGAIN_S: Final = 60.0
 
-State = Literal["queued", "running", "done", "failed", "cancelled"]
+_log = logging.getLogger("segnode")
+
 _STATES: Final[dict[str, State]] = {
     "ENQUEUED": "queued",
     "DELAYED": "queued",
@@ -33,77 +46,13 @@ _STATES: Final[dict[str, State]] = {
 }
 
 
-class Problem(BaseModel):
-    """Why a call or a job failed."""
-
-    model_config = ConfigDict(frozen=True)
-
-    code: str = Field(description="one that tools can rely on", examples=["wrong_phase"])
-    message: str = ""
-    retry: bool = Field(default=False, description="whether the same may succeed later")
-
-    @classmethod
-    def of(cls, error: SegnodeError) -> "Problem":
-        """The problem that an error states."""
-        if isinstance(error, (RequestRefused, StudyRejected)):
-            return cls(code=str(error.code), message=error.message, retry=error.code == RequestCode.QUEUE_FULL)
-        if isinstance(error, RetryLater):
-            return cls(code="retry_later", message=str(error), retry=True)
-        # Their texts name folders of this machine; its own log has them.
-        return cls(code="model_unusable" if isinstance(error, PackageInvalid) else "service_misconfigured")
-
-
-class Job(BaseModel):
-    """One job, as far as it has come."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    state: State
-    progress: float = Field(ge=0, le=1)
-    masks: dict[str, MaskResult] = Field(default={}, description="of a job that is done, by task")
-    problem: Problem | None = Field(default=None, description="of a job that failed or was cancelled")
-
-    @property
-    def is_at_its_end(self) -> bool:
-        """Whether nothing will change any more."""
-        return self.state in ("done", "failed", "cancelled")
-
-
 def workflow_id(job: str) -> str:
     """What the queue calls a job."""
     return f"job.{job}"
 
 
-class Progress:
-    """How far the running jobs of all workers have come: a file each, below the work folder."""
-
-    def __init__(self, work: Path) -> None:
-        self._folder = work / "progress"
-        self._folder.mkdir(parents=True, exist_ok=True)
-
-    def show(self, job: str, done: float) -> None:
-        """Say how far a job is; if the disk does not take it, nobody needs it."""
-        temporary = self._folder / f".{job}"
-        with suppress(OSError):
-            temporary.write_text(f"{done:.4f}")
-            temporary.replace(self._folder / job)
-
-    def read(self, job: str) -> float:
-        """How far a job is, 0 to 1."""
-        try:
-            return min(1.0, max(0.0, float((self._folder / job).read_text())))
-        except (OSError, ValueError):
-            return 0.0
-
-    def forget(self, job: str) -> None:
-        """Remove what was said of a job that is at its end."""
-        with suppress(OSError):
-            (self._folder / job).unlink()
-
-
 class Jobs:
-    """The queue, from the side of those who ask.
+    """The queue, from the side of those who ask; every method raises `RetryLater` while its database is away.
 
     Parameters
     ----------
@@ -112,45 +61,54 @@ class Jobs:
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
-        self._client = DBOSClient(system_database_url=settings.database, serializer=DBOSPortableJSONSerializer())
+        # Lazy, and without tries of its own: callers are told that the database is away, and come again.
+        self._client = DBOSClient(
+            system_database_url=_impatient(settings.database),
+            serializer=DBOSPortableJSONSerializer(),
+            lazy=True,
+            retry_connection_errors=False,
+        )
         self._queue = settings.queue
         self._progress = Progress(settings.work)
+        self._said_at = -_SAY_AGAIN_S
 
-    def submit(self, request: AnyRequest) -> str:
-        """Queue a request; gives the job's ID.
+    def submit(self, request: AnyRequest, key: UUID | None = None, holder: str | None = None) -> Job:
+        """Queue a request, or find the job that the same key has queued before.
+
+        Parameters
+        ----------
+        request
+            What to do.
+        key
+            The caller's name for this one wish; it becomes the job's ID.
+        holder
+            The call that waits for the job, if one does: what it holds may be ended by `leave`.
 
         Raises
         ------
         RequestRefused
-            ``queue_full``.
+            ``queue_full``; ``invalid_request`` where the key has come with another request before.
         """
-        waiting = self._client.list_workflows(
-            status=["ENQUEUED", "DELAYED"],
-            queue_name=QUEUE,
-            limit=self._queue.longest,
-            load_input=False,
-            load_output=False,
-        )
-        if len(waiting) >= self._queue.longest:
-            raise RequestRefused(RequestCode.QUEUE_FULL, f"Come again in {self._queue.retry_after_seconds} s.")
-        job = uuid4().hex
-        options: EnqueueOptions = {
-            "queue_name": QUEUE,
-            "workflow_name": f"{FLOW}.run",
-            "workflow_id": workflow_id(job),
-            "app_version": VERSION,
-            "class_name": FLOW,
-            "instance_name": INSTANCE,
-        }
-        self._client.enqueue(options, job, request.model_dump(mode="json"))
-        return job
+        attempt = 0
+        while True:
+            attempt += 1
+            job = (key or uuid4()).hex + (f"-{attempt}" if attempt > 1 else "")
+            with self._database():
+                known = self._status(job) if key is not None else None
+                if known is None:
+                    if self._enqueue(job, request, holder):
+                        return Job(id=job, state="queued", progress=0.0)
+                    known = self._status(job)  # the same call came to another instance at this instant
+                if known is not None and (found := self._taken_up(known, request, holder)) is not None:
+                    return found
 
     def read(self, jobs: Iterable[str]) -> dict[str, Job]:
         """Those of the jobs that exist, by ID."""
-        wanted = [workflow_id(job) for job in jobs]
+        wanted = [workflow_id(job) for job in jobs if is_job(job)]
         if not wanted:
             return {}
-        found = self._client.list_workflows(workflow_ids=wanted, load_input=False, load_output=True)
+        with self._database():
+            found = self._client.list_workflows(workflow_ids=wanted, load_input=False, load_output=True)
         return {job.id: job for job in map(self._job, found)}
 
     def get(self, job: str) -> Job:
@@ -166,6 +124,22 @@ class Jobs:
             raise RequestRefused(RequestCode.UNKNOWN_JOB, "Jobs are forgotten some days after their end.")
         return found[job]
 
+    def hold(self, job: str, holder: str | None) -> None:
+        """Have a job be held by another call, or by none: then it goes on whoever hangs up."""
+        with self._database():
+            self._client.update_workflow_attributes(workflow_id(job), {HOLDER: holder}, merge=True)
+
+    def leave(self, job: str, holder: str, heirs: Sequence[str | None] = ()) -> None:
+        """End a job whose caller is gone, unless another call holds it by now; others who follow it inherit it."""
+        with self._database():
+            known = self._status(job)
+            if known is None or _attributes(known).get(HOLDER) != holder:
+                return
+            if heirs:
+                self.hold(job, heirs[-1])
+            else:
+                self._client.cancel_workflow(workflow_id(job))
+
     def cancel(self, job: str) -> Job:
         """Have a job end; one that runs ends at its network's next step.
 
@@ -175,12 +149,69 @@ class Jobs:
             ``unknown_job``.
         """
         if not self.get(job).is_at_its_end:
-            self._client.cancel_workflow(workflow_id(job))
+            self.hold(job, None)  # whoever comes again with its key learns that it was ended on purpose
+            with self._database():
+                self._client.cancel_workflow(workflow_id(job))
         return self.get(job)
 
     def close(self) -> None:
         """Close the connection to the database."""
         self._client.destroy()
+
+    def _enqueue(self, job: str, request: AnyRequest, holder: str | None) -> bool:
+        """Queue a job; whether there was none of its ID."""
+        waiting = self._client.list_workflows(
+            status=["ENQUEUED", "DELAYED"],
+            queue_name=QUEUE,
+            limit=self._queue.longest,
+            load_input=False,
+            load_output=False,
+        )
+        if len(waiting) >= self._queue.longest:
+            raise RequestRefused(RequestCode.QUEUE_FULL, f"Come again in {self._queue.retry_after_seconds} s.")
+        options: EnqueueOptions = {
+            "queue_name": QUEUE,
+            "workflow_name": f"{FLOW}.run",
+            "workflow_id": workflow_id(job),
+            "workflow_id_reuse_policy": "reject",
+            "app_version": VERSION,
+            "class_name": FLOW,
+            "instance_name": INSTANCE,
+            "attributes": {REQUEST: _hash(request), HOLDER: holder},
+        }
+        try:
+            self._client.enqueue(options, job, request.model_dump(mode="json"))
+        except dbos_errors.DBOSWorkflowIDInUseError:
+            return False
+        return True
+
+    def _taken_up(self, known: WorkflowStatus, request: AnyRequest, holder: str | None) -> Job | None:
+        """The job for a call that comes again; None if it ended with its caller, so that it has to be done anew."""
+        attributes = _attributes(known)
+        if attributes.get(REQUEST) != _hash(request):
+            detail = "Its idempotency key has come with another request before: make a new one for each."
+            raise RequestRefused(RequestCode.INVALID_REQUEST, detail)
+        job = self._job(known)
+        if job.state == "cancelled" and attributes.get(HOLDER) is not None:
+            return None
+        if not job.is_at_its_end:
+            self.hold(job.id, holder)
+        return job
+
+    def _status(self, job: str) -> WorkflowStatus | None:
+        found = self._client.list_workflows(workflow_ids=[workflow_id(job)], load_input=False, load_output=True)
+        return found[0] if found else None
+
+    @contextmanager
+    def _database(self) -> Iterator[None]:
+        """A database that is away is what callers come again for; the log says why, once a minute."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            if time.monotonic() - self._said_at >= _SAY_AGAIN_S:
+                self._said_at = time.monotonic()
+                _log.warning("database_unreachable", extra={"reason": reason_of(error)})
+            raise RetryLater("The queue cannot be reached just now.") from error
 
     def _job(self, status: WorkflowStatus) -> Job:
         job = status.workflow_id.removeprefix("job.")
@@ -197,9 +228,18 @@ class Jobs:
         return Job(id=job, state=state, progress=self._progress.read(job) if state == "running" else 0.0)
 
 
-def finished(job: str, output: Any) -> Job:
-    """A job that has run to its end, of what its workflow gave."""
-    if (problem := output.get("problem")) is not None:
-        return Job(id=job, state="failed", progress=1.0, problem=Problem.model_validate(problem))
-    masks = {task: MaskResult.model_validate(mask) for task, mask in output["masks"].items()}
-    return Job(id=job, state="done", progress=1.0, masks=masks)
+def _attributes(status: WorkflowStatus) -> dict[str, Any]:
+    return status.attributes or {}
+
+
+def _hash(request: AnyRequest) -> str:
+    return hashlib.sha256(request.model_dump_json().encode()).hexdigest()
+
+
+def _impatient(database: str) -> str:
+    """The same database, given up after seconds where the network swallows what is sent to it."""
+    url = make_url(database)
+    if url.get_backend_name() == "postgresql":
+        limits = {name: str(value) for name, value in POSTGRES_CONNECTION.items() if name not in url.query}
+        url = url.update_query_dict(limits)
+    return url.render_as_string(hide_password=False)

@@ -1,23 +1,21 @@
-"""REST: the same endpoints under ``/v1/``, described by OpenAPI; errors as problem+json (RFC 9457)."""
+"""REST: the same endpoints under ``/v1/``, described by OpenAPI."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
-from fastapi import Body, Depends, FastAPI, Header, Query, Request, Security
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, Body, Depends, FastAPI, Header, Query, Request, Security
+from fastapi.params import Depends as Dependency
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.errors import SegnodeError
 from core.version import VERSION
-from services.handlers import Handlers
-from services.jobs import Job, Problem
-from services.problems import http_status
+from services.handlers import LONGEST_S, Handlers
+from services.job import Job, Problem
+from services.readiness import Readiness
 from services.requests import (
     AnyRequest,
     BatchRequest,
@@ -28,25 +26,14 @@ from services.requests import (
     UreterRequest,
     VesselRequest,
 )
+from services.rest_problems import PROBLEMS, Failed, add_problem_handlers
+from services.rest_waiting import events, unless_gone
 from services.results import MaskResult
 from services.tokens import Tokens
 
 BODY_BYTES: Final = 1 << 20
 """Requests are paths."""
-IS_STILL_THERE_S: Final = 0.5
-PROBLEM_JSON: Final = "application/problem+json"
 EVENTS: Final = "text/event-stream"
-
-
-class ProblemDetails(BaseModel):
-    """What went wrong."""
-
-    type: str = Field(examples=["urn:segnode:problem:wrong_phase"])
-    title: str
-    status: int
-    detail: str = ""
-    code: str = Field(examples=["wrong_phase"])
-    retry: bool = Field(description="whether the same may succeed later")
 
 
 class BatchResult(BaseModel):
@@ -55,103 +42,134 @@ class BatchResult(BaseModel):
     masks: dict[str, MaskResult]
 
 
-class _Failed(Exception):
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-
-
 Timeout = Annotated[
-    float, Query(gt=0, le=24 * 3600, description="seconds to wait for; then the work is ended, and the answer is 504")
+    float, Query(gt=0, le=LONGEST_S, description="seconds to wait for; then the work is ended, and the answer is 504")
 ]
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    "default": {
-        "content": {PROBLEM_JSON: {"schema": ProblemDetails.model_json_schema()}},
-        "description": "What went wrong",
-    }
+Patience = Annotated[float, Query(gt=0, le=LONGEST_S, description="seconds after which events end; the job goes on")]
+Key = Annotated[
+    UUID | None,
+    Header(alias="Idempotency-Key", description="of your making, one for each wish: a repeat finds the same job"),
+]
+MASK_ENDPOINTS: Final[dict[str, tuple[type[Any], str]]] = {
+    "/inference/totalseg": (TotalsegRequest, "Organs"),
+    "/inference/vessel": (VesselRequest, "Kidney, artery and vein in the space of A"),
+    "/inference/ureter": (UreterRequest, "Ureter and kidney, of a delayed phase"),
+    "/inference/tumor": (TumorRequest, "Kidney and tumour"),
+    "/mask/smooth": (SmoothRequest, "Smooth labels of a mask"),
+    "/mask/postprocess": (PostprocessRequest, "Apply steps of post-processing to a mask"),
 }
 
 
-def make_rest_app(handlers: Handlers, tokens: Tokens, retry_after_s: int) -> FastAPI:
+def make_rest_app(handlers: Handlers, readiness: Readiness, tokens: Tokens, retry_after_s: int) -> FastAPI:
     """The application that answers REST calls.
 
     Parameters
     ----------
-    handlers, tokens
-        What it does, and for whom.
+    handlers, readiness, tokens
+        What it does, whether it can, and for whom.
     retry_after_s
         What callers are told where the queue is full.
     """
-
-    async def known_caller(authorization: Annotated[str | None, Header(include_in_schema=False)] = None) -> None:
-        if not tokens.admit(authorization):
-            raise _Failed(Problem(code="unauthenticated", message="Show a token: Authorization: Bearer ..."))
-
     app = FastAPI(
         title="segnode",
         version=VERSION,
         description="Segmentation as a service: paths on a shared volume in, masks out.",
-        responses=_PROBLEMS,
+        responses=PROBLEMS,
     )
-    _add_problem_handlers(app, retry_after_s)
+    add_problem_handlers(app, retry_after_s)
     app.add_middleware(_SmallBodies)
+    known = _known_callers(tokens)
+    app.include_router(_mask_endpoints(handlers), prefix="/v1", dependencies=known)
+    app.include_router(_job_endpoints(handlers), prefix="/v1/jobs", dependencies=known)
+    app.include_router(_probes(readiness))
+    return app
+
+
+def _known_callers(tokens: Tokens) -> list[Dependency]:
+    async def known_caller(authorization: Annotated[str | None, Header(include_in_schema=False)] = None) -> None:
+        if not tokens.admit(authorization):
+            raise Failed(Problem(code="unauthenticated", message="Show a token: Authorization: Bearer ..."))
+
     bearer = HTTPBearer(auto_error=False, description="a token of the service's tokens_file")
-    caller = [Depends(known_caller), *([Security(bearer)] if tokens.are_wanted else [])]
+    return [Depends(known_caller), *([Security(bearer)] if tokens.are_wanted else [])]
 
-    async def result(request: Request, wanted: AnyRequest, timeout: float) -> Job:
-        job = await _unless_gone(request, handlers, wanted, timeout)
-        if job.problem is not None:
-            raise _Failed(job.problem)
-        return job
 
-    def add_mask_endpoint(path: str, model: type[Any], summary: str) -> None:
-        async def endpoint(request: Request, wanted: Any, timeout: Timeout = 3600.0) -> MaskResult:
-            job = await result(request, wanted, timeout)
+def _mask_endpoints(handlers: Handlers) -> APIRouter:
+    """The calls that wait for their masks."""
+    router = APIRouter()
+
+    def add(path: str, model: type[Any], summary: str) -> None:
+        async def endpoint(
+            request: Request, wanted: Any, timeout: Timeout = 3600.0, idempotency_key: Key = None
+        ) -> MaskResult:
+            job = await unless_gone(request, handlers.result(wanted, idempotency_key, timeout))
             return job.masks[wanted.task]
 
         endpoint.__annotations__["wanted"] = Annotated[model, Body()]
-        app.post(path, summary=summary, dependencies=caller, operation_id=path.rsplit("/", 1)[-1])(endpoint)
+        router.post(path, summary=summary, operation_id=path.rsplit("/", 1)[-1])(endpoint)
 
-    add_mask_endpoint("/v1/inference/totalseg", TotalsegRequest, "Organs")
-    add_mask_endpoint("/v1/inference/vessel", VesselRequest, "Kidney, artery and vein in the space of A")
-    add_mask_endpoint("/v1/inference/ureter", UreterRequest, "Ureter and kidney, of a delayed phase")
-    add_mask_endpoint("/v1/inference/tumor", TumorRequest, "Kidney and tumour")
-    add_mask_endpoint("/v1/mask/smooth", SmoothRequest, "Smooth labels of a mask")
-    add_mask_endpoint("/v1/mask/postprocess", PostprocessRequest, "Apply steps of post-processing to a mask")
+    for path, (model, summary) in MASK_ENDPOINTS.items():
+        add(path, model, summary)
 
-    @app.post("/v1/inference/batch", summary="Several on one reading of each image", dependencies=caller)
-    async def batch(request: Request, wanted: BatchRequest, timeout: Timeout = 3600.0) -> BatchResult:
-        return BatchResult(masks=(await result(request, wanted, timeout)).masks)
+    @router.post("/inference/batch", summary="Several on one reading of each image", operation_id="batch")
+    async def batch(
+        request: Request, wanted: BatchRequest, timeout: Timeout = 3600.0, idempotency_key: Key = None
+    ) -> BatchResult:
+        job = await unless_gone(request, handlers.result(wanted, idempotency_key, timeout))
+        return BatchResult(masks=job.masks)
 
-    @app.post("/v1/jobs", status_code=HTTPStatus.ACCEPTED, summary="Queue any of them", dependencies=caller)
-    async def submit(wanted: AnyRequest, response: Response) -> Job:
-        job = await handlers.submit(wanted)
+    return router
+
+
+def _job_endpoints(handlers: Handlers) -> APIRouter:
+    """The same without waiting."""
+    router = APIRouter()
+
+    @router.post("", status_code=HTTPStatus.ACCEPTED, summary="Queue any of them")
+    async def submit(wanted: AnyRequest, response: Response, idempotency_key: Key = None) -> Job:
+        job = await handlers.submit(wanted, idempotency_key)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return job
 
-    @app.get("/v1/jobs/{job_id}", summary="How far a job is", dependencies=caller)
+    @router.get("/{job_id}", summary="How far a job is")
     async def get_job(job_id: str) -> Job:
         return await handlers.get(job_id)
 
-    @app.get(
-        "/v1/jobs/{job_id}/events",
+    @router.get(
+        "/{job_id}/events",
         summary="The same, at each change (server-sent events)",
-        dependencies=caller,
         response_class=StreamingResponse,
         responses={200: {"content": {EVENTS: {"schema": {}}}, "description": "A job in JSON as each event's data"}},
     )
-    async def follow(job_id: str) -> StreamingResponse:
-        await handlers.get(job_id)
-        return StreamingResponse(_events(handlers.follow(job_id)), media_type=EVENTS)
+    async def follow(job_id: str, timeout: Patience = LONGEST_S) -> StreamingResponse:
+        await handlers.keep(job_id)
+        return StreamingResponse(events(handlers.follow(job_id, timeout)), media_type=EVENTS)
 
-    @app.delete("/v1/jobs/{job_id}", summary="End a job", dependencies=caller)
+    @router.delete("/{job_id}", summary="End a job")
     async def cancel(job_id: str) -> Job:
         return await handlers.cancel(job_id)
 
-    @app.get("/healthz", summary="Whether the service answers")
+    return router
+
+
+def _probes(readiness: Readiness) -> APIRouter:
+    """What needs no token, and says nothing but its name."""
+    router = APIRouter()
+
+    @router.get("/healthz", summary="Whether the service answers")
     async def health() -> dict[str, Literal["ok"]]:
         return {"status": "ok"}
 
-    return app
+    @router.get(
+        "/readyz",
+        summary="Whether work that is asked for now will be done",
+        responses={503: {"description": "Why not: stopping, database_unreachable, no_worker"}},
+    )
+    async def ready() -> JSONResponse:
+        state = await readiness.ask()
+        return JSONResponse({"status": state}, HTTPStatus.OK if state == "ready" else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    return router
 
 
 class _SmallBodies:
@@ -173,64 +191,3 @@ class _SmallBodies:
             return message
 
         await self._app(scope, receive_some, send)
-
-
-async def _unless_gone(request: Request, handlers: Handlers, wanted: AnyRequest, timeout: float) -> Job:
-    """The job at its end; it is ended with its caller, and with the caller's patience."""
-    work = asyncio.ensure_future(handlers.result(wanted))
-    deadline = asyncio.get_running_loop().time() + timeout
-    try:
-        while True:
-            left = deadline - asyncio.get_running_loop().time()
-            done, _ = await asyncio.wait([work], timeout=max(0.0, min(IS_STILL_THERE_S, left)))
-            if done:
-                return work.result()
-            if left <= 0:
-                raise _Failed(Problem(code="deadline_exceeded", message=f"Not done in {timeout:g} s.", retry=True))
-            if await request.is_disconnected():
-                raise _Failed(Problem(code="cancelled", message="The caller is gone."))
-    finally:
-        work.cancel()
-
-
-async def _events(jobs: AsyncIterator[Job]) -> AsyncIterator[str]:
-    async for job in jobs:
-        yield f"event: {job.state}\ndata: {job.model_dump_json()}\n\n"
-
-
-def _add_problem_handlers(app: FastAPI, retry_after_s: int) -> None:
-    def answer(problem: Problem, status: HTTPStatus | None = None) -> JSONResponse:
-        status = status or http_status(problem)
-        details = ProblemDetails(
-            type=f"urn:segnode:problem:{problem.code}",
-            title=status.phrase,
-            status=status,
-            detail=problem.message,
-            code=problem.code,
-            retry=problem.retry,
-        )
-        headers = {"Retry-After": str(retry_after_s)} if problem.retry else {}
-        if status is HTTPStatus.UNAUTHORIZED:
-            headers["WWW-Authenticate"] = "Bearer"
-        return JSONResponse(details.model_dump(), status, headers, PROBLEM_JSON)
-
-    @app.exception_handler(_Failed)
-    async def failed(request: Request, error: _Failed) -> JSONResponse:
-        return answer(error.problem)
-
-    @app.exception_handler(SegnodeError)
-    async def refused(request: Request, error: SegnodeError) -> JSONResponse:
-        return answer(Problem.of(error))
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        # What was sent is not repeated: it may name a patient.
-        detail = "; ".join(f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {one['msg']}" for one in error.errors())
-        return answer(Problem(code="invalid_request", message=detail))
-
-    @app.exception_handler(HTTPException)
-    async def other(request: Request, error: HTTPException) -> JSONResponse:
-        status = HTTPStatus(error.status_code)
-        told = answer(Problem(code="invalid_request", message=status.description), status)
-        told.headers.update(error.headers or {})  # which methods a 405 allows
-        return told

@@ -12,18 +12,21 @@ from pathlib import Path
 from typing import Final
 
 import uvicorn
+from fastapi import FastAPI
 
 from app.child import ParentLink, run_child
+from app.leases import Leases
 from app.logs import configure_logging
-from services.grpc_server import make_grpc_server
+from services.grpc_server import CALLS, make_grpc_server
 from services.handlers import Handlers
 from services.jobs import Jobs
+from services.readiness import Readiness
 from services.rest import make_rest_app
 from services.settings import Listening, ServiceSettings, load_service_settings
 from services.tokens import Tokens
 
 GRACE_S: Final = 5.0
-"""How long calls may go on after the service was asked to stop; their jobs stay on the queue."""
+"""How long calls that are being answered may go on after the service was asked to stop."""
 
 
 class _Uvicorn(uvicorn.Server):
@@ -36,39 +39,42 @@ class _Uvicorn(uvicorn.Server):
 
 
 async def serve(settings: ServiceSettings, link: ParentLink) -> None:
-    """Answer calls until the service asks to stop."""
-    jobs = await asyncio.to_thread(Jobs, settings)
-    handlers, tokens = Handlers(jobs), Tokens(settings.tokens_file)
+    """Answer calls until the service asks to stop; then those that wait are sent away, and their jobs go on."""
+    jobs, leases = Jobs(settings), Leases(settings.database, settings.lease_seconds)
+    handlers, readiness, tokens = Handlers(jobs), Readiness(leases), Tokens(settings.tokens_file)
     retry_after_s = settings.queue.retry_after_seconds
     grpc_server, rest_server, rest_task = None, None, None
     if settings.grpc is not None:
-        grpc_server = make_grpc_server(handlers, settings.grpc, tokens, retry_after_s)
+        grpc_server = make_grpc_server(handlers, readiness, settings.grpc, tokens, retry_after_s)
         await grpc_server.start()
     if settings.rest is not None:
-        rest_server = _rest_server(handlers, settings.rest, tokens, retry_after_s)
+        rest_server = _rest_server(make_rest_app(handlers, readiness, tokens, retry_after_s), settings.rest)
         rest_task = asyncio.create_task(rest_server.serve())
         while not rest_server.started and not rest_task.done():
             await asyncio.sleep(0.01)
     link.say_ready()
     await asyncio.to_thread(link.wait_for_stop)
+    readiness.stop()
+    await handlers.stop()
     if grpc_server is not None:
         await grpc_server.stop(GRACE_S)
     if rest_server is not None and rest_task is not None:
         rest_server.should_exit = True
         await rest_task
     jobs.close()
+    leases.close()
 
 
-def _rest_server(handlers: Handlers, listening: Listening, tokens: Tokens, retry_after_s: int) -> _Uvicorn:
+def _rest_server(app: FastAPI, listening: Listening) -> _Uvicorn:
     config = uvicorn.Config(
-        make_rest_app(handlers, tokens, retry_after_s),
+        app,
         host=listening.host,
         port=listening.port,
         log_config=None,
         access_log=False,  # its lines would be of callers and paths
         server_header=False,
         timeout_graceful_shutdown=int(GRACE_S),
-        limit_concurrency=1000,
+        limit_concurrency=CALLS,
     )
     if (tls := listening.tls) is not None:
         config.ssl_certfile, config.ssl_keyfile = str(tls.certificate), str(tls.key)

@@ -2,21 +2,29 @@
 
 import os
 import signal
+import socket
+import socketserver
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
 
 from segnode_client import Client
+from segnode_client.v1 import segmentation_pb2 as messages
+from segnode_client.v1 import segmentation_pb2_grpc as stubs
 from tests.node_process import ROOT, free_port, wait_until
 from tests.postgres import Postgres
 from tests.services.cases import ALIASES, make_models, write_case
 from tests.services.service_process import ServiceProcess
+
+BROKEN = "cases:broken"
+KEY = {"Idempotency-Key": "6f1c2f04-27c1-4f0e-9d5c-0d9a8f2f5b11"}
 
 
 @dataclass
@@ -47,6 +55,20 @@ def configuration(folder: Path, ports: dict[str, int]) -> Path:
     return whole
 
 
+@contextmanager
+def running(nginx: str, folder: Path, ports: dict[str, int]) -> Iterator[None]:
+    """nginx with the example of manifests on these ports; ended afterwards."""
+    config = configuration(folder, ports)
+    with (
+        (folder / "nginx.log").open("wb") as log,
+        subprocess.Popen([nginx, "-p", folder, "-c", config], stdout=log, stderr=log) as balancer,  # noqa: S603 - a peer
+    ):
+        try:
+            yield
+        finally:
+            balancer.terminate()
+
+
 @pytest.fixture(scope="module")
 def balanced(
     tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, peer: Callable[[str], str]
@@ -62,23 +84,18 @@ def balanced(
         for service in (first, second):
             stack.callback(service.stop)
         list(starting.map(ServiceProcess.start, (first, second)))
-        rest, grpc = free_port(), free_port()
+        rest, grpc_port = free_port(), free_port()
         ports = {
             "127.0.0.1:8081": first.rest_port,
             "127.0.0.1:8082": second.rest_port,
             "127.0.0.1:50051": first.grpc_port,
             "127.0.0.1:50052": second.grpc_port,
             "127.0.0.1:8080": rest,
-            "127.0.0.1:50050": grpc,
+            "127.0.0.1:50050": grpc_port,
         }
-        config = configuration(folder, ports)
-        with (folder / "nginx.log").open("wb") as log:
-            balancer = stack.enter_context(
-                subprocess.Popen([nginx, "-p", folder, "-c", config], stdout=log, stderr=log)  # noqa: S603 - a peer
-            )
-        stack.callback(balancer.terminate)
+        stack.enter_context(running(nginx, folder, ports))
         wait_until(lambda: _answers(f"http://127.0.0.1:{rest}/healthz"))
-        yield Balanced(first, second, f"http://127.0.0.1:{rest}", f"127.0.0.1:{grpc}", volume)
+        yield Balanced(first, second, f"http://127.0.0.1:{rest}", f"127.0.0.1:{grpc_port}", volume)
 
 
 def _answers(url: str) -> bool:
@@ -86,6 +103,63 @@ def _answers(url: str) -> bool:
         return httpx.get(url).status_code == 200
     except httpx.TransportError:
         return False
+
+
+class _DiesOfIt(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        """Read a call until the path in it has come, and hang up."""
+        got = b""
+        while BROKEN.encode() not in got and (some := self.request.recv(65536)):
+            got += some
+        if BROKEN.encode() in got:
+            seen = self.server
+            assert isinstance(seen, Breaking)
+            seen.calls += 1
+
+
+class Breaking(socketserver.ThreadingTCPServer):
+    """Instances that die of every call after they have got it."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _DiesOfIt)
+        self.calls = 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "headers", "times"),
+    [("POST", {}, 1), ("POST", KEY, 2), ("GET", {}, 2), ("gRPC", KEY, 1)],
+)
+def test_a_call_that_broke_is_sent_again_where_that_does_no_work_twice(
+    kind: str, headers: dict[str, str], times: int, tmp_path: Path, peer: Callable[[str], str]
+) -> None:
+    rest, grpc_port = free_port(), free_port()
+    with Breaking() as first, Breaking() as second, ThreadPoolExecutor(2) as serving:
+        for instance in (first, second):
+            serving.submit(instance.serve_forever, 0.05)
+        upstreams = zip((8081, 8082, 50051, 50052), (first, second) * 2, strict=True)
+        ports = {f"127.0.0.1:{known}": instance.server_address[1] for known, instance in upstreams}
+        try:
+            with running(peer("nginx"), tmp_path, {**ports, "127.0.0.1:8080": rest, "127.0.0.1:50050": grpc_port}):
+                wait_until(lambda: listens(rest) and listens(grpc_port))
+                if kind == "gRPC":
+                    metadata = [(name.lower(), value) for name, value in headers.items()]
+                    request = messages.TumorRequest(image_path=BROKEN)
+                    with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel, pytest.raises(grpc.RpcError):
+                        stubs.SegmentationStub(channel).Tumor(request, metadata=metadata, timeout=60)
+                else:
+                    url = f"http://127.0.0.1:{rest}/v1/jobs/{BROKEN if kind == 'GET' else ''}"
+                    answer = httpx.request(kind, url, headers=headers, content=BROKEN, timeout=60)
+                    assert answer.status_code == 502
+        finally:
+            for instance in (first, second):
+                instance.shutdown()
+        assert first.calls + second.calls == times
+
+
+def listens(port: int) -> bool:
+    """Whether a port of this machine takes connections."""
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_a_job_that_one_took_is_seen_through_all(balanced: Balanced) -> None:

@@ -1,0 +1,121 @@
+"""``segnode.v1.Segmentation``."""
+
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import aclosing
+from typing import Any, Final, NoReturn, TypeAlias
+from uuid import UUID
+
+import grpc
+from google.protobuf.message import Message
+from grpc_status import rpc_status
+
+from core.errors import SegnodeError
+from segnode_client.v1 import segmentation_pb2 as messages
+from segnode_client.v1 import segmentation_pb2_grpc as stubs
+from services.grpc_messages import job_message, request_of, status_of, task_request
+from services.handlers import Handlers, key_of
+from services.job import Job, Problem
+
+KEY: Final = "idempotency-key"
+"""Name of the metadata that says which calls are one wish."""
+
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+
+
+class Servicer(stubs.SegmentationServicer):
+    """Turns messages into requests and jobs into messages; what happens is the handlers' business.
+
+    Parameters
+    ----------
+    handlers
+        What REST has behind it, too.
+    retry_after_s
+        What callers are told where the queue is full.
+    """
+
+    def __init__(self, handlers: Handlers, retry_after_s: int) -> None:
+        self._handlers = handlers
+        self._retry_after_s = retry_after_s
+
+    async def Totalseg(self, request: messages.TotalsegRequest, context: Context) -> messages.MaskResponse:
+        """Organs."""
+        return await self._mask("totalseg", request, context)
+
+    async def Vessel(self, request: messages.VesselRequest, context: Context) -> messages.MaskResponse:
+        """Kidney, artery and vein."""
+        return await self._mask("vessel", request, context)
+
+    async def Ureter(self, request: messages.UreterRequest, context: Context) -> messages.MaskResponse:
+        """Ureter and kidney."""
+        return await self._mask("ureter", request, context)
+
+    async def Tumor(self, request: messages.TumorRequest, context: Context) -> messages.MaskResponse:
+        """Kidney and tumour."""
+        return await self._mask("tumor", request, context)
+
+    async def SmoothMask(self, request: messages.SmoothMaskRequest, context: Context) -> messages.MaskResponse:
+        """Smooth labels of a mask."""
+        return await self._mask("smooth", request, context)
+
+    async def PostprocessMask(
+        self, request: messages.PostprocessMaskRequest, context: Context
+    ) -> messages.MaskResponse:
+        """Apply steps of post-processing to a mask."""
+        return await self._mask("postprocess", request, context)
+
+    async def Batch(self, request: messages.BatchRequest, context: Context) -> messages.BatchResponse:
+        """Several segmentations on one reading of each image."""
+        return messages.BatchResponse(masks=await self._masks("batch", request, context))
+
+    async def Run(self, request: messages.JobRequest, context: Context) -> AsyncIterator[messages.Job]:
+        """Any of the above, with progress."""
+        try:
+            async with aclosing(self._handlers.run(request_of(request), _key(context))) as jobs:
+                async for job in jobs:
+                    yield job_message(job)
+        except SegnodeError as error:
+            await self._abort(Problem.of(error), context)
+
+    async def SubmitJob(self, request: messages.JobRequest, context: Context) -> messages.Job:
+        """Queue any of the above."""
+        return await self._job(self._submitted(request, context), context)
+
+    async def GetJob(self, request: messages.JobReference, context: Context) -> messages.Job:
+        """How far a job is."""
+        return await self._job(self._handlers.get(request.id), context)
+
+    async def CancelJob(self, request: messages.JobReference, context: Context) -> messages.Job:
+        """End a job."""
+        return await self._job(self._handlers.cancel(request.id), context)
+
+    async def _submitted(self, request: messages.JobRequest, context: Context) -> Job:
+        return await self._handlers.submit(request_of(request), _key(context))
+
+    async def _finished(self, task: str, message: Message, context: Context) -> Job:
+        return await self._handlers.result(task_request(task, message), _key(context))
+
+    async def _job(self, work: Awaitable[Job], context: Context) -> messages.Job:
+        try:
+            return job_message(await work)
+        except SegnodeError as error:
+            await self._abort(Problem.of(error), context)
+
+    async def _masks(self, task: str, message: Message, context: Context) -> Mapping[str, messages.MaskResponse]:
+        job = await self._job(self._finished(task, message, context), context)
+        if job.state != messages.Job.STATE_DONE:
+            problem = Problem(code=job.problem.code, message=job.problem.message, retry=job.problem.retry)
+            await self._abort(problem, context)
+        return job.masks
+
+    async def _mask(self, task: str, message: Message, context: Context) -> messages.MaskResponse:
+        return (await self._masks(task, message, context))[task]
+
+    async def _abort(self, problem: Problem, context: Context) -> NoReturn:
+        """End a call with what is known of its problem."""
+        await context.abort_with_status(rpc_status.to_status(status_of(problem, self._retry_after_s)))
+        raise AssertionError("abort does not return")
+
+
+def _key(context: Context) -> UUID | None:
+    metadata = dict(context.invocation_metadata() or ())
+    return key_of(str(metadata.get(KEY, "")))

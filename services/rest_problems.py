@@ -1,0 +1,94 @@
+"""Errors of REST calls as problem+json (RFC 9457)."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from core.errors import SegnodeError
+from services.job import Problem
+from services.problems import http_status
+
+PROBLEM_JSON: Final = "application/problem+json"
+
+
+class ProblemDetails(BaseModel):
+    """What went wrong."""
+
+    type: str = Field(examples=["urn:segnode:problem:wrong_phase"])
+    title: str
+    status: int
+    detail: str = ""
+    code: str = Field(examples=["wrong_phase"])
+    retry: bool = Field(description="whether the same may succeed later")
+
+
+PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    "default": {
+        "content": {PROBLEM_JSON: {"schema": ProblemDetails.model_json_schema()}},
+        "description": "What went wrong",
+    }
+}
+"""Of every endpoint, for the description."""
+
+
+class Failed(Exception):
+    """A call ends with a problem; the handlers below answer it."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+
+def add_problem_handlers(app: FastAPI, retry_after_s: int) -> None:
+    """Have an application answer every error as a problem.
+
+    Parameters
+    ----------
+    app
+        The application.
+    retry_after_s
+        What callers are told where the same may succeed later.
+    """
+
+    def answer(problem: Problem, status: HTTPStatus | None = None) -> JSONResponse:
+        return _answer(problem, status or http_status(problem), retry_after_s)
+
+    @app.exception_handler(Failed)
+    async def failed(request: Request, error: Failed) -> JSONResponse:
+        return answer(error.problem)
+
+    @app.exception_handler(SegnodeError)
+    async def refused(request: Request, error: SegnodeError) -> JSONResponse:
+        return answer(Problem.of(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        # What was sent is not repeated: it may name a patient.
+        detail = "; ".join(f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {one['msg']}" for one in error.errors())
+        return answer(Problem(code="invalid_request", message=detail))
+
+    @app.exception_handler(HTTPException)
+    async def other(request: Request, error: HTTPException) -> JSONResponse:
+        status = HTTPStatus(error.status_code)
+        told = answer(Problem(code="invalid_request", message=status.description), status)
+        told.headers.update(error.headers or {})  # which methods a 405 allows
+        return told
+
+
+def _answer(problem: Problem, status: HTTPStatus, retry_after_s: int) -> JSONResponse:
+    details = ProblemDetails(
+        type=f"urn:segnode:problem:{problem.code}",
+        title=status.phrase,
+        status=status,
+        detail=problem.message,
+        code=problem.code,
+        retry=problem.retry,
+    )
+    headers = {"Retry-After": str(retry_after_s)} if problem.retry else {}
+    if status is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(details.model_dump(), status, headers, PROBLEM_JSON)

@@ -1,0 +1,51 @@
+"""Callers who wait for a job over HTTP: with one answer at its end, or with events (SSE) on the way."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import aclosing
+from typing import Any, Final
+
+from fastapi import Request
+
+from core.errors import SegnodeError
+from services.job import Job, Problem
+from services.rest_problems import Failed
+
+IS_STILL_THERE_S: Final = 0.5
+"""Between two looks whether a caller is still there."""
+
+
+async def unless_gone(request: Request, waiting: Coroutine[Any, Any, Job]) -> Job:
+    """The job that a caller waits for, done; the wait ends with its caller.
+
+    Raises
+    ------
+    Failed
+        If the job has no result.
+    """
+    work = asyncio.ensure_future(waiting)
+    try:
+        while not (await asyncio.wait([work], timeout=IS_STILL_THERE_S))[0]:
+            if await request.is_disconnected():
+                raise Failed(Problem(code="cancelled", message="The caller is gone."))
+        job = work.result()
+    finally:
+        work.cancel()
+    if job.problem is not None:
+        raise Failed(job.problem)
+    return job
+
+
+async def events(changes: AsyncGenerator[Job, None]) -> AsyncIterator[str]:
+    """A job at each change as a server-sent event; what is no change keeps the connection alive.
+
+    What ends the events before the job is at its end is the last one, ``problem``.
+    """
+    told: Job | None = None
+    try:
+        async with aclosing(changes) as jobs:
+            async for job in jobs:
+                yield f"event: {job.state}\ndata: {job.model_dump_json()}\n\n" if job != told else ": no change\n\n"
+                told = job
+    except SegnodeError as error:
+        yield f"event: problem\ndata: {Problem.of(error).model_dump_json()}\n\n"

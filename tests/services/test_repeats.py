@@ -1,0 +1,205 @@
+"""Calls that come again, and callers who hang up: one wish is one job, on a real queue that nobody works at."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from dbos import run_dbos_database_migrations
+
+from core.errors import RequestCode, RequestRefused, RetryLater
+from services.handlers import Handlers, key_of
+from services.job import finished
+from services.jobs import Jobs
+from services.requests import AnyRequest, TumorRequest
+from services.settings import ServiceSettings
+
+WISH = TumorRequest(image_path="cases:0001/A.nii.gz", force=True)
+JOB = "0" * 32
+OTHER = TumorRequest(image_path="cases:0002/A.nii.gz", force=True)
+
+
+def settings_of(folder: Path, longest: int = 64) -> ServiceSettings:
+    content = {
+        "roots": {"cases": {"path": str(folder / "cases")}},
+        "work": str(folder / "work"),
+        "database": f"sqlite:///{folder / 'queue.sqlite'}",
+        "grpc": {"port": 50051},
+        "queue": {"longest": longest},
+    }
+    return ServiceSettings.model_validate(content)
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Iterator[Jobs]:
+    settings = settings_of(tmp_path, longest=3)
+    run_dbos_database_migrations(system_database_url=settings.database)
+    jobs = Jobs(settings)
+    yield jobs
+    jobs.close()
+
+
+@pytest.fixture
+def key() -> UUID:
+    return uuid4()
+
+
+def state_of(jobs: Jobs, job: str) -> str:
+    return jobs.get(job).state
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run what a test does, for a minute at most."""
+
+    async def within_a_minute() -> None:
+        async with asyncio.timeout(60):
+            await test()
+
+    asyncio.run(within_a_minute())
+
+
+def test_a_repeat_finds_its_job_though_the_queue_is_full(jobs: Jobs, key: UUID) -> None:
+    first = jobs.submit(WISH, key)
+    assert first.id == key.hex
+    assert jobs.submit(WISH).id != first.id
+    jobs.submit(WISH)
+    assert jobs.submit(WISH, key).id == first.id
+    with pytest.raises(RequestRefused) as caught:
+        jobs.submit(WISH, uuid4())
+    assert caught.value.code is RequestCode.QUEUE_FULL
+
+
+def test_repeats_at_one_instant_are_one_job(jobs: Jobs, key: UUID) -> None:
+    with ThreadPoolExecutor(4) as crowd:
+        assert {job.id for job in crowd.map(lambda _: jobs.submit(WISH, key), range(8))} == {key.hex}
+
+
+def test_a_key_that_comes_with_another_request_is_refused(jobs: Jobs, key: UUID) -> None:
+    jobs.submit(WISH, key)
+    with pytest.raises(RequestRefused) as caught:
+        jobs.submit(OTHER, key)
+    assert caught.value.code is RequestCode.INVALID_REQUEST
+
+
+def test_a_key_is_a_uuid(key: UUID) -> None:
+    assert key_of(str(key)) == key
+    assert key_of("") is None
+    with pytest.raises(RequestRefused) as caught:
+        key_of("again")
+    assert caught.value.code is RequestCode.INVALID_REQUEST
+
+
+def test_what_ended_with_its_caller_begins_anew(jobs: Jobs, key: UUID) -> None:
+    first = jobs.submit(WISH, key, "caller")
+    jobs.leave(first.id, "caller")
+    assert state_of(jobs, first.id) == "cancelled"
+    again = jobs.submit(WISH, key, "caller-2")
+    assert (again.state, again.id == first.id) == ("queued", False)
+    assert jobs.submit(WISH, key).id == again.id
+
+
+def test_what_was_cancelled_on_purpose_stays_so(jobs: Jobs, key: UUID) -> None:
+    job = jobs.submit(WISH, key, "caller")
+    jobs.cancel(job.id)
+    again = jobs.submit(WISH, key, "caller-2")
+    assert (again.id, again.state) == (job.id, "cancelled")
+
+
+def test_the_last_who_came_holds_the_job(jobs: Jobs, key: UUID) -> None:
+    job = jobs.submit(WISH, key, "first").id
+    jobs.submit(WISH, key, "second")
+    jobs.leave(job, "first")
+    assert state_of(jobs, job) == "queued"
+    jobs.leave(job, "second", ["first"])  # who still waits for it here inherits it
+    assert state_of(jobs, job) == "queued"
+    jobs.leave(job, "first")
+    assert state_of(jobs, job) == "cancelled"
+
+
+def test_what_was_queued_without_waiting_is_nobody_s(jobs: Jobs, key: UUID) -> None:
+    job = jobs.submit(WISH, key, "caller").id
+    jobs.submit(WISH, key)
+    jobs.leave(job, "caller")
+    assert state_of(jobs, job) == "queued"
+
+
+def test_who_hangs_up_while_the_job_is_queued_leaves_none_behind(
+    jobs: Jobs, key: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_go_on, submit = threading.Event(), threading.Event(), jobs.submit
+
+    def slowly(request: AnyRequest, key: UUID | None, holder: str | None) -> Any:
+        begun.set()
+        may_go_on.wait(30)
+        return submit(request, key, holder)
+
+    monkeypatch.setattr(jobs, "submit", slowly)
+
+    async def test() -> None:
+        handlers = Handlers(jobs)
+        call = asyncio.create_task(handlers.result(WISH, key))
+        await asyncio.to_thread(begun.wait, 30)
+        call.cancel()
+        await asyncio.wait([call])
+        may_go_on.set()
+        await handlers.stop()
+        assert state_of(jobs, key.hex) == "cancelled"
+
+    run(test)
+
+
+def test_who_follows_a_job_keeps_it_from_ending_with_its_caller(jobs: Jobs, key: UUID) -> None:
+    async def test() -> None:
+        handlers = Handlers(jobs)
+        call = asyncio.create_task(handlers.result(WISH, key))
+        other = asyncio.create_task(handlers.result(WISH, key))
+        while len(handlers._following.of(key.hex)) < 2:
+            await asyncio.sleep(0.01)
+        other.cancel()
+        await asyncio.wait([other])
+        await asyncio.gather(*handlers._leaving)
+        assert state_of(jobs, key.hex) == "queued"
+        await handlers.keep(key.hex)
+        call.cancel()
+        await asyncio.wait([call])
+        await asyncio.gather(*handlers._leaving)
+        assert state_of(jobs, key.hex) == "queued"
+
+    run(test)
+
+
+def test_a_service_that_stops_leaves_jobs_on_the_queue(jobs: Jobs, key: UUID) -> None:
+    async def test() -> None:
+        handlers = Handlers(jobs)
+        call = asyncio.create_task(handlers.result(WISH, key))
+        while not handlers._following.of(key.hex):
+            await asyncio.sleep(0.01)
+        await handlers.stop()
+        with pytest.raises(RetryLater):
+            await call
+        assert state_of(jobs, key.hex) == "queued"
+
+    run(test)
+
+
+def test_a_database_that_is_away_is_what_callers_come_again_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = Jobs(settings_of(tmp_path / "not_there"))
+    with caplog.at_level(logging.WARNING, "segnode"):
+        for call in (lambda: jobs.submit(WISH), lambda: jobs.get(JOB), lambda: jobs.cancel(JOB)):
+            with pytest.raises(RetryLater) as caught:
+                call()
+            assert str(tmp_path) not in str(caught.value)
+    jobs.close()
+    assert [record.message for record in caplog.records] == ["database_unreachable"]  # not once for each caller
+
+
+def test_an_answer_of_another_version_is_a_failed_job() -> None:
+    job = finished("1", {"masks": {"tumor": {"unknown": 1}}})
+    assert (job.state, job.problem.code if job.problem else "") == ("failed", "internal_error")

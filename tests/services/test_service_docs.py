@@ -1,0 +1,122 @@
+"""The examples of docs/service.md, run as they are against a service with TLS and tokens."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.json_format import MessageToDict, Parse
+from google.protobuf.message_factory import GetMessageClass
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from tests.certificates import make_authority, make_certificate
+from tests.node_process import ROOT
+from tests.services.cases import ALIASES, make_models, write_case
+from tests.services.service_process import ServiceProcess
+
+PAGE = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
+TOKEN = "a-token-of-this-test"  # noqa: S105 - of this test
+
+
+@dataclass(frozen=True)
+class Called:
+    """A service, and the folder of a back end that calls it from another machine."""
+
+    service: ServiceProcess
+    folder: Path
+
+    def named(self, example: str) -> str:
+        """An example with this service's address in it."""
+        example = example.replace("segmentation.example:50051", f"localhost:{self.service.grpc_port}")
+        return example.replace("segmentation.example:8081", f"localhost:{self.service.rest_port}")
+
+    def run(self, *command: str) -> str:
+        """What a command of the back end prints."""
+        done = subprocess.run(  # noqa: S603 - the page's own examples
+            command, cwd=self.folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+def examples(language: str) -> list[str]:
+    """Code of the page's section of examples."""
+    section = PAGE.split("\n## Examples\n")[1].split("\n## ")[0]
+    return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def called(tmp_path_factory: pytest.TempPathFactory, peer: Callable[[str], str]) -> Iterator[Called]:
+    folder, openssl = tmp_path_factory.mktemp("called"), peer("openssl")
+    write_case(folder / "volume" / "0001")
+    authority = make_authority(openssl, folder, "ca")
+    server = make_certificate(openssl, folder, "service", authority)
+    for name in ("token", "tokens"):
+        (folder / name).write_text(f"{TOKEN}\n")
+    tls = {"certificate": str(server.certificate), "key": str(server.key)}
+    ports = ServiceProcess(folder / "ports", folder / "volume", folder, ALIASES)
+    service = ServiceProcess(
+        folder,
+        folder / "volume",
+        make_models(folder / "models"),
+        ALIASES,
+        grpc={"port": ports.grpc_port, "tls": tls},
+        rest={"port": ports.rest_port, "tls": tls},
+        tokens_file="tokens",
+    )
+    service.grpc_port, service.rest_port = ports.grpc_port, ports.rest_port
+    service.start()
+    yield Called(service, folder)
+    assert service.stop() == 0
+
+
+def test_python(called: Called) -> None:
+    (example,) = examples("python")
+    lines = called.run(sys.executable, "-W", "error", "-c", called.named(example)).splitlines()
+    assert lines[0].startswith("/mnt/cases/0001/mask/tumor_A.nii.gz {")
+    assert lines[-2:] == ["done 100%", "wrong_phase"]
+
+
+def test_curl(called: Called, peer: Callable[[str], str]) -> None:
+    peer("curl")
+    example = next(example for example in examples("sh") if "curl" in example and "grpcurl" not in example)
+    told = called.run("bash", "-euo", "pipefail", "-c", called.named(example))
+    mask, *events = [json.loads(found) for found in re.findall(r"(?:^|data: )(\{.*?\})(?=event:|\n|$)", told)]
+    assert mask["mask_path"] == "cases:0001/mask/tumor_A.nii.gz"
+    assert events[-1]["state"] == "done"
+
+
+def test_grpcurl(called: Called) -> None:
+    (example,) = (called.named(example) for example in examples("sh") if "grpcurl" in example)
+    if shutil.which("grpcurl") is not None:
+        answer = json.loads(called.run("bash", "-euo", "pipefail", "-c", example))
+    else:
+        answer = as_grpcurl(called.folder, shlex.split(example.replace("\\\n", " ").replace("$(cat token)", TOKEN)))
+    assert answer["maskPath"] == "cases:0001/mask/vessel_A.nii.gz"
+
+
+def as_grpcurl(folder: Path, words: list[str]) -> dict[str, str]:
+    """What grpcurl would answer: the call that its words say, made by what reflection tells of it."""
+    options = dict(zip(words[1:-2:2], words[2:-2:2], strict=True))
+    address, method = words[-2:]
+    name, value = options["-H"].split(": ", 1)
+    credentials = grpc.ssl_channel_credentials((folder / options["-cacert"]).read_bytes())
+    shown = grpc.metadata_call_credentials(lambda _, told: told([(name.lower(), value)], None))
+    with grpc.secure_channel(address, grpc.composite_channel_credentials(credentials, shown)) as channel:
+        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+        service, rpc = method.split("/")
+        described = pool.FindServiceByName(service).FindMethodByName(rpc)
+        request, answer = GetMessageClass(described.input_type), GetMessageClass(described.output_type)
+        call = channel.unary_unary(
+            f"/{method}", request_serializer=request.SerializeToString, response_deserializer=answer.FromString
+        )
+        return MessageToDict(call(Parse(options["-d"], request()), timeout=120))
