@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import grpc
 
-from segnode_client.errors import TryLater, Unreachable, failure_of
+from segnode_client.errors import CallEnded, TryLater, Unreachable, failure_of
 
 FIRST_PAUSE_S: Final = 0.25
 LONGEST_PAUSE_S: Final = 5.0
@@ -174,8 +174,9 @@ class _Tries:
 
     def __init__(self, connection: Connection, longest_s: float) -> None:
         self._connection = connection
-        self._ends_at = time.monotonic() + min(connection.limits.timeout_s, longest_s)
+        self._timeout_s = min(connection.limits.timeout_s, longest_s)
         self._tried_at = time.monotonic()
+        self._ends_at = self._tried_at + self._timeout_s
         self.forget()
 
     def begin(self) -> float:
@@ -194,6 +195,8 @@ class _Tries:
         failure = failure_of(error, connection.address)
         connection.was_reached |= not isinstance(failure, Unreachable)
         now = time.monotonic()
+        if isinstance(failure, CallEnded) and now >= self._ends_at:  # which of the two ends says it first is chance
+            raise CallEnded("deadline_exceeded", f"It was not done in {self._timeout_s:g} s.", retry=True) from error
         if not connection.was_reached:
             patience_s, begun = limits.connect_timeout_s, self._tried_at
         else:

@@ -101,7 +101,8 @@ def failure_of(error: grpc.RpcError, address: str) -> CallFailed:
         delay = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
         return failed_with(info.reason, text, retry=info.metadata["retry"] == "true", retry_after_s=delay)
     code = status.name.lower()
-    if status is grpc.StatusCode.UNAVAILABLE or "RST_STREAM" in text:  # so a balancer says that an instance died
+    # A balancer whose instance died in mid-answer resets the stream, which is INTERNAL here.
+    if status is grpc.StatusCode.UNAVAILABLE or (status is grpc.StatusCode.INTERNAL and "RST_STREAM" in text):
         reason = text.rsplit(": ", 1)[-1].rstrip(".")
         remedy = "check the address, that the service runs there, and whether it wants TLS"
         return Unreachable("unavailable", f"{address} does not answer ({reason}): {remedy}", retry=True)

@@ -28,6 +28,7 @@ from segnode_client.v1 import segmentation_pb2 as messages
 from segnode_client.v1 import segmentation_pb2_grpc as stubs
 from tests.node_process import free_port
 
+RESET = "Received RST_STREAM with error code 2"
 TOKEN = "a-token-of-this-test"  # noqa: S105 - of this test
 
 
@@ -55,8 +56,8 @@ class Scripted(stubs.SegmentationServicer):
         if not self.failures:
             return
         code, reason, retry = self.failures.pop(0)
-        if not reason:
-            context.abort(code, "on the way")
+        if reason in ("", RESET):
+            context.abort(code, reason or "on the way")
         status = Status(code=code.value[0], message="as told")
         status.details.add().Pack(ErrorInfo(reason=reason, domain="segnode", metadata={"retry": str(retry).lower()}))
         status.details.add().Pack(RetryInfo())
@@ -128,6 +129,7 @@ def test_the_command_says_it_in_one_sentence(
         (grpc.StatusCode.UNKNOWN, "", False, ServiceFailed),
         (grpc.StatusCode.DEADLINE_EXCEEDED, "deadline_exceeded", True, CallEnded),
         (grpc.StatusCode.CANCELLED, "", False, CallEnded),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, RESET, False, CallEnded),
     ],
 )
 def test_a_failure_is_of_its_kind_and_not_asked_for_again(
@@ -138,7 +140,8 @@ def test_a_failure_is_of_its_kind_and_not_asked_for_again(
     with Client(address) as client, pytest.raises(CallFailed) as caught:
         client.tumor("cases:x")
     assert type(caught.value) is kind
-    assert (caught.value.code, caught.value.retry) == (reason or code.name.lower(), retry)
+    assert caught.value.code == (code.name.lower() if reason in ("", RESET) else reason)
+    assert caught.value.retry == retry
     assert len(servicer.keys) == 1
 
 
@@ -148,13 +151,14 @@ def test_what_may_succeed_later_is_asked_again_with_one_key(scripted: tuple[Scri
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "queue_full", True),
         (grpc.StatusCode.UNAVAILABLE, "retry_later", True),
         (grpc.StatusCode.UNAVAILABLE, "", True),
+        (grpc.StatusCode.INTERNAL, RESET, True),
     ]
     with Client(address) as client:
         assert client.tumor("cases:x").path == "cases:x"
         assert client.tumor("cases:y").path == "cases:y"
     first, *again, other = servicer.keys
     assert set(again) == {first}
-    assert (len(again), other == first) == (3, False)
+    assert (len(again), other == first) == (4, False)
 
 
 def test_patience_has_an_end(scripted: tuple[Scripted, str]) -> None:
