@@ -6,7 +6,7 @@ A worker says on its standard output what it works at and how long that may take
 import logging
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Protocol
 
@@ -51,15 +51,17 @@ class Timekeeping:
     ----------
     process
         The worker.
-    what
-        What it works at, for the log.
+    names
+        What key and number are of, for the log; the number may have none.
     after_end
         Called with key and number once the process has ended for it, and every lock that it held is free.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], what: str, after_end: Callable[[str, int], None]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], names: Sequence[str], after_end: Callable[[str, int], None]
+    ) -> None:
         self._process = process
-        self._what = what
+        self._names = names
         self._after_end = after_end
         self._timers: dict[tuple[str, int], threading.Timer] = {}
         self._stopped = False
@@ -89,8 +91,8 @@ class Timekeeping:
                 timer.cancel()
 
     def _end(self, key: str, number: int) -> None:
-        extra = {self._what: key, "number": number, "pid": self._process.pid}
-        _log.error(f"{self._what}_takes_too_long", extra=extra)
+        work = dict(zip(self._names, (key, number), strict=False))
+        _log.error(f"{self._names[0]}_takes_too_long", extra=work | {"pid": self._process.pid})
         self._process.kill()
         self._process.wait()
         self._after_end(key, number)

@@ -33,7 +33,7 @@ def run_service(config: Path) -> None:
     overtime = Overtime(settings.work)
 
     def timekeeper(process: subprocess.Popen[bytes]) -> Timekeeping:
-        return Timekeeping(process, "job", lambda job, _: overtime.note(job))
+        return Timekeeping(process, ("job",), lambda job, _: overtime.note(job))
 
     Supervisor(commands, lambda: _announce(settings), listener=timekeeper).run()
 

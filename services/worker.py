@@ -12,7 +12,7 @@ from typing import Final
 
 from dbos import DBOS
 
-from app.child import ParentLink, run_child
+from app.child import ParentLink, run_child, watch_threads
 from app.durable_queue import launch_dbos
 from app.leases import Leases
 from app.logs import configure_logging
@@ -48,6 +48,7 @@ def work(settings: ServiceSettings, slot: int) -> None:
     link = ParentLink()
     configure_logging("worker", settings.logs)
     take_slot(settings.workers, slot)
+    watch_threads(lambda thread: True)
     settings.work.mkdir(parents=True, exist_ok=True)
     executor = f"{settings.executor}-{slot}"
     with locked(settings.work / f".{executor}.lock"):

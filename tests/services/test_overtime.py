@@ -47,7 +47,7 @@ def test_a_job_that_takes_too_long_ends_and_the_next_goes_on(tmp_path: Path) -> 
 def test_the_time_of_work_is_kept_from_outside() -> None:
     ended: list[tuple[str, int]] = []
     with subprocess.Popen(["/bin/sleep", "60"]) as process:
-        keeping = Timekeeping(process, "job", lambda key, number: ended.append((key, number)))
+        keeping = Timekeeping(process, ("job",), lambda key, number: ended.append((key, number)))
 
         class Line:
             def say(self, what: bytes) -> None:
