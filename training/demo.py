@@ -77,7 +77,7 @@ def write_raw(data: Path, work: Path) -> None:
         "segnode demo: body, lung and bone in CT. For demonstration, not for clinical use.",
         ["CT"],
         LABELS,
-        {case.name: case.validation for case in cases},
+        {case.name: int(not case.validation) for case in cases},
         case_list(data),
     )
 

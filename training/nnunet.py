@@ -102,7 +102,7 @@ def describe_dataset(
     description: str,
     channels: Sequence[str],
     labels: Mapping[str, int],
-    validation: Mapping[str, bool],
+    drawn: Mapping[str, int],
     case_list: Mapping[str, Any],
 ) -> None:
     """Write ``dataset.json``, the split and the case list, once the cases are written.
@@ -113,21 +113,21 @@ def describe_dataset(
         Names of the channels, in order.
     labels
         Value of each name, background included.
-    validation
-        Whether a case is left out of fold 0's training, by its name.
+    drawn
+        How often each case counts in fold 0's training, by its name; 0 leaves it for validation.
     case_list
         What the weights see; exported beside them.
     """
     content = {
         "channel_names": {str(number): name for number, name in enumerate(channels)},
         "labels": dict(labels),
-        "numTraining": len(validation),
+        "numTraining": len(drawn),
         "file_ending": ENDING,
         "overwrite_image_reader_writer": "SimpleITKIO",
         "name": description,
     }
-    split = {"train": [n for n, left_out in validation.items() if not left_out]}
-    split |= {"val": [n for n, left_out in validation.items() if left_out]}
+    split = {"train": [name for name, times in drawn.items() for _ in range(times)]}
+    split |= {"val": [name for name, times in drawn.items() if times == 0]}
     preprocessed = work / "nnUNet_preprocessed" / dataset.name
     preprocessed.mkdir(parents=True, exist_ok=True)
     (work / "nnUNet_raw" / dataset.name / "dataset.json").write_text(json.dumps(content, indent=2))
@@ -182,6 +182,8 @@ def train(dataset: Dataset, work: Path, schedule: Schedule, threads: int, device
         state = torch.load(schedule.weights, map_location=device, weights_only=False)
         trainer.network.load_state_dict(state["network_weights"])
     if device == "cpu":
+        # A CPU convolves a sixth faster where the channels of a voxel lie side by side.
+        trainer.network.to(memory_format=torch.channels_last_3d)
         autocast_forward(trainer.network)
     _run(trainer, schedule)
 

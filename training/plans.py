@@ -29,6 +29,9 @@ class Network:
         Medians over the training images, as the planner notes them.
     resampled_shape
         The median shape at the network's spacing.
+    window_hu
+        Lowest and highest HU that the network tells apart; ``None`` for those of the labels. Where lung and bone are
+        among the labels, soft tissues lie within a tenth of their range.
     """
 
     spacing_mm: tuple[float, float, float]
@@ -38,6 +41,7 @@ class Network:
     image_spacing_mm: tuple[float, float, float]
     image_shape: tuple[int, int, int]
     resampled_shape: tuple[float, float, float]
+    window_hu: tuple[float, float] | None = None
 
 
 def small_plans(
@@ -60,6 +64,16 @@ def small_plans(
     ----------
     nnU-Net v2 ``default_experiment_planner.py``.
     """
+    intensities = fingerprint["foreground_intensity_properties_per_channel"]
+    if network.window_hu is not None:
+        low, high = network.window_hu
+        window = {
+            "percentile_00_5": low,
+            "percentile_99_5": high,
+            "mean": (low + high) / 2.0,
+            "std": (high - low) / 4.0,
+        }
+        intensities = {channel: values | window for channel, values in intensities.items()}
     return {
         "dataset_name": dataset_name,
         "plans_name": "nnUNetPlans",
@@ -71,7 +85,7 @@ def small_plans(
         "configurations": {"3d_fullres": _configuration(network, channels)},
         "experiment_planner_used": "ExperimentPlanner",
         "label_manager": "LabelManager",
-        "foreground_intensity_properties_per_channel": fingerprint["foreground_intensity_properties_per_channel"],
+        "foreground_intensity_properties_per_channel": intensities,
     }
 
 

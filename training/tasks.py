@@ -54,20 +54,20 @@ def case_entry(name: str, patient: MadePatient, validates: bool) -> dict[str, An
 def write_raw(task: Task, recipe: Recipe, work: Path) -> None:
     """Make every patient of a recipe and write them as nnU-Net's raw data set."""
     cases: list[dict[str, Any]] = []
-    validation = {}
+    drawn = {}
     for name, patient, validates in recipe.patients():
         phantoms = [patient.phantom(channel) for channel in range(len(recipe.channels))]
         images = [patient.image(channel, phantom) for channel, phantom in enumerate(phantoms)]
         truth = recipe.truth(phantoms[0])
         log.info("%s %s", name, truth.shape)
         write_case(recipe.dataset, work, name, images, truth, patient.spacing)
-        validation[name] = validates
+        drawn[name] = 0 if validates else recipe.emphasis.get(patient.phases[0], 1)
         hashes = {"labels_sha256": sha256_of(truth), "images_sha256": [sha256_of(p.array) for p in phantoms]}
         cases.append(case_entry(name, patient, validates) | hashes)
     description = f"segnode {task}: made patients. For demonstration, not for clinical use."
     held_out = f"every seed below {TRAINED_FROM}"
     case_list = {"source": "phantom", "held_out": held_out, "cases": cases}
-    describe_dataset(recipe.dataset, work, description, recipe.channels, recipe.values, validation, case_list)
+    describe_dataset(recipe.dataset, work, description, recipe.channels, recipe.values, drawn, case_list)
 
 
 def main(

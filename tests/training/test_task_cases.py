@@ -10,6 +10,8 @@ import pytest
 from phantom import LABEL_NAMES, make_patient, make_phantom, trunk_geometry
 from training.evaluate_tasks import held_out_scans
 from training.made_patients import TRAINED_FROM, draw_patient, sha256_of
+from training.nnunet import Dataset, describe_dataset
+from training.plans import small_plans
 from training.task_recipes import RECIPES
 from training.tasks import Task, case_entry
 
@@ -98,3 +100,21 @@ def test_a_recipes_labels_are_the_phantoms_structures(task: Task) -> None:
     for name, structures in recipe.labels.items():
         assert set(structures) <= set(LABEL_NAMES.values())
         np.testing.assert_array_equal(truth == recipe.values[name], phantom.mask(*structures))
+
+
+def test_a_case_is_drawn_as_often_as_the_split_names_it(tmp_path: Path) -> None:
+    dataset = Dataset(999, "Made")
+    (tmp_path / "nnUNet_raw" / dataset.name).mkdir(parents=True)
+    describe_dataset(dataset, tmp_path, "made", ["CT"], {"background": 0}, {"a": 4, "b": 1, "c": 0}, {})
+    [split] = json.loads((tmp_path / "nnUNet_preprocessed" / dataset.name / "splits_final.json").read_text())
+    assert split == {"train": ["a", "a", "a", "a", "b"], "val": ["c"]}
+
+
+@pytest.mark.parametrize("task", Task)
+def test_the_network_sees_the_window_of_its_recipe_and_else_that_of_its_labels(task: Task) -> None:
+    found = {"percentile_00_5": -890.0, "percentile_99_5": 678.0, "mean": -112.0, "std": 494.0, "max": 777.0}
+    fingerprint = {"foreground_intensity_properties_per_channel": {"0": found}}
+    plans = small_plans("Dataset999_Made", fingerprint, RECIPES[task].network)
+    window = {"percentile_00_5": -300.0, "percentile_99_5": 400.0, "mean": 50.0, "std": 175.0}
+    expected = found | (window if task is Task.TOTALSEG else {})
+    assert plans["foreground_intensity_properties_per_channel"] == {"0": expected}
