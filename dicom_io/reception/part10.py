@@ -7,16 +7,12 @@ from typing import BinaryIO
 
 from pydicom.filereader import read_dataset
 from pydicom.uid import (
-    UID,
-    DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
 )
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
-from dicom_io.elements import LONG, SHORT, UNDEFINED, ElementsError, Walk, source_of
+from dicom_io.elements import ElementsError, Walk, source_of
 from dicom_io.images.attributes import MALFORMED
-from dicom_io.uids import is_uid
 
 _PREAMBLE = bytes(128) + b"DICM"
 _META_LENGTH = struct.Struct("<HH2sHL")
@@ -24,7 +20,7 @@ _LONGEST_META = 65536
 _SYNTAX = 0x00020010
 _SOP_CLASS, _INSTANCE, _STUDY = 0x00080016, 0x00080018, 0x0020000D
 _FIRST_TAG = 0x00080000
-_EXPLICIT, _IMPLICIT, _WORD = struct.Struct("<HH2sH"), struct.Struct("<HHL"), struct.Struct("<L")
+_IMPLICIT = struct.Struct("<HHL")
 _CHARACTER_SET, _NAME, _PATIENT = 0x00080005, 0x00100010, 0x00100020
 _LONGEST_TEXT = 1024
 """A name has at most three groups of 64 characters."""
@@ -140,50 +136,6 @@ def read_head(file: BinaryIO) -> str:
         if tag == _SYNTAX:
             return walk.uid()
     return ""
-
-
-def quick_identity(beginning: bytes, transfer_syntax: str) -> Identity | None:
-    """The same from a data set's first bytes, of what nearly every image is: little endian, in order, UIDs near.
-
-    What is out of the ordinary is left to `identify`, which takes longer: where this gives an answer, which has three
-    valid UIDs, it is the same.
-    """
-    if transfer_syntax == ImplicitVRLittleEndian:
-        step = _implicit_step
-    elif UID(transfer_syntax).is_little_endian and transfer_syntax != DeflatedExplicitVRLittleEndian:
-        step = _explicit_step
-    else:
-        return None
-    found: dict[int, str] = {}
-    at, last = 0, _FIRST_TAG
-    while at + 12 <= len(beginning):
-        tag, start, end = step(beginning, at)
-        if not last < tag <= _STUDY or end > len(beginning):
-            return None
-        if tag in (_SOP_CLASS, _INSTANCE, _STUDY):
-            if step is _explicit_step and beginning[at + 4 : at + 6] != b"UI":
-                return None
-            found[tag] = beginning[start:end].decode("latin-1").rstrip("\0")
-            if not is_uid(found[tag]):
-                return None
-        if len(found) == 3:
-            return Identity(found[_SOP_CLASS], found[_INSTANCE], found[_STUDY])
-        at, last = end, tag
-    return None
-
-
-def _explicit_step(data: bytes, at: int) -> tuple[int, int, int]:
-    """Tag, start and end of the value of an element; an end beyond all data where it is none."""
-    group, element, vr, length = _EXPLICIT.unpack_from(data, at)
-    if vr in SHORT:
-        return group << 16 | element, at + 8, at + 8 + length
-    length = _WORD.unpack_from(data, at + 8)[0] if vr in LONG else UNDEFINED
-    return group << 16 | element, at + 12, at + 12 + length
-
-
-def _implicit_step(data: bytes, at: int) -> tuple[int, int, int]:
-    group, element, length = _IMPLICIT.unpack_from(data, at)
-    return group << 16 | element, at + 8, at + 8 + length
 
 
 def _text(number: int, vr: bytes, text: str, pad: bytes) -> bytes:

@@ -10,7 +10,7 @@ from dicom_io.images.image_classes import IMAGE_CLASSES
 from dicom_io.reception.association import Answered, Caller, Context, Request
 from dicom_io.reception.commands import Command
 from dicom_io.reception.observer import Observer
-from dicom_io.reception.part10 import file_head, identify, quick_identity
+from dicom_io.reception.part10 import file_head, identify
 from dicom_io.reception.received import ReceivedObject, is_uid, study_key
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.incoming import IncomingFile
@@ -21,9 +21,6 @@ NO_SUCH_CLASS = 0x0122
 OUT_OF_RESOURCES = 0xA700
 DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
-
-_BEGINNING_BYTES = 16384
-"""More than what stands before the Study Instance UID of an ordinary image."""
 
 _log = logging.getLogger("segnode")
 
@@ -107,12 +104,10 @@ class _Store:
         return self._status
 
     def _place(self, file: IncomingFile) -> int:
-        uids = quick_identity(file.beginning(self._head_bytes, _BEGINNING_BYTES), self._syntax)
-        if uids is None:
-            try:
-                uids = identify(BufferedReader(file.reader(self._head_bytes)), self._syntax)
-            except ElementsError as error:
-                return _refuse(error.reason, CANNOT_UNDERSTAND)
+        try:
+            uids = identify(BufferedReader(file.reader(self._head_bytes)), self._syntax)
+        except ElementsError as error:
+            return _refuse(error.reason, CANNOT_UNDERSTAND)
         if not is_uid(uids.study):
             return _refuse("no_study_uid", CANNOT_UNDERSTAND)
         instance, sop_class = self._command.instance, self._command.sop_class

@@ -47,10 +47,6 @@ class IncomingFile:
             left = left[os.write(self._descriptor, left) :]
         self.size += len(piece)
 
-    def beginning(self, start: int, count: int) -> bytes:
-        """Bytes of it from ``start`` on, at most ``count``."""
-        return os.pread(self._descriptor, count, start)
-
     def reader(self, start: int = 0) -> FileIO:
         """Its content from ``start`` on, for a while; also after it was moved, or removed."""
         file = FileIO(self._descriptor, closefd=False)
