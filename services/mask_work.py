@@ -1,17 +1,21 @@
 """Work on a mask alone: smoothing and post-processing; the image is not read."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import prod
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import ConfigInvalid, RequestCode, RequestRefused
+from core.errors import ConfigInvalid, ReasonCode, RequestCode, RequestRefused, RetryLater, StudyRejected
 from core.label_map import LabelMap
 from core.model_manifest import LabelSpec, PostprocessingStep
+from segmentation.boxes import bounding_boxes
+from segmentation.free_memory import Memory, host_memory
 from segmentation.image_files import read_array
+from segmentation.memory import BASE
 from segmentation.postprocessing import postprocess
 from services.images import check_ending, grid_of
 from services.limits import Limits
@@ -23,7 +27,17 @@ from services.requests import MaskRequest, SmoothRequest
 from services.results import MaskResult
 from services.roots import Roots, SharedFile
 
-LARGEST_VALUE = 65535
+LARGEST_VALUE: Final = 65535
+READING_BYTES: Final = 16
+"""For each voxel: as the file has it, and what is compared and made of it until they are labels."""
+WORKING_BYTES: Final[Mapping[str, int]] = {
+    "keep_largest": 25,
+    "remove_small": 25,
+    "fill_holes": 30,
+    "open": 85,
+    "smooth": 85,
+}
+"""At the peak of a step, for each voxel of the box around the largest label; measured on noise, where most is taken."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +50,14 @@ class MaskWork:
         What every job of a worker shares: the volume, and locks between processes.
     limits
         How large masks may be.
+    host
+        Says what memory there is.
     """
 
     roots: Roots
     locks: Locks
     limits: Limits
+    host: Callable[[], Memory] = host_memory
 
     def run(self, request: MaskRequest, on_progress: Callable[[float], None]) -> MaskResult:
         """Make a changed copy of a mask in the case's mask folder, or find the one that is there.
@@ -57,21 +74,24 @@ class MaskWork:
         RequestRefused
             ``unreadable_image`` if it is no mask, ``over_limits`` if it is too large, ``invalid_request`` if it has
             none of the labels.
+        StudyRejected
+            ``too_large`` if the work takes more memory than there is.
         RetryLater
-            If the disk refuses for now, or the mask was changed while it was read.
+            If disk or memory refuse for now, or the mask was changed while it was read.
         """
         mask = self.roots.find(request.mask_path, "mask_path")
         place = place_derived(mask, request.task)
         sources = (place.name_in_case(mask),)
         known = read_record(mask)
         with OpenImage(mask, "mask_path", self.limits) as opened:
-            label_map = _read(opened, mask, known, self.limits)
+            label_map = self._read(opened, mask, known)
             digest = opened.digest
             opened.check_unchanged()
         steps = (
             request.steps(_values(request.labels, label_map)) if isinstance(request, SmoothRequest) else request.steps
         )
         _check_labels(steps, label_map)
+        self._check_memory(_need(steps, label_map))
         said = json.dumps([step.model_dump(mode="json") for step in steps], sort_keys=True)
         key = key_of(request.task, digest, said)
         with MaskFolder(place) as folder, self.locks.held([place.common_name], lambda: on_progress(0.0)):
@@ -92,21 +112,35 @@ class MaskWork:
             )
             return MaskResult.of(place, folder.write(changed, record))
 
+    def _read(self, opened: OpenImage, mask: SharedFile, known: MaskRecord | None) -> LabelMap:
+        if opened.is_folder:
+            raise RequestRefused(RequestCode.UNREADABLE_IMAGE, "mask_path: a folder is no mask.")
+        check_ending(mask.path, "mask_path")
+        self._check_memory(READING_BYTES * prod(grid_of(opened.path, "mask_path", self.limits).shape))
+        try:
+            array, geometry = read_array(opened.path)
+        except ConfigInvalid as error:
+            raise RequestRefused(RequestCode.UNREADABLE_IMAGE, "mask_path.") from error
+        whole = _whole_numbers(array)
+        named = {spec.value: spec for spec in known.labels} if known else {}
+        values = [int(value) for value in np.unique(whole) if value > 0]
+        specs = {value: named.get(value) or LabelSpec(value=value, name=str(value)) for value in values} | named
+        return LabelMap(whole, geometry, tuple(specs[value] for value in sorted(specs)))
 
-def _read(opened: OpenImage, mask: SharedFile, known: MaskRecord | None, limits: Limits) -> LabelMap:
-    if opened.is_folder:
-        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, "mask_path: a folder is no mask.")
-    check_ending(mask.path, "mask_path")
-    grid_of(opened.path, "mask_path", limits)
-    try:
-        array, geometry = read_array(opened.path)
-    except ConfigInvalid as error:
-        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, "mask_path.") from error
-    whole = _whole_numbers(array)
-    named = {spec.value: spec for spec in known.labels} if known else {}
-    values = [int(value) for value in np.unique(whole) if value > 0]
-    specs = {value: named.get(value) or LabelSpec(value=value, name=str(value)) for value in values} | named
-    return LabelMap(whole, geometry, tuple(specs[value] for value in sorted(specs)))
+    def _check_memory(self, need: int) -> None:
+        memory = self.host()
+        told = f"The work on this mask takes {need / 1e9:.1f} GB"
+        if need > memory.total - BASE:
+            raise StudyRejected(ReasonCode.TOO_LARGE, f"{told}; there are {memory.total / 1e9:.1f} GB.")
+        if need > memory.free:
+            raise RetryLater(f"{told}; {memory.free / 1e9:.1f} GB are free just now")
+
+
+def _need(steps: Sequence[PostprocessingStep], label_map: LabelMap) -> int:
+    """Bytes that steps take at their peak: each works in the box around a label."""
+    boxes = bounding_boxes(label_map.array).values()
+    largest = max((prod(side.stop - side.start for side in box) for box in boxes), default=0)
+    return largest * max(WORKING_BYTES[step.step] for step in steps)
 
 
 def _whole_numbers(array: NDArray[Any]) -> Any:

@@ -1,13 +1,15 @@
 """How a job comes to its images: once each, none too large, of the phase that is said, and ended when cancelled."""
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import yaml
 
-from core.errors import ConfigInvalid, Superseded
+from core.errors import ConfigInvalid, RetryLater, StudyRejected, Superseded
+from core.model_manifest import PostprocessingStep
 from core.volume import Geometry
 from phantom import make_phantom
 from phantom.series import SeriesTags, make_series, save_series, write_series
@@ -16,10 +18,12 @@ from segmentation.package import add_package, load_package
 from segmentation.warm_models import WarmModels
 from services.aliases import Aliases, check_fits
 from services.limits import Limits
+from services.mask_work import WORKING_BYTES, MaskWork
 from services.models import Packages
 from services.opening import OpenFile
+from services.requests import parse_request
 from services.settings import load_service_settings
-from tests.services.cases import ALIASES, make_models, say_phases, write_case
+from tests.services.cases import ALIASES, make_models, say_phases, write_case, write_image
 from tests.services.service_process import ServiceProcess
 from tests.services.test_inference import Jobs
 from tests.tiny_models import make_results_folder
@@ -142,6 +146,28 @@ def test_an_image_too_large_for_this_machine_is_refused_unread(models: Path, vol
     jobs = Jobs(volume, (packages_of(models, tmp_path / "service"), small))
     assert jobs.refused(task="tumor", image_path="cases:0002/A") == "too_large"
     assert jobs.reads == 0
+
+
+@pytest.mark.parametrize(
+    ("free", "total", "code"),
+    [(2 << 30, 2 << 30, None), (1 << 40, 1 << 30, "too_large"), (0, 1 << 40, "later"), (100_000, 1 << 40, "later")],
+)
+def test_work_on_a_mask_is_held_against_the_memory(
+    free: int, total: int, code: str | None, jobs: Jobs, volume: Path
+) -> None:
+    mask = np.zeros(GRID.shape, np.uint8)
+    mask[2:8, 2:20, 2:20] = 1  # 92 kB as it is read, 165 kB as it is smoothed
+    write_image(volume / "0002" / "mine.nii.gz", mask, GRID)
+    request = parse_request({"task": "smooth", "mask_path": "cases:0002/mine.nii.gz", "strength": 1.0})
+    work = MaskWork(jobs.roots, jobs.locks, jobs.limits, lambda: Memory(free, total))
+    expected = {"later": pytest.raises(RetryLater, match="free just now"), "too_large": pytest.raises(StudyRejected)}
+    with expected[code] if code else nullcontext():
+        work.run(request, lambda done: None)  # type: ignore[arg-type]  # told apart by task
+
+
+def test_every_step_has_its_measure() -> None:
+    kinds = [kind for union in get_args(PostprocessingStep)[:1] for kind in get_args(union)]
+    assert {get_args(kind.model_fields["step"].annotation)[0] for kind in kinds} == set(WORKING_BYTES)
 
 
 class TestPhases:
