@@ -1,17 +1,22 @@
 """gRPC: ``segnode.v1.Segmentation``, health and reflection, within limits."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from grpc_status import rpc_status
 
+from core.errors import ConfigInvalid
 from segnode_client.v1 import segmentation_pb2 as messages
 from segnode_client.v1 import segmentation_pb2_grpc as stubs
 from services.grpc_health import Health
+from services.grpc_messages import status_of
 from services.grpc_servicer import Servicer
 from services.handlers import Handlers
+from services.job import Problem
 from services.readiness import Readiness
 from services.settings import Listening
 from services.tokens import Tokens
@@ -34,6 +39,8 @@ OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
 )
 
+_log = logging.getLogger("segnode")
+
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -43,11 +50,6 @@ class _OnlyKnownCallers(grpc.aio.ServerInterceptor):
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 
-        async def refuse(request: object, context: Context) -> None:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "show a token: authorization: Bearer ...")
-
-        self._refusal: Any = grpc.unary_unary_rpc_method_handler(refuse)
-
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
@@ -56,9 +58,20 @@ class _OnlyKnownCallers(grpc.aio.ServerInterceptor):
         """Let a call through, or answer it here."""
         metadata = dict(handler_call_details.invocation_metadata)
         is_health = handler_call_details.method.startswith(f"/{health.SERVICE_NAME}/")
-        if is_health or self._tokens.admit(str(metadata.get("authorization", ""))):
-            return await continuation(handler_call_details)
-        return self._refusal
+        try:
+            if is_health or self._tokens.admit(str(metadata.get("authorization", ""))):
+                return await continuation(handler_call_details)
+        except ConfigInvalid as error:
+            _log.error("service_misconfigured", extra={"reason": str(error)})
+            return _refusal(Problem.of(error))
+        return _refusal(Problem(code="unauthenticated", message="Show a token: authorization: Bearer ..."))
+
+
+def _refusal(problem: Problem) -> Any:
+    async def refuse(request: object, context: Context) -> None:
+        await context.abort_with_status(rpc_status.to_status(status_of(problem, 0)))
+
+    return grpc.unary_unary_rpc_method_handler(refuse)
 
 
 def make_grpc_server(

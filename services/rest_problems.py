@@ -1,5 +1,6 @@
 """Errors of REST calls as problem+json (RFC 9457)."""
 
+import logging
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from services.job import Problem
 from services.problems import http_status
 
 PROBLEM_JSON: Final = "application/problem+json"
+
+_log = logging.getLogger("segnode")
 
 
 class ProblemDetails(BaseModel):
@@ -63,7 +66,10 @@ def add_problem_handlers(app: FastAPI, retry_after_s: int) -> None:
 
     @app.exception_handler(SegnodeError)
     async def refused(request: Request, error: SegnodeError) -> JSONResponse:
-        return answer(Problem.of(error))
+        problem = Problem.of(error)
+        if problem.code == "service_misconfigured":
+            _log.error("service_misconfigured", extra={"reason": str(error)})
+        return answer(problem)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

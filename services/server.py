@@ -56,11 +56,10 @@ async def serve(settings: ServiceSettings, link: ParentLink) -> None:
     await asyncio.to_thread(link.wait_for_stop)
     readiness.stop()
     await handlers.stop()
-    if grpc_server is not None:
-        await grpc_server.stop(GRACE_S)
-    if rest_server is not None and rest_task is not None:
+    if rest_server is not None:
         rest_server.should_exit = True
-        await rest_task
+    ends = [grpc_server.stop(GRACE_S)] if grpc_server is not None else []
+    await asyncio.gather(*ends, *([rest_task] if rest_task is not None else []))
     jobs.close()
     leases.close()
 

@@ -144,7 +144,7 @@ class SegmentationServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Run(self, request, context):
-        """Any of the above, with progress: events until the job is at its end, the last one with its result.
+        """Any of the above, with progress: the job at each change, and the same again every 15 s, until it is at its end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+import httpx
 import pytest
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import MessageToDict, Parse
 from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from segnode_client import Client, ServiceFailed, Tls
 from tests.certificates import make_authority, make_certificate
 from tests.node_process import ROOT
 from tests.services.cases import ALIASES, make_models, write_case
@@ -102,6 +105,24 @@ def test_grpcurl(called: Called) -> None:
     else:
         answer = as_grpcurl(called.folder, shlex.split(example.replace("\\\n", " ").replace("$(cat token)", TOKEN)))
     assert answer["maskPath"] == "cases:0001/mask/vessel_A.nii.gz"
+
+
+def test_tokens_that_cannot_be_read_let_nobody_in_and_name_no_folder(called: Called) -> None:
+    tokens = called.folder / "tokens"
+    tokens.rename(called.folder / "away")
+    try:
+        authority = ssl.create_default_context(cafile=called.folder / "ca.pem")
+        url = f"https://localhost:{called.service.rest_port}/v1/jobs/1"
+        answer = httpx.get(url, headers={"Authorization": f"Bearer {TOKEN}"}, verify=authority)
+        assert (answer.status_code, answer.json()["code"]) == (500, "service_misconfigured")
+        address, tls = f"localhost:{called.service.grpc_port}", Tls(ca=called.folder / "ca.pem")
+        with Client(address, tls=tls, token=TOKEN) as client, pytest.raises(ServiceFailed) as caught:
+            client.job("1")
+        assert caught.value.code == "service_misconfigured"
+        assert str(called.folder) not in answer.text + str(caught.value)
+        assert called.service.log.read_text().count("service_misconfigured") == 2
+    finally:
+        (called.folder / "away").rename(tokens)
 
 
 def as_grpcurl(folder: Path, words: list[str]) -> dict[str, str]:
