@@ -8,6 +8,7 @@ import pytest
 from phantom import Phase, trunk_geometry
 from segmentation.engine import Engine
 from segmentation.package import Package, load_package
+from segmentation.vocabulary import ABNORMAL, ANATOMY, TISSUE
 from training.evaluate_tasks import OTHER_TARGET, TARGETS, make_held_out, scores
 from training.task_recipes import RECIPES
 from training.tasks import Task
@@ -43,6 +44,7 @@ def test_the_package_agrees_with_its_recipe_and_is_marked(task: Task) -> None:
     package, recipe = package_of(task), RECIPES[task]
     assert {label.name: label.value for label in package.manifest.labels} | {"background": 0} == recipe.values
     assert tuple(channel.name for channel in package.manifest.channels) == recipe.channels
+    assert {label.category for label in package.manifest.labels} <= {ANATOMY, ABNORMAL, TISSUE}
     assert "NOT FOR CLINICAL USE" in package.manifest.output.series_description
     words: dict[str, Phase] = {"arterial": "A", "portal": "P", "delayed": "D"}
     for number, channel in enumerate(package.manifest.channels):
