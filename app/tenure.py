@@ -58,6 +58,8 @@ class Tenure:
         self.leases = leases
         self.holder = holder
         self._on_lost = on_lost
+        # When the database is back, all renew their leases before anybody has looked twice whose has run out.
+        self._ask_again_s = min(ASK_AGAIN_S, leases.seconds / RENEWALS_PER_LEASE / 2.0)
         self._valid_until = 0.0
         self._ended = threading.Event()
         self._known: tuple[Executor, ...] = ()
@@ -109,7 +111,7 @@ class Tenure:
     def confirm(self) -> None:
         """Return once the database says that the lease is ours; end the process if it is not."""
         while not self._renew():
-            time.sleep(ASK_AGAIN_S)
+            time.sleep(self._ask_again_s)
 
     @property
     def is_first(self) -> bool:
@@ -134,7 +136,7 @@ class Tenure:
         said: dict[str, float] = {}
         while not self._ended.wait(self.leases.seconds / RENEWALS_PER_LEASE):
             while not self._renew(said):
-                if self._ended.wait(ASK_AGAIN_S):
+                if self._ended.wait(self._ask_again_s):
                     return
             said.clear()
 
