@@ -133,6 +133,13 @@ class PostprocessRequest(_Request):
     )
     force: StrictBool = False
 
+    @model_validator(mode="after")
+    def _each_label_has_its_turn(self) -> "PostprocessRequest":
+        # A step works on each that is named: a long list of one label would keep a worker for hours.
+        if any(len(set(step.labels)) < len(step.labels) for step in self.steps):
+            raise ValueError("a step names a label twice")
+        return self
+
 
 MaskRequest = SmoothRequest | PostprocessRequest
 AnyRequest = Annotated[

@@ -24,6 +24,10 @@ from services.requests import BatchRequest, SmoothRequest, VesselRequest, image_
         ({"task": "smooth", "mask_path": "m", "strength": 0}, "strength"),
         ({"task": "postprocess", "mask_path": "m", "steps": []}, "steps"),
         ({"task": "postprocess", "mask_path": "m", "steps": [{"step": "erase"}]}, "steps.0"),
+        (
+            {"task": "postprocess", "mask_path": "m", "steps": [{"step": "keep_largest", "labels": [1, 2, 1]}]},
+            "a label twice",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_request_is_named(content: dict[str, Any], says: str) -> None:
