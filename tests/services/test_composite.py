@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from phantom import make_phantom
+from phantom.series import write_series
 from segmentation.engine import Engine
 from segmentation.image_files import read_image
 from segmentation.totalsegmentator import add_totalsegmentator
@@ -15,6 +17,7 @@ from services.settings import load_service_settings
 from tests.services.cases import write_case
 from tests.services.service_process import ServiceProcess
 from tests.services.test_inference import Jobs
+from tests.services.test_reading import GRID
 from tests.totalsegmentator_folder import make_totalsegmentator
 
 
@@ -23,7 +26,8 @@ def test_totalseg_gives_the_labels_of_all_parts(tmp_path: Path) -> None:
     package = add_totalsegmentator(tmp_path / "weights", "total", tmp_path / "models")
     folder = tmp_path / "service"
     folder.mkdir()
-    settings = load_service_settings(ServiceProcess(folder, folder, tmp_path / "models", {"totalseg": "total"}).config)
+    aliases = {"totalseg": "total", "tumor": "total"}
+    settings = load_service_settings(ServiceProcess(folder, folder, tmp_path / "models", aliases).config)
     case = write_case(tmp_path / "cases" / "0001")
     jobs = Jobs(tmp_path / "cases", (Packages(Aliases(settings)), WarmModels("cpu")))
     found = jobs.run(task="totalseg", image_path="cases:0001/A.nii.gz")["totalseg"]
@@ -33,3 +37,7 @@ def test_totalseg_gives_the_labels_of_all_parts(tmp_path: Path) -> None:
     expected = Engine(package, "cpu").segment(read_image([case / "A.nii.gz"], 1)).label_map.array
     assert np.array_equal(written, expected)
     assert len(np.unique(written)) > 60
+    write_series(make_phantom(GRID, phase="A"), tmp_path / "cases" / "0002" / "A")
+    batch = jobs.run(task="batch", tasks=["totalseg", "tumor"], image_path="cases:0002/A")
+    assert jobs.reads == 1  # whatever number of networks a model has, and however many models there are
+    assert not any(mask.existing for mask in batch.values())

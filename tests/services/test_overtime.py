@@ -23,7 +23,7 @@ JOB = "0123456789abcdef" * 2
 def test_a_job_that_takes_too_long_ends_and_the_next_goes_on(tmp_path: Path) -> None:
     for case in ("held", "next"):
         write_case(tmp_path / "cases" / case)
-    settings: dict[str, Any] = {"limits": {"job_minutes": 0.15}}
+    settings: dict[str, Any] = {"limits": {"job_minutes": 0.25}}
     models = make_models(tmp_path / "models")
     service = ServiceProcess(tmp_path / "service", tmp_path / "cases", models, ALIASES, **settings).start()
     try:
