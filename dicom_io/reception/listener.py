@@ -6,6 +6,7 @@ can ever be its own input, whoever sends it back.
 """
 
 import ssl
+import sys
 import threading
 
 import pynetdicom
@@ -28,6 +29,10 @@ from dicom_io.spool.arrival import Arrival
 
 GRACE_S = 5.0
 """How long associations may go on after the node was told to stop."""
+
+SWITCH_S = 0.0005
+"""How long a thread keeps the interpreter while others want it: a tenth of what is usual, since each peer can keep the
+thread of its association as busy as it likes."""
 
 ACCEPTING = "accept"
 """The thread that lets callers in."""
@@ -67,6 +72,7 @@ class Listener:
     ) -> None:
         # It writes what the peer sent into the log.
         pynetdicom._config.LOG_HANDLER_LEVEL = "none"
+        sys.setswitchinterval(SWITCH_S)
         self._arrival = arrival
         self._observer = observer or Observer()
         self._access = access

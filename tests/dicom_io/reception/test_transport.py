@@ -13,7 +13,7 @@ import pytest
 
 from tests.listener_process import ListenerProcess
 from tests.node_process import wait_until
-from tests.upper_layer import ATTACKER, Connection, associate_rq, connect, echo_from
+from tests.upper_layer import ATTACKER, Connection, associate_rq, connect, echo_from, pdu, pdv
 
 MAX_GROWTH_KIB = 64 * 1024
 ANSWER_WITHIN_S = 1.0
@@ -99,6 +99,14 @@ def associate_and_reset(port: int) -> None:
         connection.reset()
 
 
+def associate_and_send(port: int, content: bytes) -> None:
+    with connect(port) as connection:
+        connection.send(associate_rq())
+        connection.receive_pdu()
+        connection.send(content)
+
+
+EMPTY_PDUS, EMPTY_VALUES = pdu(4, b"") * 30_000, pdu(4, pdv(1, 1, b"") * 30_000)
 MANY_ITEMS = associate_rq(extra=struct.pack(">BBH", 0x50, 0, 0) * 250_000)
 
 ATTACKS = {
@@ -114,6 +122,8 @@ ATTACKS = {
     "connections": lambda port: repeated(lambda: send_and_leave(port, b"")),
     "whole requests": lambda port: repeated(lambda: send_and_leave(port, associate_rq())),
     "requests of many items": lambda port: repeated(lambda: send_and_leave(port, MANY_ITEMS)),
+    "empty PDUs": lambda port: repeated(lambda: associate_and_send(port, EMPTY_PDUS), 16),
+    "empty values": lambda port: repeated(lambda: associate_and_send(port, EMPTY_VALUES), 16),
     "unknown callers": lambda port: repeated(lambda: send_and_leave(port, associate_rq(called="NOBODY"))),
     "resets": lambda port: repeated(lambda: associate_and_reset(port)),
 }
