@@ -1,5 +1,6 @@
 """What of an image is looked at before it is read, and what cannot be put in its place meanwhile."""
 
+import errno
 import gzip
 import hashlib
 import os
@@ -130,6 +131,24 @@ class TestFolder:
             RequestCode.OVER_LIMITS,
             "image_path: its files are more than 4 GB (limits.files_gigabytes).",
         )
+
+    @pytest.mark.usefixtures("open_files")
+    def test_more_files_than_may_be_open_are_told_with_the_remedy(
+        self, folder: Path, volume: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        found = shared(folder, volume)
+
+        def no_more(path: str, flags: int, **options: int | None) -> int:
+            if path == "2":
+                raise OSError(errno.EMFILE, "Too many open files")
+            return original(path, flags, **options)  # type: ignore[arg-type]  # as it came
+
+        original = os.open
+        with monkeypatch.context() as patched:
+            patched.setattr("services.opening.os.open", no_more)
+            with pytest.raises(RequestRefused) as caught:
+                OpenImage(found, "image_path", Limits())
+        assert (caught.value.code, "ulimit -n" in caught.value.detail) == (RequestCode.OVER_LIMITS, True)
 
 
 class TestFile:
