@@ -9,9 +9,10 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, Final
+from typing import Final
 
 from core.errors import RequestCode, RequestRefused
 
@@ -59,7 +60,7 @@ class OpenFile:
         status = os.fstat(self.descriptor)
         return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
-    def open(self) -> BinaryIO:
+    def open(self) -> BufferedReader:
         """Its content, from the beginning."""
         return self.path.open("rb")
 
