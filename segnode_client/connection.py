@@ -36,11 +36,21 @@ class Tls:
         Who may have signed the service's certificate; None: whom gRPC trusts by itself.
     certificate, key
         What this program shows, where the service asks for it.
+
+    Raises
+    ------
+    ValueError
+        If there is one of certificate and key without the other.
     """
 
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
+
+    def __post_init__(self) -> None:
+        """See that the files belong together."""
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("a certificate is shown with its key: give both, or neither")
 
     def credentials(self) -> grpc.ChannelCredentials:
         """The same for gRPC.

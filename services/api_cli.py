@@ -104,9 +104,9 @@ def call(
     _require("grpc")
     from segnode_client import CallFailed, Client, Tls
 
-    tls = Tls(ca, certificate, key) if ca is not None or certificate is not None else None
     request = dict(_field(text) for text in fields)
     try:
+        tls = Tls(ca, certificate, key) if (ca, certificate, key) != (None, None, None) else None
         token = token_file.read_text(encoding="utf-8").strip() if token_file is not None else None
         with (
             Client(address, tls=tls, token=token, plaintext_token=plaintext_token, timeout_s=timeout) as client,

@@ -20,7 +20,7 @@ from google.protobuf.json_format import MessageToDict, Parse
 from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from segnode_client import Client, ServiceFailed, Tls
+from segnode_client import Client, ServiceFailed, Tls, Unreachable
 from tests.certificates import make_authority, make_certificate
 from tests.node_process import ROOT
 from tests.services.cases import ALIASES, make_models, write_case
@@ -123,6 +123,15 @@ def test_tokens_that_cannot_be_read_let_nobody_in_and_name_no_folder(called: Cal
         assert called.service.log.read_text().count("service_misconfigured") == 2
     finally:
         (called.folder / "away").rename(tokens)
+
+
+@pytest.mark.parametrize("tls", [Tls(), None])
+def test_who_does_not_trust_the_certificate_or_speaks_plainly_is_told_so(called: Called, tls: Tls | None) -> None:
+    address = f"localhost:{called.service.grpc_port}"
+    with Client(address, tls=tls, connect_timeout_s=1) as client, pytest.raises(Unreachable) as caught:
+        client.job("1")
+    assert address in caught.value.message
+    assert "TLS" in caught.value.message
 
 
 def as_grpcurl(folder: Path, words: list[str]) -> dict[str, str]:
