@@ -114,7 +114,7 @@ class ServiceFlow(DBOSConfiguredInstance):
         on_progress = _Watch(job, self._progress)
         if isinstance(request, (SmoothRequest, PostprocessRequest)):
             return {request.task: MaskWork(self._roots, self._locks, self._limits).run(request, on_progress)}
-        reader = ImageReader(self._limits)
+        reader = ImageReader(self._limits, lambda: on_progress(0.0))
         return Inference(self._roots, self._packages, self._networks, self._locks, reader).run(request, on_progress)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -53,10 +53,14 @@ class ImageReader:
     ----------
     limits
         How large images may be.
+    on_step
+        Called for each file of a folder that is hashed, and for each of which the header is read; what it raises ends
+        the job.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, on_step: Callable[[], None] = lambda: None) -> None:
         self._limits = limits
+        self._on_step = on_step
         self._opened: dict[Path, OpenImage] = {}
         self._files: dict[Path, Image] = {}
         self._studies: dict[Path, Study] = {}
@@ -82,7 +86,7 @@ class ImageReader:
             As :class:`services.open_images.OpenImage`; ``unreadable_image`` for a file that is of no form that is read.
         """
         if image.path not in self._opened:
-            opened = self._opened[image.path] = OpenImage(image, field, self._limits)
+            opened = self._opened[image.path] = OpenImage(image, field, self._limits, self._on_step)
             if not opened.is_folder:
                 check_ending(image.path, field)
         return self._opened[image.path]
@@ -149,7 +153,7 @@ class ImageReader:
         return selection
 
     def _read_study(self, folder: Path, field: str) -> Study:
-        studies = read_studies(self._opened[folder].path)
+        studies = read_studies(self._opened[folder].path, lambda *_: self._on_step())
         if len(studies) != 1:
             raise StudyRejected(ReasonCode.MIXED_PATIENTS, f"The folder holds {len(studies)} studies.")
         for series in studies[0].series:

@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -28,6 +28,8 @@ class OpenImage:
         What a request names, and the field that names it.
     limits
         How many files, and how large.
+    on_step
+        Called for each file that is hashed; what it raises ends that.
 
     Raises
     ------
@@ -36,7 +38,10 @@ class OpenImage:
         folder, leads out of its root; ``unreadable_image`` for what is neither file nor folder.
     """
 
-    def __init__(self, image: SharedFile, field: str, limits: Limits) -> None:
+    def __init__(
+        self, image: SharedFile, field: str, limits: Limits, on_step: Callable[[], None] = lambda: None
+    ) -> None:
+        self._on_step = on_step
         self._name, self._root, self._field = image.path.name, image.root, field
         self._limits = limits
         self._files: dict[PurePosixPath, OpenFile] = {}
@@ -85,6 +90,7 @@ class OpenImage:
                 return self._whole.sha256()
             whole = hashlib.sha256()
             for name in sorted(self._files):
+                self._on_step()
                 whole.update(f"{name}\0{self._files[name].sha256()}\n".encode("utf-8", "surrogateescape"))
             return whole.hexdigest()
         except OSError as error:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from core.errors import ConfigInvalid, RetryLater, StudyRejected, Superseded
-from core.model_manifest import PostprocessingStep
+from core.model_manifest import ModelManifest, PostprocessingStep
 from core.volume import Geometry
 from phantom import make_phantom
 from phantom.series import SeriesTags, make_series, save_series, write_series
@@ -17,13 +17,15 @@ from segmentation.free_memory import Memory
 from segmentation.package import add_package, load_package
 from segmentation.warm_models import WarmModels
 from services.aliases import Aliases, check_fits
+from services.images import ImageReader
 from services.limits import Limits
 from services.mask_work import WORKING_BYTES, MaskWork
 from services.models import Packages
 from services.opening import OpenFile
 from services.requests import parse_request
+from services.roots import SharedFile
 from services.settings import load_service_settings
-from tests.services.cases import ALIASES, make_models, say_phases, write_case, write_image
+from tests.services.cases import ALIASES, make_models, say_phases, shared, write_case, write_image
 from tests.services.service_process import ServiceProcess
 from tests.services.test_inference import Jobs
 from tests.tiny_models import make_results_folder
@@ -124,6 +126,31 @@ def test_a_cancelled_job_ends_between_two_images(jobs: Jobs) -> None:
     with pytest.raises(Superseded):
         jobs.run(task="vessel", image_A_path="cases:0002/A", image_P_path="cases:0002/P")
     assert jobs.reads == 1
+
+
+def hash_and_look(reader: ImageReader, image: SharedFile, manifest: ModelManifest) -> None:
+    """The first reads every file, the second every header."""
+    assert reader.open(image, "image_path").digest
+    reader.look(image, "image_path", manifest.channels[0], manifest)
+
+
+@pytest.mark.parametrize("files", [2, GRID.shape[0] + 2])
+def test_a_cancelled_job_ends_between_two_files(files: int, models: Path, volume: Path) -> None:
+    looks = []
+
+    def cancelled() -> None:
+        looks.append(len(looks))
+        if len(looks) == files:
+            raise Superseded("cancelled")
+
+    image, reader = shared(volume / "0002" / "A", volume), ImageReader(Limits(), cancelled)
+    manifest = load_package(models / ALIASES["tumor"]).manifest
+    try:
+        with pytest.raises(Superseded):
+            hash_and_look(reader, image, manifest)
+    finally:
+        reader.close()
+    assert len(looks) == files
 
 
 @pytest.mark.parametrize(
