@@ -31,6 +31,9 @@ _SAME_PIXELS = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian, Deflat
 MAX_DECODED_BYTES = 2**26
 """Largest image that is decoded to be compared; larger ones are other images unless their bytes are the same."""
 
+MAX_DECODED_FRAMES = 10_000
+"""Each costs, however small it says that it is."""
+
 
 class Relation(StrEnum):
     """How a newer file differs from an older one."""
@@ -91,4 +94,5 @@ def _same_decoded(first: Outline, second: Outline) -> bool:
     except StudyRejected:
         return False
     sizes = [layout.frames * layout.frame_bytes, *(one.instance.path.stat().st_size for one in (first, second))]
-    return max(sizes) <= MAX_DECODED_BYTES and same_pixels(first.instance, second.instance)
+    is_small = layout.frames <= MAX_DECODED_FRAMES and max(sizes) <= MAX_DECODED_BYTES
+    return is_small and same_pixels(first.instance, second.instance)

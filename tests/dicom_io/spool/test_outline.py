@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEGLSLossless,
     RLELossless,
 )
 
@@ -130,6 +132,34 @@ def test_large_images_are_not_decoded_to_be_compared(tmp_path: Path, monkeypatch
     monkeypatch.setattr(repeats, "MAX_DECODED_BYTES", 100)
     assert compare(first, second) is Relation.IMAGE
     assert compare(first, write(tmp_path / "c", syntax=ImplicitVRLittleEndian)) is Relation.SAME
+
+
+def test_a_number_of_frames_is_not_believed(tmp_path: Path) -> None:
+    """Frames of one pixel each: a set of their numbers alone took gigabytes."""
+
+    def many(image: Dataset) -> None:
+        image.NumberOfFrames, image.Rows, image.Columns = 2**25, 1, 1
+        image.file_meta.TransferSyntaxUID = JPEGLSLossless
+        image.PixelData = encapsulate([b"\xff\xd8" + bytes(100) + b"\xff\xd9"])
+        image["PixelData"].is_undefined_length = True
+
+    def other(image: Dataset) -> None:
+        image.PixelData = encapsulate([b"\xff\xd8" + bytes(99) + b"\1\xff\xd9"])
+        image["PixelData"].is_undefined_length = True
+
+    paths = tmp_path / "a", tmp_path / "b"
+    for path, changes in zip(paths, ((many,), (many, other)), strict=True):
+        image = make_image(STUDY)
+        for change in changes:
+            change(image)
+        image.save_as(path, enforce_file_format=True)
+    tracemalloc.start()
+    try:
+        assert compare(*paths) is Relation.IMAGE
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 << 20
 
 
 def test_damaged_deflated_pixels_are_another_image(tmp_path: Path) -> None:
