@@ -92,6 +92,7 @@ def _roles() -> str:
 def _statuses() -> str:
     rows = [
         (f"0x{storing.SUCCESS:04X}", "the object is on the disk, its name too; or it was there; or the node made it"),
+        (f"0x{storing.PROCESSING_FAILURE:04X}", "what the node has of the study is damaged on its disk"),
         (f"0x{storing.NO_SUCH_CLASS:04X}", "the context is of no storage class, or of another than the command's"),
         (f"0x{storing.OUT_OF_RESOURCES:04X}", "the disk is full, has less free than is to stay free, or fails"),
         (f"0x{storing.DOES_NOT_MATCH:04X}", "the UIDs of the command are not those of the object"),

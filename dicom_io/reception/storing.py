@@ -12,11 +12,13 @@ from dicom_io.reception.commands import Command
 from dicom_io.reception.observer import Observer
 from dicom_io.reception.part10 import file_head, identify
 from dicom_io.reception.received import ReceivedObject, is_uid, study_key
+from dicom_io.spool.apart import DAMAGE
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.incoming import IncomingFile
 from dicom_io.spool.room import NoRoomError
 
 SUCCESS = 0x0000
+PROCESSING_FAILURE = 0x0110
 NO_SUCH_CLASS = 0x0122
 OUT_OF_RESOURCES = 0xA700
 DOES_NOT_MATCH = 0xA900
@@ -114,12 +116,17 @@ class _Store:
         if (uids.sop_class, uids.instance) != (sop_class, instance):
             return _refuse("uids_do_not_match", DOES_NOT_MATCH)
         received = ReceivedObject(self._caller.called_ae, uids.study, instance, sop_class in IMAGE_CLASSES)
+        key = study_key(received.called_ae, received.study_uid)
         try:
             placed = self._storage.arrival.store(received, file)
-        except OSError:
+        except DAMAGE as error:
             self._storage.observer.not_stored(self._caller, received, file)
-            raise
-        _say(placed, study_key(received.called_ae, received.study_uid))
+            if isinstance(error, OSError):
+                raise
+            # What of this study is on the disk cannot be read; others of the association have no part in that.
+            _log.error("object_not_stored", extra={"reason": "damaged_study", "study": key})
+            return PROCESSING_FAILURE
+        _say(placed, key)
         self._storage.observer.stored(self._caller, received, sop_class, file)
         return SUCCESS
 

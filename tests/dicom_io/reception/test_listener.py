@@ -17,10 +17,18 @@ from pynetdicom import AE
 
 from dicom_io.reception.accepted import TRANSFER_SYNTAXES
 from dicom_io.reception.received import study_key
-from dicom_io.reception.storing import CANNOT_UNDERSTAND, DOES_NOT_MATCH, OUT_OF_RESOURCES, SUCCESS
+from dicom_io.reception.storing import (
+    CANNOT_UNDERSTAND,
+    DOES_NOT_MATCH,
+    OUT_OF_RESOURCES,
+    PROCESSING_FAILURE,
+    SUCCESS,
+)
+from tests.faults.objects import image_bytes, store_command
 from tests.listener_process import ListenerProcess
 from tests.node_process import ROOT, make_image, wait_until, write_study
 from tests.peers import store
+from tests.upper_layer import Connection, p_data, pdv
 
 HEAVY = ("torch", "nnunetv2", "holoscan", "SimpleITK", "monai", "highdicom", "dbos", "scipy")
 
@@ -150,6 +158,22 @@ def test_a_full_disk_is_said_and_recovered_from(listener: ListenerProcess) -> No
     assert listener.images(image.StudyInstanceUID) == []
     assert send(listener, image) == SUCCESS
     assert len(listener.images(image.StudyInstanceUID)) == 1
+
+
+def test_a_study_that_is_damaged_on_the_disk_holds_up_no_other(listener: ListenerProcess) -> None:
+    damaged, other = generate_uid(), generate_uid()
+    assert send(listener, make_image(damaged)) == SUCCESS
+    revision = listener.spool.latest_revision(study_key("SEGNODE", damaged))
+    assert revision is not None
+    (revision.path / "state.json").write_text("")
+    with Connection(listener.port) as connection:
+        connection.associate()
+        for study in (damaged, other):
+            connection.send(p_data(pdv(3, 3, store_command(study, 2))) + p_data(pdv(3, 2, image_bytes(study, 2))))
+        assert [connection.status(), connection.status()] == [PROCESSING_FAILURE, SUCCESS]
+    assert "object_not_stored reason=damaged_study" in listener.log.read_text()
+    assert list((listener.spool.root / "incoming").iterdir()) == []
+    assert len(listener.images(other)) == 1
 
 
 def test_own_results_are_answered_and_not_kept(listener: ListenerProcess) -> None:
