@@ -50,7 +50,9 @@ class ListenerProcess:
                 stderr=log,
             )
         assert self.process.stdout is not None
-        assert self.process.stdout.readline() == b"ready\n", self.log.read_text()
+        if self.process.stdout.readline() != b"ready\n":
+            self.kill()
+            raise AssertionError(self.log.read_text())
         self.idle_threads = self.threads()
 
     def resident_kib(self) -> int:
