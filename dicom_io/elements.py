@@ -210,7 +210,7 @@ class Walk:
             group, number, length = self._implicit_head.unpack(head)
             tag, vr, depth = group << 16 | number, None, len(levels) // 2
             if group == _DELIMITERS or len(levels) % 2 == 0:
-                if len(levels) == 1:
+                if len(levels) == 1 and tag != SEQUENCE_END:
                     return
                 if not self._take_item(tag, length, level):
                     continue
@@ -255,10 +255,11 @@ class Walk:
             else:
                 self.unread = length
             return True
-        if tag != (SEQUENCE_END if in_sequence else ITEM_END):
+        if tag == (SEQUENCE_END if in_sequence else ITEM_END):
+            if level.end == inf:  # the others end where they say, and some writers add this, within or behind
+                self._levels.pop()
+        elif tag not in (ITEM_END, SEQUENCE_END) or length:
             raise ElementsError("damaged")
-        if level.end == inf:  # the others end where they say, and some writers add this
-            self._levels.pop()
         return False
 
     def _vr_and_length(self, head: bytes, length: int, level: _Level) -> tuple[bytes | None, int]:

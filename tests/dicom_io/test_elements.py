@@ -10,6 +10,7 @@ from io import BytesIO
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
@@ -138,6 +139,37 @@ def test_what_is_longer_than_what_holds_it_is_damaged() -> None:
     content = element(SEQUENCE, b"SQ", item) + element(0x00100010, b"PN", b"A" * 200)
     with pytest.raises(ElementsError, match="damaged"):
         list(Walk(source_of(BytesIO(content), EXPLICIT), EXPLICIT, lambda tag, vr: vr == b"SQ"))
+
+
+ITEM_END, SEQUENCE_END = struct.pack("<HHL", 0xFFFE, 0xE00D, 0), struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
+
+
+def item(content: bytes) -> bytes:
+    return struct.pack("<HHL", 0xFFFE, 0xE000, len(content)) + content
+
+
+INNER = element(0x00080100, b"SH", b"A ")
+LAST = element(0x0020000D, b"UI", b"1.2.3\0")
+
+
+@pytest.mark.parametrize("enters", [False, True])
+@pytest.mark.parametrize(
+    "content",
+    [
+        element(SEQUENCE, b"SQ", item(INNER)) + SEQUENCE_END,
+        element(SEQUENCE, b"SQ", item(INNER) + SEQUENCE_END),
+        element(SEQUENCE, b"SQ", b"") + SEQUENCE_END,
+        element(SEQUENCE, b"SQ", b"", 0xFFFFFFFF) + item(INNER) + ITEM_END + SEQUENCE_END,
+        element(SEQUENCE, b"SQ", b"", 0xFFFFFFFF) + item(INNER + ITEM_END) + item(INNER) + SEQUENCE_END,
+        element(SEQUENCE, b"SQ", item(element(SEQUENCE, b"SQ", item(INNER)) + SEQUENCE_END)),
+    ],
+    ids=["behind", "within", "of nothing", "behind an item", "in an item", "nested"],
+)
+def test_ends_that_need_not_be_there_are_passed_over_as_pydicom_does(content: bytes, enters: bool) -> None:
+    content += LAST
+    assert read_dataset(BytesIO(content), is_implicit_VR=False, is_little_endian=True).StudyInstanceUID == "1.2.3"
+    walk = Walk(source_of(BytesIO(content), EXPLICIT), EXPLICIT, lambda tag, vr: enters and vr == b"SQ")
+    assert [walk.uid() for depth, tag, _, _ in walk if (depth, tag) == (0, 0x0020000D)] == ["1.2.3"]
 
 
 def test_deflated_data_is_passed_over_in_pieces() -> None:
