@@ -90,5 +90,5 @@ class Report(_Frozen):
         return 0 if self.reason is None else StudyRejected.exit_code
 
     def to_json(self) -> str:
-        """The text of ``report.json``."""
-        return self.model_dump_json(by_alias=True, indent=2) + "\n"
+        """The text of ``report.json``; it has ``notes`` only where there are some."""
+        return self.model_dump_json(by_alias=True, indent=2, exclude=None if self.notes else {"notes"}) + "\n"

@@ -5,7 +5,7 @@ import pytest
 from core.errors import ConfigInvalid, PackageInvalid, ReasonCode, RetryLater, SegnodeError, StudyRejected
 from core.report import Reason, Report
 
-KEYS = ["schema", "segnode", "study", "outcome", "reason", "series", "models", "notes", "timings_s", "device"]
+KEYS = ["schema", "segnode", "study", "outcome", "reason", "series", "models", "timings_s", "device"]
 
 
 def test_the_json_has_the_documented_keys() -> None:
@@ -13,6 +13,13 @@ def test_the_json_has_the_documented_keys() -> None:
     assert list(content) == KEYS
     assert content["schema"] == 1
     assert content["reason"] is None
+
+
+def test_notes_are_there_where_something_was_noted() -> None:
+    report = Report(study="1.2.3", outcome="nothing_found", notes=("Images were still coming.",), device="cpu")
+    content = json.loads(report.to_json())
+    assert content.pop("notes") == ["Images were still coming."]
+    assert list(content) == KEYS
 
 
 @pytest.mark.parametrize(
