@@ -21,8 +21,9 @@ from core.errors import ReasonCode, RequestCode, RequestRefused, RetryLater, Stu
 from core.label_map import LabelMap
 from dicom_io.results.nifti import nifti_notes, write_nifti
 from segmentation.image_files import read_array
-from services.masks import FOLDER, MaskPlace, MaskRecord
+from services.masks import MaskPlace, MaskRecord
 from services.opening import OpenFile, opened, read_small
+from services.roots import MASK_FOLDER
 
 LONGEST_NAME: Final = 255
 """Bytes that file systems keep of a name."""
@@ -55,10 +56,10 @@ class MaskFolder:
         try:
             with opened(place.case, place.source.root, flags=os.O_DIRECTORY) as case:
                 with suppress(FileExistsError):
-                    os.mkdir(FOLDER, dir_fd=case.descriptor)
+                    os.mkdir(MASK_FOLDER, dir_fd=case.descriptor)
                 self._folder = _open_folder(case.descriptor)
         except OSError as error:
-            raise RetryLater(f"{FOLDER}/ cannot be made: {error.strerror}") from error
+            raise RetryLater(f"{MASK_FOLDER}/ cannot be made: {error.strerror}") from error
 
     def __enter__(self) -> "MaskFolder":
         """Itself."""
@@ -115,7 +116,7 @@ class MaskFolder:
             self._refuse_foreign(with_seg=with_seg)
             return None
         except OSError as error:
-            raise RetryLater(f"{FOLDER}/{name} cannot be read: {error.strerror}") from error
+            raise RetryLater(f"{MASK_FOLDER}/{name} cannot be read: {error.strerror}") from error
 
     def _has_seg(self, record: MaskRecord, *, force: bool, is_wanted: bool) -> bool:
         """Whether the SEG that a record speaks of is there as it was made."""
@@ -173,7 +174,7 @@ class MaskFolder:
             self._put(place.record_path.name, (record.model_dump_json(by_alias=True, indent=2) + "\n").encode())
             os.fsync(self._folder)
         except OSError as error:
-            raise RetryLater(f"{FOLDER}/{place.path.name} cannot be written: {error.strerror}") from error
+            raise RetryLater(f"{MASK_FOLDER}/{place.path.name} cannot be written: {error.strerror}") from error
         return record
 
     def _put(self, name: str, data: bytes) -> None:
@@ -204,7 +205,7 @@ class MaskFolder:
 
 
 def _in_the_way(name: str, why: str) -> RequestRefused:
-    return RequestRefused(RequestCode.MASK_IN_THE_WAY, f"{FOLDER}/{name} {why}.")
+    return RequestRefused(RequestCode.MASK_IN_THE_WAY, f"{MASK_FOLDER}/{name} {why}.")
 
 
 def _sha256(data: bytes) -> str:
@@ -213,9 +214,9 @@ def _sha256(data: bytes) -> str:
 
 def _open_folder(case: int) -> int:
     try:
-        return os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=case)
+        return os.open(MASK_FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=case)
     except NotADirectoryError as error:  # what the kernel says of a link, too
-        detail = f"{FOLDER} in the case is a link, or no folder."
+        detail = f"{MASK_FOLDER} in the case is a link, or no folder."
         raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, detail) from error
 
 

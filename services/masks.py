@@ -16,9 +16,8 @@ from core.model_manifest import LabelSpec
 from core.version import VERSION
 from services.images import stem_of
 from services.opening import read_small
-from services.roots import SharedFile
+from services.roots import MASK_FOLDER, SharedFile
 
-FOLDER: Final = "mask"
 NAMES: Final = {"totalseg": "total", "vessel": "vessel", "ureter": "ureter", "tumor": "tumor"}
 SAYS_NOTHING: Final = frozenset({"image", "img", "ct", "phase", "series", "volume", ""})
 """Parts of an image's name that tell it from no other image of a case."""
@@ -66,7 +65,7 @@ class MaskPlace:
     @property
     def folder(self) -> Path:
         """The case's mask folder."""
-        return self.case / FOLDER
+        return self.case / MASK_FOLDER
 
     @property
     def path(self) -> Path:
@@ -102,7 +101,7 @@ def place_of(task: str, image: SharedFile) -> MaskPlace:
 def place_derived(mask: SharedFile, kind: str) -> MaskPlace:
     """Where a mask that is made of another belongs: in the case's mask folder, as ``total_A_smooth.nii.gz``."""
     folder = mask.path.parent
-    is_mask_folder = folder.name == FOLDER and folder != mask.root
+    is_mask_folder = folder.name == MASK_FOLDER and folder != mask.root
     return MaskPlace(mask, folder.parent if is_mask_folder else folder, f"{stem_of(mask.path)}_{kind}")
 
 

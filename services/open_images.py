@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -14,7 +14,7 @@ from typing import Final
 from core.errors import RequestCode, RequestRefused, RetryLater
 from services.limits import Limits
 from services.opening import OpenFile, Stamp, open_inside
-from services.roots import SharedFile
+from services.roots import MASK_FOLDER, SharedFile
 
 _READ_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -46,6 +46,7 @@ class OpenImage:
         self._limits = limits
         self._files: dict[PurePosixPath, OpenFile] = {}
         self._stamps: list[tuple[OpenFile, Stamp]] = []
+        self._listings: list[tuple[OpenFile, list[str]]] = []
         self._count = self._bytes = 0
         self._closing = ExitStack()
         try:
@@ -116,7 +117,9 @@ class OpenImage:
         RetryLater
             If somebody did.
         """
-        if any(file.stamp != stamp for file, stamp in self._stamps):
+        # Of a folder the names tell: its times change with the masks that are written below it, too.
+        is_same = all(file.stamp == stamp for file, stamp in self._stamps)
+        if not (is_same and all(self._names(folder) == names for folder, names in self._listings)):
             raise RetryLater(f"{self._field} was changed while it was read")
 
     def _open(self, path: Path) -> None:
@@ -132,45 +135,46 @@ class OpenImage:
         """Open every file below the folder, in the order in which a walk meets them."""
         waiting = [(PurePosixPath(), self._whole)]
         while waiting:
-            name, folder = waiting.pop()
-            # By what was opened, so that no folder on the way can become a link.
-            readable = os.open(folder.path, _READ_FOLDER)
-            try:
-                entries = sorted(self._entries(readable), key=lambda entry: entry.name)
-                folders = []
-                for entry in entries:
-                    file = self._open_entry(entry, readable)
-                    if file.is_folder and not entry.is_symlink():
-                        folders.append((name / entry.name, file))
-                    elif file.is_file:
-                        self._files[name / entry.name] = file
-                waiting += reversed(folders)
-            finally:
-                os.close(readable)
-
-    def _entries(self, folder: int) -> Iterator["os.DirEntry[str]"]:
-        with os.scandir(folder) as entries:
-            for entry in entries:
+            where, folder = waiting.pop()
+            names, folders = self._names(folder), []
+            self._listings.append((folder, names))
+            for name in names:
+                file = self._keep(open_inside(name, self._root, flags=os.O_NOFOLLOW, dir_fd=folder.descriptor))
+                if file.is_folder:
+                    folders.append((where / name, file))
+                elif (found := self._behind_link(name, folder) if file.is_link else file).is_file:
+                    self._files[where / name] = found
                 self._count += 1
                 self._limits.check_files(self._count, self._bytes, self._field)
-                yield entry
+            waiting += reversed(folders)
 
-    def _open_entry(self, entry: "os.DirEntry[str]", folder: int) -> OpenFile:
-        if not entry.is_symlink():
-            return self._keep(open_inside(entry.name, self._root, flags=os.O_NOFOLLOW, dir_fd=folder))
-        outside = RequestRefused(
-            RequestCode.PATH_OUTSIDE_ROOTS, f"{self._field}: a link in it leads nowhere, or leaves its root."
-        )
+    def _names(self, folder: OpenFile) -> list[str]:
+        """Names in a folder, in order."""
+        # By what was opened, so that no folder on the way can become a link.
+        readable, names = os.open(folder.path, _READ_FOLDER), []
         try:
-            return self._keep(open_inside(entry.name, self._root, dir_fd=folder))
+            with os.scandir(readable) as entries:
+                for entry in entries:
+                    if entry.name != MASK_FOLDER:
+                        names.append(entry.name)
+                        self._limits.check_files(len(names), 0, self._field)
+        finally:
+            os.close(readable)
+        return sorted(names)
+
+    def _behind_link(self, name: str, folder: OpenFile) -> OpenFile:
+        try:
+            return self._keep(open_inside(name, self._root, dir_fd=folder.descriptor))
         except (OSError, RequestRefused) as error:
-            raise outside from error
+            # One answer for all: whether something lies outside is nobody's to ask.
+            detail = f"{self._field}: a link in it leads nowhere, or leaves its root."
+            raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, detail) from error
 
     def _keep(self, file: OpenFile) -> OpenFile:
         self._closing.callback(file.close)
         if file.is_file:
             self._bytes += file.size
-        self._stamps.append((file, file.stamp))
+            self._stamps.append((file, file.stamp))
         return file
 
 

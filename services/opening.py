@@ -50,6 +50,11 @@ class OpenFile:
         return stat.S_ISDIR(os.fstat(self.descriptor).st_mode)
 
     @property
+    def is_link(self) -> bool:
+        """Whether it is a link itself, as ``O_NOFOLLOW`` gives it."""
+        return stat.S_ISLNK(os.fstat(self.descriptor).st_mode)
+
+    @property
     def size(self) -> int:
         """Bytes."""
         return os.fstat(self.descriptor).st_size

@@ -7,8 +7,12 @@ root or one of its other views; it is resolved here, through every link, and mus
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from core.errors import RequestCode, RequestRefused
+
+MASK_FOLDER: Final = "mask"
+"""Where in a case this service writes; what lies there is part of no image."""
 
 
 @dataclass(frozen=True)

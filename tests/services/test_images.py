@@ -108,12 +108,21 @@ class TestFolder:
 
     @pytest.mark.parametrize("change", ["content", "more"])
     def test_one_that_changes_is_not_believed(self, change: str, folder: Path, volume: Path) -> None:
-        os.utime(folder / "b", (0, 0))  # so that no clock is too coarse
         with open_image(folder, volume) as image:
             image.check_unchanged()
             (folder / "b" / ("3" if change == "content" else "4")).write_bytes(b"changed")
             with pytest.raises(RetryLater, match="image_path was changed"):
                 image.check_unchanged()
+
+    def test_masks_that_are_written_below_it_are_no_part_of_it(self, folder: Path, volume: Path) -> None:
+        with open_image(folder, volume) as image:
+            digest = image.digest
+            for case in (folder, folder / "b"):
+                (case / "mask").mkdir()
+                (case / "mask" / "total.nii.gz").write_bytes(b"a mask")
+            image.check_unchanged()
+        with open_image(folder, volume) as image:
+            assert image.digest == digest
 
     @pytest.mark.usefixtures("open_files")
     def test_too_many_or_too_large_files_are_refused_before_one_is_read(self, folder: Path, volume: Path) -> None:
