@@ -34,7 +34,8 @@ class Handlers:
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
         self._following = Following(jobs.read)
-        # One after the other, so that a crowd does not pass a queue that has one place left.
+        # One after the other: a crowd does not pass a queue that has one place left, and whoever leaves a job ends none
+        # that another call has found at this instant.
         self._door = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
         self._is_stopped = False
@@ -119,9 +120,10 @@ class Handlers:
         RequestRefused
             ``unknown_job``.
         """
-        found = await self.get(job)
-        if not found.is_at_its_end:
-            await asyncio.to_thread(self._jobs.hold, job, None)
+        async with self._door:
+            found = await self.get(job)
+            if not found.is_at_its_end:
+                await asyncio.to_thread(self._jobs.hold, job, None)
         return found
 
     async def result(self, request: AnyRequest, key: UUID | None = None, timeout_s: float = LONGEST_S) -> Job:
@@ -147,9 +149,10 @@ class Handlers:
             job = await submitting
         except SegnodeError:
             return  # there is none
-        heirs = [other.holder for other in self._following.of(job.id)]
         try:
-            await asyncio.to_thread(self._jobs.leave, job.id, holder, heirs)
+            async with self._door:
+                heirs = [other.holder for other in self._following.of(job.id)]
+                await asyncio.to_thread(self._jobs.leave, job.id, holder, heirs)
         except RetryLater as error:
             _log.warning("job_goes_on", extra={"job": job.id, "reason": str(error)})
 

@@ -153,6 +153,35 @@ def test_who_hangs_up_while_the_job_is_queued_leaves_none_behind(
     run(test)
 
 
+def test_who_hangs_up_ends_no_job_that_a_repeat_has_found(
+    jobs: Jobs, key: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_go_on, cancel = threading.Event(), threading.Event(), jobs._client.cancel_workflow
+
+    def slowly(workflow: str) -> None:
+        begun.set()
+        may_go_on.wait(30)
+        cancel(workflow)
+
+    monkeypatch.setattr(jobs._client, "cancel_workflow", slowly)
+
+    async def test() -> None:
+        handlers = Handlers(jobs)
+        call = asyncio.create_task(handlers.result(WISH, key))
+        while not handlers._following.of(key.hex):
+            await asyncio.sleep(0.01)
+        call.cancel()
+        await asyncio.to_thread(begun.wait, 30)
+        again = asyncio.create_task(handlers.submit(WISH, key))
+        await asyncio.wait([again], timeout=0.5)
+        may_go_on.set()
+        found = await again
+        await handlers.stop()
+        assert state_of(jobs, found.id) == "queued"
+
+    run(test)
+
+
 def test_who_follows_a_job_keeps_it_from_ending_with_its_caller(jobs: Jobs, key: UUID) -> None:
     async def test() -> None:
         handlers = Handlers(jobs)
@@ -182,6 +211,7 @@ def test_a_service_that_stops_leaves_jobs_on_the_queue(jobs: Jobs, key: UUID) ->
         await handlers.stop()
         with pytest.raises(RetryLater):
             await call
+        await asyncio.gather(*handlers._leaving)
         assert state_of(jobs, key.hex) == "queued"
 
     run(test)
