@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -101,6 +102,27 @@ def test_a_job_that_somebody_else_follows_goes_on_without_its_caller(
         client.cancel(busy)
         followed.result(120)
     assert seen[-1]["state"] == "done"
+
+
+@pytest.mark.usefixtures("busy")
+def test_who_hangs_up_over_http_ends_the_work_and_may_come_again(service: ServiceProcess, client: Client) -> None:
+    key, fields = uuid4(), {"image_D_path": "cases:small/D.nii.gz", "force": True}
+    headers = {"Content-Type": "application/json", "Idempotency-Key": str(key)}
+
+    def state() -> str:
+        try:
+            return client.job(key.hex).state
+        except RequestRefused:
+            return ""
+
+    caller = HTTPConnection("127.0.0.1", service.rest_port)
+    with closing(caller):
+        caller.request("POST", "/v1/inference/ureter", json.dumps(fields), headers)
+        wait_until(lambda: state() == "queued")
+    wait_until(lambda: state() == "cancelled")
+    again = client.submit("ureter", idempotency_key=str(key), **fields)
+    assert (again.state, again.id) == ("queued", f"{key.hex}-2")
+    client.cancel(again.id)
 
 
 def test_callers_and_jobs_outlive_a_restart(volume: Path, tmp_path: Path) -> None:
