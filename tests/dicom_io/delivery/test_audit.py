@@ -153,7 +153,7 @@ def test_a_repository_that_is_silent_holds_nothing_up(
 def test_no_more_wait_than_there_is_room_for(
     silent: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit_sinks, "TIMEOUT_S", 1.0)
+    monkeypatch.setattr(audit_sinks, "TIMEOUT_S", 2.0)
     monkeypatch.setattr(audit_sinks, "MAX_WAITING", 2)
     written = trail(AuditSyslog(silent, TlsFiles()))
     for _ in range(10):
