@@ -44,7 +44,7 @@ class Outline:
     ----------
     digests
         Of every attribute before the pixels, by its tag, without regard to VRs and to how the ends of sequences are
-        written; private attributes, overlays and icons are left out.
+        written; lengths of groups, private attributes, overlays and icons are left out.
     instance
         The file with a header of its short attributes.
     pixels_at
@@ -120,7 +120,7 @@ def _digests(walk: Walk) -> tuple[dict[int, bytes], bytes, bool]:
             digest = None if _is_left_out(tag) else hashes.setdefault(tag, blake2b(digest_size=_DIGEST_BYTES))
             if len(hashes) > MAX_ATTRIBUTES:
                 raise ElementsError("too_many_elements")
-        if digest is None:
+        if digest is None or _is_group_length(tag):
             continue
         size = walk.unread
         digest.update(_MARK.pack(depth, tag, size))
@@ -154,7 +154,12 @@ def _is_same_value(first: Dataset, second: Dataset, tag: int) -> bool:
 
 def _is_left_out(tag: int) -> bool:
     group = tag >> 16
-    return bool(group & 1) or group in _OVERLAY_GROUPS or tag == _ICON_IMAGE_SEQUENCE
+    return bool(group & 1) or group in _OVERLAY_GROUPS or tag == _ICON_IMAGE_SEQUENCE or _is_group_length(tag)
+
+
+def _is_group_length(tag: int) -> bool:
+    # It counts bytes, so it is another one in every transfer syntax.
+    return not tag & 0xFFFF
 
 
 def _is_sequence(tag: int, vr: bytes | None) -> bool:
