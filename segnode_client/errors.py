@@ -106,7 +106,7 @@ def failure_of(error: grpc.RpcError, address: str) -> CallFailed:
         reason = text.rsplit(": ", 1)[-1].rstrip(".")
         remedy = "check the address, that the service runs there, and whether it wants TLS"
         return Unreachable("unavailable", f"{address} does not answer ({reason}): {remedy}", retry=True)
-    if status is grpc.StatusCode.RESOURCE_EXHAUSTED:
+    if status is grpc.StatusCode.RESOURCE_EXHAUSTED and "message larger than max" not in text:
         return TryLater(code, text, retry=True)
     if code in _ENDS:
         return CallEnded(code, text)

@@ -170,6 +170,12 @@ def test_patience_has_an_end(scripted: tuple[Scripted, str]) -> None:
     assert servicer.failures
 
 
+def test_a_message_that_is_too_large_is_not_sent_again(scripted: tuple[Scripted, str]) -> None:
+    with Client(scripted[1], patience_s=1) as client, pytest.raises(RequestRefused) as caught:
+        client.tumor("x" * (5 << 20))  # gRPC's own limit is 4 MiB
+    assert caught.value.code == "resource_exhausted"
+
+
 def test_a_stream_that_breaks_goes_on_with_its_key(scripted: tuple[Scripted, str]) -> None:
     servicer, address = scripted
     servicer.failures = [(grpc.StatusCode.UNAVAILABLE, "", True)]
