@@ -226,11 +226,11 @@ def test_a_deadline_ends_the_work(service: ServiceProcess, volume: Path, case: s
 def test_a_worker_that_dies_takes_up_its_job_again(
     service: ServiceProcess, client: Client, volume: Path, case: str
 ) -> None:
-    write_case(volume / case, shape=(60, 80, 80))
+    write_case(volume / case, shape=(40, 64, 64))
     job = client.submit("tumor", **named("tumor", case))
     wait_until(lambda: client.job(job.id).state == "running", every_s=0.02)
     os.kill(service.children()["worker"], signal.SIGKILL)
-    wait_until(lambda: client.job(job.id).state == "done", timeout_s=90)
+    wait_until(lambda: client.job(job.id).state == "done", timeout_s=240)
     assert (volume / case / "mask" / "tumor_A.nii.gz").exists()
 
 
