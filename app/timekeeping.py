@@ -69,7 +69,7 @@ class Timekeeping:
 
     def hear(self, line: bytes) -> None:
         """Take in what the worker says; what is no word about its work is passed over."""
-        what, *rest = line.split()
+        what, *rest = line.split() or [b""]
         if what not in (_BUSY, _DONE):
             return
         key, number, *limit_s = rest

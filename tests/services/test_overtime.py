@@ -53,7 +53,8 @@ def test_the_time_of_work_is_kept_from_outside() -> None:
             def say(self, what: bytes) -> None:
                 keeping.hear(what)
 
-        keeping.hear(b"something else\n")
+        for other in (b"something else\n", b"\n"):
+            keeping.hear(other)
         with timed(Line(), "first", 0, 60.0):
             pass
         os.kill(process.pid, signal.SIGSTOP)  # even of a process that does nothing any more
