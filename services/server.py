@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from app.child import ParentLink, run_child
 from app.leases import Leases
 from app.logs import configure_logging
+from dicom_io.delivery.tls import TlsFiles, client_context
 from services.grpc_server import CALLS, make_grpc_server
 from services.handlers import Handlers
 from services.jobs import Jobs
@@ -39,7 +40,16 @@ class _Uvicorn(uvicorn.Server):
 
 
 async def serve(settings: ServiceSettings, link: ParentLink) -> None:
-    """Answer calls until the service asks to stop; then those that wait are sent away, and their jobs go on."""
+    """Answer calls until the service asks to stop; then those that wait are sent away, and their jobs go on.
+
+    Raises
+    ------
+    ConfigInvalid
+        If files of ``tls`` or the ``tokens_file`` cannot be used.
+    """
+    for listening in (settings.grpc, settings.rest):
+        if listening is not None and (tls := listening.tls) is not None:
+            client_context(TlsFiles(tls.ca, tls.certificate, tls.key))  # it says which file, and what of it
     jobs, leases = Jobs(settings), Leases(settings.database, settings.lease_seconds)
     handlers, readiness, tokens = Handlers(jobs), Readiness(leases), Tokens(settings.tokens_file)
     retry_after_s = settings.queue.retry_after_seconds
@@ -52,6 +62,8 @@ async def serve(settings: ServiceSettings, link: ParentLink) -> None:
         rest_task = asyncio.create_task(rest_server.serve())
         while not rest_server.started and not rest_task.done():
             await asyncio.sleep(0.01)
+        if rest_task.done():
+            rest_task.result()  # why there is no REST
     link.say_ready()
     await asyncio.to_thread(link.wait_for_stop)
     readiness.stop()

@@ -134,6 +134,15 @@ def test_who_does_not_trust_the_certificate_or_speaks_plainly_is_told_so(called:
     assert "TLS" in caught.value.message
 
 
+@pytest.mark.parametrize("port", ["grpc", "rest"])
+def test_a_key_that_is_not_of_the_certificate_is_said_at_the_start(called: Called, tmp_path: Path, port: str) -> None:
+    tls = {"certificate": str(called.folder / "service.pem"), "key": str(called.folder / "ca.key")}
+    settings = {"grpc": None, "rest": None, port: {"port": 1, "tls": tls}}
+    service = ServiceProcess(tmp_path, called.folder / "volume", called.folder / "models", ALIASES, **settings)
+    told = service.run_command("api", "--config", str(service.config), expect=2)
+    assert f"service.pem, {called.folder / 'ca.key'}" in told
+
+
 def as_grpcurl(folder: Path, words: list[str]) -> dict[str, str]:
     """What grpcurl would answer: the call that its words say, made by what reflection tells of it."""
     options = dict(zip(words[1:-2:2], words[2:-2:2], strict=True))
