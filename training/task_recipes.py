@@ -130,6 +130,6 @@ RECIPES = {
         height=(-100.0, 80.0),
         # In the arterial phase alone the tumour's HU lie between those of cortex and medulla, and are the kidney's own
         # in the delayed one: drawn evenly, it was still missed when the other phases were done.
-        emphasis={"A": 4},
+        emphasis={"A": 2},
     ),
 }

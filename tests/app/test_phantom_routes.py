@@ -45,7 +45,8 @@ def run(model: str, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch)
     return int(str(caught.value.code))
 
 
-@pytest.mark.parametrize(("task", "phases"), [("vessel", ("A", "P")), ("ureter", ("D",))])
+# Where any phase will do, the series with the thinnest slices is taken.
+@pytest.mark.parametrize(("task", "phases"), [("vessel", ("A", "P")), ("ureter", ("D",)), ("tumor", ("D",))])
 def test_phases_of_one_study_become_one_seg(
     task: str, phases: tuple[Phase, ...], scans: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,9 +66,14 @@ def test_phases_of_one_study_become_one_seg(
         assert value >= TARGETS.get(name, OTHER_TARGET), f"{name}: {value:.3f}"
 
 
-def test_the_vessel_model_refuses_a_study_without_the_portal_phase(
-    scans: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("model", "phase", "why"), [
+    ("vessel-phantom", "D", "delayed by its description, not arterial"),
+    ("tumor-phantom", "A", "Arterial by its description, not portal or delayed"),
+])  # fmt: skip
+def test_a_study_without_the_phase_of_a_model_is_refused(
+    model: str, phase: Phase, why: str, scans: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run("vessel-phantom", scans["D"][1].folder, tmp_path, monkeypatch) == 3
-    report = json.loads((tmp_path / scans["D"][1].study_uid / "report.json").read_text())
+    assert run(model, scans[phase][1].folder, tmp_path, monkeypatch) == 3
+    report = json.loads((tmp_path / scans[phase][1].study_uid / "report.json").read_text())
     assert report["reason"]["code"] == "no_matching_series"
+    assert why in json.dumps(report["series"])

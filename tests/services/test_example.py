@@ -5,26 +5,41 @@ from pathlib import Path
 import pytest
 import yaml
 
-from phantom import make_phantom, trunk_geometry
+from phantom import Phase, make_phantom, trunk_geometry
 from phantom.series import write_series
 from segnode_client import Client
 from tests.node_process import ROOT
 from tests.services.service_process import ServiceProcess
 
+PHASES: tuple[Phase, ...] = ("A", "P", "D")
+MODELS = {task: f"{task}-phantom" for task in ("vessel", "ureter", "tumor")} | {"totalseg": "demo"}
+NAMES = ("total_P.nii.gz", "vessel_A.nii.gz", "ureter_D.nii.gz", "tumor_P.nii.gz")
 
-def test_the_example_answers_for_a_folder_of_dicom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+
+def test_the_example_answers_every_task_for_folders_of_dicom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEGNODE_MODELS", raising=False)
     service = ServiceProcess(tmp_path, tmp_path / "cases", tmp_path)
     ports = {"grpc": {"port": service.grpc_port}, "rest": {"port": service.rest_port}}
     example = yaml.safe_load((ROOT / "manifests" / "service.example.yaml").read_text())
     service.config.write_text(yaml.safe_dump(example | ports))
-    write_series(make_phantom(trunk_geometry((30.0, 6.0, 6.0))), tmp_path / "cases" / "0001" / "ct")
+    grid = trunk_geometry((5.0, 3.0, 3.0), extent=(170.0, 150.0, 230.0), centre=(0.0, 25.0, -30.0))
+    phantoms = {phase: make_phantom(grid, phase=phase, seed=641) for phase in PHASES}
+    for phase, phantom in phantoms.items():
+        write_series(phantom, tmp_path / "cases" / "0001" / phase)
     service.start()
     try:
         with Client(service.grpc, timeout_s=120) as client:
-            mask = client.totalseg("cases:0001/ct")
+            masks = {
+                "totalseg": client.totalseg("cases:0001/P"),
+                "vessel": client.vessel("cases:0001/A", "cases:0001/P"),
+                "ureter": client.ureter("cases:0001/D"),
+                "tumor": client.tumor("cases:0001/P"),
+            }
     finally:
         service.stop()
-    assert mask.model == "demo"
-    assert mask.volumes_ml["body"] > 1000
-    assert (tmp_path / "cases" / "0001" / "mask" / "total.nii.gz").exists()
+    assert {task: mask.model for task, mask in masks.items()} == MODELS
+    folder = tmp_path / "cases" / "0001" / "mask"
+    assert {path.name for path in folder.glob("*.nii.gz")} == set(NAMES)
+    kidneys = phantoms["P"].volume_ml("kidney_right", "kidney_left")
+    assert masks["tumor"].volumes_ml["kidney"] == pytest.approx(kidneys, rel=0.15)
+    assert masks["tumor"].volumes_ml["tumour"] == pytest.approx(phantoms["P"].volume_ml("kidney_tumour"), rel=0.3)

@@ -17,10 +17,14 @@ MODELS = Path(__file__).parents[2] / "models"
 Triple = tuple[float, float, float]
 
 # A seed that no other measure of these models uses; just large enough to show every label.
-CASES: dict[Task, tuple[tuple[Phase, ...], Triple, Triple, float]] = {
-    Task.VESSEL: (("A", "P"), (2.0, 2.0, 2.0), (160.0, 160.0, 240.0), -20.0),
-    Task.URETER: (("D",), (1.4, 1.4, 1.4), (120.0, 120.0, 220.0), -60.0),
+GRIDS: dict[Task, tuple[Triple, Triple, float]] = {
+    Task.VESSEL: ((2.0, 2.0, 2.0), (160.0, 160.0, 240.0), -20.0),
+    Task.URETER: ((1.4, 1.4, 1.4), (120.0, 120.0, 220.0), -60.0),
+    Task.TUMOR: ((2.0, 2.0, 2.0), (150.0, 140.0, 240.0), -30.0),
 }
+# In the arterial phase the tumour's misses its aim on one patient of four: the package does not take it.
+TAKEN = {task: RECIPES[task].phases for task in GRIDS} | {Task.TUMOR: (("P",), ("D",))}
+CASES = [(task, phases) for task in GRIDS for phases in TAKEN[task]]
 SEED = 640
 
 
@@ -28,9 +32,9 @@ def package_of(task: Task) -> Package:
     return load_package(MODELS / f"{task}-phantom")
 
 
-@pytest.mark.parametrize("task", CASES)
-def test_dice_on_a_patient_that_no_training_saw(task: Task) -> None:
-    recipe, (phases, spacing, extent, height) = RECIPES[task], CASES[task]
+@pytest.mark.parametrize(("task", "phases"), CASES)
+def test_dice_on_a_patient_that_no_training_saw(task: Task, phases: tuple[Phase, ...]) -> None:
+    recipe, (spacing, extent, height) = RECIPES[task], GRIDS[task]
     patient = make_held_out(SEED, phases, trunk_geometry(spacing, extent=extent, centre=(0.0, 15.0, height)))
     found = Engine(package_of(task).in_profile("fast"), "cpu").segment(patient.volume).label_map.array
     truth = recipe.truth(patient.phantoms[0])
@@ -39,7 +43,7 @@ def test_dice_on_a_patient_that_no_training_saw(task: Task) -> None:
         assert value >= TARGETS.get(name, OTHER_TARGET), f"{name}: {value:.3f}"
 
 
-@pytest.mark.parametrize("task", CASES)
+@pytest.mark.parametrize("task", GRIDS)
 def test_the_package_agrees_with_its_recipe_and_is_marked(task: Task) -> None:
     package, recipe = package_of(task), RECIPES[task]
     assert {label.name: label.value for label in package.manifest.labels} | {"background": 0} == recipe.values
@@ -48,4 +52,4 @@ def test_the_package_agrees_with_its_recipe_and_is_marked(task: Task) -> None:
     assert "NOT FOR CLINICAL USE" in package.manifest.output.series_description
     words: dict[str, Phase] = {"arterial": "A", "portal": "P", "delayed": "D"}
     for number, channel in enumerate(package.manifest.channels):
-        assert {words[phase] for phase in channel.series.phase} == {phases[number] for phases in recipe.phases}
+        assert {words[phase] for phase in channel.series.phase} == {phases[number] for phases in TAKEN[task]}
