@@ -13,8 +13,10 @@ from typing import cast
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import evt
+from pynetdicom.dimse_messages import N_EVENT_REPORT_RSP
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.events import Event, EventHandlerType
+from pynetdicom.pdu import P_DATA_TF
 
 from core.errors import RetryLater
 from dicom_io.delivery.commitment_report import PROCESSING_FAILURE, SUCCESS, take_in_report
@@ -50,7 +52,12 @@ def ask_for_commitment(
     """
     ae = requesting_ae(calling_ae)
     ae.add_requested_context(PUSH_MODEL, list(REPORT_SYNTAXES))
-    handlers: list[EventHandlerType] = [(evt.EVT_N_EVENT_REPORT, _take_in_event, [transactions])]
+    report = _ReportTaken(transactions)
+    handlers: list[EventHandlerType] = [
+        (evt.EVT_N_EVENT_REPORT, report.take_in),
+        (evt.EVT_DIMSE_SENT, report.on_message_sent),
+        (evt.EVT_PDU_SENT, report.on_pdu_sent),
+    ]
     association = associate(ae, destination, handlers)
     if not association.is_established:
         return explain_no_association(association)
@@ -65,8 +72,8 @@ def ask_for_commitment(
         if status != SUCCESS:
             return Answer(False, f"the destination refused the request for commitment with status 0x{status:04X}")
         deadline = time.monotonic() + SAME_ASSOCIATION_S
-        while association.is_established and time.monotonic() < deadline:
-            if transactions.report(transaction) is not None:
+        while association.is_established and not report.is_answered:
+            if not report.has_come and time.monotonic() >= deadline:
                 break
             time.sleep(0.05)
     except (RuntimeError, ValueError) as error:
@@ -88,6 +95,25 @@ def _request(transaction: str, objects: Sequence[tuple[str, str]]) -> Dataset:
     return request
 
 
-def _take_in_event(event: Event, transactions: Transactions) -> tuple[int, None]:
-    encoded = cast(N_EVENT_REPORT, event.request).EventInformation or BytesIO()
-    return take_in_report(event.event_type, encoded, str(event.context.transfer_syntax), transactions), None
+class _ReportTaken:
+    """A report on the association that asked for it, which is released only once the report is answered."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+        self._is_answering = False
+        self.has_come = self.is_answered = False
+
+    def take_in(self, event: Event) -> tuple[int, None]:
+        """Take it in, and give its status."""
+        self.has_come = True
+        encoded = cast(N_EVENT_REPORT, event.request).EventInformation or BytesIO()
+        return take_in_report(event.event_type, encoded, str(event.context.transfer_syntax), self._transactions), None
+
+    def on_message_sent(self, event: Event) -> None:
+        """Note that the next PDU is its answer; this comes before it is sent."""
+        self._is_answering = isinstance(event.message, N_EVENT_REPORT_RSP)
+
+    def on_pdu_sent(self, event: Event) -> None:
+        """Note that it is answered."""
+        if self._is_answering and isinstance(event.pdu, P_DATA_TF):
+            self.is_answered = True

@@ -14,11 +14,12 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
 from core.errors import RetryLater
+from dicom_io.delivery import commitment
 from dicom_io.delivery.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, ask_for_commitment
 from dicom_io.delivery.commitment_report import NOT_NAMED
 from dicom_io.delivery.sender import Answer, Destination
 from dicom_io.delivery.transactions import Report, Transactions
-from tests.node_process import free_port
+from tests.node_process import free_port, wait_until
 
 OBJECTS = [(str(SegmentationStorage), f"1.2.3.{number}") for number in range(3)]
 
@@ -45,7 +46,9 @@ def transactions(tmp_path: Path) -> Transactions:
     return Transactions(tmp_path)
 
 
-def reporting(kept: list[str], failed: dict[str, int], kind: int) -> Callable[[Event], tuple[int, None]]:
+def reporting(
+    kept: list[str], failed: dict[str, int], kind: int, answered: list[int | None]
+) -> Callable[[Event], tuple[int, None]]:
     """Answers on the same association, just after the answer to the request itself."""
 
     def send(association: Any, transaction: str) -> None:
@@ -54,7 +57,8 @@ def reporting(kept: list[str], failed: dict[str, int], kind: int) -> Callable[[E
         report.ReferencedSOPSequence = [_item(uid) for uid in kept]
         if failed:
             report.FailedSOPSequence = [_item(uid, reason) for uid, reason in failed.items()]
-        association.send_n_event_report(report, kind, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+        status, _ = association.send_n_event_report(report, kind, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+        answered.append(status.get("Status"))
 
     def on_action(event: Event) -> tuple[int, None]:
         transaction = str(event.action_information.TransactionUID)
@@ -87,11 +91,19 @@ ALL = [uid for _, uid in OBJECTS]
     ids=["all", "one failed", "some left out", "kept and failed", "others too"],
 )
 def test_a_report_on_the_same_association_is_taken_in(
-    transactions: Transactions, kept: list[str], failed: dict[str, int], kind: int, expected: dict[str, int]
+    transactions: Transactions,
+    monkeypatch: pytest.MonkeyPatch,
+    kept: list[str],
+    failed: dict[str, int],
+    kind: int,
+    expected: dict[str, int],
 ) -> None:
+    monkeypatch.setattr(commitment, "SAME_ASSOCIATION_S", 30.0)  # it waits for as long as the report takes
+    answered: list[int | None] = []
     transaction = transactions.open(OBJECTS)
-    with partner(reporting(kept, failed, kind)) as pacs:
+    with partner(reporting(kept, failed, kind, answered)) as pacs:
         assert ask_for_commitment(transactions, transaction, pacs, "SEGNODE") == Answer(True)
+        wait_until(lambda: answered == [0])
     assert transactions.report(transaction) == Report(expected)
     transactions.close(transaction)
     assert transactions.objects(transaction) is None
