@@ -84,6 +84,10 @@ def add_problem_handlers(app: FastAPI, retry_after_s: int) -> None:
         told.headers.update(error.headers or {})  # which methods a 405 allows
         return told
 
+    @app.exception_handler(Exception)
+    async def broken(request: Request, error: Exception) -> JSONResponse:
+        return answer(Problem(code="internal_error", message="The service's log says where."))
+
 
 def _answer(problem: Problem, status: HTTPStatus, retry_after_s: int) -> JSONResponse:
     details = ProblemDetails(
