@@ -1,7 +1,10 @@
 """``segnode.v1.Segmentation``."""
 
+import logging
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias
 from uuid import UUID
 
@@ -18,6 +21,8 @@ from services.job import Job, Problem
 
 KEY: Final = "idempotency-key"
 """Name of the metadata that says which calls are one wish."""
+
+_log = logging.getLogger("segnode")
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
@@ -75,6 +80,8 @@ class Servicer(stubs.SegmentationServicer):
                     yield job_message(job)
         except SegnodeError as error:
             await self._abort(Problem.of(error), context)
+        except Exception as error:  # noqa: BLE001 - a call's outermost place
+            await self._abort(_fault(error), context)
 
     async def SubmitJob(self, request: messages.JobRequest, context: Context) -> messages.Job:
         """Queue any of the above."""
@@ -99,6 +106,8 @@ class Servicer(stubs.SegmentationServicer):
             return job_message(await work)
         except SegnodeError as error:
             await self._abort(Problem.of(error), context)
+        except Exception as error:  # noqa: BLE001 - a call's outermost place
+            await self._abort(_fault(error), context)
 
     async def _masks(self, task: str, message: Message, context: Context) -> Mapping[str, messages.MaskResponse]:
         job = await self._job(self._finished(task, message, context), context)
@@ -114,6 +123,14 @@ class Servicer(stubs.SegmentationServicer):
         """End a call with what is known of its problem."""
         await context.abort_with_status(rpc_status.to_status(status_of(problem, self._retry_after_s)))
         raise AssertionError("abort does not return")
+
+
+def _fault(error: Exception) -> Problem:
+    """The problem that a fault of the program is: gRPC would tell the caller its text, which may name a path."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    at = f"{Path(place.filename).name}:{place.lineno}"
+    _log.error("call_failed", extra={"error": type(error).__name__, "at": at})
+    return Problem(code="internal_error", message="The service's log says where.")
 
 
 def _key(context: Context) -> UUID | None:

@@ -3,14 +3,9 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
-from services.job import Job
-from services.rest import make_rest_app
-from services.tokens import Tokens
 from tests.services.cases import ALIASES, make_models, write_case
 from tests.services.service_process import ServiceProcess
 
@@ -54,18 +49,3 @@ def test_every_answer_is_one_that_is_described(tmp_path: Path) -> None:
     finally:
         service.stop()
     assert told.returncode == 0, told.stdout[-8000:] + told.stderr
-
-
-def test_a_fault_of_the_program_is_a_problem_too_and_repeats_no_text() -> None:
-    class Broken:
-        async def get(self, job: str) -> Job:
-            raise KeyError(f"a fault over {job}")
-
-    handlers: Any = Broken()
-    readiness: Any = None
-    app = make_rest_app(handlers, readiness, Tokens(None), 5)
-    with TestClient(app, raise_server_exceptions=False) as caller:
-        answer = caller.get("/v1/jobs/1")
-    assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json")
-    assert answer.json()["code"] == "internal_error"
-    assert "fault over" not in answer.text
