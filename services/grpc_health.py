@@ -13,6 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from services.readiness import Readiness
 
 WATCH_EVERY_S: Final = 1.0
+WATCHERS: Final = 300
+"""At once; they show no token, and must not take the place of those who call."""
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 _UNKNOWN: Final = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
@@ -34,6 +36,7 @@ class Health(health_pb2_grpc.HealthServicer):
     def __init__(self, readiness: Readiness, services: frozenset[str]) -> None:
         self._readiness = readiness
         self._services = services | {""}
+        self._watching = 0
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:
         """State at this moment."""
@@ -45,15 +48,21 @@ class Health(health_pb2_grpc.HealthServicer):
         self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
         """State at each change; ends when the service stops."""
+        if self._watching >= WATCHERS:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch already")
+        self._watching += 1
         told = None
-        while True:
-            status = await self._status() if request.service in self._services else _UNKNOWN
-            if status != told:
-                yield health_pb2.HealthCheckResponse(status=status)
-            told = status
-            if self._readiness.is_stopping:
-                return
-            await self._readiness.wait(WATCH_EVERY_S)
+        try:
+            while True:
+                status = await self._status() if request.service in self._services else _UNKNOWN
+                if status != told:
+                    yield health_pb2.HealthCheckResponse(status=status)
+                told = status
+                if self._readiness.is_stopping:
+                    return
+                await self._readiness.wait(WATCH_EVERY_S)
+        finally:
+            self._watching -= 1
 
     async def _status(self) -> int:
         return _SERVING if await self._readiness.ask() == "ready" else _NOT_SERVING
