@@ -23,9 +23,16 @@ _log = logging.getLogger("segnode")
 
 
 class ParentLink:
-    """The child's end of the connection to the node."""
+    """The child's end of the connection to the node.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    before_end
+        Called before the process ends because the node is gone; returns soon.
+    """
+
+    def __init__(self, before_end: Callable[[], None] = lambda: None) -> None:
+        self._before_end = before_end
         self._stop = threading.Event()
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
@@ -39,6 +46,7 @@ class ParentLink:
 
     def _end_with_parent(self) -> None:
         os.read(0, 1)
+        self._before_end()
         # The spool and the workflow database are safe at every instant; a second node may already be starting.
         os._exit(1)
 

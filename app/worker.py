@@ -64,10 +64,10 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
     RetryLater, OSError
         If the disk or the database fails for now.
     """
-    link = ParentLink()
+    tries = Tries()
+    link = ParentLink(tries.take_back)
     configure_logging("worker", settings.logs)
     take_slot(settings.workers, slot)
-    tries = Tries()
     watch_threads(_does_work, tries.take_back)
     spool = prepared_spool(settings.spool)
     executor = settings.executor_id(slot)

@@ -180,7 +180,7 @@ def runs(node: NodeProcess, study: str) -> int:
     return path.read_text().count(study) if path.exists() else 0
 
 
-def test_neither_a_stop_nor_a_lost_lease_counts_as_a_try(
+def test_neither_a_stop_nor_the_nodes_death_nor_a_lost_lease_counts_as_a_try(
     pacs: StorageServer, send: Callable[[NodeProcess, str], str], tmp_path: Path
 ) -> None:
     """In a node that gives a study one try; the stand-in would hang at the first run of each."""
@@ -193,13 +193,18 @@ def test_neither_a_stop_nor_a_lost_lease_counts_as_a_try(
         assert node.stop() == 0
         node.start()
         assert node.wait_for_end(stopped)["state"] == "delivered"
+        orphaned = send(node, "hang once")
+        wait_until(lambda: runs(node, orphaned) == 1)
+        node.kill()
+        node.start()
+        assert node.wait_for_end(orphaned)["state"] == "delivered"
         lost = send(node, "hang once")
         wait_until(lambda: runs(node, lost) == 1)
         with closing(sqlite3.connect(node.folder / "workflow.sqlite", timeout=30)) as database, database:
             database.execute("UPDATE segnode_executors SET instance = 'another'")
         assert node.wait_for_end(lost)["state"] == "delivered"
         assert "lease_lost" in node.log.read_text()
-        assert (runs(node, stopped), runs(node, lost)) == (2, 2)
+        assert [runs(node, study) for study in (stopped, orphaned, lost)] == [2, 2, 2]
     finally:
         node.stop()
 
