@@ -66,6 +66,19 @@ def test_phases_of_one_study_become_one_seg(
         assert value >= TARGETS.get(name, OTHER_TARGET), f"{name}: {value:.3f}"
 
 
+def test_organs_of_one_series_become_a_seg_of_its_own(
+    scans: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phantom, series = scans["P"]
+    assert run("totalseg-phantom", series.folder, tmp_path, monkeypatch) == 0
+    folder, recipe = tmp_path / series.study_uid, RECIPES["totalseg"]
+    segments = {item.SegmentLabel for item in dcmread(folder / "totalseg-phantom.seg.dcm").SegmentSequence}
+    assert {"kidney_left", "kidney_right", "liver", "bone"} <= segments <= set(recipe.labels)
+    mask = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "totalseg-phantom_seg.nii.gz")))
+    found = scores(mask, recipe.truth(phantom), recipe)
+    assert min(found["kidney_left"], found["kidney_right"]) >= OTHER_TARGET, found
+
+
 @pytest.mark.parametrize(("model", "phase", "why"), [
     ("vessel-phantom", "D", "delayed by its description, not arterial"),
     ("tumor-phantom", "A", "Arterial by its description, not portal or delayed"),
