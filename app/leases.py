@@ -128,8 +128,8 @@ class Leases:
             known = connection.execute(sa.select(_SPOOL.c.id)).scalar_one()
         if known != spool_id:
             raise ConfigInvalid(
-                "database: it belongs to another spool; mount the spool that all machines share, or give this one a"
-                " database of its own"
+                "database: it belongs to another spool, or to another work folder of a service; mount the one that all"
+                " machines share, or give this one a database of its own"
             )
 
     def acquire(self, executor: str, holder: Holder) -> Executor | None:
