@@ -5,7 +5,9 @@ It is a fresh interpreter, never a fork: neither CUDA nor gRPC survives one (ADR
 
 import os
 import resource
+import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -52,6 +54,7 @@ def work(settings: ServiceSettings, slot: int) -> None:
     settings.work.mkdir(parents=True, exist_ok=True)
     executor = f"{settings.executor}-{slot}"
     with locked(settings.work / f".{executor}.lock"):
+        _keep_temporary_files(settings.work / f".{executor}.tmp")
         leases = Leases(settings.database, settings.lease_seconds)
         tenure = Tenure(leases, executor, this_process(settings.work, settings.executor, VERSION))
         roots = Roots({name: root.root for name, root in settings.roots.items()})
@@ -70,6 +73,13 @@ def work(settings: ServiceSettings, slot: int) -> None:
                 flow.tidy(time.time() - settings.queue.keep_days * 86400.0)
         tenure.give_up()
         os._exit(0)
+
+
+def _keep_temporary_files(folder: Path) -> None:
+    # A worker that is killed leaves what it was writing, a mask perhaps: its successor deletes that.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    tempfile.tempdir = str(folder)
 
 
 def _open_many_files() -> None:

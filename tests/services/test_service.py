@@ -227,9 +227,12 @@ def test_a_worker_that_dies_takes_up_its_job_again(
     write_case(volume / case, shape=(40, 64, 64))
     job = client.submit("tumor", **named("tumor", case))
     wait_until(lambda: client.job(job.id).state == "running", every_s=0.02)
+    (temporary,) = (service.folder / "work").glob(".*.tmp")
+    (temporary / "mask-that-was-being-written").touch()
     os.kill(service.children()["worker"], signal.SIGKILL)
     wait_until(lambda: client.job(job.id).state == "done", timeout_s=240)
     assert (volume / case / "mask" / "tumor_A.nii.gz").exists()
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_crowd_loses_no_request(service: ServiceProcess, client: Client, volume: Path, case: str) -> None:
