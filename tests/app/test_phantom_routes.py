@@ -79,14 +79,10 @@ def test_organs_of_one_series_become_a_seg_of_its_own(
     assert min(found["kidney_left"], found["kidney_right"]) >= OTHER_TARGET, found
 
 
-@pytest.mark.parametrize(("model", "phase", "why"), [
-    ("vessel-phantom", "D", "delayed by its description, not arterial"),
-    ("tumor-phantom", "A", "Arterial by its description, not portal or delayed"),
-])  # fmt: skip
 def test_a_study_without_the_phase_of_a_model_is_refused(
-    model: str, phase: Phase, why: str, scans: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scans: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run(model, scans[phase][1].folder, tmp_path, monkeypatch) == 3
-    report = json.loads((tmp_path / scans[phase][1].study_uid / "report.json").read_text())
+    assert run("vessel-phantom", scans["D"][1].folder, tmp_path, monkeypatch) == 3
+    report = json.loads((tmp_path / scans["D"][1].study_uid / "report.json").read_text())
     assert report["reason"]["code"] == "no_matching_series"
-    assert why in json.dumps(report["series"])
+    assert "delayed by its description, not arterial" in json.dumps(report["series"])
