@@ -23,8 +23,8 @@ GRIDS: dict[Task, tuple[Triple, Triple, float]] = {
     Task.URETER: ((1.4, 1.4, 1.4), (120.0, 120.0, 220.0), -60.0),
     Task.TUMOR: ((2.0, 2.0, 2.0), (150.0, 140.0, 240.0), -30.0),
 }
-NOT_FOUND = {"bladder"}
-"""What a model names and does not find: no patient that the organs' network saw shows the bladder whole."""
+NOT_FOUND = {("bladder", "D")}
+"""What a model names and does not find in a phase: the organs' network takes a bladder full of contrast for bone."""
 CASES = [(task, phases) for task in GRIDS for phases in RECIPES[task].phases]
 SEED = 640
 
@@ -41,7 +41,7 @@ def test_dice_on_a_patient_that_no_training_saw(task: Task, phases: tuple[Phase,
     truth = recipe.truth(patient.phantoms[0])
     assert set(np.unique(truth)) == set(recipe.values.values())
     values = scores(found, truth, recipe)
-    for name, value in ((name, value) for name, value in values.items() if name not in NOT_FOUND):
+    for name, value in ((name, value) for name, value in values.items() if (name, phases[0]) not in NOT_FOUND):
         assert value >= TARGETS.get(name, OTHER_TARGET), f"{name}: {value:.3f}"
 
 
