@@ -69,14 +69,15 @@ def test_memory_does_not_grow_with_axis_0_beyond_the_volume(tmp_path: Path) -> N
     model.write_text(model.read_text().replace("step_size: 0.5", "step_size: 1.0"))
     engine = Engine(load_package(package.folder), "cpu")
     peaks, sizes = [], []
-    for slices in (120, 120, 1000):
+    for slices in (120, 120, 2500):
         volume = make_volume(shape=(slices, 60, 60), spacing=(2.5, 1.5, 1.5))
         RESET.write_text("5")
         engine.segment(volume)
         peaks.append(int(PEAK.read_text().split("VmHWM:")[1].split()[0]) * 1024)
         sizes.append(volume.array.nbytes)
     logits = 60 * sizes[-1] / 2
-    growth, allowed = peaks[2] - peaks[1], 5 * (sizes[2] - sizes[1])
+    # The volume, the network's image of as many voxels, and the labels are 2.5 of it; the rest is the allocator's.
+    growth, allowed = peaks[2] - peaks[1], 3.5 * (sizes[2] - sizes[1])
     assert allowed < logits / 4
     assert growth < allowed, f"{growth / 1e6:.0f} MB more for {(sizes[2] - sizes[1]) / 1e6:.0f} MB of volume"
 
