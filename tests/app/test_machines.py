@@ -147,7 +147,7 @@ def test_who_may_not_work_waits_or_ends_with_the_remedy(
     assert "name each machine by executor: in node.yaml" in namesake.log.read_text()
     # As where the shared folder is not mounted: it is there, and empty.
     assert unmounted.process.wait(60) == 2
-    assert "mount the spool" in unmounted.log.read_text()
+    assert "mount the one that all machines share" in unmounted.log.read_text()
     unmounted.end()
     first.end()
     namesake.wait_until_ready()

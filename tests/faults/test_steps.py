@@ -79,7 +79,14 @@ def ward(
         batch = folder / f"batch {wishes[0]}"
         for wish, study in studies.items():
             write_study(batch / study, study, description=wish)
-        assert store(storescu, node.port, "SEGNODE", batch) == 0
+
+        def sent() -> bool:
+            # The last study of the kind before may have been final an instant before its node was killed.
+            if not node.is_running:
+                node.launch()
+            return store(storescu, node.port, "SEGNODE", batch) == 0
+
+        wait_until(sent, 60)
         return studies
 
     node.start()
