@@ -9,7 +9,6 @@ does not flush, and shows what the sender itself can do.
 
 import argparse
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from pydicom.uid import generate_uid
 
 from tests.listener_process import ListenerProcess
 from tests.node_process import make_image
-from tests.peers import Orthanc, StorageServer
+from tests.peers import Orthanc, StorageServer, find_program
 
 ASSOCIATIONS = (1, 4)
 
@@ -90,7 +89,7 @@ def start(name: str, folder: Path) -> _Running:
 
 def found(program: str) -> str:
     """Path of a peer."""
-    path = shutil.which(program) or shutil.which(program, path="/usr/sbin")
+    path = find_program(program)
     if path is None:
         raise SystemExit(f"{program} is not installed")
     return path

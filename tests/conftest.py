@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.peers import find_program
 from tests.postgres import Postgres, find_postgres
 
 # The same examples in every run: what a search finds belongs into a test of its own, not into somebody's CI.
@@ -59,7 +59,7 @@ def peer() -> Callable[[str], str]:
     """Path of another project's program (``storescu``, ``Orthanc``, ``dciodvfy``), found on PATH or in /usr/sbin."""
 
     def find(name: str) -> str:
-        path = shutil.which(name) or shutil.which(name, path="/usr/sbin")
+        path = find_program(name)
         if path is None:
             missing(f"{name} is not installed")
         return str(path)

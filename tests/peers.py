@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +12,17 @@ from typing import Any
 from urllib.error import URLError
 
 from tests.node_process import free_port, wait_until
+
+
+def find_program(name: str) -> str | None:
+    """Path of a program of another project, found on PATH or in /usr/sbin.
+
+    pynetdicom installs programs with the names of DCMTK's: those of an activated environment are passed over.
+    """
+    folders = [*os.get_exec_path(), "/usr/sbin"]
+    if sys.prefix != sys.base_prefix:
+        folders = [folder for folder in folders if Path(folder) != Path(sys.prefix, "bin")]
+    return shutil.which(name, path=os.pathsep.join(folders))
 
 
 def store(storescu: str, port: int, called_ae: str, *paths: Path, options: tuple[str, ...] = ()) -> int:
