@@ -1,6 +1,7 @@
 """The status pages under clients that misbehave, and where the spool cannot be read."""
 
 import http.client
+import re
 import shutil
 import socket
 import time
@@ -94,9 +95,17 @@ def test_counts_of_processes_add_up_and_a_damaged_file_counts_nothing(tmp_path: 
         counters.raise_to("peak", 1.0)
         counters.write()
     (tmp_path / "broken-1.json").write_text("{")
-    (tmp_path / "another.machine-worker-1.json").write_text('{"instances": 5}')
     total = read_counters(tmp_path)
-    assert (total["instances"], total["seconds network"]) == (7.0, 5.0)
+    assert (total["instances"], total["seconds network"]) == (2.0, 5.0)
     assert sum(value for key, value in total.items() if key.startswith("peak")) == 6.0
+
+
+def test_a_node_that_starts_forgets_its_own_counts_alone(tmp_path: Path) -> None:
+    # Files without a living writer: the counts of the processes before this start.
+    host = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
+    (tmp_path / f"{host}-listener-1.json").write_text('{"instances": 1}')
+    (tmp_path / f"{host}-worker-2.json").write_text('{"instances": 1}')
+    (tmp_path / "another.machine-worker-1.json").write_text('{"instances": 5}')
+    assert read_counters(tmp_path) == {"instances": 7}
     forget_counters(tmp_path)
     assert read_counters(tmp_path) == {"instances": 5}
