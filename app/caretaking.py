@@ -7,14 +7,16 @@ import time
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.clock import ClockWatch, bring_forward
+from app.durable_queue import FORGOTTEN_AT_ONCE, forget_ended
 from app.intake import Intake, StudyWork, recover
 from app.leases import reason_of
-from app.queued_work import FORGOTTEN_AT_ONCE, forget_ended
 from app.tenure import Tenure
 from dicom_io.spool.spool import Spool
 
 RECOVER_EVERY_S = 600.0
 FORGET_EVERY_S = 3600.0
+KEPT_DAYS = 7.0
+"""How long the database keeps work that is over, for a person who asks what happened; the spool has what came of it."""
 
 _log = logging.getLogger("segnode")
 
@@ -54,7 +56,7 @@ class Caretaking:
                 self._recovered = time.monotonic()
             self._intake.look()
             # A full batch is followed by the next one at the next look, so that studies never wait for many.
-            if time.monotonic() - self._forgot > FORGET_EVERY_S and forget_ended() < FORGOTTEN_AT_ONCE:
+            if time.monotonic() - self._forgot > FORGET_EVERY_S and forget_ended(KEPT_DAYS) < FORGOTTEN_AT_ONCE:
                 self._forgot = time.monotonic()
         except OSError as error:
             # A full disk passes; a worker that ended over it would cost the study that it runs.

@@ -2,11 +2,16 @@
 
 import logging
 import sys
+import time
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from app.leases import POSTGRES_CONNECTION
 from app.logs import LogForm, make_formatter
+
+ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+"""States of a workflow that is over."""
+FORGOTTEN_AT_ONCE = 200
 
 
 def launch_dbos(database: str, executor: str, version: str, *, lease_seconds: float, logs: LogForm) -> None:
@@ -44,3 +49,20 @@ def launch_dbos(database: str, executor: str, version: str, *, lease_seconds: fl
         config["sys_db_idle_transaction_timeout_sec"] = lease_seconds
     DBOS(config=config)
     DBOS.launch()
+
+
+def forget_ended(older_than_days: float) -> int:
+    """Delete the oldest workflows that are over, `FORGOTTEN_AT_ONCE` at most; how many.
+
+    Parameters
+    ----------
+    older_than_days
+        Age since they were queued.
+    """
+    before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - older_than_days * 86400.0))
+    old = DBOS.list_workflows(
+        status=list(ENDED), end_time=before, limit=FORGOTTEN_AT_ONCE, load_input=False, load_output=False
+    )
+    if old:
+        DBOS.delete_workflows([one.workflow_id for one in old])
+    return len(old)

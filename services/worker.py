@@ -3,6 +3,7 @@
 It is a fresh interpreter, never a fork: neither CUDA nor gRPC survives one (ADR 13).
 """
 
+import logging
 import os
 import resource
 import shutil
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from dbos import DBOS
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.child import ParentLink, run_child, watch_threads
-from app.durable_queue import launch_dbos
-from app.leases import Leases
+from app.durable_queue import FORGOTTEN_AT_ONCE, forget_ended, launch_dbos
+from app.leases import Leases, reason_of
 from app.logs import configure_logging
 from app.reaper import Reaper
 from app.tenure import Tenure, this_process
@@ -35,6 +37,8 @@ POLL_S: Final = 0.2
 """Between two looks at the queue; each costs a few queries, all day long."""
 OPEN_FILES: Final = 65_536
 TIDY_EVERY_S: Final = 3600.0
+
+_log: Final = logging.getLogger("segnode")
 
 
 def work(settings: ServiceSettings, slot: int) -> None:
@@ -69,8 +73,7 @@ def work(settings: ServiceSettings, slot: int) -> None:
         link.say_ready()
         while not link.wait_for_stop(TIDY_EVERY_S):
             if tenure.is_first:
-                _forget_old_jobs(settings.queue.keep_days)
-                flow.tidy(time.time() - settings.queue.keep_days * 86400.0)
+                tidy(flow, settings.queue.keep_days)
         tenure.give_up()
         os._exit(0)
 
@@ -78,7 +81,7 @@ def work(settings: ServiceSettings, slot: int) -> None:
 def _keep_temporary_files(folder: Path) -> None:
     # A worker that is killed leaves what it was writing, a mask perhaps: its successor deletes that.
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
+    folder.mkdir(mode=0o700, exist_ok=True)
     tempfile.tempdir = str(folder)
 
 
@@ -95,16 +98,17 @@ def _launch(settings: ServiceSettings, executor: str) -> None:
     DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=POLL_S, on_conflict="always_update")
 
 
-def _forget_old_jobs(days: float) -> None:
-    before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - days * 86400.0))
-    old = DBOS.list_workflows(
-        status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
-        end_time=before,
-        load_input=False,
-        load_output=False,
-    )
-    if old:
-        DBOS.delete_workflows([one.workflow_id for one in old])
+def tidy(flow: ServiceFlow, keep_days: float) -> None:
+    """Delete what is left of jobs that ended so many days ago; what disk or database do not allow for now is said."""
+    try:
+        while forget_ended(keep_days) == FORGOTTEN_AT_ONCE:
+            pass
+        flow.tidy(time.time() - keep_days * 86400.0)
+    except OSError as error:
+        # Both pass, and the job that runs has nothing to do with it.
+        _log.error("work_folder_unusable", extra={"problem": error.strerror})
+    except SQLAlchemyError as error:
+        _log.error("database_unreachable", extra={"reason": reason_of(error)})
 
 
 def main() -> None:

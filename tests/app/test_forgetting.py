@@ -11,7 +11,7 @@ from pydicom.uid import generate_uid
 
 import app.caretaking
 from app.caretaking import Caretaking
-from app.queued_work import FORGOTTEN_AT_ONCE, forget_ended
+from app.durable_queue import FORGOTTEN_AT_ONCE, forget_ended
 from tests.node_process import NodeProcess, wait_until, write_study
 from tests.peers import StorageServer, store
 
@@ -90,7 +90,7 @@ def test_a_batch_is_small_and_the_oldest_first(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(DBOS, "list_workflows", list_workflows)
     monkeypatch.setattr(DBOS, "delete_workflows", deleted.append)
-    assert forget_ended() == 3
+    assert forget_ended(7.0) == 3
     assert deleted == [["study.0", "study.1", "study.2"]]
     assert asked[0]["limit"] == FORGOTTEN_AT_ONCE
     assert not asked[0].get("sort_desc")
@@ -108,7 +108,7 @@ def test_full_batches_follow_one_another_and_then_there_is_a_pause(monkeypatch: 
             return []
 
     left = [FORGOTTEN_AT_ONCE, FORGOTTEN_AT_ONCE, 7, 0, 0]
-    monkeypatch.setattr(app.caretaking, "forget_ended", lambda: left.pop(0))
+    monkeypatch.setattr(app.caretaking, "forget_ended", lambda days: left.pop(0))
     quiet = Quiet()
     caretaking = Caretaking(quiet, quiet, quiet, quiet)  # type: ignore[arg-type]
     for _ in range(5):
