@@ -157,7 +157,7 @@ def _explain_rejection(matches: Sequence[_Match], series: Sequence[Traits], mani
             most = max(short, key=lambda t: t.slices)
             detail = f"{where}it has {most.slices}, the model needs {match.rule.min_slices}."
             return StudyRejected(ReasonCode.TOO_FEW_SLICES, detail, most.series.uid)
-        return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}none of {len(series)} series fits.")
+        return _none_fits(where, match, series)
     if _choose([match.candidates for match in matches], "any"):
         return StudyRejected(
             ReasonCode.GRIDS_DIFFER,
@@ -165,6 +165,15 @@ def _explain_rejection(matches: Sequence[_Match], series: Sequence[Traits], mani
             + (" and on one grid." if manifest.on_other_grid == "refuse" else " and covers the grid of channel 0."),
         )
     return StudyRejected(ReasonCode.NO_MATCHING_SERIES, "Each channel needs a series of its own.")
+
+
+def _none_fits(where: str, match: _Match, series: Sequence[Traits]) -> StudyRejected:
+    if not series:
+        return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}the study has no series.")
+    nearest = min((t.series.uid for t in series), key=lambda uid: (len(match.unmet[uid]), uid))
+    which = f"none of {len(series)} series fits, the nearest" if len(series) > 1 else "the series"
+    why = "; ".join(match.unmet[nearest])
+    return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}{which} does not for this: {why}.", nearest)
 
 
 def _decide(traits: Traits, manifest: ModelManifest, matches: Sequence[_Match], chosen: Sequence[Traits]) -> Decision:
