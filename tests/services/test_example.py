@@ -28,6 +28,8 @@ def test_the_example_answers_every_task_for_folders_of_dicom(tmp_path: Path, mon
     service.start()
     try:
         with Client(service.grpc, timeout_s=120) as client:
+            shown = client.totalseg("cases:0001/P")
+            service.run_command("aliases", "set", "totalseg", "totalseg-phantom", "--config", str(service.config))
             masks = {
                 "totalseg": client.totalseg("cases:0001/P"),
                 "vessel": client.vessel("cases:0001/A", "cases:0001/P"),
@@ -36,6 +38,8 @@ def test_the_example_answers_every_task_for_folders_of_dicom(tmp_path: Path, mon
             }
     finally:
         service.stop()
+    assert shown.model == "demo"
+    assert shown.volumes_ml["bone"] == pytest.approx(phantoms["P"].volume_ml("bone"), rel=0.3)
     assert {task: mask.model for task, mask in masks.items()} == {task: f"{task}-phantom" for task in masks}
     folder = tmp_path / "cases" / "0001" / "mask"
     assert {path.name for path in folder.glob("*.nii.gz")} == set(NAMES)
