@@ -2,14 +2,16 @@
 
 import json
 import os
+import random
 import re
-import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,15 +28,31 @@ ROOT = Path(__file__).parents[1]
 SEGNODE = ("-c", "from app.cli import main; main()", "serve", "--config")
 STUB_NODE = ("-m", "tests.app.stub_node")
 
+PATIENCE_S = 180.0
+"""How long a test waits for what has to come: no longer than it takes, also on a machine that others keep busy."""
+
+QUICK_RETRY = MappingProxyType({"first_seconds": 0.5, "longest_seconds": 2.0})
+"""So that what a destination missed while it was down comes soon after it is up, however long that took."""
+
+PORTS = range(10_000, 30_000)
+"""Below those that the system gives to outgoing connections, of which a suite has thousands."""
+
+
+@cache
+def _own_ports() -> Iterator[int]:
+    """This process's share of `PORTS` in a random order.
+
+    A port may be unused for long after it was given out, as that of a destination that is down. So none comes twice,
+    and no two processes of one run of the tests have any in common.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = PORTS[worker :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+    return cycle(random.SystemRandom().sample(share, len(share)))
+
 
 def free_port() -> int:
-    """A TCP port on the loopback interface that nobody listens on.
-
-    It lies below those that the system gives to outgoing connections, of which a suite has thousands: one of them could
-    take the port before whoever asked for it listens.
-    """
-    for _ in range(100):
-        port = 10_000 + secrets.randbelow(20_000)
+    """A TCP port on the loopback interface that nobody listens on, and that nobody else is given."""
+    for port in islice(_own_ports(), 100):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -44,7 +62,15 @@ def free_port() -> int:
     raise AssertionError("no free port")
 
 
-def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, every_s: float = 0.1) -> Any:
+def is_alive(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until(condition: Callable[[], Any], timeout_s: float = PATIENCE_S, every_s: float = 0.1) -> Any:
     """The first true value of a condition; fails the test if there is none in time."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -136,7 +162,13 @@ class NodeProcess:
                 for called_ae, models in routes.items()
             ],
             "destinations": {
-                name: {"kind": "dicom", "ae_title": ae_title, "host": "127.0.0.1", "port": port}
+                name: {
+                    "kind": "dicom",
+                    "ae_title": ae_title,
+                    "host": "127.0.0.1",
+                    "port": port,
+                    "retry": dict(QUICK_RETRY),
+                }
                 for name, (port, ae_title) in destinations.items()
             },
         }
@@ -177,9 +209,10 @@ class NodeProcess:
         assert self._process is not None
         assert self._process.stdout is not None
         self._process.terminate()
-        code = self._process.wait(20)
-        self._process.stdout.close()
-        return code
+        try:
+            return self._process.wait(60)
+        finally:
+            self.kill()  # a process left behind would fail the tests that follow
 
     def kill(self) -> None:
         """Kill the supervisor with SIGKILL; its children notice by themselves."""
@@ -188,6 +221,12 @@ class NodeProcess:
         self._process.kill()
         self._process.wait()
         self._process.stdout.close()
+
+    def kill_and_wait(self) -> None:
+        """Kill the supervisor with SIGKILL, and wait until its listener and its worker have noticed."""
+        children = [self.pid_of("listener"), self.pid_of("worker")]
+        self.kill()
+        wait_until(lambda: not any(is_alive(pid) for pid in children))
 
     def set(self, **settings: Any) -> None:
         """Set keys of its ``node.yaml``, for its next start."""
@@ -221,7 +260,7 @@ class NodeProcess:
                 return self.spool.latest_revision(key)
         return None
 
-    def wait_for_end(self, study: str, revision: int = 0, timeout_s: float = 60.0) -> dict[str, Any]:
+    def wait_for_end(self, study: str, revision: int = 0, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """State of a revision once it is final."""
 
         def final() -> dict[str, Any] | None:

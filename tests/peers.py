@@ -4,25 +4,29 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
-from tests.node_process import free_port, wait_until
+from tests.node_process import PATIENCE_S, free_port, wait_until
 
 
 def find_program(name: str) -> str | None:
     """Path of a program of another project, found on PATH or in /usr/sbin.
 
-    pynetdicom installs programs with the names of DCMTK's: those of an activated environment are passed over.
+    pynetdicom installs scripts with the names of DCMTK's programs. Whatever environment of Python is on the PATH, this
+    one or another, activated or by a version manager: they are passed over.
     """
-    folders = [*os.get_exec_path(), "/usr/sbin"]
-    if sys.prefix != sys.base_prefix:
-        folders = [folder for folder in folders if Path(folder) != Path(sys.prefix, "bin")]
-    return shutil.which(name, path=os.pathsep.join(folders))
+    found = (shutil.which(name, path=folder) for folder in (*os.get_exec_path(), "/usr/sbin"))
+    return next((path for path in found if path is not None and not _is_of_python(path)), None)
+
+
+def _is_of_python(program: str) -> bool:
+    with Path(program).open("rb") as file:
+        head = file.read(4096)
+    return head.startswith(b"#!") and (b"python" in head or b"pyenv" in head)
 
 
 def store(storescu: str, port: int, called_ae: str, *paths: Path, options: tuple[str, ...] = ()) -> int:
@@ -56,7 +60,7 @@ class StorageServer:
     def start(self) -> "StorageServer":
         """Start it, and wait until it listens."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - a peer found by name
-        wait_until(lambda: _listens(self.port), 20)
+        wait_until(lambda: _listens(self.port))
         return self
 
     def stop(self) -> None:
@@ -141,21 +145,21 @@ class Orthanc:
         """Start it, and wait until both of its ports answer."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)  # noqa: S603 - a peer found by name
-        wait_until(self._answers, 30)
-        wait_until(lambda: _listens(self.dicom_port), 30)
+        wait_until(self._answers)
+        wait_until(lambda: _listens(self.dicom_port))
         return self
 
     def stop(self) -> None:
         """Stop it."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(30)
+            self._process.wait(PATIENCE_S)
             self._process = None
 
     def _answers(self) -> bool:
         try:
             self.get("system")
-        except URLError:
+        except (OSError, HTTPException):  # it may hang up on whoever comes while it starts
             return False
         return True
 

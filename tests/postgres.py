@@ -7,13 +7,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.node_process import free_port, wait_until
+from tests.node_process import PATIENCE_S, free_port, wait_until
 
 UNPRIVILEGED = ("postgres", "nobody")
 """It refuses to run as root, so as root it is started as the first of these that exists."""
-
-PATIENCE_S = 120.0
-"""For its start and its end on a machine that others keep busy; tests after one in which it was lost would all fail."""
 
 
 def find_postgres() -> Path | None:
@@ -68,7 +65,7 @@ class Postgres:
                 stderr=log,
             )
         ask = [self._programs / "pg_isready", "--quiet", "--host=127.0.0.1", f"--port={self.port}"]
-        wait_until(lambda: subprocess.run(ask, check=False).returncode == 0, PATIENCE_S)  # noqa: S603 - a peer found by name
+        wait_until(lambda: subprocess.run(ask, check=False).returncode == 0)  # noqa: S603 - a peer found by name
 
     def stop(self) -> None:
         """Stop it as an administrator does who does not wait for its users."""
