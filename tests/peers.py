@@ -16,17 +16,19 @@ from tests.node_process import PATIENCE_S, free_port, wait_until
 def find_program(name: str) -> str | None:
     """Path of a program of another project, found on PATH or in /usr/sbin.
 
-    pynetdicom installs scripts with the names of DCMTK's programs. Whatever environment of Python is on the PATH, this
-    one or another, activated or by a version manager: they are passed over.
+    pynetdicom installs Python programs with the names of DCMTK's, which an activated environment puts first.
     """
-    found = (shutil.which(name, path=folder) for folder in (*os.get_exec_path(), "/usr/sbin"))
-    return next((path for path in found if path is not None and not _is_of_python(path)), None)
+    for folder in (*os.get_exec_path(), "/usr/sbin"):
+        path = shutil.which(name, path=folder)
+        if path is not None and not _is_python(Path(path)):
+            return path
+    return None
 
 
-def _is_of_python(program: str) -> bool:
-    with Path(program).open("rb") as file:
-        head = file.read(4096)
-    return head.startswith(b"#!") and (b"python" in head or b"pyenv" in head)
+def _is_python(program: Path) -> bool:
+    with program.open("rb") as file:
+        first = file.readline(200)
+    return first.startswith(b"#!") and b"python" in first
 
 
 def store(storescu: str, port: int, called_ae: str, *paths: Path, options: tuple[str, ...] = ()) -> int:
