@@ -109,11 +109,18 @@ class Supervisor:
             while (event := self._events.get()).what != "stop":
                 self._handle(self._children[event.child], event)
                 self._show()
+                self._announce()
         finally:
             self._stop_children()
 
     def _show(self) -> None:
         self._on_change({name: child.ready for name, child in self._children.items()})
+
+    def _announce(self) -> None:
+        # After it was shown: whoever hears of it and looks finds it so.
+        if not self._announced and all(child.ready for child in self._children.values()):
+            self._announced = True
+            self._on_ready()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._events.put(_Event("stop"))
@@ -122,9 +129,6 @@ class Supervisor:
         if event.what == "ready":
             child.ready, child.restart_in_s = True, FIRST_RESTART_S
             _log.info("process_ready", extra={"child": child.name})
-            if not self._announced and all(other.ready for other in self._children.values()):
-                self._announced = True
-                self._on_ready()
         elif event.what == "restart":
             self._start(child)
         else:
