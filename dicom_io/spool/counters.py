@@ -51,25 +51,24 @@ class Counters:
             self._sums[key] = max(self._sums.get(key, 0.0), value)
         self._changed.set()
 
-    def write(self) -> None:
-        """Write the file now."""
-        with self._lock:
-            content = json.dumps(self._sums)
-        temporary = self._path.with_name(f".{self._path.name}.{uuid4().hex}.part")
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(content)
-        temporary.replace(self._path)
-
     def _keep_writing(self) -> None:
         pause = threading.Event()
         while True:
             self._changed.wait()
             self._changed.clear()
             try:
-                self.write()
+                self._write()
             except OSError as error:
                 _log.warning("counters_not_written", extra={"problem": error.strerror})
             pause.wait(WRITE_EVERY_S)
+
+    def _write(self) -> None:
+        with self._lock:
+            content = json.dumps(self._sums)
+        temporary = self._path.with_name(f".{self._path.name}.{uuid4().hex}.part")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(content)
+        temporary.replace(self._path)
 
 
 def read_counters(folder: Path) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """The node's worker with a stand-in for the models: ``python -m tests.app.stub_worker node.yaml SLOT``.
 
 It answers by the study's description: ``refuse CODE``, ``empty``, ``break``, ``later``, ``slow``, ``kill``,
-``segfault``, ``hang``, ``hang once``, ``fill once``; for all else with a small SEG-like object whose UIDs follow from
-study and revision, while its content differs from run to run.
+``segfault``, ``hang``, ``hang once``, ``held`` (until there is a file `GO`), ``fill once``; for all else with a small
+SEG-like object whose UIDs follow from study and revision, while its content differs from run to run.
 Every run leaves a line in ``runs.txt``.
 """
 
@@ -28,6 +28,9 @@ from app.logs import configure_logging
 from app.settings import NodeSettings, load_settings
 from core.errors import OutOfMemory, ReasonCode, RetryLater, StudyRejected
 from core.report import ModelReport, Reason, Report
+
+GO = "go"
+"""Beside ``runs.txt``; ends what is ``held``."""
 
 
 def stub_result(study: str, series: str, revision: int) -> Dataset:
@@ -91,6 +94,8 @@ class StubSegmenter:
             ctypes.string_at(0)
         if wish == "hang" or (wish == "hang once" and self._log.read_text().count(study) < 2):
             time.sleep(600)
+        while wish == "held" and not self._log.with_name(GO).exists():
+            time.sleep(0.05)
         if wish == "lost GPU" and self._log.read_text().count(study) < 2:
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
         if wish == "no memory" and self._log.read_text().count(study) < 2:

@@ -7,7 +7,7 @@ import pytest
 from app.settings import load_settings
 from core.errors import ConfigInvalid
 
-EXAMPLE = Path("manifests/node.example.yaml").read_text()
+EXAMPLE = (Path(__file__).parents[2] / "manifests" / "node.example.yaml").read_text()
 
 
 def written(folder: Path, text: str) -> Path:

@@ -18,7 +18,7 @@ from app.tenure import Tenure
 from app.worker import _does_work
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.spool.spool import Spool
-from tests.node_process import ROOT
+from tests.node_process import PATIENCE_S, ROOT
 
 CHILD = """
 import threading
@@ -45,7 +45,7 @@ run_child(main)
 def run(error: str = "ValueError('CANARY')", *, ends: bool = True, then: str = "pass") -> tuple[int, str, str]:
     """Exit code and what was said by a child whose thread fails."""
     command = [sys.executable, "-c", CHILD.format(error=error, ends=ends, then=then)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own interpreter
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)  # noqa: S603 - our own interpreter
     assert "CANARY" not in done.stderr
     return done.returncode, done.stdout, done.stderr
 

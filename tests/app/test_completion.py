@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ class Watched:
         content = settings | {"routes": [both | route for route in routes], "destinations": {"pacs": pacs}}
         self.settings = NodeSettings.model_validate(content, context={"folder": folder})
         self.work = Work()
-        self.intake = Intake(self.spool, Completion(self.settings, self.spool), self.work)
+        self.completion = Completion(self.settings, self.spool)
+        self.intake = Intake(self.spool, self.completion, self.work)
 
     def send(self, *images: Dataset, study: str = STUDY) -> None:
         """Have images come."""
@@ -74,9 +76,15 @@ class Watched:
         return bool(self.work.revisions)
 
     def wait(self, every_s: float = 1.0) -> Revision:
-        """The revision that is closed at last; the clock goes on by so much for each 20 ms."""
-        wait_until(lambda: self.is_complete_after(every_s), 20, every_s=0.02)
+        """The revision that is closed at last; the clock goes on by so much at a time, and waits for archives."""
+        wait_until(lambda: self.is_complete_once_answered(every_s), every_s=0.0)
         return self.work.revisions[0]
+
+    def is_complete_once_answered(self, seconds: float) -> bool:
+        """Whether the study is closed when so many seconds more have gone, of which an archive needs none."""
+        questions = self.completion._census._questions.values()
+        futures.wait([question.answer for question in questions if question.answer is not None])
+        return self.is_complete_after(seconds)
 
     def state(self, study: str = STUDY) -> dict[str, Any]:
         """State of the newest revision."""
@@ -228,7 +236,7 @@ def test_what_the_archive_has_is_named_and_awaited(
     archived(orthanc, peer, tmp_path / "archived", *images, report)
     node = Watched(tmp_path, COUNTED, archive=("ORTHANC", orthanc.dicom_port))
     node.send(*images[:3])
-    reason = wait_until(lambda: not node.is_complete_after(0.2) and node.state()["reason"], 10, every_s=0.02)
+    reason = wait_until(lambda: not node.is_complete_once_answered(0.2) and node.state()["reason"], every_s=0.0)
     assert reason["code"] == IMAGES_MISSING
     assert f"2 of 5 of series {short_id(images[0].SeriesInstanceUID)}" in reason["message"]
     assert all(short_id(absent.SOPInstanceUID) in reason["message"] for absent in images[3:])
@@ -316,6 +324,7 @@ def test_an_association_that_stays_open_holds_nothing_up(peer: Callable[[str], s
     study = str(generate_uid())
     files = sorted(write_study(tmp_path / "study", study).iterdir())
     ae = AE("SENDER")
+    ae.network_timeout = None
     ae.add_requested_context(CTImageStorage)
     try:
         association = ae.associate("127.0.0.1", node.port, ae_title="SEGNODE")

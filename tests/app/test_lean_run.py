@@ -8,6 +8,7 @@ from pathlib import Path
 
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import write_series
+from tests.node_process import ROOT
 
 HEAVY = ("nnunetv2", "batchgenerators", "pandas", "SimpleITK", "matplotlib")
 PROGRAM = """
@@ -25,6 +26,6 @@ def test_a_run_of_the_demo_model_loads_nothing_of_training(tmp_path: Path) -> No
     write_series(make_phantom(geometry, phase="P"), tmp_path / "in")
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "in"), str(tmp_path / "out"), *HEAVY]
     environment = {name: value for name, value in os.environ.items() if name != "SEGNODE_MODELS"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603 - our own interpreter and program text
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)  # noqa: S603 - our own interpreter and program text
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == [0, []]

@@ -12,7 +12,7 @@ from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
 from app.notices import notice_kind
 from app.outcome import make_outcome
-from tests.node_process import NodeProcess, wait_until, write_study
+from tests.node_process import NodeProcess, write_study
 from tests.peers import StorageServer, store
 
 
@@ -106,6 +106,6 @@ def test_a_retry_sends_what_it_makes_anew(
     latest = node.latest(study)
     assert latest is not None
     node.studies("retry", latest.key)
-    wait_until(lambda: len(received(pacs, study)) == 2)
     assert node.wait_for_end(study)["run"] == 1
+    assert len(received(pacs, study)) == 2
     assert len({notice.SOPInstanceUID for notice in received(pacs, study)}) == 2

@@ -17,7 +17,7 @@ from segmentation.engine import Engine
 from segmentation.package import load_package
 from tests.e2e.conftest import make_model
 
-LONG_S = 30.0
+LONG_S = 120.0
 NOTES = ["Images were still coming after 60 s."]
 
 

@@ -11,6 +11,7 @@ from app.route_settings import Route, Rules
 from app.routing import matching_routes
 from dicom_io.images.facts import SeriesFacts
 from dicom_io.spool.revision import State
+from tests.app.stub_worker import GO
 from tests.node_process import NodeProcess, make_image, wait_until
 from tests.peers import StorageServer, store
 
@@ -24,29 +25,35 @@ def test_an_urgent_study_overtakes_those_that_wait(peer: Callable[[str], str], t
     node.set(routes=[route, route | urgent, route | {"called_ae": "URGENT", "priority": "stat"}])
     node.start()
 
-    def send(called_ae: str, requested: str = "") -> str:
+    def send(called_ae: str, requested: str = "", wish: str = "") -> str:
         study = str(generate_uid())
         folder = tmp_path / study
         folder.mkdir()
-        image = make_image(study, description="slow")
+        image = make_image(study, description=wish)
         image.RequestedProcedurePriority = requested
         image.save_as(folder / "1.dcm", enforce_file_format=True)
         assert store(peer("storescu"), node.port, called_ae, folder) == 0
         return study
 
-    def is_waiting(study: str) -> bool:
+    def is_queued(study: str) -> bool:
         latest = node.latest(study)
-        return latest is not None and latest.state is State.WAITING
+        return latest is not None and latest.state is State.WAITING and not node.spool.is_open(latest.key)
 
+    runs = node.folder / "runs.txt"
     try:
-        routine = [send("SEGNODE", requested) for requested in ("ROUTINE", "", "")]
-        wait_until(lambda: sum(is_waiting(study) for study in routine) >= 2)
+        routine = [send("SEGNODE", wish="held")]
+        wait_until(lambda: runs.exists() and routine[0] in runs.read_text())
+        routine += [send("SEGNODE", requested) for requested in ("ROUTINE", "")]
+        wait_until(lambda: all(is_queued(study) for study in routine[1:]))
         by_attribute, by_title = send("SEGNODE", "STAT"), send("URGENT")
+        wait_until(lambda: is_queued(by_attribute) and is_queued(by_title))
+        (node.folder / GO).touch()
         for study in (*routine, by_attribute, by_title):
             assert node.wait_for_end(study)["state"] == "delivered"
-        order = [line.split()[0] for line in (node.folder / "runs.txt").read_text().splitlines()]
-        # The first was at work, and the second may have been taken up while the urgent ones came.
-        assert order[-1] in routine
+        order = [line.split()[0] for line in runs.read_text().splitlines()]
+        assert order[0] == routine[0]
+        assert set(order[1:3]) == {by_attribute, by_title}
+        assert set(order[3:]) == set(routine[1:])
         priorities = {row["id"]: row["priority"] for row in node.studies("list")}
         latest = {study: node.latest(study) for study in (routine[0], by_attribute, by_title)}
         assert [priorities[one.key] for one in latest.values() if one] == ["routine", "stat", "stat"]

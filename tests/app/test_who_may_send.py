@@ -12,7 +12,7 @@ from dicom_io.reception.association_request import decode_request
 from dicom_io.reception.limits import Limits
 from tests.upper_layer import CONTEXTS, IMPLICIT_LITTLE, VERIFICATION, associate_rq
 
-EXAMPLE = Path("manifests/node.example.yaml").read_text()
+EXAMPLE = (Path(__file__).parents[2] / "manifests" / "node.example.yaml").read_text()
 REPORT = ((1, str(PUSH_MODEL), (IMPLICIT_LITTLE,)), (3, VERIFICATION, (IMPLICIT_LITTLE,)))
 COMMITTING = EXAMPLE.replace("port: 4242", "port: 4242\n    commitment: {deadline_seconds: 60}")
 
