@@ -1,6 +1,7 @@
-"""The spool as a process of the node finds it when it starts."""
+"""The spool as a process of the node finds it when it starts, and as a person's command finds it."""
 
 import errno
+import os
 from pathlib import Path
 
 from core.errors import ConfigInvalid, RetryLater
@@ -10,6 +11,8 @@ PASSING = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENFILE, errno.EMFILE, errno.ENOMEM}
 )
 """What a disk or share says that was right in ``node.yaml``, and is full, broken or away for now."""
+
+_AS_THE_NODE = "call this as the node's user, as in: sudo -u segnode segnode ..."
 
 
 def prepared_spool(folder: Path) -> Spool:
@@ -29,4 +32,35 @@ def prepared_spool(folder: Path) -> Spool:
         if error.errno in PASSING:
             raise RetryLater(f"spool {folder}: {error.strerror}; it is tried again") from error
         raise ConfigInvalid(f"spool {folder}: {error.strerror}; give a folder that can be written") from error
+    return spool
+
+
+def spool_to_read(folder: Path) -> Spool:
+    """The spool in a folder, for a command that looks at it.
+
+    Raises
+    ------
+    ConfigInvalid
+        If this user may not look at it.
+    """
+    try:
+        os.scandir(folder / "studies").close()
+    except FileNotFoundError:
+        pass  # no node has been started yet, so it has no study
+    except PermissionError as error:
+        raise ConfigInvalid(f"spool {folder}: {error.strerror}; {_AS_THE_NODE}") from error
+    return Spool(folder)
+
+
+def spool_to_change(folder: Path) -> Spool:
+    """The same, for a command that writes to it: what root writes, a node of another user could not change any more.
+
+    Raises
+    ------
+    ConfigInvalid
+        If this user may not look at it, or is root and the node is not.
+    """
+    spool = spool_to_read(folder)
+    if os.geteuid() == 0 and spool.is_there() and (owner := (folder / "studies").stat().st_uid) != 0:
+        raise ConfigInvalid(f"spool {folder}: it belongs to user {owner}, not to root; {_AS_THE_NODE}")
     return spool

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from app.auditing import audit_handling
+from app.prepared_spool import spool_to_change, spool_to_read
 from app.settings import NodeSettings, load_settings
 from core.errors import ConfigInvalid
 from dicom_io.delivery.kept import what_is_kept
@@ -73,7 +74,7 @@ def announce(settings: NodeSettings) -> None:
 @app.command("list")
 def list_studies(config: Config, as_json: AsJson = False) -> None:
     """List every study with its state; one whose files cannot be read is ``damaged``."""
-    spool = Spool(load_settings(config).spool)
+    spool = spool_to_read(load_settings(config).spool)
     rows = [row for key in spool.study_keys() if (row := _newest(spool, key)) is not None]
     if as_json:
         typer.echo(json.dumps(rows))
@@ -93,7 +94,7 @@ def list_studies(config: Config, as_json: AsJson = False) -> None:
 def show(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     """Show which study a short ID is, and how far each of its revisions came."""
     settings = load_settings(config)
-    spool = Spool(settings.spool)
+    spool = spool_to_read(settings.spool)
     key = _find(spool, short_id)
     audit_handling(settings, "R", what_is_kept(spool, key))
     revisions = [_row(r) | {"outcome": r.read_outcome(), "deliveries": r.deliveries()} for r in spool.revisions(key)]
@@ -119,7 +120,7 @@ def show(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
 def retry(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     """Run a study again that is at its end; a node that serves this spool takes it up."""
     settings = load_settings(config)
-    spool = Spool(settings.spool)
+    spool = spool_to_change(settings.spool)
     try:
         revision = wishes.run_again(spool, _find(spool, short_id))
     except ValueError as error:
@@ -132,7 +133,7 @@ def retry(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
 def release(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     """Have a study's quarantined images take the places of those that came first under their UIDs, and run it again."""
     settings = load_settings(config)
-    spool = Spool(settings.spool)
+    spool = spool_to_change(settings.spool)
     try:
         revision = wishes.release(spool, _find(spool, short_id))
     except ValueError as error:
@@ -145,7 +146,7 @@ def release(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
 def forget(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     """Delete a study that is at its end from the node: its images, its results and what is known of it."""
     settings = load_settings(config)
-    spool = Spool(settings.spool)
+    spool = spool_to_change(settings.spool)
     key = _find(spool, short_id)
     kept = what_is_kept(spool, key)
     try:

@@ -5,12 +5,12 @@ import json
 import typer
 
 from app.overview import read_processes
+from app.prepared_spool import spool_to_change
 from app.serve_cli import AsJson, Config
 from app.settings import load_settings
 from core.errors import ConfigInvalid
 from dicom_io.spool.apart import apart
 from dicom_io.spool.revision import Revision, State
-from dicom_io.spool.spool import Spool
 
 app = typer.Typer(help="Look after the spool, which is the truth about every study.", no_args_is_help=True)
 
@@ -34,7 +34,7 @@ def rebuild(config: Config, as_json: AsJson = False) -> None:
     \b
     Example:
       systemctl stop segnode
-      segnode spool rebuild --config /etc/segnode/node.yaml
+      sudo -u segnode segnode spool rebuild --config /etc/segnode/node.yaml
       systemctl start segnode
 
     \b
@@ -43,7 +43,7 @@ def rebuild(config: Config, as_json: AsJson = False) -> None:
     from app.rebuild import rebuild as rebuild_database
 
     settings = load_settings(config)
-    spool = Spool(settings.spool)
+    spool = spool_to_change(settings.spool)
     if read_processes(settings.spool):
         raise ConfigInvalid(f"a node works with {settings.spool}; stop it first")
     try:

@@ -5,10 +5,10 @@ import json
 import typer
 
 from app.overview import Overview, look
+from app.prepared_spool import spool_to_read
 from app.serve_cli import AsJson, Config
 from app.settings import load_settings
 from core.errors import ConfigInvalid
-from dicom_io.spool.spool import Spool
 
 NOT_READY = 6
 """Exit code where no node serves the spool, or one of its processes does not take work."""
@@ -20,7 +20,7 @@ def status(config: Config, as_json: AsJson = False) -> None:
     \\b
     Exit codes: 0 it takes work, 6 it does not (or not yet), 2 the settings are wrong.
     """
-    spool = Spool(load_settings(config).spool)
+    spool = spool_to_read(load_settings(config).spool)
     try:
         overview = look(spool)
     except OSError as error:

@@ -1,6 +1,8 @@
 """``segnode serve`` and ``segnode studies`` as a person calls them."""
 
+import errno
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -11,11 +13,12 @@ from typer.testing import CliRunner
 
 from app.node import child_commands
 from app.serve_cli import app as studies
+from app.spool_cli import rebuild
 from core.errors import ConfigInvalid
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.revision import Revision, State
 from tests.arriving import Sent, put
-from tests.node_process import ROOT, SEGNODE, NodeProcess, free_port
+from tests.node_process import PATIENCE_S, ROOT, SEGNODE, NodeProcess, free_port
 
 
 @pytest.fixture
@@ -70,9 +73,34 @@ def test_an_unknown_or_ambiguous_id_is_said_to_be_one(node: NodeProcess, refused
         call(node, "show", short_id)
 
 
+def test_root_changes_nothing_that_is_another_user_s(
+    node: NodeProcess, refused: Revision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() == 0:
+        os.chown(node.spool.root / "studies", 12345, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for command in ("retry", "release", "forget"):
+        with pytest.raises(ConfigInvalid, match="not to root; call this as the node's user"):
+            call(node, command, refused.key)
+    with pytest.raises(ConfigInvalid, match="not to root; call this as the node's user"):
+        rebuild(node.config)
+    assert refused.state is State.REFUSED
+    assert "A slice is missing." in call(node, "show", refused.key)
+
+
+def test_a_user_who_may_not_read_the_spool_is_told_who_may(node: NodeProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(os, "scandir", denied)
+    for command in (["list"], ["show", "0"], ["retry", "0"]):
+        with pytest.raises(ConfigInvalid, match="Permission denied; call this as the node's user"):
+            call(node, *command)
+
+
 def serve(node: NodeProcess) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *SEGNODE, str(node.config)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own interpreter and program
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)  # noqa: S603 - our own interpreter and program
 
 
 def test_wrong_settings_end_with_2(node: NodeProcess) -> None:
