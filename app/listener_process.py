@@ -12,6 +12,7 @@ from app.prepared_spool import prepared_spool
 from app.reception_settings import TlsListening
 from app.settings import NodeSettings, load_settings
 from core.errors import ConfigInvalid
+from dicom_io.delivery.audit import AuditTrail
 from dicom_io.reception.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted
 from dicom_io.reception.access import Access
 from dicom_io.reception.listener import ACCEPTING, Listener
@@ -21,8 +22,11 @@ from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.counters import Counters
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.room import KeptFree
+from dicom_io.spool.spool import Spool
 
-RETENTION_EVERY_S = 60.0
+RETENTION_EVERY_S = 600.0
+"""Age counts days; each time every study is looked at, in a process that has to receive."""
+
 _log = logging.getLogger("segnode")
 
 
@@ -48,13 +52,20 @@ def listen(settings: NodeSettings) -> None:
     except OSError as error:
         raise ConfigInvalid(f"host {settings.host} port {settings.port}: {error.strerror}; choose another") from error
     link.say_ready()
-    days, trail = settings.reception.keep_delivered_days, settings.audit_trail()
-    while not link.wait_for_stop(None if days is None else RETENTION_EVERY_S):
+    if (days := reception.keep_delivered_days) is not None:
+        _delete_until_stopped(link, spool, days, settings.audit_trail())
+    link.wait_for_stop()
+    listener.stop()
+
+
+def _delete_until_stopped(link: ParentLink, spool: Spool, days: float, trail: AuditTrail) -> None:
+    while True:
         try:
-            delete_delivered(spool, (days or 0.0) * 86400.0, trail=trail)
+            delete_delivered(spool, days * 86400.0, trail=trail)
         except OSError as error:
             _log.warning("not_deleted", extra={"reason": error.strerror})
-    listener.stop()
+        if link.wait_for_stop(RETENTION_EVERY_S):
+            return
 
 
 def make_listener(settings: NodeSettings, arrival: Arrival) -> Listener:

@@ -118,11 +118,14 @@ class Arrival:
 
     def _set_aside(self, key: str, temporary: Path, name: str) -> Placed:
         others = self.spool.folder(key) / "others"
-        if _is_among(temporary, others.glob(f"{name}*.dcm")):
-            sync_folder(others)
-            return "repeated"
         target = others / f"{name}.dcm"
-        _move(temporary, _free_name(others, name) if target.exists() else target)
+        if target.exists():
+            # Only now is the folder listed: with thousands of objects that would be most of the work on each.
+            if _is_among(temporary, others.glob(f"{name}*.dcm")):
+                sync_folder(others)
+                return "repeated"
+            target = _free_name(others, name)
+        _move(temporary, target)
         return "set_aside"
 
     def _take(self, key: str, latest: Revision | None, temporary: Path, name: str) -> Placed:

@@ -1,8 +1,13 @@
-"""Deletes studies that were delivered long ago; what was refused, failed or quarantined stays for a person."""
+"""Deletes studies that were delivered long ago; what was refused, failed or quarantined stays for a person.
+
+Objects of which no image ever came start nothing, so they never end either. Where a PACS sends all that it has, they
+would fill the disk unseen.
+"""
 
 import calendar
 import logging
 import time
+from functools import partial
 
 from dicom_io.delivery.audit import AuditTrail
 from dicom_io.delivery.kept import what_is_kept
@@ -16,14 +21,14 @@ _log = logging.getLogger("segnode")
 def delete_delivered(
     spool: Spool, older_than_s: float, now: float | None = None, *, trail: AuditTrail | None = None
 ) -> list[str]:
-    """Delete every study whose revisions all ended well, the newest of them long enough ago.
+    """Delete every study whose revisions all ended well, the newest of them long enough ago, or that has no image.
 
     Parameters
     ----------
     spool
         The spool.
     older_than_s
-        Age in seconds since the newest revision ended.
+        Age in seconds since the newest revision ended; without an image, since the last object came.
     now
         Unix time; the present if None.
     trail
@@ -36,19 +41,19 @@ def delete_delivered(
     """
     now = time.time() if now is None else now
 
-    def is_old(revisions: list[Revision]) -> bool:
-        return bool(revisions) and all(
-            revision.needs_nobody and now - _ended_at(revision) > older_than_s for revision in revisions
-        )
+    def is_old(key: str, revisions: list[Revision]) -> bool:
+        if not revisions:
+            return now - (spool.folder(key) / "others").stat().st_mtime > older_than_s
+        return all(revision.needs_nobody and now - _ended_at(revision) > older_than_s for revision in revisions)
 
     deleted = []
     for key in spool.study_keys():
         with apart(key):
             # Looked at twice: without the lock to disturb nobody, and under it since an image may have come.
-            if not is_old(spool.revisions(key)):
+            if not is_old(key, spool.revisions(key)):
                 continue
             kept = what_is_kept(spool, key) if trail is not None and trail.is_on else None
-            if spool.delete(key, is_old):
+            if spool.delete(key, partial(is_old, key)):
                 _log.info("study_deleted", extra={"study": key, "reason": "age"})
                 deleted.append(key)
                 if trail is not None and kept is not None:

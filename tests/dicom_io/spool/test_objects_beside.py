@@ -1,0 +1,49 @@
+"""Objects that are no images: kept beside a study, quickly however many they are, and not for ever."""
+
+from pathlib import Path
+
+import pytest
+
+from dicom_io.reception.received import study_key
+from dicom_io.spool import arrival
+from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.retention import delete_delivered
+from dicom_io.spool.spool import Spool
+from tests.arriving import Sent, put
+
+KEY = study_key("SEGNODE", "1.2")
+DAY_S = 86400.0
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    spool = Spool(tmp_path)
+    spool.prepare()
+    return spool
+
+
+def report(number: int, data: bytes = b"report") -> Sent:
+    return Sent("SEGNODE", "1.2", f"1.2.3.{number}", False, data)
+
+
+def test_the_folder_is_listed_only_for_an_object_that_comes_again(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, is_among = [], arrival._is_among
+    monkeypatch.setattr(arrival, "_is_among", lambda file, others: looks.append(file) or is_among(file, others))
+    assert [put(Arrival(spool), report(number)) for number in range(3)] == ["set_aside"] * 3
+    assert looks == []
+    assert put(Arrival(spool), report(1)) == "repeated"
+    assert put(Arrival(spool), report(1, b"another")) == "set_aside"
+    assert put(Arrival(spool), report(1, b"another")) == "repeated"
+    assert len(looks) == 3
+    assert len(list((spool.folder(KEY) / "others").iterdir())) == 4
+
+
+def test_a_study_without_an_image_is_deleted_by_age(spool: Spool) -> None:
+    put(Arrival(spool), report(1))
+    came = (spool.folder(KEY) / "others").stat().st_mtime
+    assert delete_delivered(spool, 2 * DAY_S, came + DAY_S) == []
+    assert delete_delivered(spool, 2 * DAY_S, came + 3 * DAY_S) == [KEY]
+    assert spool.study_keys() == []
+    assert put(Arrival(spool), report(1)) == "set_aside"
