@@ -1,7 +1,7 @@
 """``/healthz``, ``/readyz`` and ``/metrics`` of a node, over HTTP.
 
-Served by the supervisor, which outlives its children and does nothing else; what it says it reads from the spool, at
-most once every few seconds, however often it is asked. There is no patient in it: counts, states and names of
+Served by the supervisor, which outlives its children and does nothing else; what it says of studies it reads from the
+spool, at most once every few seconds, however often it is asked. There is no patient in it: counts, states and names of
 ``node.yaml``.
 """
 
@@ -18,12 +18,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from app.overview import COUNTERS, Overview, look
+from app.overview import COUNTERS, Overview, look, read_processes
 from core.errors import ConfigInvalid
 from dicom_io.spool.counters import read_counters
 from dicom_io.spool.spool import Spool
 
 LOOK_EVERY_S = 5.0
+LOOKING_SHARE = 0.1
+"""Most of the time that is spent on looking: a year's studies take seconds, and a disk that others need."""
+
 REQUEST_TIMEOUT_S = 10.0
 
 _log = logging.getLogger("segnode")
@@ -41,7 +44,12 @@ class Observatory:
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._lock = threading.Lock()
-        self._seen: tuple[float, Overview, dict[str, float]] | None = None
+        self._seen: tuple[Overview, dict[str, float]] | None = None
+        self._next = 0.0
+
+    def processes(self) -> dict[str, bool]:
+        """Whether each process takes work at this moment; a probe that waited for all studies would be too late."""
+        return read_processes(self._spool.root)
 
     def look(self) -> tuple[Overview, dict[str, float]]:
         """The newest overview and the processes' counts.
@@ -52,10 +60,12 @@ class Observatory:
             If the spool cannot be read.
         """
         with self._lock:
-            if self._seen is None or time.monotonic() - self._seen[0] > LOOK_EVERY_S:
-                counts = read_counters(self._spool.root / COUNTERS)
-                self._seen = (time.monotonic(), look(self._spool), counts)
-            return self._seen[1], self._seen[2]
+            began = time.monotonic()
+            if self._seen is None or began >= self._next:
+                self._seen = look(self._spool), read_counters(self._spool.root / COUNTERS)
+                ended = time.monotonic()
+                self._next = ended + max(LOOK_EVERY_S, (ended - began) / LOOKING_SHARE)
+            return self._seen
 
     def collect(self) -> Iterator[Metric]:
         """The metrics, as `prometheus_client` asks a collector for them."""
@@ -124,9 +134,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/healthz":
             return 200, "text/plain; charset=utf-8", b"ok\n"
         if self.path == "/readyz":
-            overview, _ = self.observatory.look()
-            content = {"ready": overview.is_ready, "processes": dict(overview.processes)}
-            return 200 if overview.is_ready else 503, "application/json", json.dumps(content).encode() + b"\n"
+            processes = self.observatory.processes()
+            ready = bool(processes) and all(processes.values())
+            content = {"ready": ready, "processes": processes}
+            return 200 if ready else 503, "application/json", json.dumps(content).encode() + b"\n"
         if self.path == "/metrics":
             return 200, CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self.registry)
         return 404, "text/plain; charset=utf-8", b"/healthz /readyz /metrics\n"
