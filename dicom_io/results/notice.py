@@ -14,13 +14,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from core.version import VERSION
-from dicom_io.images.attributes import MALFORMED
+from dicom_io.images.attributes import text
+from dicom_io.images.instance import BadDicomError, NotDicomError, read_instance
 from dicom_io.reception.received import is_uid
 from dicom_io.results.inherited import UTF8, inherit
 from dicom_io.uids import derive_uid
@@ -100,15 +99,20 @@ def read_notice_header(folder: Path) -> Dataset | None:
     Dataset or None
         The first readable image's header; None if no image can be read, or the images name more than one patient: a
         notice would be put under one of them by chance.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read.
     """
     first: Dataset | None = None
     patients = set()
     for path in sorted(folder.iterdir()):
         try:
-            header = dcmread(path, stop_before_pixels=True)
-            patients.add((str(header.get("PatientID") or ""), str(header.get("PatientName") or "")))
-        except (InvalidDicomError, *MALFORMED):
+            header = read_instance(path).header
+        except (NotDicomError, BadDicomError):
             continue
+        patients.add((text(header, "PatientID"), text(header, "PatientName")))
         first = first or header
     return first if len(patients) == 1 else None
 

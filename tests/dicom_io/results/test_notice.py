@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from core.errors import ReasonCode
+from dicom_io.images import instance
 from dicom_io.results.notice import Notice, NoticeKind, build_notice, draw_notice, read_notice_header
 from dicom_io.results.seg import write_seg
 from phantom import make_phantom, trunk_geometry
@@ -109,3 +111,15 @@ def test_a_file_that_is_no_dicom_is_passed_over(images: Path, tmp_path: Path) ->
     assert read_notice_header(tmp_path) is None
     (tmp_path / "1.dcm").write_bytes(next(images.iterdir()).read_bytes())
     assert read_notice_header(tmp_path) is not None
+
+
+def test_a_header_that_inflates_without_bound_is_passed_over(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = dcmread(next(images.iterdir()))
+    image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    image.TextValue = "x" * 2**17
+    image.save_as(tmp_path / "0.dcm", enforce_file_format=True)
+    assert read_notice_header(tmp_path) is not None
+    monkeypatch.setattr(instance, "MAX_INFLATED_HEADER", 2**16)
+    assert read_notice_header(tmp_path) is None
