@@ -60,7 +60,7 @@ def ask_for_commitment(
     ]
     association = associate(ae, destination, handlers)
     if not association.is_established:
-        return explain_no_association(association)
+        return explain_no_association(association, destination)
     try:
         request = _request(transaction, transactions.objects(transaction) or [])
         response, _ = association.send_n_action(request, ASK, PUSH_MODEL, PUSH_MODEL_INSTANCE)

@@ -82,7 +82,7 @@ def send_object(
         ae.add_requested_context(dataset.SOPClassUID, proposed)
     association = associate(ae, destination, [(evt.EVT_DATA_SENT, _close_unless, [may_go_on])])
     if not association.is_established:
-        return explain_no_association(association)
+        return explain_no_association(association, destination)
     try:
         if not may_go_on():
             raise RetryLater("this worker was not heard of for too long, so it sends nothing more")
@@ -124,14 +124,15 @@ def associate(ae: AE, destination: Destination, evt_handlers: list[EventHandlerT
     )
 
 
-def explain_no_association(association: Association) -> Answer:
+def explain_no_association(association: Association, destination: Destination) -> Answer:
     """Why there is no association: refused for good, or `RetryLater`."""
     if association.is_rejected:
         # A person corrects this at the destination, which then takes the object.
         raise RetryLater("the destination rejects the association (AE titles, or too many associations)")
     if association.acceptor.primitive is not None and not association.accepted_contexts:
         return Answer(False, "the destination takes no object of this SOP class and transfer syntax")
-    raise RetryLater("no connection to the destination")
+    over = ", or none over TLS: see the certificates of both sides" if destination.tls is not None else ""
+    raise RetryLater(f"no connection to {destination.host} port {destination.port}{over}")
 
 
 def _store(association: Association, dataset: FileDataset) -> Answer:
