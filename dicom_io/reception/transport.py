@@ -46,7 +46,6 @@ class Rejection(Enum):
     CALLING_AE = (1, 1, 3)
     CALLED_AE = (1, 1, 7)
     PROTOCOL_VERSION = (1, 2, 2)
-    CONGESTION = (2, 3, 1)
     TOO_MANY = (2, 3, 2)
 
     @property

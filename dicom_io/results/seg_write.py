@@ -11,6 +11,7 @@ from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import correct_ambiguous_vr_element, write_data_element
 from pydicom.tag import Tag
 
+from dicom_io.durable import sync_folder
 from dicom_io.results.seg_groups import PER_FRAME_GROUPS
 
 PIXEL_DATA = Tag("PixelData")
@@ -24,11 +25,7 @@ def write_seg(dataset: Dataset, path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
 
 
 def _write(dataset: Dataset, file: BinaryIO) -> None:
