@@ -211,8 +211,9 @@ class ModelManifest(_Frozen):
 
     @property
     def content_description(self) -> str:
-        """The description as far as DICOM's Content Description (VR LO) holds it."""
-        return one_line(self.description)[:LONGEST].rstrip()
+        """The description as far as DICOM's Content Description (VR LO) holds it; three dots say that it goes on."""
+        text = one_line(self.description)
+        return text if len(text) <= LONGEST else text[: LONGEST - 3].rstrip() + "..."
 
 
 def parse_model_manifest(data: bytes, path: Path) -> ModelManifest:

@@ -94,4 +94,7 @@ def test_description_is_one_line_in_the_result() -> None:
     text = MODEL + "description: |\n  Liver of a\n  portal-venous CT\\MR " + "x" * 80 + "\n"
     description = parse_model_manifest(text.encode(), Path("model.yaml")).content_description
     assert description.startswith("Liver of a portal-venous CT MR xxx")
+    assert description.endswith("x...")
     assert len(description) == 64
+    text = MODEL + "description: " + "x" * 64 + "\n"
+    assert parse_model_manifest(text.encode(), Path("model.yaml")).content_description == "x" * 64
