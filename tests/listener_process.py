@@ -73,8 +73,10 @@ class ListenerProcess:
     def stop(self) -> None:
         """Stop it as the node does."""
         self.process.terminate()
-        assert self.process.wait(20) == 0
-        self._close()
+        try:
+            assert self.process.wait(60) == 0
+        finally:
+            self.kill()  # a process left behind would fail the tests that follow
 
     def _close(self) -> None:
         for stream in (self.process.stdin, self.process.stdout):

@@ -83,7 +83,7 @@ class Connection:
     """A TCP connection to a listener, from an address of the loopback network."""
 
     def __init__(self, port: int, address: str = ATTACKER, *, tls: ssl.SSLContext | None = None) -> None:
-        raw = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(address, 0))
+        raw = socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(address, 0))
         self.socket: socket.socket = raw if tls is None else tls.wrap_socket(raw)
 
     def __enter__(self) -> "Connection":

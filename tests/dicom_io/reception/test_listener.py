@@ -47,6 +47,7 @@ def listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListenerProce
 def send(listener: ListenerProcess, image: Dataset, *, instance: str | None = None) -> int:
     """Status of one C-STORE; the command may name another instance than the data set."""
     ae = AE(ae_title="TEST")
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 120  # for a disk that others keep busy
     ae.add_requested_context(image.SOPClassUID, image.file_meta.TransferSyntaxUID)
     association = ae.associate("127.0.0.1", listener.port, ae_title="SEGNODE")
     assert association.is_established
@@ -230,8 +231,8 @@ def test_nothing_of_the_patient_is_logged(listener: ListenerProcess) -> None:
     image = make_image(generate_uid())
     image.add_new(0x00100030, "DA", "CANARY")
     send(listener, image)
-    log = listener.log.read_text()
     wait_until(lambda: study_key("SEGNODE", image.StudyInstanceUID) in listener.log.read_text())
+    log = listener.log.read_text()
     assert "CANARY" not in log
     assert image.StudyInstanceUID not in log
 
