@@ -121,8 +121,12 @@ def test_a_revision_that_was_half_opened_is_opened_again(spool: Spool) -> None:
 
 
 def test_associations_in_parallel_lose_nothing(spool: Spool) -> None:
+    is_closed_once = threading.Event()
+
     def receive(worker: int) -> None:
         for number in range(20):
+            if number == 10:
+                is_closed_once.wait(60)
             put(Arrival(spool), image(1000 * worker + number))
 
     threads = [threading.Thread(target=receive, args=[worker]) for worker in range(1, 5)]
@@ -135,6 +139,7 @@ def test_associations_in_parallel_lose_nothing(spool: Spool) -> None:
             receiving = revision is not None and revision.state is State.RECEIVING
             if revision is not None and receiving and spool.close(revision, revision.arrival_stamp()):
                 closed.add(revision.number)
+                is_closed_once.set()
     assert latest(spool).image_count() == 80
     assert closed
 
