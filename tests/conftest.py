@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.peers import find_program
 from tests.postgres import Postgres, find_postgres
 
-# The same examples in every run: what a search finds belongs into a test of its own, not into somebody's CI.
-settings.register_profile("fixed", derandomize=True, deadline=None)
+# The same examples in every run: what a search finds belongs into a test of its own, not into somebody's CI. How long
+# it takes to make them says how busy the machine is, and nothing of this project.
+settings.register_profile("fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fixed")
 
 PEERS_ARE_REQUIRED = os.environ.get("SEGNODE_REQUIRE_PEERS") == "1"

@@ -49,7 +49,7 @@ def test_a_small_case_runs_and_its_rows_agree(tmp_path: Path) -> None:
 
 def test_a_row_that_needs_too_much_memory_is_a_result(tmp_path: Path) -> None:
     assert prepare(Case("small", 3, (8, 24, 24), patch=(8, 16, 16)), tmp_path)
-    found = run_child("exact", tmp_path, "cpu", 1, Limits(memory_gb=0.05, seconds=60))
+    found = run_child("exact", tmp_path, "cpu", 1, Limits(memory_gb=0.05, seconds=500))
     assert found["ended"] == "out of memory"
     assert found["stage"] == "start"
     assert found["peak_gb"] > 0.05
@@ -60,7 +60,7 @@ def test_a_row_that_breaks_says_so_and_takes_no_other_with_it(
 ) -> None:
     assert prepare(Case("small", 3, (8, 24, 24), patch=(8, 16, 16)), tmp_path)
     (tmp_path / "models" / "model" / "manifest.json").unlink()
-    found = run_child("exact", tmp_path, "cpu", 1, Limits(memory_gb=4, seconds=60))
+    found = run_child("exact", tmp_path, "cpu", 1, Limits(memory_gb=4, seconds=500))
     assert (found["ended"], found["stage"]) == ("failed", "start")
     assert "PackageInvalid" in capsys.readouterr().err
 
