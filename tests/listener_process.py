@@ -10,7 +10,7 @@ import yaml
 
 from dicom_io.reception.received import study_key
 from dicom_io.spool.spool import Spool
-from tests.node_process import ROOT, free_port
+from tests.node_process import NOTHING_KEPT_FREE, ROOT, free_port
 
 
 class ListenerProcess:
@@ -39,6 +39,7 @@ class ListenerProcess:
                 {"ae_title": "SEGNODE", "host": "127.0.0.1", "port": self.port, "spool": "spool", "peers": "any"}
                 | {"routes": [route], "destinations": {"pacs": pacs}}
                 | settings
+                | {"reception": {"keep_free": dict(NOTHING_KEPT_FREE)} | settings.get("reception", {})}
             )
         )
         with self.log.open("w") as log:

@@ -34,6 +34,9 @@ PATIENCE_S = 180.0
 QUICK_RETRY = MappingProxyType({"first_seconds": 0.5, "longest_seconds": 2.0})
 """So that what a destination missed while it was down comes soon after it is up, however long that took."""
 
+NOTHING_KEPT_FREE = MappingProxyType({"gib": 0, "percent": 0})
+"""So that no test depends on how full this machine's disk is."""
+
 PORTS = range(10_000, 30_000)
 """Below those that the system gives to outgoing connections, of which a suite has thousands."""
 
@@ -157,6 +160,7 @@ class NodeProcess:
             "database": "workflow.sqlite",
             "quiet_seconds": quiet_seconds,
             "peers": "any",
+            "reception": {"keep_free": dict(NOTHING_KEPT_FREE)},
             "routes": [
                 {"called_ae": called_ae, "models": list(models), "destinations": list(destinations)}
                 for called_ae, models in routes.items()

@@ -19,7 +19,7 @@ from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 from tests.arriving import Sent, put
-from tests.node_process import ROOT, make_image, wait_until
+from tests.node_process import PATIENCE_S, QUICK_RETRY, ROOT, make_image, wait_until
 
 
 class Worker:
@@ -60,7 +60,7 @@ class Worker:
     def end(self) -> None:
         """Kill it, if it lives, and wait for its end."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE_S)
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
             pipe.close()
@@ -79,7 +79,7 @@ class Machines:
         Port of each storage SCP, by name.
     """
 
-    lease_seconds = 2.0
+    lease_seconds = 4.0
 
     def __init__(self, folder: Path, database: str, destinations: Mapping[str, int]) -> None:
         self.folder = folder
@@ -96,7 +96,13 @@ class Machines:
             "lease_seconds": self.lease_seconds,
             "routes": [{"called_ae": "SEGNODE", "models": ["stub"], "destinations": list(destinations)}],
             "destinations": {
-                name: {"kind": "dicom", "ae_title": "PACS", "host": "127.0.0.1", "port": port}
+                name: {
+                    "kind": "dicom",
+                    "ae_title": "PACS",
+                    "host": "127.0.0.1",
+                    "port": port,
+                    "retry": dict(QUICK_RETRY),
+                }
                 for name, port in destinations.items()
             },
         }
@@ -129,11 +135,12 @@ class Machines:
         return self.spool.revision(key, 0)
 
     def runner(self, key: str) -> str | None:
-        """Name of the machine that runs a study's models now."""
+        """Name of the machine whose models are at work on a study now, and which holds no lock of it."""
         state = self.revision(key).read_state()
-        return str(state["claim"]["by"]).removesuffix("-1") if state["state"] == "running" else None
+        is_running = state["state"] == "running" and self.runs(key) > 0  # its state is written under the lock
+        return str(state["claim"]["by"]).removesuffix("-1") if is_running else None
 
-    def wait_for_end(self, *keys: str, timeout_s: float = 60.0) -> list[str]:
+    def wait_for_end(self, *keys: str, timeout_s: float = PATIENCE_S) -> list[str]:
         """Final states of studies."""
 
         def final() -> list[str] | None:
@@ -150,8 +157,8 @@ class Machines:
 
     def runs(self, key: str) -> int:
         """How often models were begun on a study."""
-        study = self.spool.study(key)["study"]
-        return len(re.findall(rf"^{re.escape(study)} ", (self.folder / "runs.txt").read_text(), re.MULTILINE))
+        study, runs = self.spool.study(key)["study"], self.folder / "runs.txt"
+        return len(re.findall(rf"^{re.escape(study)} ", runs.read_text(), re.MULTILINE)) if runs.exists() else 0
 
 
 DELIVERED = str(State.DELIVERED)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from tests.node_process import NodeProcess, free_port, wait_until, write_study
+from tests.node_process import PATIENCE_S, NodeProcess, free_port, wait_until, write_study
 from tests.peers import StorageServer, store
 from tests.postgres import Postgres
 from tests.several_workers import DELIVERED, Machines
@@ -65,7 +65,7 @@ def test_of_three_machines_one_dies_and_never_comes_back(machines: Machines, pac
     mine = wait_until(lambda: [key for key in studies if machines.runner(key) == "ct"])
     workers["ct"].end()
     studies += [machines.study()]
-    assert machines.wait_for_end(*studies, timeout_s=90) == [DELIVERED] * 7
+    assert machines.wait_for_end(*studies) == [DELIVERED] * 7
     assert len(set(objects(pacs))) == len(objects(pacs)) == 7
     assert machines.runs(mine[0]) == 2
     assert sum(machines.runs(key) for key in studies) == 8
@@ -83,7 +83,7 @@ def test_a_machine_that_wakes_up_late_changes_nothing(machines: Machines, pacs: 
     assert machines.runs(study) == 2
     before = contents(machines.revision(study).path)
     sleeper.send(signal.SIGCONT)
-    assert sleeper.process.wait(15) == 5
+    assert sleeper.process.wait(PATIENCE_S) == 5
     assert "lease_lost" in sleeper.log.read_text()
     # It takes back the mark of its own try alone, since it did not die over the study.
     assert before.pop("trying.1")
@@ -103,7 +103,7 @@ def test_a_machine_that_sleeps_while_it_connects_sends_nothing(
         for worker in workers.values():
             worker.wait_until_ready()
         study = machines.study()
-        assert door.knocked.wait(30)
+        assert door.knocked.wait(PATIENCE_S)
         sender = machines.revision(study).deliveries()["pacs"]["claim"]["by"].removesuffix("-1")
         workers[sender].send(signal.SIGSTOP)
         assert machines.wait_for_end(study) == [DELIVERED]
@@ -111,7 +111,7 @@ def test_a_machine_that_sleeps_while_it_connects_sends_nothing(
         door.open()
         time.sleep(0.5)
         workers[sender].send(signal.SIGCONT)
-        assert workers[sender].process.wait(15) == 5
+        assert workers[sender].process.wait(PATIENCE_S) == 5
         assert contents(machines.revision(study).path) == before
         assert len(objects(pacs)) == 1
     finally:
@@ -146,7 +146,7 @@ def test_who_may_not_work_waits_or_ends_with_the_remedy(
     wait_until(lambda: "waiting_for_another_worker_to_end executor=ct-1" in namesake.log.read_text())
     assert "name each machine by executor: in node.yaml" in namesake.log.read_text()
     # As where the shared folder is not mounted: it is there, and empty.
-    assert unmounted.process.wait(60) == 2
+    assert unmounted.process.wait(PATIENCE_S) == 2
     assert "mount the one that all machines share" in unmounted.log.read_text()
     unmounted.end()
     first.end()
@@ -165,14 +165,14 @@ def test_an_upgrade_begins_again_what_an_older_version_left(
         old = machines.start("ct", {"STUB_VERSION": "1"}).wait_until_ready()
         delivering = machines.study()
         wait_until(lambda: "delivery_waiting" in old.log.read_text() and pacs.received())
-        running = machines.study("slow")
+        running = machines.study("hang once")
         wait_until(lambda: machines.runner(running))
         queued = [machines.study(), machines.study()]
         wait_until(lambda: all(machines.revision(key).state == "waiting" for key in queued))
         old.end()
         late.start()
         machines.start("ct", {"STUB_VERSION": "2"}).wait_until_ready()
-        assert machines.wait_for_end(delivering, running, *queued, timeout_s=90) == [DELIVERED] * 4
+        assert machines.wait_for_end(delivering, running, *queued) == [DELIVERED] * 4
         assert objects(pacs) == objects(late)
         assert len(set(objects(pacs))) == len(objects(pacs)) == 4
         assert [machines.runs(key) for key in (delivering, running, *queued)] == [1, 2, 1, 1]
@@ -201,16 +201,17 @@ def test_one_node_runs_several_workers(peer: Callable[[str], str], pacs: Storage
     node.set(workers=["cpu", "cpu"], executor="ct")
     node.start()
     try:
-        for study in ("1.2.3.1", "1.2.3.2"):
-            folder = write_study(tmp_path / study, study, description="slow")
-            assert store(peer("storescu"), node.port, "SEGNODE", folder) == 0
+        studies = [f"1.2.3.{number}" for number in range(1, 5)]
+        for study in studies:
+            write_study(tmp_path / "studies" / study, study, description="slow")
+        assert store(peer("storescu"), node.port, "SEGNODE", tmp_path / "studies") == 0
 
         def runners() -> set[str]:
             states = [node.spool.revision(key, 0).read_state() for key in node.spool.study_keys()]
             return {state["claim"]["by"] for state in states if state["state"] == "running"}
 
         wait_until(lambda: runners() == {"ct-1", "ct-2"})
-        for study in ("1.2.3.1", "1.2.3.2"):
+        for study in studies:
             assert node.wait_for_end(study)["state"] == DELIVERED
         assert node.pid_of("worker") != node.pid_of("worker-2")
     finally:
@@ -235,6 +236,7 @@ class HeldDoor:
     def close(self) -> None:
         """Take no more connections."""
         self.open()
+        self._listening.shutdown(socket.SHUT_RDWR)  # wakes who accepts
         self._listening.close()
 
     def _serve(self) -> None:
@@ -251,7 +253,7 @@ class HeldDoor:
 
     def _pass_on(self, source: socket.socket, target: socket.socket, held: bool) -> None:
         if held:
-            self._opened.wait(60)
+            self._opened.wait(PATIENCE_S)
         try:
             while data := source.recv(65536):
                 target.sendall(data)

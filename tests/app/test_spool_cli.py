@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import yaml
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
@@ -39,12 +40,18 @@ def call_rebuild(node: NodeProcess, *options: str) -> str:
 def test_every_study_ends_and_nothing_is_sent_twice(peer: Callable[[str], str], tmp_path: Path) -> None:
     pacs = StorageServer(peer("storescp"), tmp_path / "pacs").start()
     late = StorageServer(peer("storescp"), tmp_path / "late")
-    node = NodeProcess(tmp_path / "node", {"pacs": (pacs.port, "PACS"), "late": (late.port, "LATE")})
+    node = NodeProcess(
+        tmp_path / "node",
+        {"pacs": (pacs.port, "PACS"), "late": (late.port, "LATE")},
+        routes={"SEGNODE": ("stub",), "OPEN": ("stub",)},
+    )
+    routes = yaml.safe_load(node.config.read_text())["routes"]
+    node.set(routes=[routes[0], routes[1] | {"quiet_seconds": 3600}])
 
-    def send(description: str = "", *, first: int = 1, study: str = "") -> str:
-        study = study or str(generate_uid())
-        folder = write_study(tmp_path / f"{study}-{first}", study, description=description, first=first)
-        assert store(peer("storescu"), node.port, "SEGNODE", folder) == 0
+    def send(description: str = "", *, called_ae: str = "SEGNODE") -> str:
+        study = str(generate_uid())
+        folder = write_study(tmp_path / study, study, description=description)
+        assert store(peer("storescu"), node.port, called_ae, folder) == 0
         return study
 
     node.start()
@@ -54,13 +61,14 @@ def test_every_study_ends_and_nothing_is_sent_twice(peer: Callable[[str], str], 
         node.wait_for_end(empty)
         # One has been sent to one destination of two, one runs, one waits behind it, one still receives.
         half = send()
-        wait_until(lambda: "state=waiting" in delivery_states(node, half) and len(pacs.received()) == 1)
-        runs = send("slow")
+        wait_until(lambda: delivery_states(node, half) == {"pacs": "delivered", "late": "waiting"})
+        runs = send("hang once")
         wait_until(lambda: runs in (node.folder / "runs.txt").read_text())
-        waits = send("slow")
+        waits = send()
         wait_until(lambda: (found := node.latest(waits)) and found.state is State.WAITING)
-        receives = send()
-        node.kill()
+        receives = send(called_ae="OPEN")
+        node.kill_and_wait()
+        node.set(routes=routes)
         (node.folder / "workflow.sqlite").unlink()
         late.start()
         begun = json.loads(call_rebuild(node, "--json"))
@@ -83,9 +91,9 @@ def test_every_study_ends_and_nothing_is_sent_twice(peer: Callable[[str], str], 
         late.stop()
 
 
-def delivery_states(node: NodeProcess, study: str) -> str:
+def delivery_states(node: NodeProcess, study: str) -> dict[str, str]:
     latest = node.latest(study)
-    return " ".join(f"state={one['state']}" for one in latest.deliveries().values()) if latest is not None else ""
+    return {name: one["state"] for name, one in latest.deliveries().items()} if latest is not None else {}
 
 
 def key_of(node: NodeProcess, study: str) -> str:
@@ -149,7 +157,7 @@ def test_in_postgresql_work_of_another_day_is_dropped_and_no_node_may_be_at_work
     query = "SELECT workflow_uuid, status, priority FROM dbos.workflow_status ORDER BY 1"
     study = f"study.{key}.{node.spool.incarnation(key)}"
     assert postgres.query(query).split() == [f"{study}.0.1.0|CANCELLED|2", f"{study}.0.2.0|ENQUEUED|2"]
-    leases = Leases(postgres.url, 2)
+    leases = Leases(postgres.url, 600)
     assert leases.acquire("other-1", Holder("instance", "machine", "host", "1")) is None
     with pytest.raises(ConfigInvalid, match="other-1 work with it"):
         rebuild(node.config)

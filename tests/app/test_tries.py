@@ -195,7 +195,7 @@ def test_neither_a_stop_nor_the_nodes_death_nor_a_lost_lease_counts_as_a_try(
         assert node.wait_for_end(stopped)["state"] == "delivered"
         orphaned = send(node, "hang once")
         wait_until(lambda: runs(node, orphaned) == 1)
-        node.kill()
+        node.kill_and_wait()
         node.start()
         assert node.wait_for_end(orphaned)["state"] == "delivered"
         lost = send(node, "hang once")
@@ -214,7 +214,7 @@ def test_a_study_that_fills_the_disk_waits_and_is_delivered(
 ) -> None:
     wrapper = in_small_tmpfs(tmp_path / "node" / "spool", 8)
     node = NodeProcess(tmp_path / "node", {"pacs": (pacs.port, "PACS")}, wrapper=wrapper)
-    node.set(work={"tries": 1}, reception={"keep_free": {"gib": 0, "percent": 0}})
+    node.set(work={"tries": 1})
     node.start()
     node.spool = Spool(Path(f"/proc/{node.pid}/root{node.spool.root}"))
     try:

@@ -42,7 +42,8 @@ def full(spool: Path) -> None:
 def sealed(spool: Path) -> None:
     """Let nobody write below the spool."""
     subprocess.run(["mount", "--bind", "-o", "ro", str(spool), str(spool)], check=True)  # noqa: S603, S607
-    _later(lambda: subprocess.run(["umount", str(spool)], check=True))  # noqa: S603, S607
+    # Lazily, as a file below it may be open at that instant.
+    _later(lambda: subprocess.run(["umount", "--lazy", str(spool)], check=True))  # noqa: S603, S607
 
 
 def _later(undo: Callable[[], object]) -> None:

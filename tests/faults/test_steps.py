@@ -53,7 +53,7 @@ class Ward:
             latest = self.node.latest(study)
             return latest is not None and latest.state.is_final
 
-        wait_until(final, 60)
+        wait_until(final)
         taken = {(one.instance, one.digest) for one in self.pacs.taken if one.study == study}
         return f"{self.node.wait_for_end(study)['state']}, {len(taken)} object{'' if len(taken) == 1 else 's'}"
 
@@ -72,7 +72,6 @@ def ward(
     node = NodeProcess(
         folder / "node", {"pacs": (pacs.port, "PACS")}, program=PROGRAM, quiet_seconds=1.0, wrapper=wrapper
     )
-    node.set(reception={"keep_free": {"gib": 0, "percent": 0}})
 
     def send(wishes: Sequence[str]) -> dict[str, str]:
         studies = {wish: str(generate_uid()) for wish in wishes}
@@ -86,7 +85,7 @@ def ward(
                 node.launch()
             return store(storescu, node.port, "SEGNODE", batch) == 0
 
-        wait_until(sent, 60)
+        wait_until(sent)
         return studies
 
     node.start()

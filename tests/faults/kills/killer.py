@@ -8,15 +8,13 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.node_process import NodeProcess
+from tests.node_process import PATIENCE_S, NodeProcess
 
 SHARES = {"listener": 0.53, "node": 0.19, "worker": 0.28}
 """Of all kills; the node is killed alone, or with its children at one instant."""
 
 AT_ITS_START = 0.25
 """Share of the kills that do not wait until their target takes work."""
-
-PATIENCE_S = 20.0
 
 
 def plan(count: int, chance: random.Random) -> list[str]:

@@ -1,7 +1,9 @@
 """What was promised during the kills, and whether it was kept: acknowledged instances, whole files, single results."""
 
+import fnmatch
 import hashlib
 import json
+import os
 import struct
 import threading
 import time
@@ -140,9 +142,11 @@ class Ledger:
             recent = {study for study, sent in self._studies.items() if not sent.acknowledged or sent.at >= since}
         for study in recent if only_recent else known:
             whole = set(known[study].values())
-            for path in (self._spool.root / "studies" / study_key(CALLED_AE, study)).rglob("*.dcm"):
-                if path.parent.name not in ("results", study):
-                    self._check_whole(study, path, whole)
+            # It passes over folders that are renamed or removed meanwhile; what was renamed is seen at the next look.
+            for folder, _, names in os.walk(self._spool.root / "studies" / study_key(CALLED_AE, study)):
+                if Path(folder).name not in ("results", study):
+                    for name in fnmatch.filter(names, "*.dcm"):
+                        self._check_whole(study, Path(folder, name), whole)
 
     def _check_whole(self, study: str, path: Path, whole: Iterable[str]) -> None:
         try:

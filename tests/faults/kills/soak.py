@@ -107,7 +107,7 @@ def soak(folder: Path, kills: int, kill_every_s: float, seed: int, time_to_end_s
     node = NodeProcess(folder / "node", {"pacs": (receiver.port, "PACS")})
     retry = {"first_seconds": 0.5, "longest_seconds": 5.0}
     pacs = {"kind": "dicom", "ae_title": "PACS", "host": "127.0.0.1", "port": receiver.port, "retry": retry}
-    node.set(destinations={"pacs": pacs}, reception={"keep_free": {"gib": 0, "percent": 0}})
+    node.set(destinations={"pacs": pacs})
     node.start()
     result, ledger, killer = Result(seed), Ledger(node.spool), Killer(node, chance)
     modalities = [

@@ -14,7 +14,7 @@ from tests.faults.kills.ledger import CALLED_AE, Ledger, data_set_of, digest_of
 from tests.faults.kills.soak import soak
 from tests.faults.receiver import Taken
 from tests.faults.table import FAULT
-from tests.node_process import make_image
+from tests.node_process import PATIENCE_S, make_image
 
 KILLS = 30
 SEED = 3
@@ -26,7 +26,7 @@ def test_kills(
 ) -> None:
     record_property(FAULT, f"listener, worker and node killed {KILLS} times")
     caplog.set_level("CRITICAL", "pynetdicom")
-    result = soak(tmp_path, KILLS, 1.0, SEED, time_to_end_s=60.0)
+    result = soak(tmp_path, KILLS, 1.0, SEED, time_to_end_s=PATIENCE_S)
     assert not result.broken, result.table()
     assert result.kills.total() == KILLS, result.table()
     assert min(result.kills.values()) >= 5, result.table()
