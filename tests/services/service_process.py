@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from services.locks import Locks
 from tests.node_process import ROOT, free_port, wait_until
 
 SEGNODE = ("-c", "from app.cli import main; main()")
@@ -95,11 +97,26 @@ class ServiceProcess:
     def stop(self) -> int:
         """End it as a service manager does; its exit code."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(30)
         assert self.process.stdout is not None
-        self.process.stdout.close()
-        return code
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(60)
+        finally:
+            self.process.kill()  # a process left behind would fail the tests that follow
+            self.process.wait()
+            self.process.stdout.close()
+
+    @contextmanager
+    def held(self, *masks: str) -> Iterator[None]:
+        """Have whoever makes these masks wait until the block is over, however fast or slow this machine is.
+
+        Parameters
+        ----------
+        masks
+            As the service calls them: ``cases:0001/mask/tumor_A.nii.gz``.
+        """
+        with Locks(self.folder / "work" / "locks").held(masks, lambda: None):
+            yield
 
     def children(self) -> dict[str, int]:
         """Process IDs of its children by name, from the log."""

@@ -28,16 +28,17 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_full_queue_says_when_to_come_again(volume: Path, models: Path, tmp_path: Path) -> None:
-    write_case(volume / "full", shape=(160, 120, 120))
+    write_case(volume / "full")
     service = ServiceProcess(tmp_path, volume, models, ALIASES, queue={"longest": 1, "retry_after_seconds": 7}).start()
     try:
         content = {"task": "tumor", "image_path": "/mnt/cases/full/A.nii.gz", "force": True}
-        answers = [httpx.post(f"{service.rest}/v1/jobs", json=content) for _ in range(4)]
-        full = answers[-1]
-        assert (full.status_code, full.headers["Retry-After"], full.json()["code"]) == (429, "7", "queue_full")
-        request = segmentation_pb2.UreterRequest(image_D_path="cases:x")
-        with grpc.insecure_channel(service.grpc) as channel, pytest.raises(grpc.RpcError) as caught:
-            segmentation_pb2_grpc.SegmentationStub(channel).Ureter(request)
+        with service.held("cases:full/mask/tumor_A.nii.gz"):
+            answers = [httpx.post(f"{service.rest}/v1/jobs", json=content, timeout=60) for _ in range(4)]
+            full = answers[-1]
+            assert (full.status_code, full.headers["Retry-After"], full.json()["code"]) == (429, "7", "queue_full")
+            request = segmentation_pb2.UreterRequest(image_D_path="cases:x")
+            with grpc.insecure_channel(service.grpc) as channel, pytest.raises(grpc.RpcError) as caught:
+                segmentation_pb2_grpc.SegmentationStub(channel).Ureter(request)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         retry = RetryInfo()
         assert rpc_status.from_call(caught.value).details[1].Unpack(retry)
@@ -70,20 +71,21 @@ def test_callers_show_certificate_and_token(
         address = f"localhost:{ports.grpc_port}"
         with Client(address, tls=shown, token="second-token-of-this-test", timeout_s=60) as client:  # noqa: S106 - of this test
             assert client.tumor("cases:tls/A.nii.gz").path
-        with Client(address, tls=shown, token="wrong", timeout_s=10) as client, pytest.raises(CallFailed) as caught:  # noqa: S106 - of this test
+        with Client(address, tls=shown, token="wrong", timeout_s=60) as client, pytest.raises(CallFailed) as caught:  # noqa: S106 - of this test
             client.tumor("cases:tls/A.nii.gz")
         assert caught.value.code == "unauthenticated"
         url = f"https://localhost:{ports.rest_port}/v1/jobs/1"
         context = ssl.create_default_context(cafile=authority.certificate)
         stranger = ssl.create_default_context(cafile=authority.certificate)
         context.load_cert_chain(caller.certificate, caller.key)
-        assert httpx.get(url, verify=context).status_code == 401
-        assert httpx.get(url, verify=context, headers={"Authorization": "Bearer #"}).status_code == 401
-        assert (
-            httpx.get(url, verify=context, headers={"Authorization": "Bearer first-token-of-this-test"}).status_code
-            == 404
-        )
+
+        def status(**headers: str) -> int:
+            return httpx.get(url, verify=context, headers=headers, timeout=60).status_code
+
+        assert status() == 401
+        assert status(Authorization="Bearer #") == 401
+        assert status(Authorization="Bearer first-token-of-this-test") == 404
         with pytest.raises((httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError)):
-            httpx.get(url, verify=stranger)
+            httpx.get(url, verify=stranger, timeout=60)
     finally:
         service.stop()

@@ -27,7 +27,7 @@ def test_the_example_answers_every_task_for_folders_of_dicom(tmp_path: Path, mon
         write_series(phantom, tmp_path / "cases" / "0001" / phase)
     service.start()
     try:
-        with Client(service.grpc, timeout_s=120) as client:
+        with Client(service.grpc, timeout_s=500) as client:
             shown = client.totalseg("cases:0001/P")
             service.run_command("aliases", "set", "totalseg", "totalseg-phantom", "--config", str(service.config))
             masks = {

@@ -39,11 +39,11 @@ def test_every_answer_is_one_that_is_described(tmp_path: Path) -> None:
             "--no-color",
         ]
         told = subprocess.run(  # noqa: S603 - its own command
-            [Path(sys.executable).with_name("st"), *command, *limits, "--request-timeout", "20"],
+            [Path(sys.executable).with_name("st"), *command, *limits, "--request-timeout", "120"],
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=480,
             check=False,
         )
     finally:

@@ -113,7 +113,7 @@ def test_tokens_that_cannot_be_read_let_nobody_in_and_name_no_folder(called: Cal
     try:
         authority = ssl.create_default_context(cafile=called.folder / "ca.pem")
         url = f"https://localhost:{called.service.rest_port}/v1/jobs/1"
-        answer = httpx.get(url, headers={"Authorization": f"Bearer {TOKEN}"}, verify=authority)
+        answer = httpx.get(url, headers={"Authorization": f"Bearer {TOKEN}"}, verify=authority, timeout=60)
         assert (answer.status_code, answer.json()["code"]) == (500, "service_misconfigured")
         address, tls = f"localhost:{called.service.grpc_port}", Tls(ca=called.folder / "ca.pem")
         with Client(address, tls=tls, token=TOKEN) as client, pytest.raises(ServiceFailed) as caught:
