@@ -82,6 +82,19 @@ class Handlers:
         RequestRefused
             As `submit`; ``deadline_exceeded``.
         """
+        may_repeat = True
+        while may_repeat:
+            may_repeat = False
+            async with aclosing(self._run(request, key, timeout_s)) as changes:
+                async for job in changes:
+                    if job.state == "cancelled" and may_repeat:
+                        # Another instance may have ended it for a caller who is gone, when this one had just come:
+                        # then the key begins anew. If it was ended on purpose, the same is told again.
+                        break
+                    may_repeat = key is not None and not job.is_at_its_end
+                    yield job
+
+    async def _run(self, request: AnyRequest, key: UUID | None, timeout_s: float) -> AsyncGenerator[Job, None]:
         # The call that waits is known before its job, and the job's queueing goes on without its caller: at every
         # instant somebody knows what has to be ended.
         holder = uuid4().hex

@@ -182,6 +182,44 @@ def test_who_hangs_up_ends_no_job_that_a_repeat_has_found(
     run(test)
 
 
+def test_who_came_while_another_instance_ended_the_job_has_it_done_anew(
+    jobs: Jobs, key: UUID, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_go_on, cancel = threading.Event(), threading.Event(), jobs._client.cancel_workflow
+
+    def slowly(workflow: str) -> None:
+        begun.set()
+        may_go_on.wait(30)
+        cancel(workflow)
+
+    monkeypatch.setattr(jobs._client, "cancel_workflow", slowly)
+    elsewhere = Jobs(settings_of(tmp_path, longest=3))
+
+    async def test() -> None:
+        first, second = Handlers(jobs), Handlers(elsewhere)
+        call = asyncio.create_task(first.result(WISH, key))
+        while not first._following.of(key.hex):
+            await asyncio.sleep(0.01)
+        call.cancel()
+        await asyncio.to_thread(begun.wait, 30)
+        again = asyncio.create_task(second.result(WISH, key))
+        while not second._following.of(key.hex):
+            await asyncio.sleep(0.01)
+        may_go_on.set()
+        while not second._following.of(f"{key.hex}-2"):
+            await asyncio.sleep(0.01)
+        assert (state_of(jobs, key.hex), state_of(jobs, f"{key.hex}-2")) == ("cancelled", "queued")
+        await second.cancel(f"{key.hex}-2")  # on purpose: it is not done a third time
+        assert (await again).state == "cancelled"
+        await first.stop()
+        await second.stop()
+
+    try:
+        run(test)
+    finally:
+        elsewhere.close()
+
+
 def test_who_follows_a_job_keeps_it_from_ending_with_its_caller(jobs: Jobs, key: UUID) -> None:
     async def test() -> None:
         handlers = Handlers(jobs)
