@@ -4,6 +4,8 @@ import logging
 import os
 import time
 import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +14,7 @@ from pydantic import TypeAdapter
 
 from app.overtime import LOST_DEVICE_EXIT, is_device_lost
 from app.timekeeping import Line, timed
-from core.errors import RequestCode, RequestRefused, SegnodeError, Superseded
+from core.errors import RequestCode, RequestRefused, RetryLater, SegnodeError, Superseded
 from segmentation.warm_models import WarmModels
 from services.images import ImageReader
 from services.inference import Inference
@@ -75,11 +77,18 @@ class ServiceFlow(DBOSConfiguredInstance):
     def answer(self, job: str, request: dict[str, Any]) -> dict[str, Any]:
         """Make the masks."""
         start = time.perf_counter()
+        self._progress.begin(job)
         try:
             if self._overtime.is_noted(job):
                 raise RequestRefused(RequestCode.JOB_TOO_LONG, f"limits.job_minutes is {self._limits.job_minutes:g}.")
-            with timed(self._line, job, 0, self._limits.job_minutes * 60.0):
-                masks = self._masks(job, _ANY.validate_python(request))
+            with ExitStack() as clock:
+
+                def begin_time() -> None:
+                    clock.close()
+                    clock.enter_context(timed(self._line, job, 0, self._limits.job_minutes * 60.0))
+
+                begin_time()
+                masks = self._masks(job, _ANY.validate_python(request), begin_time)
             answer: dict[str, Any] = {"masks": {task: mask.model_dump(mode="json") for task, mask in masks.items()}}
         except Superseded:
             answer = {"problem": Problem(code="cancelled", message="The job was cancelled.").model_dump()}
@@ -88,6 +97,10 @@ class ServiceFlow(DBOSConfiguredInstance):
             if problem.code in ("model_unusable", "service_misconfigured"):
                 _log.error("job_cannot_run", extra={"job": job, "problem": str(error)})
             answer = {"problem": problem.model_dump()}
+        except OSError as error:
+            # What the volume refuses has a name by now: this is the worker's own disk, full perhaps.
+            _log.error("work_folder_unusable", extra={"job": job, "problem": error.strerror})
+            answer = {"problem": Problem.of(RetryLater(f"the service's disk refuses: {error.strerror}")).model_dump()}
         except Exception as error:  # noqa: BLE001 - a job's outermost loop: whatever happens, its caller gets an answer
             place = traceback.extract_tb(error.__traceback__)[-1]
             at = f"{Path(place.filename).name}:{place.lineno}"
@@ -97,7 +110,6 @@ class ServiceFlow(DBOSConfiguredInstance):
                 os._exit(LOST_DEVICE_EXIT)
             answer = {"problem": Problem(code="internal_error", message=f"{type(error).__name__} at {at}").model_dump()}
         finally:
-            self._progress.forget(job)
             self._overtime.forget(job)
         outcome = answer.get("problem", {}).get("code", "done")
         seconds = round(time.perf_counter() - start, 3)
@@ -110,12 +122,18 @@ class ServiceFlow(DBOSConfiguredInstance):
         self._progress.tidy(before)
         self._overtime.tidy(before)
 
-    def _masks(self, job: str, request: AnyRequest) -> dict[str, MaskResult]:
+    def _masks(self, job: str, request: AnyRequest, begin_time: Callable[[], None]) -> dict[str, MaskResult]:
         on_progress = _Watch(job, self._progress)
+
+        def on_wait() -> None:
+            begin_time()  # while another job makes the mask, this one takes none of its own time
+            on_progress(0.0)
+
         if isinstance(request, (SmoothRequest, PostprocessRequest)):
-            return {request.task: MaskWork(self._roots, self._locks, self._limits).run(request, on_progress)}
+            return {request.task: MaskWork(self._roots, self._locks, self._limits).run(request, on_progress, on_wait)}
         reader = ImageReader(self._limits, lambda: on_progress(0.0))
-        return Inference(self._roots, self._packages, self._networks, self._locks, reader).run(request, on_progress)
+        inference = Inference(self._roots, self._packages, self._networks, self._locks, reader)
+        return inference.run(request, on_progress, on_wait)
 
 
 class _Watch:

@@ -79,7 +79,12 @@ class Inference:
     locks: Locks
     reader: ImageReader
 
-    def run(self, request: TaskRequest | BatchRequest, on_progress: Progress) -> dict[str, MaskResult]:
+    def run(
+        self,
+        request: TaskRequest | BatchRequest,
+        on_progress: Progress,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> dict[str, MaskResult]:
         """Make the masks that a request asks for, or find those that are there.
 
         Parameters
@@ -88,6 +93,8 @@ class Inference:
             What to do.
         on_progress
             Called between stages and while networks run, with the share that is done; what it raises ends the job.
+        on_wait
+            Called again and again while another job makes one of the masks; what it raises ends the job.
 
         Raises
         ------
@@ -105,7 +112,7 @@ class Inference:
             folders = {part: stack.enter_context(MaskFolder(part.place)) for part in parts}
             # Who asks for the same at once waits, and finds it.
             names = [part.place.common_name for part in parts]
-            stack.enter_context(self.locks.held(names, lambda: on_progress(0.0)))
+            stack.enter_context(self.locks.held(names, on_wait))
             found = {part: _existing(part, folders[part]) for part in parts}
             on_progress(0.0)
             inputs = self._inputs([part for part in parts if found[part] is None], stack, on_progress)

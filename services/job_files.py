@@ -50,7 +50,9 @@ class JobFiles:
         before
             Unix time; what was written since then stays.
         """
-        with suppress(OSError):
-            for path in self.folder.iterdir():
+        if not self.folder.exists():
+            return
+        for path in self.folder.iterdir():
+            with suppress(OSError):  # it is gone by now
                 if path.stat().st_mtime < before:
                     path.unlink()

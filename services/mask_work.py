@@ -59,7 +59,9 @@ class MaskWork:
     limits: Limits
     host: Callable[[], Memory] = host_memory
 
-    def run(self, request: MaskRequest, on_progress: Callable[[float], None]) -> MaskResult:
+    def run(
+        self, request: MaskRequest, on_progress: Callable[[float], None], on_wait: Callable[[], None] = lambda: None
+    ) -> MaskResult:
         """Make a changed copy of a mask in the case's mask folder, or find the one that is there.
 
         Parameters
@@ -68,6 +70,8 @@ class MaskWork:
             What to do.
         on_progress
             Called between stages, with the share that is done; what it raises ends the job.
+        on_wait
+            Called again and again while another job makes the same mask; what it raises ends the job.
 
         Raises
         ------
@@ -94,7 +98,7 @@ class MaskWork:
         self._check_memory(_need(steps, label_map))
         said = json.dumps([step.model_dump(mode="json") for step in steps], sort_keys=True)
         key = key_of(request.task, digest, said)
-        with MaskFolder(place) as folder, self.locks.held([place.common_name], lambda: on_progress(0.0)):
+        with MaskFolder(place) as folder, self.locks.held([place.common_name], on_wait):
             record = folder.existing(key, sources, force=request.force)
             if record is not None:
                 return MaskResult.of(place, record, existing=True)

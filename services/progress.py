@@ -12,6 +12,13 @@ class Progress(JobFiles):
     def __init__(self, work: Path) -> None:
         super().__init__(work / "progress")
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._last = ""
+
+    def begin(self, job: str) -> None:
+        """Begin a job of this worker: the end of its last one is on the queue by now, and that one's file of no use."""
+        if self._last not in ("", job):
+            self.forget(self._last)
+        self._last = job
 
     def show(self, job: str, done: float) -> None:
         """Say how far a job is; if the disk does not take it, nobody needs it."""

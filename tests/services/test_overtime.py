@@ -28,13 +28,14 @@ def test_a_job_that_takes_too_long_ends_and_the_next_goes_on(tmp_path: Path) -> 
     service = ServiceProcess(tmp_path / "service", tmp_path / "cases", models, ALIASES, **settings).start()
     try:
         worker, work = service.children()["worker"], tmp_path / "service" / "work"
-        # For whoever waits for a lock that is never given back, time goes by.
         with (
             Locks(work / "locks").held(["cases:held/mask/tumor_A.nii.gz"], lambda: None),
             Client(service.grpc, timeout_s=120) as client,
         ):
             job = client.submit("tumor", image_path="cases:held/A.nii.gz")
             after = client.submit("tumor", image_path="cases:next/A.nii.gz")
+            wait_until((work / "progress" / job.id).exists)
+            os.kill(worker, signal.SIGSTOP)  # it says no more that it waits
             wait_until(lambda: client.job(job.id).state == "failed", timeout_s=90)
             assert client.job(job.id).code == "job_too_long"
             wait_until(lambda: client.job(after.id).state == "done", timeout_s=90)
