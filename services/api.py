@@ -6,11 +6,15 @@ This one imports neither gRPC nor torch, and starts its children as fresh interp
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 from app.supervisor import Supervisor, numbered
 from app.timekeeping import Timekeeping
+from core.errors import ConfigInvalid
 from services.overtime import Overtime
 from services.settings import ServiceSettings, load_service_settings
+
+SQLITE: Final = "sqlite:///"
 
 
 def run_service(config: Path) -> None:
@@ -30,12 +34,25 @@ def run_service(config: Path) -> None:
     commands = {"server": [sys.executable, "-m", "services.server", str(config)]}
     for slot, name in enumerate(numbered("worker", len(settings.workers)), start=1):
         commands[name] = [sys.executable, "-m", "services.worker", str(config), str(slot)]
+    _make_place(settings)
     overtime = Overtime(settings.work)
 
     def timekeeper(process: subprocess.Popen[bytes]) -> Timekeeping:
         return Timekeeping(process, ("job",), lambda job, _: overtime.note(job))
 
     Supervisor(commands, lambda: _announce(settings), listener=timekeeper).run()
+
+
+def _make_place(settings: ServiceSettings) -> None:
+    """Make work folder and queue, here where a person is told at once what is wrong with their place."""
+    try:
+        settings.work.mkdir(parents=True, exist_ok=True)
+        if settings.database.startswith(SQLITE):
+            # Nobody else's to read: requests name paths, and paths may name patients.
+            Path(settings.database.removeprefix(SQLITE)).touch(mode=0o600)
+    except OSError as error:
+        remedy = "let the service's user write there, or change work or database"
+        raise ConfigInvalid(f"{error.filename}: {error.strerror}; {remedy}") from error
 
 
 def _announce(settings: ServiceSettings) -> None:

@@ -26,7 +26,7 @@ def api(config: Config) -> None:
 
     \b
     Prints "ready grpc=HOST:PORT rest=HOST:PORT" once it takes work. Ends on SIGTERM or Ctrl-C.
-    Exit codes: 0 stopped, 2 the settings are wrong, 4 a model package is invalid.
+    Exit codes: 0 stopped, 2 the settings are wrong or a port is taken, 4 a model package is invalid.
 
     \b
     Example:

@@ -18,7 +18,7 @@ from services.grpc_servicer import Servicer
 from services.handlers import Handlers
 from services.job import Problem
 from services.readiness import Readiness
-from services.settings import Listening
+from services.settings import Listening, Tls
 from services.tokens import Tokens
 
 NAME: Final = messages.DESCRIPTOR.services_by_name["Segmentation"].full_name
@@ -87,20 +87,30 @@ def make_grpc_server(
         Where.
     retry_after_s
         What callers are told where the queue is full.
+
+    Raises
+    ------
+    ConfigInvalid
+        If it cannot listen there.
     """
     server = grpc.aio.server(interceptors=[_OnlyKnownCallers(tokens)], options=OPTIONS, maximum_concurrent_rpcs=CALLS)
     add_servicer: Any = stubs.add_SegmentationServicer_to_server  # generated without types
     add_servicer(Servicer(handlers, retry_after_s), server)
     health_pb2_grpc.add_HealthServicer_to_server(Health(readiness, frozenset({NAME})), server)
     reflection.enable_server_reflection((NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    if listening.tls is None:
-        server.add_insecure_port(listening.address)
-    else:
-        tls = listening.tls
-        credentials = grpc.ssl_server_credentials(
-            [(tls.key.read_bytes(), tls.certificate.read_bytes())],
-            root_certificates=tls.ca.read_bytes() if tls.ca else None,
-            require_client_auth=tls.ca is not None,
-        )
-        server.add_secure_port(listening.address, credentials)
+    try:
+        if listening.tls is None:
+            server.add_insecure_port(listening.address)
+        else:
+            server.add_secure_port(listening.address, _credentials(listening.tls))
+    except RuntimeError as error:
+        raise listening.refused("grpc") from error
     return server
+
+
+def _credentials(tls: Tls) -> grpc.ServerCredentials:
+    return grpc.ssl_server_credentials(
+        [(tls.key.read_bytes(), tls.certificate.read_bytes())],
+        root_certificates=tls.ca.read_bytes() if tls.ca else None,
+        require_client_auth=tls.ca is not None,
+    )

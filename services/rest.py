@@ -1,5 +1,6 @@
 """REST: the same endpoints under ``/v1/``, described by OpenAPI."""
 
+import asyncio
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -33,6 +34,8 @@ from services.tokens import Tokens
 
 BODY_BYTES: Final = 1 << 20
 """Requests are paths."""
+BODY_S: Final = 20.0
+"""From the end of a request's headers to that of its body."""
 EVENTS: Final = "text/event-stream"
 
 
@@ -173,18 +176,24 @@ def _probes(readiness: Readiness) -> APIRouter:
 
 
 class _SmallBodies:
-    """Ends a request whose body is too long while it comes in: who sends it has shown no token yet."""
+    """Ends a request whose body is too long, or too long on its way: who sends it has shown no token yet."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
-        received = 0
+        received, is_whole = 0, False
+        ends_at = asyncio.get_running_loop().time() + BODY_S
 
         async def receive_some() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, is_whole
+            try:
+                async with asyncio.timeout_at(None if is_whole else ends_at):
+                    message = await receive()
+            except TimeoutError as error:
+                raise HTTPException(HTTPStatus.REQUEST_TIMEOUT) from error
+            is_whole = not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > BODY_BYTES:
                 raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

@@ -23,6 +23,7 @@ from services.handlers import Handlers
 from services.jobs import Jobs
 from services.readiness import Readiness
 from services.rest import make_rest_app
+from services.rest_connections import Impatient
 from services.settings import Listening, ServiceSettings, load_service_settings
 from services.tokens import Tokens
 
@@ -45,7 +46,7 @@ async def serve(settings: ServiceSettings, link: ParentLink) -> None:
     Raises
     ------
     ConfigInvalid
-        If files of ``tls`` or the ``tokens_file`` cannot be used.
+        If files of ``tls``, the ``tokens_file`` or a port cannot be used.
     """
     for listening in (settings.grpc, settings.rest):
         if listening is not None and (tls := listening.tls) is not None:
@@ -56,14 +57,15 @@ async def serve(settings: ServiceSettings, link: ParentLink) -> None:
     grpc_server, rest_server, rest_task = None, None, None
     if settings.grpc is not None:
         grpc_server = make_grpc_server(handlers, readiness, settings.grpc, tokens, retry_after_s)
-        await grpc_server.start()
     if settings.rest is not None:
         rest_server = _rest_server(make_rest_app(handlers, readiness, tokens, retry_after_s), settings.rest)
-        rest_task = asyncio.create_task(rest_server.serve())
+        rest_task = asyncio.create_task(_serve_rest(rest_server, settings.rest))
         while not rest_server.started and not rest_task.done():
             await asyncio.sleep(0.01)
         if rest_task.done():
             rest_task.result()  # why there is no REST
+    if grpc_server is not None:
+        await grpc_server.start()  # last: none that runs is left behind where the other port is taken
     link.say_ready()
     await asyncio.to_thread(link.wait_for_stop)
     readiness.stop()
@@ -76,6 +78,13 @@ async def serve(settings: ServiceSettings, link: ParentLink) -> None:
     leases.close()
 
 
+async def _serve_rest(server: uvicorn.Server, listening: Listening) -> None:
+    try:
+        await server.serve()
+    except SystemExit as error:  # with which uvicorn would end this process, and say no more
+        raise listening.refused("rest") from error
+
+
 def _rest_server(app: FastAPI, listening: Listening) -> _Uvicorn:
     config = uvicorn.Config(
         app,
@@ -86,6 +95,7 @@ def _rest_server(app: FastAPI, listening: Listening) -> _Uvicorn:
         server_header=False,
         timeout_graceful_shutdown=int(GRACE_S),
         limit_concurrency=CALLS,
+        http=Impatient,
     )
     if (tls := listening.tls) is not None:
         config.ssl_certfile, config.ssl_keyfile = str(tls.certificate), str(tls.key)

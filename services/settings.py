@@ -11,6 +11,7 @@ from app.machine_settings import ExecutorName, Workers, this_host
 from app.setting_types import Frozen, LocalPath, Name, Port, beside_the_file
 from app.settings import DATABASE_URL
 from app.settings_file import load_settings_file, problem_at
+from core.errors import ConfigInvalid
 from core.model_manifest import ModelName
 from services.limits import Limits
 from services.requests import Task
@@ -82,13 +83,18 @@ class Listening(Frozen):
         except ValueError:
             return self.host == "localhost"
 
+    def refused(self, key: str) -> ConfigInvalid:
+        """What there is to say where the system does not let a service listen here; ``key`` is the settings'."""
+        why = "another program has this port (ss -ltnp says which), it is below 1024, or no address of this machine"
+        return ConfigInvalid(f"{key}: cannot listen to {self.address}: {why}; change {key}.port or {key}.host")
+
 
 class Queue(Frozen):
     """How much work may wait."""
 
     longest: int = Field(default=64, ge=1, le=10_000, description="jobs that wait; beyond that callers come again")
     retry_after_seconds: int = Field(default=5, ge=1, le=3600)
-    keep_days: float = Field(default=7.0, gt=0, description="how long a job's answer can be asked for")
+    keep_days: float = Field(default=7.0, gt=0, le=36_500, description="how long a job's answer can be asked for")
 
 
 class ServiceSettings(Frozen):
@@ -115,6 +121,8 @@ class ServiceSettings(Frozen):
         if isinstance(content, dict):
             database = content.get("database", "service.sqlite")
             if isinstance(database, str) and not DATABASE_URL.match(database):
+                if "://" in database:
+                    raise problem_at(("database",), "the URL is neither sqlite nor postgresql")
                 return {**content, "database": f"sqlite:///{beside_the_file(Path(database), info)}"}
         return content
 

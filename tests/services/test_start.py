@@ -1,0 +1,39 @@
+"""A service that cannot start ends, and says what a person has to change."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.node_process import ROOT
+from tests.services.service_process import SEGNODE, ServiceProcess
+
+
+def refused(service: ServiceProcess) -> str:
+    """What a service says that ends at its start, for wrong settings."""
+    command = [sys.executable, *SEGNODE, "api", "--config", str(service.config)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)  # noqa: S603 - this project's own
+    assert done.returncode == 2, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_a_port_that_is_taken_is_named(protocol: str, tmp_path: Path) -> None:
+    service = ServiceProcess(tmp_path, tmp_path, tmp_path)
+    port = {"grpc": service.grpc_port, "rest": service.rest_port}[protocol]
+    with socket.create_server(("127.0.0.1", port)):
+        said = refused(service)
+    assert f"{protocol}: cannot listen to 127.0.0.1:{port}" in said
+    assert f"change {protocol}.port" in said
+    assert "Traceback" not in said
+    assert (tmp_path / "service.sqlite").stat().st_mode & 0o077 == 0  # it names paths
+
+
+@pytest.mark.parametrize("change", [{"work": "service.yaml/work"}, {"database": "nowhere/service.sqlite"}])
+def test_a_place_that_cannot_be_written_is_named(change: dict[str, Any], tmp_path: Path) -> None:
+    said = refused(ServiceProcess(tmp_path, tmp_path, tmp_path, **change))
+    assert f"{tmp_path / next(iter(change.values()))}: " in said
+    assert "change work or database" in said
