@@ -35,10 +35,12 @@ def recover(spool: Spool, work: StudyWork) -> list[Revision]:
     begun: list[Revision] = []
     for key in spool.study_keys():
         with apart(key):
-            latest = spool.latest_revision(key)
-            if latest is not None and latest.state is State.RECEIVING:
-                spool.mark_open(key)
-            begun.extend(revision for revision in spool.unfinished(key) if _begin_again(spool, work, revision))
+            # Most studies have long ended, and each reading counts where there are many.
+            for revision in spool.revisions(key):
+                if (state := revision.state) is State.RECEIVING:
+                    spool.mark_open(key)
+                elif not state.is_final and _begin_again(spool, work, revision):
+                    begun.append(revision)
     return begun
 
 

@@ -137,7 +137,8 @@ class Spool:
 
     def unfinished(self, key: str) -> list[Revision]:
         """Closed revisions of a study that are not at their end: what a lost workflow database is rebuilt from."""
-        return [one for one in self.revisions(key) if one.state is not State.RECEIVING and not one.state.is_final]
+        states = [(one, one.state) for one in self.revisions(key)]
+        return [one for one, state in states if state is not State.RECEIVING and not state.is_final]
 
     def is_open(self, key: str) -> bool:
         """Whether a study is receiving images, or waits for its workflow."""
