@@ -13,6 +13,7 @@ from dicom_io.delivery.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from tests.faults.objects import element, image_bytes, store_command
 from tests.faults.table import Fault
 from tests.listener_process import ListenerProcess
+from tests.node_process import PATIENCE_S
 from tests.upper_layer import ECHO, VERIFICATION, Connection, associate_rq, command, item, p_data, pdu, pdv
 
 SYNTAX = (str(ExplicitVRLittleEndian),)
@@ -76,7 +77,8 @@ def dripping(content: bytes, *, associated: bool) -> Callable[[ListenerProcess],
                     continue
                 except OSError:
                     return "closed"
-            return "no answer"
+            connection.socket.settimeout(PATIENCE_S)
+            return outcome(connection)
 
     return inject
 

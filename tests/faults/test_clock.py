@@ -15,7 +15,7 @@ from pydicom.uid import generate_uid
 from tests.conftest import missing
 from tests.faults.receiver import Receiver
 from tests.faults.table import FAULT
-from tests.node_process import NodeProcess, free_port, wait_until, write_study
+from tests.node_process import PATIENCE_S, NodeProcess, free_port, wait_until, write_study
 from tests.peers import store
 
 LIBRARY = "libfaketime.so.1"
@@ -29,8 +29,8 @@ time.sleep = sleep
 """
 """What every interpreter of the node runs at its start."""
 
-QUIET_S = 2.0
-LATE_S = 20.0
+QUIET_S = 4.0
+LATE_S = PATIENCE_S
 """Within this time after a jump all is done, although the clock says a day more or less."""
 
 
@@ -109,7 +109,7 @@ def test_study_receiving(clockwork: Clockwork, jump: int) -> None:
     try:
         clockwork.send(study)
         clockwork.set(jump)
-        time.sleep(QUIET_S / 2)
+        time.sleep(1)  # in which it is looked at
         clockwork.send(study, first=3)
         assert clockwork.end_of(study) == "delivered, 1 revision of 4 images, 1 object"
     finally:
@@ -121,7 +121,7 @@ def test_study_running(clockwork: Clockwork, jump: int) -> None:
     clockwork.pacs.start()
     try:
         clockwork.send(study, description="slow")
-        wait_until(lambda: (found := clockwork.node.latest(study)) and found.state == "running", 20, 0.05)
+        wait_until(lambda: (found := clockwork.node.latest(study)) and found.state == "running", every_s=0.05)
         clockwork.set(jump)
         assert clockwork.end_of(study) == "delivered, 1 revision of 2 images, 1 object"
     finally:
@@ -133,7 +133,7 @@ def test_study_waiting_for_its_next_try(clockwork: Clockwork, jump: int) -> None
     clockwork.pacs.start()
     try:
         clockwork.send(study, description="later")
-        wait_until(lambda: (found := clockwork.node.latest(study)) and found.read_state()["reason"], 20, 0.05)
+        wait_until(lambda: (found := clockwork.node.latest(study)) and found.read_state()["reason"], every_s=0.05)
         clockwork.set(jump)
         assert clockwork.end_of(study) == "delivered, 1 revision of 2 images, 1 object"
     finally:
@@ -143,7 +143,7 @@ def test_study_waiting_for_its_next_try(clockwork: Clockwork, jump: int) -> None
 def test_delivery_waiting_for_its_next_try(clockwork: Clockwork, jump: int) -> None:
     study = str(generate_uid())
     clockwork.send(study)
-    wait_until(lambda: (found := clockwork.node.latest(study)) and found.state == "delivering", 20, 0.05)
+    wait_until(lambda: (found := clockwork.node.latest(study)) and found.state == "delivering", every_s=0.05)
     time.sleep(1)
     clockwork.set(jump)
     clockwork.pacs.start()

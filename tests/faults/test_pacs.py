@@ -192,16 +192,16 @@ def test_pacs(
     caplog.set_level("CRITICAL", "pynetdicom")
     study, wrong = hospital.studies[row.name], hospital.peers[row.name]
     other = hospital.studies[GOOD]
-    assert hospital.node.wait_for_end(other, timeout_s=20)["state"] == "delivered"
+    assert hospital.node.wait_for_end(other)["state"] == "delivered"
     assert [taken.study for taken in hospital.good.taken] == [other]
-    wait_until(lambda: wrong.asked or "reject" in row.name, 20)
+    wait_until(lambda: wrong.asked or "reject" in row.name)
     begun = "delivering" if row.expected == LATER else row.expected.split(",")[0]
-    wait_until(lambda: state_of(hospital, study) == begun, 20)
+    wait_until(lambda: state_of(hospital, study) == begun)
     during = state_of(hospital, study)
     wrong.stop()
     well = Receiver(hospital.ports[row.name]).start()
     try:
-        end = hospital.node.wait_for_end(study, timeout_s=20)["state"]
+        end = hospital.node.wait_for_end(study)["state"]
         taken = {
             one.instance
             for one in [*well.taken, *(wrong.taken if isinstance(wrong, Receiver) else [])]
