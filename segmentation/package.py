@@ -32,7 +32,8 @@ from segmentation.convert import convert
 from segmentation.hashes import SUMS, check_sums, parse_sums, sha256_of_bytes, write_sums
 from segmentation.manifest import Configuration, Fold, PackageManifest
 from segmentation.model_yaml import write_model_yaml
-from segmentation.sources import extract_export, read_json, select
+from segmentation.model_zip import extract_export
+from segmentation.sources import read_json, select
 
 MODEL_YAML = "model.yaml"
 MANIFEST = "manifest.json"
@@ -79,13 +80,12 @@ class Package:
     @property
     def passes(self) -> list[Configuration]:
         """The configurations in the order in which they run, the first stages of cascades before the second ones."""
-        members = [self.network.configuration(member) for member in self.network.members]
-        return [
-            configuration
-            for member in members
-            for configuration in ((self.network.configuration(member.previous_stage),) if member.previous_stage else ())
-            + (member,)
-        ]
+        found: list[Configuration] = []
+        for member in map(self.network.configuration, self.network.members):
+            if member.previous_stage:
+                found.append(self.network.configuration(member.previous_stage))
+            found.append(member)
+        return found
 
     @property
     def weight_bytes(self) -> int:
