@@ -179,7 +179,8 @@ def read_resampling(configuration: Json, purpose: str) -> Resampling:
     Raises
     ------
     PackageInvalid
-        For an unknown function or argument, by name, and for splines that no short way to the labels exists for.
+        For an unknown function or argument, by name, for splines that no short way to the labels exists for, and for
+        labels that are resampled as an image, or the other way round.
     """
     function = configuration.get(f"resampling_fn_{purpose}")
     if function not in get_args(ResamplingFunction):
@@ -193,6 +194,9 @@ def read_resampling(configuration: Json, purpose: str) -> Resampling:
         raise PackageInvalid(
             f"plans.json: resampling_fn_{purpose}_kwargs: order {order_of(resampling)} is not supported, only 0 and 1"
         )
+    is_seg = bool(resampling.arguments.get("is_seg", False))
+    if function != "no_resampling_hack" and is_seg != (purpose == "seg"):
+        raise PackageInvalid(f"plans.json: resampling_fn_{purpose}_kwargs: is_seg {is_seg} is not supported")
     return resampling
 
 

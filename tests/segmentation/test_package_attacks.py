@@ -239,9 +239,11 @@ class TestForgedPackage:
         ("probabilities", {"order_z": 0}, "order 3"),  # nnU-Net's own default
         ("seg", {"order": 2, "order_z": 0}, "order 2"),
         ("data", {"order": 3, "order_z": 1}, "order_z other than 0"),
+        ("data", {"is_seg": True, "order": 1}, "resampling_fn_data_kwargs: is_seg True"),
+        ("seg", {"order": 1}, "resampling_fn_seg_kwargs: is_seg False"),
     ],
 )
-def test_splines_that_would_not_be_nnunets_are_refused_when_a_model_is_added(
+def test_resampling_that_would_not_be_nnunets_is_refused_when_a_model_is_added(
     purpose: str, arguments: dict[str, int], found: str, tmp_path: Path
 ) -> None:
     source = make_results_folder(tmp_path)
