@@ -30,7 +30,9 @@ DEVIATION_BYTES = 8
 STAGE_BYTES = 6
 """Per voxel, where the first stage's labels are resampled for the second."""
 FINISHING_BYTES = 6
-"""Per voxel, after the networks: labels, their components in post-processing, pictures and object."""
+"""Per voxel, after the networks: labels, pictures and object."""
+STEP_BYTES = {"keep_largest": 13, "remove_small": 13, "fill_holes": 18, "open": 13, "smooth": 40}
+"""Per voxel, labels included, at the peak of a step of post-processing on a label whose box is the whole image."""
 LABELLING = {"cpu": 100 * 2**20, "cuda": 3 * 2**30}
 """What turning logits to labels takes besides the logits, whatever their size."""
 SMALLEST_LABELLING = 200 * 2**20
@@ -55,12 +57,15 @@ class Need:
         Besides the volume once they have run: labels, post-processing, pictures, the object.
     gpu
         0 on a CPU.
+    labels
+        The part of ``after`` that stays until the study is written.
     """
 
     volume: int
     host: int
     after: int
     gpu: int
+    labels: int
 
     @property
     def total(self) -> int:
@@ -98,13 +103,14 @@ def predict(package: Package, geometry: Geometry, device: str, *, results_on_gpu
     copies = 4 * len(network.channels) * prod(framed) if blocks != (1, 1, 1) else 0
     passes = [_Pass.of(package, c, shape, spacing, device, results_on_gpu=results_on_gpu) for c in package.passes]
     kept = sum(one.logits for one in passes) if network.is_ensemble else 0
-    labels = (3 if network.parts else 2) * (1 if len(network.labels.outputs) < 255 else 2) * prod(geometry.shape)
-    after = FINISHING_BYTES * prod(geometry.shape)
+    labels = (1 if len(network.labels.outputs) < 255 else 2) * prod(geometry.shape)
+    after = max([FINISHING_BYTES, *(STEP_BYTES[s.step] for s in manifest.postprocessing)]) * prod(geometry.shape)
     waiting = _waiting([image_key(package, c) for c in package.passes], [one.image for one in passes])
     on_gpu = device != "cpu" and results_on_gpu
     host = max(one.host + (0 if on_gpu else held) for one, held in zip(passes, waiting, strict=True))
     gpu = max(one.gpu + (held if on_gpu else 0) for one, held in zip(passes, waiting, strict=True))
-    return Need(volume, host + labels + kept + copies, after, gpu)
+    host += (3 if network.parts else 2) * labels + kept + copies
+    return Need(volume, host, after, gpu, labels)
 
 
 def least(package: Package, geometry: Geometry, device: str) -> Need:
@@ -153,9 +159,9 @@ def of_study(needs: Mapping[object, Sequence[Need]]) -> Need:
     return Need(
         volume=sum(max(need.volume for need in found) for found in needs.values()),
         host=max(need.host for need in every),
-        # Every model's labels stay until the study is written.
-        after=sum(need.after for need in every) // FINISHING_BYTES + max(need.after for need in every),
+        after=sum(need.labels for need in every) + max(need.after for need in every),
         gpu=max(need.gpu for need in every),
+        labels=sum(need.labels for need in every),
     )
 
 

@@ -11,11 +11,11 @@ from typing import Any, Final
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from core.label_map import LabelMap
 from core.model_manifest import FillHoles, KeepLargest, Open, PostprocessingStep, RemoveSmall
 from segmentation.boxes import Box, bounding_boxes, union
+from segmentation.distances import deeper_than
 from segmentation.smoothing import smooth_labels
 
 FULL_CONNECTIVITY: Final = 26
@@ -86,7 +86,7 @@ def _clear_components(
             continue
         part = array[box]
         components = cc3d.connected_components(_is_any(part, values), connectivity=FULL_CONNECTIVITY)
-        sizes = np.bincount(components.ravel())
+        sizes = _sizes(components)
         drop = np.concatenate([[False], unwanted(sizes[1:])])
         if drop.any():
             part[drop[components]] = 0
@@ -99,7 +99,7 @@ def _fill_holes(array: NDArray[Any], values: Iterable[int], step: FillHoles, vol
         part = array[boxes[value]]
         outside = np.pad(part != value, 1, constant_values=True)
         components = cc3d.connected_components(outside, connectivity=FACE_CONNECTIVITY)
-        sizes = np.bincount(components.ravel())
+        sizes = _sizes(components)
         hole = np.ones(sizes.size, dtype=np.bool_)
         hole[[0, components[0, 0, 0]]] = False
         if step.max_volume_mm3 is not None:
@@ -115,11 +115,8 @@ def _open(array: NDArray[Any], values: Iterable[int], radius_mm: float, spacing:
         # One voxel more on every side: a face of the box is no face of the image.
         part = array[tuple(slice(max(0, side.start - 1), side.stop + 1) for side in boxes[value])]
         mask = part == value
-        if mask.all():
-            continue
-        core = distance_transform_edt(mask, sampling=spacing) > radius_mm
-        if core.any():
-            mask &= distance_transform_edt(~core, sampling=spacing) > radius_mm
+        core = deeper_than(mask, radius_mm, spacing)
+        mask &= deeper_than(~core, radius_mm, spacing)
         part[mask] = 0
 
 
@@ -131,6 +128,12 @@ def _is_any(part: NDArray[Any], values: Sequence[int]) -> Mask:
     table[list(values)] = True
     mask: Mask = table[part]
     return mask
+
+
+def _sizes(components: NDArray[Any]) -> NDArray[np.int64]:
+    """Voxels of each component by its number, that of what is none first."""
+    # numpy.bincount would first make eight bytes of each voxel.
+    return cc3d.statistics(components, no_slice_conversion=True)["voxel_counts"].astype(np.int64)
 
 
 def _size(box: Box) -> int:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segmentation.boxes import Box, bounding_boxes, union
+from segmentation.distances import deeper_than
 
 TRUNCATE = 3.0
 """Where the Gaussian ends, in widths."""
@@ -103,7 +104,7 @@ def restored(before: Mask, kept: Mask, reach_mm: float, spacing: Sequence[float]
 def _thin_structures(removed: Mask, kept: Mask, reach_mm: float, spacing: Sequence[float]) -> Mask:
     if not kept.any():
         return np.zeros_like(removed)
-    far: Mask = removed & (ndimage.distance_transform_edt(~kept, sampling=spacing) > reach_mm)
+    far: Mask = removed & deeper_than(~kept, reach_mm, spacing)
     if not far.any():
         return far
     steps = int(np.ceil(reach_mm / min(spacing))) + 1

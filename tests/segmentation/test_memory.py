@@ -4,15 +4,16 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from core.errors import ReasonCode, StudyRejected
+from core.model_manifest import KeepLargest, Open, PostprocessingStep
 from core.volume import Geometry
 from segmentation.free_memory import Memory
-from segmentation.memory import Need, check, of_study, predict, together
+from segmentation.memory import FINISHING_BYTES, STEP_BYTES, Need, check, of_study, predict, together
 from segmentation.package import Package, add_package
 from tests.tiny_models import make_results_folder
 
@@ -167,15 +168,31 @@ def test_what_no_empty_machine_holds_is_refused_with_figures(tmp_path: Path) -> 
 
 
 def test_studies_that_overlap_need_one_network_at_a_time() -> None:
-    first, second = Need(volume=10, host=100, after=20, gpu=0), Need(volume=5, host=60, after=8, gpu=0)
+    first = Need(volume=10, host=100, after=20, gpu=0, labels=3)
+    second = Need(volume=5, host=60, after=8, gpu=0, labels=1)
     assert together([first]) == first.total == 110
     assert together([first, second]) == 10 + 20 + 5 + 8 + 80
 
 
+def test_post_processing_raises_what_is_needed_after_the_networks(tmp_path: Path) -> None:
+    package = package_of(tmp_path)
+    plain = predict(package, grid(100, 256, 256), "cpu")
+    steps = (KeepLargest(step="keep_largest"), Open(step="open", radius_mm=2.0))
+    cleaned = replace(package, manifest=package.manifest.model_copy(update={"postprocessing": steps}))
+    need = predict(cleaned, grid(100, 256, 256), "cpu")
+    assert (need.after, plain.after) == (STEP_BYTES["open"] * 100 * 256**2, FINISHING_BYTES * 100 * 256**2)
+    assert need == replace(plain, after=need.after)
+
+
+def test_every_step_of_post_processing_has_its_bytes() -> None:
+    kinds = [kind for union in get_args(PostprocessingStep)[:1] for kind in get_args(union)]
+    assert {get_args(kind.model_fields["step"].annotation)[0] for kind in kinds} == set(STEP_BYTES)
+
+
 def test_models_of_one_study_share_a_volume() -> None:
-    need = Need(volume=10, host=100, after=12, gpu=3)
-    other = Need(volume=10, host=50, after=12, gpu=9)
-    assert of_study({"ct": [need, other]}) == Need(volume=10, host=100, after=4 + 12, gpu=9)
+    need = Need(volume=10, host=100, after=12, gpu=3, labels=2)
+    other = Need(volume=10, host=50, after=12, gpu=9, labels=2)
+    assert of_study({"ct": [need, other]}) == Need(volume=10, host=100, after=4 + 12, gpu=9, labels=4)
     assert of_study({"ct": [need], "mr": [other]}).volume == 20
 
 

@@ -1,5 +1,8 @@
 """Post-processing on anisotropic grids, held against nnU-Net's own function and scipy."""
 
+import ctypes
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -8,10 +11,14 @@ from scipy import ndimage
 from core.label_map import LabelMap
 from core.model_manifest import FillHoles, KeepLargest, LabelSpec, Open, PostprocessingStep, RemoveSmall, Smooth
 from core.volume import Geometry
+from segmentation.distances import deeper_than
+from segmentation.memory import STEP_BYTES
 from segmentation.postprocessing import postprocess
+from segmentation.warm_models import resident_bytes
 
 SPACING = (5.0, 0.8, 0.7)
 EVERY_NEIGHBOUR = np.ones((3, 3, 3))
+RESET = Path("/proc/self/clear_refs")
 
 
 def made(array: NDArray[np.uint8], spacing: tuple[float, float, float] = SPACING) -> LabelMap:
@@ -234,3 +241,45 @@ def test_open_removes_a_rim_keeps_a_block_at_the_images_face_and_touches_no_othe
 def test_open_leaves_a_label_that_fills_the_image() -> None:
     array = np.ones((4, 10, 10), dtype=np.uint8)
     assert np.array_equal(run(array, Open(step="open", radius_mm=50.0)), array)
+
+
+@pytest.mark.parametrize("depth", [0.4, 3.0, 11.0, 200.0])
+def test_depths_are_those_of_the_whole_mask(depth: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segmentation.distances.VOXELS_AT_ONCE", 1)
+    mask = blobs(3, (50, 30, 34)) > 0
+    mask[20:] |= ndimage.binary_dilation(mask[20:], iterations=4)
+    mask[:9] = True  # parts without a voxel outside
+    expected = ndimage.distance_transform_edt(mask, sampling=SPACING) > depth
+    assert 0 < expected.sum() < mask.sum() or depth in (0.4, 200.0)
+    assert np.array_equal(deeper_than(mask, depth, SPACING), expected)
+
+
+@pytest.mark.skipif(not RESET.exists(), reason="the kernel keeps no peak of memory that can be reset")
+@pytest.mark.parametrize(
+    "step",
+    [
+        KeepLargest(step="keep_largest"),
+        RemoveSmall(step="remove_small", min_volume_mm3=1e5),
+        FillHoles(step="fill_holes"),
+        Open(step="open", radius_mm=2.0),
+        Smooth(step="smooth", sigma_mm=1.0),
+    ],
+    ids=lambda step: str(step.step),
+)
+def test_a_step_keeps_to_the_memory_that_a_study_is_promised(
+    step: PostprocessingStep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segmentation.distances.VOXELS_AT_ONCE", 1)
+    array = np.zeros((240, 140, 140), np.uint8)
+    array[:, 5:-5, 5:-5] = 1
+    array[40:200, 40:90, 40:120] = 0
+    array[45:195, 45:85, 45:115] = 2
+    array[:, 1, 1:-1] = array[:, -2, 1:-1] = 2  # a rim, which makes the box as large as the image
+    postprocess(made(array[:20], (1.5, 1.5, 1.5)), (step,))  # what the step loads is no part of it
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    before = resident_bytes() - array.nbytes
+    RESET.write_text("5")
+    postprocess(made(array, (1.5, 1.5, 1.5)), (step,))
+    peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+    measured = (peak - before) / array.size
+    assert measured < STEP_BYTES[step.step], f"{measured:.1f} bytes for each voxel"
