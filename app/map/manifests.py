@@ -12,8 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from core.errors import ConfigInvalid
-from segmentation.manifest import Configuration
+from core.volume import Geometry
+from segmentation.memory import BASE, of_study, predict
 from segmentation.package import Package
 
 Torch = Literal["cpu", "cuda"]
@@ -23,16 +26,8 @@ SEMANTIC_VERSION = re.compile(
 )
 TAG_NAME = re.compile(r"[a-z0-9]+([._/:-]+[a-z0-9]+)*")
 _GIB = 2**30
-_FIELD_MM = (600.0, 500.0, 500.0)
-_FIELD_VOXELS = 600 * 512 * 512
+_STUDY = Geometry((600, 512, 512), (1.0, 500 / 512, 500 / 512), (0.0, 0.0, 0.0), np.eye(3))
 """The study that the memory in ``pkg.json`` is for: 600 slices of 512 x 512, 600 mm x 500 mm x 500 mm."""
-
-_PROGRAM_BYTES = 2 * _GIB
-_COPIES_OF_THE_IMAGE = 4
-_BYTES_A_LOGIT = 2
-_ACTIVATIONS_A_VOXEL = 400
-"""Float32 values for each voxel of a patch: a dozen layers of 32 features at full resolution. An estimate, on the safe
-side, since inference frees each layer when the next is done."""
 
 
 def parse_tag(tag: str) -> tuple[str, str]:
@@ -101,10 +96,12 @@ def package_manifest(template: Path, release: str, packages: Sequence[Package], 
     content["version"] = release
     content["models"] = [{"name": package.name, "path": package.name} for package in packages]
     resources = content["resources"]
-    resources["memory"] = _gibibytes(max(_memory(package) for package in packages))
+    need = of_study({"image": [predict(package, _STUDY, torch) for package in packages]})
+    weights = sum(package.weight_bytes for package in packages)
+    resources["memory"] = _gibibytes(BASE + weights + need.total)
     if torch == "cuda":
         resources["gpu"] = 1
-        resources["gpuMemory"] = _gibibytes(max(_gpu_memory(package) for package in packages))
+        resources["gpuMemory"] = _gibibytes(_GIB + weights + need.gpu)
     return content
 
 
@@ -115,22 +112,3 @@ def _read(template: Path) -> dict[str, Any]:
 
 def _gibibytes(size: float) -> str:
     return f"{math.ceil(size / _GIB)}Gi"
-
-
-def _memory(package: Package) -> float:
-    """Bytes for the image, and the logits at the network's spacing."""
-    image = _COPIES_OF_THE_IMAGE * 4 * _FIELD_VOXELS * len(package.network.channels)
-    return _PROGRAM_BYTES + image + max(_logit_bytes(part) for part in package.network.configurations)
-
-
-def _gpu_memory(package: Package) -> float:
-    patch = max(math.prod(part.patch_size) for part in package.network.configurations)
-    logits = max(_logit_bytes(part) for part in package.network.configurations)
-    return _GIB + 4 * _ACTIVATIONS_A_VOXEL * patch + logits
-
-
-def _logit_bytes(part: Configuration) -> float:
-    # A 2d network keeps the slices that the image has.
-    spacing = part.spacing if len(part.spacing) == 3 else (_FIELD_MM[0] / 600, *part.spacing)
-    voxels = math.prod(extent / step for extent, step in zip(_FIELD_MM, sorted(spacing, reverse=True), strict=True))
-    return _BYTES_A_LOGIT * part.network.outputs * voxels

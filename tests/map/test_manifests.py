@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 from holoscan_cli.common.utils import get_requested_gpus
 from holoscan_cli.packager.config_reader import ApplicationConfiguration
@@ -15,6 +16,10 @@ from holoscan_cli.runner.resources import get_shared_memory_size
 
 from app.map.context import PROJECT, Image
 from app.map.manifests import package_manifest
+from core.errors import StudyRejected
+from core.volume import Geometry
+from segmentation.free_memory import Memory
+from segmentation.memory import check
 
 HERE = Path(__file__).parent
 
@@ -105,6 +110,19 @@ def test_the_official_runner_reads_our_resources(pkg: dict[str, Any], image: Ima
     with_gpu = package_manifest(PROJECT / "manifests" / "map" / "pkg.json", "1.0.0", image.packages, "cuda")
     assert get_requested_gpus(with_gpu) == 1
     jsonschema.Draft202012Validator(read(HERE / "pkg.schema.json")).validate(with_gpu)
+
+
+def test_the_memory_is_what_the_engine_asks_for(pkg: dict[str, Any], image: Image) -> None:
+    memory = int(pkg["resources"]["memory"].removesuffix("Gi"))
+    study = Geometry((600, 512, 512), (1.0, 500 / 512, 500 / 512), (0.0, 0.0, 0.0), np.eye(3))
+
+    def run_in(gibibytes: int) -> None:
+        for package in image.packages:
+            check(package, study, "cpu", Memory(gibibytes * 2**30, gibibytes * 2**30), None)
+
+    run_in(memory)
+    with pytest.raises(StudyRejected):
+        run_in(memory - 2)
 
 
 def test_inputs_and_outputs_come_from_the_models(app: dict[str, Any]) -> None:
