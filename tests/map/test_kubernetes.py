@@ -131,6 +131,25 @@ def test_nothing_passes_but_what_is_named() -> None:
             assert rule.get("from") or rule.get("to"), name
 
 
+def test_what_may_leave_for_a_pod_may_enter_there() -> None:
+    """The first policy closes every pod of the namespace, PostgreSQL's too."""
+    policies = [one["spec"] for one in BASE if one["kind"] == "NetworkPolicy"]
+    inside = [
+        (policy["podSelector"], to["podSelector"], rule["ports"])
+        for policy in policies
+        for rule in policy.get("egress", [])
+        for to in rule["to"]
+        if "podSelector" in to
+    ]
+    assert inside
+    for source, target, ports in inside:
+        assert any(
+            policy["podSelector"] == target and {"podSelector": source} in rule["from"] and rule["ports"] == ports
+            for policy in policies
+            for rule in policy.get("ingress", [])
+        ), target
+
+
 def test_secrets_come_by_reference() -> None:
     assert not [one for one in BASE if one["kind"] == "Secret"]
     text = "".join(path.read_text(encoding="utf-8") for path in FOLDER.rglob("*.yaml"))
