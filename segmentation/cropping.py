@@ -8,7 +8,7 @@ nnU-Net v2 ``preprocessing/cropping/cropping.py``.
 import numpy as np
 from numpy.typing import NDArray
 
-Box = tuple[slice, slice, slice]
+from segmentation.boxes import Box
 
 
 def nonzero_box(image: NDArray[np.float32]) -> Box:

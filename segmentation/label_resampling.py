@@ -43,7 +43,7 @@ def resample_labels(labels: NDArray[np.int16], shape: Shape3, axis: int | None, 
     source = labels
     for nearest in range(3):
         if nearest == axis or order == 0:
-            source = _take(source, nearest_index(source.shape[nearest], shape[nearest]), nearest)
+            source = np.take(source, nearest_index(source.shape[nearest], shape[nearest]), nearest)
     if source.shape == shape:
         return source.copy()
     axes = [linear_cells(old, new) for old, new in zip(source.shape, shape, strict=True)]
@@ -71,14 +71,14 @@ def _settled(
     """For each voxel of the result, whether the corners of its cell disagree, and the lowest of them."""
     lowest = highest = source
     for axis, cells in enumerate(axes):
-        low, high = _take(lowest, cells.lower, axis), _take(highest, cells.lower, axis)
+        low, high = np.take(lowest, cells.lower, axis), np.take(highest, cells.lower, axis)
         if cells.sides == 2:
-            low = np.minimum(low, _take(lowest, cells.upper, axis))
-            high = np.maximum(high, _take(highest, cells.upper, axis))
+            low = np.minimum(low, np.take(lowest, cells.upper, axis))
+            high = np.maximum(high, np.take(highest, cells.upper, axis))
         lowest, highest = low, high
     disagree = lowest != highest
     for axis in (2, 1, 0):
-        lowest, disagree = _take(lowest, cell_of[axis], axis), np.take(disagree, cell_of[axis], axis)
+        lowest, disagree = np.take(lowest, cell_of[axis], axis), np.take(disagree, cell_of[axis], axis)
     return disagree, lowest
 
 
@@ -108,7 +108,3 @@ def _decided(
 
 def _sizes(source: NDArray[np.int16], axes: Sequence[Cells]) -> list[tuple[int, int]]:
     return [(old, cells.weights.shape[1]) for old, cells in zip(source.shape, axes, strict=True)]
-
-
-def _take(array: NDArray[np.int16], index: NDArray[np.int64], axis: int) -> NDArray[np.int16]:
-    return np.take(array, index, axis)

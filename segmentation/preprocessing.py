@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from segmentation.anisotropy import Shape3, axis_of, order_of, resampled_shape
-from segmentation.cropping import Box, nonzero_box, nonzero_mask
+from segmentation.boxes import Box
+from segmentation.cropping import nonzero_box, nonzero_mask
 from segmentation.label_resampling import resample_labels
 from segmentation.manifest import Configuration, Labels, Resampling
 from segmentation.normalisation import Scaling, measure
