@@ -9,12 +9,14 @@ from app.conformance import TABLES, names_of_tables, with_tables
 from app.http_status import Observatory
 from core.report import _CODES
 from dicom_io.delivery.sender import TRANSIENT_STATUSES
+from dicom_io.reception.transport import Rejection
 from dicom_io.results.notice import TITLES
 from dicom_io.spool.revision import State
 from dicom_io.spool.spool import Spool
 
 ROOT = Path(__file__).parents[1]
 CONFORMANCE = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+RECEPTION = (ROOT / "docs" / "reception.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
@@ -57,6 +59,16 @@ def test_every_code_of_the_node_has_its_remedy() -> None:
     assert {"no_route", "worker_died", "internal_error", "not_delivered"} <= codes
     for code in codes:
         assert f"| `{code}` |" in OPERATIONS, code
+
+
+def test_every_reason_to_turn_a_peer_away_is_explained() -> None:
+    transport = (ROOT / "dicom_io" / "reception" / "transport.py").read_text()
+    said = set(re.findall(r'_log_rejection\(address, [^)]*?"(\w+)"(?: if .* else "(\w+)")?', transport))
+    reasons = {one.name.lower() for one in Rejection if one is not Rejection.TOO_MANY}
+    reasons |= {reason for pair in said for reason in pair if reason}
+    assert {"calling_ae", "too_many_from_address", "too_many_associations", "malformed_request"} <= reasons
+    for reason in reasons:
+        assert f"`{reason}`" in RECEPTION, reason
 
 
 def test_every_kind_of_notice_is_named() -> None:
