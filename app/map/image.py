@@ -42,6 +42,8 @@ def fetch_wheels(context: Path, lists: Sequence[str]) -> None:
 
     Raises
     ------
+    ConfigInvalid
+        If an image with CUDA would get torch for processors, which pip takes where it finds both.
     RetryLater
         If pip cannot get one; its own message comes before.
     """
@@ -51,6 +53,8 @@ def fetch_wheels(context: Path, lists: Sequence[str]) -> None:
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     pip += ["--no-deps", "--only-binary", ":all:", "--find-links", str(wheels), "--dest", str(wheels)]
     _run([*pip, *files], "pip could not fetch every wheel")
+    if "torch-cuda" in lists and (wrong := next(wheels.glob("torch-*+cpu-*.whl"), None)):
+        raise ConfigInvalid(f"{wrong} is torch for processors: remove it, and fetch from an index that has none")
 
 
 def build_image(context: Path, build: Build, archive: Path | None) -> None:

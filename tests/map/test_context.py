@@ -15,6 +15,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from app import cli
 from app.map.context import PROJECT, WHEELS, Image, digest_of, write_context
 from app.map.distributions import read_names
+from app.map.image import fetch_wheels
 from app.map.manifests import parse_tag
 from core.errors import ConfigInvalid
 from core.version import VERSION
@@ -153,3 +154,18 @@ def test_the_command_and_its_exit_codes(
     assert caught.value.code == code
     if code == 0:
         assert f"sha256:{digest_of(tmp_path / 'context')}" in capsys.readouterr().out
+
+
+def test_an_image_with_cuda_takes_no_torch_for_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which pip would take from an earlier build in the same folder: its version is the higher one."""
+    asked: list[list[str]] = []
+    monkeypatch.setattr("app.map.image._run", lambda command, problem: asked.append(command))
+    (tmp_path / WHEELS).mkdir()
+    (tmp_path / WHEELS / "torch-2.13.0-cp311-cp311-manylinux_2_28_x86_64.whl").touch()
+    fetch_wheels(tmp_path, ("run", "torch-cuda"))
+    wrong = tmp_path / WHEELS / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl"
+    wrong.touch()
+    fetch_wheels(tmp_path, ("run", "torch-cpu"))
+    with pytest.raises(ConfigInvalid, match="is torch for processors: remove it"):
+        fetch_wheels(tmp_path, ("run", "torch-cuda"))
+    assert len(asked) == 3
