@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app import demo as demo_module
 from app import demo_pacs
 from app.demo import run_demo
 from app.demo_cli import MARK, demo
@@ -13,6 +14,7 @@ from dicom_io.delivery.sender import Answer
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import StudyTags, write_series
 from tests.e2e.conftest import make_model
+from tests.node_process import free_port
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,9 @@ def test_a_study_comes_back_as_one_seg(
     kind: str, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peer: Callable[[str], str]
 ) -> None:
     monkeypatch.setenv("SEGNODE_MODELS", str(models))
+    # Those of a person are given by the system, which may give them to one of the suite's many connections meanwhile.
+    for module in (demo_module, demo_pacs):
+        monkeypatch.setattr(module, "free_port", free_port)
     if kind == "Orthanc":
         peer("Orthanc")
     else:
