@@ -13,9 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from segmentation.anisotropy import ANISOTROPY_THRESHOLD, Shape3, separate_axis
 from segmentation.interpolation import axis_matrix, nearest_index
 
 NEGLIGIBLE = 1e-12
@@ -37,47 +35,6 @@ class _Block:
     rows: slice
     columns: slice
     weights: torch.Tensor
-
-
-def resample_image(
-    image: NDArray[np.float32] | torch.Tensor,
-    shape: Shape3,
-    spacing: Sequence[float],
-    new_spacing: Sequence[float],
-    *,
-    order: int = 3,
-    force_separate_z: bool | None = None,
-    separate_z_anisotropy_threshold: float = ANISOTROPY_THRESHOLD,
-) -> torch.Tensor:
-    """Resample every channel of an image to ``shape`` as nnU-Net does with ``order_z=0``.
-
-    Parameters
-    ----------
-    image
-        float32 ``(channel, z, y, x)`` in any unit; each channel (each slice, where slices are resampled on their own)
-        is clipped to its own range.
-    shape
-        Target ``(z, y, x)`` in voxels, each at least 1.
-    spacing, new_spacing
-        In mm, in array order; they only decide whether an axis is resampled on its own.
-
-    Returns
-    -------
-    torch.Tensor
-        float32 ``(channel, z, y, x)`` on the image's device.
-
-    Raises
-    ------
-    ValueError
-        If an axis is empty.
-    """
-    source = torch.as_tensor(image)
-    axis = separate_axis(spacing, new_spacing, force_separate_z, separate_z_anisotropy_threshold)
-    result = torch.empty((source.shape[0], *shape), dtype=torch.float32, device=source.device)
-    for channel, out in zip(source, result, strict=True):
-        bounds = float(channel.min()), float(channel.max())
-        resample_planes(_slices_of(channel, axis), channel.shape, out, axis, order, bounds)
-    return result
 
 
 def resample_planes(
@@ -129,11 +86,6 @@ def resample_planes(
 def working_precision(device: torch.device) -> torch.dtype:
     """Double on a CPU, as nnU-Net, which gives its very values; single on a GPU, within 1e-5 of the range."""
     return torch.float64 if device.type == "cpu" else torch.float32
-
-
-def _slices_of(channel: torch.Tensor, axis: int | None) -> ReadPlanes:
-    moved = channel.movedim(axis or 0, 0)
-    return lambda start, stop: moved[start:stop]
 
 
 def _resample_apart(

@@ -15,7 +15,7 @@ from core.errors import ReasonCode, StudyRejected
 from segmentation import resampling
 from segmentation.anisotropy import resampled_shape, separate_axis
 from segmentation.interpolation import axis_matrix, linear_cells, nearest_index
-from segmentation.resampling import resample_image
+from segmentation.resampling import resample_planes
 
 Spacing = tuple[float, float, float]
 ISOTROPIC: Spacing = (1.0, 1.0, 1.0)
@@ -28,6 +28,26 @@ def made(shape: tuple[int, ...], seed: int = 0) -> NDArray[np.float32]:
     image = np.random.default_rng(seed).normal(size=shape)
     image[..., shape[-1] // 2 :] += 8
     return image.astype(np.float32)
+
+
+def resample_image(
+    image: NDArray[np.float32] | torch.Tensor,
+    shape: tuple[int, int, int],
+    spacing: Spacing,
+    new_spacing: Spacing,
+    *,
+    order: int = 3,
+    force_separate_z: bool | None = None,
+) -> torch.Tensor:
+    """Every channel of an image, as preprocessing has it resampled."""
+    source = torch.as_tensor(image)
+    axis = separate_axis(spacing, new_spacing, force_separate_z)
+    result = torch.empty((len(source), *shape))
+    for channel, out in zip(source, result, strict=True):
+        planes = channel.movedim(axis or 0, 0)
+        bounds = float(channel.min()), float(channel.max())
+        resample_planes(lambda a, b, planes=planes: planes[a:b], channel.shape, out, axis, order, bounds)
+    return result
 
 
 def agreement(ours: torch.Tensor, theirs: NDArray[np.float32]) -> float:
