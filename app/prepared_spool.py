@@ -12,6 +12,7 @@ PASSING = frozenset(
 )
 """What a disk or share says that was right in ``node.yaml``, and is full, broken or away for now."""
 
+_NONE_THERE = "there is none; has this node ever been started, and is the disk mounted?"
 _AS_THE_NODE = "call this as the node's user, as in: sudo -u segnode segnode ..."
 
 
@@ -41,12 +42,13 @@ def spool_to_read(folder: Path) -> Spool:
     Raises
     ------
     ConfigInvalid
-        If this user may not look at it.
+        If there is none, or this user may not look at it.
     """
     try:
         os.scandir(folder / "studies").close()
-    except FileNotFoundError:
-        pass  # no node has been started yet, so it has no study
+    except FileNotFoundError as error:
+        # An empty list would say that all is well.
+        raise ConfigInvalid(f"spool {folder}: {_NONE_THERE}") from error
     except PermissionError as error:
         raise ConfigInvalid(f"spool {folder}: {error.strerror}; {_AS_THE_NODE}") from error
     return Spool(folder)
@@ -58,9 +60,9 @@ def spool_to_change(folder: Path) -> Spool:
     Raises
     ------
     ConfigInvalid
-        If this user may not look at it, or is root and the node is not.
+        If there is none, or this user may not look at it, or is root and the node is not.
     """
     spool = spool_to_read(folder)
-    if os.geteuid() == 0 and spool.is_there() and (owner := (folder / "studies").stat().st_uid) != 0:
+    if os.geteuid() == 0 and (owner := (folder / "studies").stat().st_uid) != 0:
         raise ConfigInvalid(f"spool {folder}: it belongs to user {owner}, not to root; {_AS_THE_NODE}")
     return spool

@@ -88,6 +88,20 @@ def test_root_changes_nothing_that_is_another_user_s(
     assert "A slice is missing." in call(node, "show", refused.key)
 
 
+def test_a_spool_whose_disk_is_not_mounted_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    node = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")})
+    node.spool.root.mkdir()
+    database = tmp_path / "node" / "workflow.sqlite"
+    database.write_bytes(b"as it was")
+    for command in (["list"], ["show", "0"], ["retry", "0"]):
+        with pytest.raises(ConfigInvalid, match="there is none; has this node ever been started"):
+            call(node, *command)
+    with pytest.raises(ConfigInvalid, match="there is none; has this node ever been started"):
+        rebuild(node.config)
+    assert database.read_bytes() == b"as it was"
+    assert list(node.spool.root.iterdir()) == []
+
+
 def test_a_user_who_may_not_read_the_spool_is_told_who_may(node: NodeProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(path: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
