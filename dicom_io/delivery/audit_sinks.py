@@ -63,7 +63,8 @@ class AuditFile:
         """Append a line by one system call."""
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, message + b"\n")
+            if os.write(descriptor, message + b"\n") <= len(message):
+                raise OSError(errno.ENOSPC, "only a part of a message was written")
         finally:
             os.close(descriptor)
 
