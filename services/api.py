@@ -3,6 +3,7 @@
 This one imports neither gRPC nor torch, and starts its children as fresh interpreters (ADR 13).
 """
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,8 @@ def _make_place(settings: ServiceSettings) -> None:
             # Nobody else's to read: requests name paths, and paths may name patients.
             Path(settings.database.removeprefix(SQLITE)).touch(mode=0o600)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return  # this passes: those who need the disk say so, and try again
         remedy = "let the service's user write there, or change work or database"
         raise ConfigInvalid(f"{error.filename}: {error.strerror}; {remedy}") from error
 

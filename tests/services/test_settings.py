@@ -66,3 +66,15 @@ def test_tokens_come_encrypted_or_it_is_said_that_they_do_not(tmp_path: Path) ->
     assert load(tmp_path, grpc=port | {"tokens_in_plaintext": True}, tokens_file="tokens").grpc is not None
     with pytest.raises(ConfigInvalid, match="show a token"):
         load(tmp_path, grpc=port | {"tokens_in_plaintext": True})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"database": "mysql://queue/jobs"}, "neither sqlite nor postgresql"),
+        ({"queue": {"keep_days": float("inf")}}, "queue.keep_days"),
+    ],
+)
+def test_what_could_not_be_kept_to_is_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match=said):
+        load(tmp_path, **changes)

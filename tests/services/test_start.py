@@ -1,5 +1,6 @@
 """A service that cannot start ends, and says what a person has to change."""
 
+import errno
 import socket
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from services.api import _make_place
+from services.settings import load_service_settings
 from tests.node_process import ROOT
 from tests.services.service_process import SEGNODE, ServiceProcess
 
@@ -37,3 +40,11 @@ def test_a_place_that_cannot_be_written_is_named(change: dict[str, Any], tmp_pat
     said = refused(ServiceProcess(tmp_path, tmp_path, tmp_path, **change))
     assert f"{tmp_path / next(iter(change.values()))}: " in said
     assert "change work or database" in said
+
+
+def test_a_full_disk_is_left_to_those_who_try_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, mode: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "touch", full)
+    _make_place(load_service_settings(ServiceProcess(tmp_path, tmp_path, tmp_path).config))
