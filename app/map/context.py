@@ -29,7 +29,10 @@ from app.map.manifests import Torch, application_manifest, package_manifest
 from app.map.sbom import Contents, bill_of_materials
 from core.errors import ConfigInvalid
 from core.version import VERSION
-from segmentation.package import Package
+from segmentation.commissioning import OUTCOMES
+from segmentation.hashes import SUMS
+from segmentation.measurements import MEASUREMENTS
+from segmentation.package import MODEL_YAML, Package
 
 PROJECT = Path(__file__).parents[2]
 ROOMS = ("app", "core", "dicom_io", "operators", "segmentation", "services")
@@ -84,7 +87,7 @@ def write_context(image: Image, folder: Path) -> str:
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or DEFAULT_EPOCH)
     _write_program(folder / "app")
     for package in image.packages:
-        shutil.copytree(package.folder, folder / "models" / package.name)
+        _write_model(package, folder / "models" / package.name)
     _write_requirements(folder / "requirements")
     _write_docs(image, folder / "docs", epoch)
     _write_manifests(image, folder)
@@ -135,6 +138,15 @@ def _write_program(target: Path) -> None:
     head = metadata.split("\n\n")[0].splitlines()
     lines = [line for line in head if line.split(":")[0] in ("Metadata-Version", "Name", "Version", "Summary")]
     (info / "METADATA").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_model(package: Package, target: Path) -> None:
+    """Copy what makes a package, and nothing that a person left beside it."""
+    for name in (*package.sums, SUMS, MODEL_YAML, OUTCOMES, MEASUREMENTS):
+        if (package.folder / name).is_file():
+            copy = target / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(package.folder / name, copy)
 
 
 def _write_requirements(target: Path) -> None:

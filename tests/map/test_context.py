@@ -81,6 +81,20 @@ def test_models_are_whole_and_unchanged(image: Image, context: Path) -> None:
     ]
 
 
+def test_what_a_person_left_beside_a_model_stays_out(image: Image, context: Path, tmp_path: Path) -> None:
+    kept = ("commissioning.json", "measurements.json")
+    packages = []
+    for one in image.packages:
+        folder = shutil.copytree(one.folder, tmp_path / "models" / one.name)
+        for name in (*kept, "MUELLER_ANNA_0000.nii.gz", "model.yaml~"):
+            (folder / name).write_text("{}")
+        packages.append(load_package(folder))
+    write_context(replace(image, packages=packages), tmp_path / "context")
+    ours, theirs = everything(tmp_path / "context" / "models"), everything(context / "models")
+    assert ours.keys() - theirs.keys() == {f"{one.name}/{name}" for one in packages for name in kept}
+    assert theirs.keys() <= ours.keys()
+
+
 def test_only_what_runs_is_in_it(context: Path) -> None:
     assert {path.name for path in (context / "app").iterdir()} == {
         "__main__.py",
