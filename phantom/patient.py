@@ -23,7 +23,7 @@ class Patient:
     lung, liver, spleen, kidney
         Relative sizes.
     tumour
-        Radius of the tumour in the right kidney.
+        Radius of the tumour.
     tumour_at
         Middle of the tumour, LPS mm before ``scale``; no seed moves it.
     ureter
