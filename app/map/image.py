@@ -57,8 +57,8 @@ def fetch_wheels(context: Path, lists: Sequence[str]) -> None:
         raise ConfigInvalid(f"{wrong} is torch for processors: remove it, and fetch from an index that has none")
 
 
-def build_image(context: Path, build: Build, archive: Path | None) -> None:
-    """Build one image; with an archive, write it there (OCI), else leave it with the builder under its tag.
+def build_image(context: Path, build: Build, archive: Path) -> None:
+    """Build one image and write it to an archive (OCI).
 
     Raises
     ------
@@ -73,15 +73,11 @@ def build_image(context: Path, build: Build, archive: Path | None) -> None:
         # An archive needs no runtime's privileges: each step is a chroot. Docker's format would keep the health check,
         # which OCI's has no word for; Kubernetes and the manifests have probes of their own.
         _run(["buildah", "build", "--isolation", "chroot", "--layers", *common, str(context)], "buildah failed")
-        if archive is not None:
-            archive.unlink(missing_ok=True)
-            _run(
-                ["buildah", "push", build.tag, f"oci-archive:{archive}:{build.tag}"],
-                "buildah could not write the image",
-            )
+        archive.unlink(missing_ok=True)
+        _run(["buildah", "push", build.tag, f"oci-archive:{archive}:{build.tag}"], "buildah could not write the image")
     elif shutil.which("docker"):
-        output = ["--output", f"type=oci,dest={archive}"] if archive is not None else ["--load"]
-        _run(["docker", "buildx", "build", *common, *output, str(context)], "docker buildx failed")
+        output = f"type=oci,dest={archive}"
+        _run(["docker", "buildx", "build", *common, "--output", output, str(context)], "docker buildx failed")
     else:
         raise ConfigInvalid("--build needs buildah or docker with buildx; without it, build DIR/context elsewhere")
 
