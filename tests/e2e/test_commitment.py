@@ -17,6 +17,8 @@ from dicom_io.delivery.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from tests.node_process import NodeProcess, free_port, wait_until, write_study
 from tests.peers import Orthanc, store
 
+PATIENT_S, IMPATIENT_S = 3600, 6
+
 
 class Keeper:
     """A storage SCP that confirms storage by a new association, the way that a test asks for.
@@ -88,14 +90,19 @@ def parties(
     keeper = Keeper(port)
     node = NodeProcess(
         folder / "node",
-        {"pacs": (pacs.dicom_port, pacs.ae_title), "keeper": (keeper.port, keeper.ae_title)},
-        routes={"SEGNODE": ["stub"], "KEEP": ["stub"]},
+        {
+            "pacs": (pacs.dicom_port, pacs.ae_title),
+            "keeper": (keeper.port, keeper.ae_title),
+            "hasty": (keeper.port, keeper.ae_title),
+        },
+        routes={"SEGNODE": ["stub"], "KEEP": ["stub"], "HASTE": ["stub"]},
         port=port,
     )
     settings = yaml.safe_load(node.config.read_text())
-    for route, destination in zip(settings["routes"], ("pacs", "keeper"), strict=True):
+    for route, destination in zip(settings["routes"], ("pacs", "keeper", "hasty"), strict=True):
         route["destinations"] = [destination]
-        settings["destinations"][destination]["commitment"] = {"deadline_seconds": 3}
+        deadline = IMPATIENT_S if destination == "hasty" else PATIENT_S
+        settings["destinations"][destination]["commitment"] = {"deadline_seconds": deadline}
     node.config.write_text(yaml.safe_dump(settings))
     node.start()
     yield pacs, keeper, node
@@ -119,7 +126,7 @@ def test_orthanc_confirms_what_it_keeps(
     with pushed(node, peer("storescu"), tmp_path, "SEGNODE") as study:
         assert node.wait_for_end(study)["state"] == "committed"
     assert len(pacs.instances(study, "SEG")) == 1
-    assert "commitment_reported objects=1 failed=0" in node.log.read_text()
+    wait_until(lambda: "commitment_reported objects=1 failed=0" in node.log.read_text())
     assert list((node.spool.root / "commitments").iterdir()) == []
 
 
@@ -158,7 +165,7 @@ def test_a_peer_that_never_reports_is_waited_for_until_the_deadline(
     _, keeper, node = parties
     keeper.silent, began = True, time.monotonic()
     try:
-        with pushed(node, peer("storescu"), tmp_path, "KEEP") as study:
+        with pushed(node, peer("storescu"), tmp_path, "HASTE") as study:
             wait_until(
                 lambda: (latest := node.latest(study)) is not None and latest.read_state()["state"] == "delivering"
             )
@@ -166,13 +173,13 @@ def test_a_peer_that_never_reports_is_waited_for_until_the_deadline(
     finally:
         keeper.silent, keeper._asked = False, []
     assert end["state"] == "failed"
-    assert time.monotonic() - began > 3
-    delivery = node.latest(study).read_delivery("keeper")  # type: ignore[union-attr]
+    assert time.monotonic() - began > IMPATIENT_S
+    delivery = node.latest(study).read_delivery("hasty")  # type: ignore[union-attr]
     assert delivery is not None
-    assert "within 3 s" in delivery["reason"]
+    assert f"within {IMPATIENT_S} s" in delivery["reason"]
     # A person asks again, and this time the peer answers.
     node.studies("retry", node.latest(study).key)  # type: ignore[union-attr]
-    assert wait_until(lambda: node.wait_for_end(study)["state"] == "committed")
+    assert node.wait_for_end(study)["state"] == "committed"
 
 
 def test_a_report_counts_that_comes_while_the_worker_is_dead(

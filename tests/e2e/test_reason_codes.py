@@ -57,7 +57,7 @@ def node(pacs: StorageServer, models_folder: Path, tmp_path_factory: pytest.Temp
         routes={"TINY": ["tiny"], "PORTAL": ["portal"], "PAIR": ["pair"]},
         models_folder=models_folder,
         program=SEGNODE,
-        quiet_seconds=2.0,
+        quiet_seconds=4.0,
     )
     process.start()
     yield process
@@ -78,7 +78,7 @@ def ends(node: NodeProcess) -> Mapping[str, dict[str, str]]:
     pair = ct("grids", description="first") + ct("grids", description="second", gap=24.0)
     studies["grids"] = str(pair[0].StudyInstanceUID)
     push(node.port, "PAIR", pair)
-    found = {name: node.wait_for_end(study, timeout_s=120) for name, study in studies.items()}
+    found = {name: node.wait_for_end(study) for name, study in studies.items()}
     wait_until(node.is_idle)
     return found
 
