@@ -113,6 +113,7 @@ def test_selectors_meet_the_pods() -> None:
     assert budget == only("StatefulSet", "worker")["spec"]["template"]["metadata"]["labels"]
     target = only("ScaledObject", "worker")["spec"]["scaleTargetRef"]
     assert (target["kind"], target["name"]) == ("StatefulSet", "worker")
+    assert "replicas" not in only("StatefulSet", "worker")["spec"], "each apply would take back what KEDA asked for"
 
 
 def test_scaling_asks_for_a_metric_that_there_is() -> None:
