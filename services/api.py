@@ -4,6 +4,7 @@ This one imports neither gRPC nor torch, and starts its children as fresh interp
 """
 
 import errno
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from services.overtime import Overtime
 from services.settings import ServiceSettings, load_service_settings
 
 SQLITE: Final = "sqlite:///"
+OPEN_FILES: Final = 65_536
 
 
 def run_service(config: Path) -> None:
@@ -36,6 +38,7 @@ def run_service(config: Path) -> None:
     for slot, name in enumerate(numbered("worker", len(settings.workers)), start=1):
         commands[name] = [sys.executable, "-m", "services.worker", str(config), str(slot)]
     _make_place(settings)
+    _open_many_files()
     overtime = Overtime(settings.work)
 
     def timekeeper(process: subprocess.Popen[bytes]) -> Timekeeping:
@@ -56,6 +59,15 @@ def _make_place(settings: ServiceSettings) -> None:
             return  # this passes: those who need the disk say so, and try again
         remedy = "let the service's user write there, or change work or database"
         raise ConfigInvalid(f"{error.filename}: {error.strerror}; {remedy}") from error
+
+
+def _open_many_files() -> None:
+    # A worker holds each file of a folder of DICOM open, the server each connection; common limits, which children get
+    # from here, are of a time when programs counted them by bits.
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _announce(settings: ServiceSettings) -> None:

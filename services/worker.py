@@ -5,7 +5,6 @@ It is a fresh interpreter, never a fork: neither CUDA nor gRPC survives one (ADR
 
 import logging
 import os
-import resource
 import shutil
 import sys
 import tempfile
@@ -35,7 +34,6 @@ from services.settings import ServiceSettings, load_service_settings
 
 POLL_S: Final = 0.2
 """Between two looks at the queue; each costs a few queries, all day long."""
-OPEN_FILES: Final = 65_536
 TIDY_EVERY_S: Final = 3600.0
 
 _log: Final = logging.getLogger("segnode")
@@ -64,7 +62,6 @@ def work(settings: ServiceSettings, slot: int) -> None:
         roots = Roots({name: root.root for name, root in settings.roots.items()})
         packages, networks = Packages(Aliases(settings)), WarmModels()
         networks.warm(packages.all())
-        _open_many_files()
         flow = ServiceFlow(roots, packages, networks, settings.work, settings.limits, link)
         if not tenure.begin(spool_id(settings.work), link.wait_for_stop):
             os._exit(0)
@@ -83,14 +80,6 @@ def _keep_temporary_files(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, exist_ok=True)
     tempfile.tempdir = str(folder)
-
-
-def _open_many_files() -> None:
-    # Each file of a folder of DICOM is held open, and common limits are of a time when programs counted them by bits.
-    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
-    if now != resource.RLIM_INFINITY and now < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _launch(settings: ServiceSettings, executor: str) -> None:

@@ -1,6 +1,7 @@
 """A service that cannot start ends, and says what a person has to change."""
 
 import errno
+import resource
 import socket
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from services.api import _make_place
+from services.api import OPEN_FILES, _make_place, _open_many_files
 from services.settings import load_service_settings
 from tests.node_process import ROOT
 from tests.services.service_process import SEGNODE, ServiceProcess
@@ -40,6 +41,17 @@ def test_a_place_that_cannot_be_written_is_named(change: dict[str, Any], tmp_pat
     said = refused(ServiceProcess(tmp_path, tmp_path, tmp_path, **change))
     assert f"{tmp_path / next(iter(change.values()))}: " in said
     assert "change work or database" in said
+
+
+@pytest.mark.parametrize(("most", "wanted"), [(resource.RLIM_INFINITY, OPEN_FILES), (4096, 4096)])
+def test_as_many_files_may_be_open_as_the_system_lets(most: int, wanted: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [(1024, most)]
+    monkeypatch.setattr("resource.getrlimit", lambda what: now[-1])
+    monkeypatch.setattr("resource.setrlimit", lambda what, limits: now.append(limits))
+    _open_many_files()
+    assert now == [(1024, most), (wanted, most)]
+    _open_many_files()
+    assert len(now) == 2
 
 
 def test_a_full_disk_is_left_to_those_who_try_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
