@@ -29,8 +29,8 @@ def deeper_than(mask: NDArray[np.bool_], depth_mm: float, spacing: Sequence[floa
     for start in range(0, len(mask), step):
         first, stop = max(0, start - margin), min(start + step, len(mask))
         part = mask[first : stop + margin]
-        if part.all():
-            continue  # without a voxel outside there is no distance
+        if part.all() or not part.any():
+            continue  # without a voxel outside there is no distance, and without one inside none that counts
         nearest: Any = distance_transform_edt(part, sampling=spacing, return_distances=False, return_indices=True)
         places = np.ogrid[start - first : stop - first, : mask.shape[1], : mask.shape[2]]
         squared: Any = sum(
