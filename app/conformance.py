@@ -22,7 +22,7 @@ from dicom_io.delivery.commitment import PUSH_MODEL, REPORT_SYNTAXES
 from dicom_io.delivery.query import STUDY_ROOT_FIND
 from dicom_io.images.image_classes import IMAGE_CLASSES
 from dicom_io.reception import storing
-from dicom_io.reception.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES
+from dicom_io.reception.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from dicom_io.reception.limits import Limits
 from dicom_io.reception.negotiation import MAX_PDU_SIZE
 from dicom_io.results import notice, seg
@@ -32,7 +32,6 @@ from dicom_io.spool.revision import State
 PAGE = Path(__file__).parents[1] / "docs" / "conformance.md"
 _MARKED = re.compile(r"(<!-- table ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _LABELMAP = UID("1.2.840.10008.5.1.4.1.1.66.7")
-_VERIFICATION = UID("1.2.840.10008.1.1")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -73,7 +72,7 @@ def _syntaxes() -> str:
 
 def _roles() -> str:
     rows = [
-        ("Verification", _VERIFICATION, "SCP", _names(DEFAULT_TRANSFER_SYNTAXES)),
+        ("Verification", VERIFICATION, "SCP", _names(DEFAULT_TRANSFER_SYNTAXES)),
         ("the storage classes below", "", "SCP", "the transfer syntaxes below"),
         (SegmentationStorage.name, SegmentationStorage, "SCU", _names(sender.UNCOMPRESSED)),
         ("Label Map Segmentation Storage", _LABELMAP, "SCU", RLELossless.name),

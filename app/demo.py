@@ -23,7 +23,6 @@ from dicom_io.spool.spool import Spool
 
 MODEL = "demo"
 QUIET_SECONDS = 2.0
-NODE_START_S = 120.0
 STUDY_S = 1800.0
 
 

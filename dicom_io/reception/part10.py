@@ -6,9 +6,7 @@ from io import BytesIO
 from typing import BinaryIO
 
 from pydicom.filereader import read_dataset
-from pydicom.uid import (
-    ExplicitVRLittleEndian,
-)
+from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
 from dicom_io.elements import ElementsError, Walk, source_of
@@ -19,7 +17,6 @@ _META_LENGTH = struct.Struct("<HH2sHL")
 _LONGEST_META = 65536
 _SYNTAX = 0x00020010
 _SOP_CLASS, _INSTANCE, _STUDY = 0x00080016, 0x00080018, 0x0020000D
-_FIRST_TAG = 0x00080000
 _IMPLICIT = struct.Struct("<HHL")
 _CHARACTER_SET, _NAME, _PATIENT = 0x00080005, 0x00100010, 0x00100020
 _LONGEST_TEXT = 1024

@@ -20,9 +20,8 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from core.version import VERSION
 from dicom_io.images.attributes import text
 from dicom_io.images.instance import BadDicomError, NotDicomError, read_instance
-from dicom_io.reception.received import is_uid
 from dicom_io.results.inherited import UTF8, inherit
-from dicom_io.uids import derive_uid
+from dicom_io.uids import derive_uid, is_uid
 
 NoticeKind = Literal["refused", "nothing_found", "failed"]
 
