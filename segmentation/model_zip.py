@@ -50,7 +50,12 @@ def extract_export(archive: Path, folder: Path) -> Path:
     except _DAMAGE as error:
         raise PackageInvalid(f"{archive.name}: {error}") from error
     parents = {path.parent.parent for path in folder.rglob("plans.json") if is_results_folder(path.parent)}
-    if len(parents) != 1:
+    if not parents:
+        raise PackageInvalid(
+            f"{archive.name}: holds no results folder of nnU-Net v2; give such a folder (TRAINER__PLANS__CONFIGURATION), "
+            "or the zip of nnUNetv2_export_model_to_zip"
+        )
+    if len(parents) > 1:
         raise PackageInvalid(f"{archive.name}: holds {len(parents)} data sets with results folders instead of one")
     return parents.pop()
 

@@ -91,6 +91,10 @@ class TestDamage:
         (tmp_path / "empty").mkdir()
         refused(tmp_path / "empty", tmp_path, "neither a results folder")
 
+    def test_a_checkpoint_alone_is_a_zip_without_a_results_folder(self, results: Path, tmp_path: Path) -> None:
+        found = refused(results / "fold_0" / "checkpoint_final.pth", tmp_path, "holds no results folder")
+        assert "give such a folder (TRAINER__PLANS__CONFIGURATION)" in found
+
     def test_name_that_is_taken(self, results: Path, package: Package) -> None:
         with pytest.raises(ConfigInvalid, match="exists; remove it first"):
             add_package(results, "tiny", package.folder.parent)
