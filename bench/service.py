@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -101,22 +101,23 @@ def run(work: Path, clients: int, requests: int, cases: int) -> dict[str, Any]:
 
 
 def measure_load(client: Client, clients: int, requests: int, cases: int) -> dict[str, Any]:
-    """Latencies and throughput of a crowd of clients; every request is answered, or this fails."""
+    """Latencies and throughput of a crowd of clients; a request that was not answered is lost."""
 
     def ask(number: int) -> float:
         return timed(lambda: client.totalseg(f"cases:{number % cases:03d}/A.nii.gz", force=True))
 
     start = time.perf_counter()
     with ThreadPoolExecutor(clients) as crowd:
-        seconds = list(crowd.map(ask, range(requests)))
+        asked = [crowd.submit(ask, number) for number in range(requests)]
     whole = time.perf_counter() - start
+    seconds = [one.result() for one in asked if one.exception() is None]
     return {
         "clients": clients,
         "requests": requests,
         "lost": requests - len(seconds),
         "p50_s": float(np.percentile(seconds, 50)),
         "p95_s": float(np.percentile(seconds, 95)),
-        "per_second": requests / whole,
+        "per_second": len(seconds) / whole,
     }
 
 
@@ -128,7 +129,7 @@ def ask_batch(client: Client, case: int) -> dict[str, Mask]:
     )
 
 
-def timed(work: Any) -> float:
+def timed(work: Callable[[], object]) -> float:
     """Seconds that something takes."""
     start = time.perf_counter()
     work()
