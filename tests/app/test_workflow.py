@@ -91,8 +91,9 @@ def test_no_reason_code_sends_anything(node: NodeProcess, pacs: StorageServer, p
 def test_what_has_to_wait_is_tried_again_and_holds_up_nobody(node: NodeProcess, push: Push, tmp_path: Path) -> None:
     study, other = generate_uid(), generate_uid()
     push(write_study(tmp_path / "later", study, description="later"))
-    wait_until(lambda: "study_waiting" in node.log.read_text())
-    waiting = node.latest(study).read_state()  # type: ignore[union-attr]
+    waiting = wait_until(
+        lambda: (found := node.latest(study)) and (state := found.read_state())["reason"] and state, every_s=0.02
+    )
     assert (waiting["state"], waiting["reason"]["code"]) == ("waiting", "retry_later")
     push(write_study(tmp_path / "other", other))
     assert node.wait_for_end(other)["state"] == "delivered"
