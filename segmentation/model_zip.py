@@ -52,7 +52,7 @@ def extract_export(archive: Path, folder: Path) -> Path:
     parents = {path.parent.parent for path in folder.rglob("plans.json") if is_results_folder(path.parent)}
     if not parents:
         raise PackageInvalid(
-            f"{archive.name}: holds no results folder of nnU-Net v2; give such a folder (TRAINER__PLANS__CONFIGURATION) "
+            f"{archive.name}: holds no results folder of nnU-Net; give such a folder (TRAINER__PLANS__CONFIGURATION) "
             "or the zip of nnUNetv2_export_model_to_zip"
         )
     if len(parents) > 1:
