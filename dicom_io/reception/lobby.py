@@ -4,6 +4,7 @@ Everything that happens before a peer has said who it is happens here: TLS hands
 waiting for anybody. So a peer that is silent, slow or sends garbage costs a place in a list, and no thread.
 """
 
+import ipaddress
 import logging
 import os
 import selectors
@@ -118,7 +119,7 @@ class Lobby:
                     self._drop(next(iter(self._waiting.values())), "no_descriptors")
                 time.sleep(0.01)
                 return
-            self._welcome(connection, str(peer[0]))
+            self._welcome(connection, address_of(peer[0]))
 
     def _welcome(self, connection: socket.socket, address: str) -> None:
         same = [waiting for waiting in self._waiting.values() if waiting.address == address]
@@ -205,3 +206,9 @@ class Lobby:
 
     def _count(self, reason: str) -> None:
         self._dropped[reason] = self._dropped.get(reason, 0) + 1
+
+
+def address_of(peer: str) -> str:
+    """A peer's address as ``peers:`` names it: a socket of both families gives one of IPv4 as ``::ffff:10.1.2.3``."""
+    address = ipaddress.ip_address(peer)
+    return str(address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else peer
