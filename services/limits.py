@@ -22,10 +22,6 @@ class Limits(Frozen):
     files_gigabytes: float = Field(default=4.0, gt=0, description="the files of one image, as they lie on the disk")
     job_minutes: float = Field(default=60.0, gt=0, le=10_080, description="a job that takes longer has failed")
 
-    def takes(self, shape: Sequence[int]) -> bool:
-        """Whether an image of so many voxels along its axes is small enough."""
-        return VOXEL_BYTES * prod(shape) <= self.image_gigabytes * _GB
-
     def check_voxels(self, shape: Sequence[int], field: str) -> None:
         """See that an image is small enough to be decoded.
 
@@ -41,8 +37,9 @@ class Limits(Frozen):
         RequestRefused
             ``over_limits``.
         """
-        if not self.takes(shape):
-            sizes, size = " x ".join(map(str, shape)), VOXEL_BYTES * prod(shape) / _GB
+        size = VOXEL_BYTES * prod(shape) / _GB
+        if size > self.image_gigabytes:
+            sizes = " x ".join(map(str, shape))
             detail = f"{field}: {sizes} voxels are {size:.1f} GB; limits.image_gigabytes is {self.image_gigabytes:g}."
             raise RequestRefused(RequestCode.OVER_LIMITS, detail)
 

@@ -1,6 +1,6 @@
 """What can be asked for: one schema behind gRPC, REST and the queue."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, ValidationError, model_validator
@@ -166,6 +166,15 @@ def parse_request(content: Any) -> AnyRequest:
     try:
         return _ANY.validate_python(content)
     except ValidationError as error:
-        problems = error.errors(include_input=False, include_url=False)
-        detail = "; ".join(f"{'.'.join(map(str, p['loc'][1:])) or 'request'}: {p['msg']}" for p in problems)
-        raise RequestRefused(RequestCode.INVALID_REQUEST, detail) from error
+        raise RequestRefused(RequestCode.INVALID_REQUEST, in_words(error.errors())) from error
+
+
+def in_words(problems: Sequence[Any]) -> str:
+    """What Pydantic has found, each with its field; what was sent is not repeated, since it may name a patient."""
+    said = []
+    for one in problems:
+        told = one["msg"]
+        if one["type"] == "union_tag_invalid":  # its text repeats the tag
+            told = f"{one['ctx']['discriminator']} is one of {one['ctx']['expected_tags']}"
+        said.append(f"{'.'.join(map(str, one['loc'][1:])) or 'request'}: {told}")
+    return "; ".join(said)

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from core.errors import SegnodeError
 from services.job import Problem
 from services.problems import http_status
+from services.requests import in_words
 
 PROBLEM_JSON: Final = "application/problem+json"
 
@@ -73,9 +74,7 @@ def add_problem_handlers(app: FastAPI, retry_after_s: int) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        # What was sent is not repeated: it may name a patient.
-        detail = "; ".join(f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {one['msg']}" for one in error.errors())
-        return answer(Problem(code="invalid_request", message=detail))
+        return answer(Problem(code="invalid_request", message=in_words(error.errors())))
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> JSONResponse:
