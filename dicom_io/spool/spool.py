@@ -9,6 +9,8 @@
       trash/                         studies that are being deleted
       own/<hash>                     an empty file for each object that this node made
       commitments/                   what peers were asked to confirm and what they answered (`delivery.transactions`)
+      counters/, processes-*.json    what the processes count, and which of them take work (`app.overview`)
+      .*.lock                        held by those that run
       studies/<key>/
         study.json                   called AE title, Study Instance UID, and its incarnation
         others/<hash>.dcm            objects that are not images of a kind that models read; other content: <hash>-<n>
