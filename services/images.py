@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from core.errors import ConfigInvalid, ReasonCode, RequestCode, RequestRefused, StudyRejected
+from core.errors import ConfigInvalid, RequestCode, RequestRefused, StudyRejected
 from core.model_manifest import Channel, ModelManifest, Phase
 from core.volume import Geometry, Volume
 from dicom_io.images.phases import phase_in_words
@@ -113,7 +113,7 @@ class ImageReader:
         Raises
         ------
         RequestRefused
-            ``unreadable_image`` for a file, ``over_limits`` for one that is too large.
+            ``unreadable_image`` for a file that is none and a folder of several studies, ``over_limits``.
         StudyRejected
             Any reason of a series, for a folder of DICOM.
         RetryLater
@@ -134,7 +134,7 @@ class ImageReader:
             try:
                 self._files[path] = Image(read_image([content], 1))
             except ConfigInvalid as error:
-                raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}.") from error
+                raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: damaged, or no NIfTI.") from error
         return self._files[path]
 
     def _read_series(self, folder: Path, field: str, manifest: ModelManifest) -> Image:
@@ -155,7 +155,8 @@ class ImageReader:
     def _read_study(self, folder: Path, field: str) -> Study:
         studies = read_studies(self._opened[folder].path, lambda *_: self._on_step())
         if len(studies) != 1:
-            raise StudyRejected(ReasonCode.MIXED_PATIENTS, f"The folder holds {len(studies)} studies.")
+            detail = f"{field}: the folder holds {len(studies)} studies; name that of one."
+            raise RequestRefused(RequestCode.UNREADABLE_IMAGE, detail)
         for series in studies[0].series:
             if (shape := _shape_of(series)) is not None:
                 self._limits.check_voxels(shape, field)
@@ -189,7 +190,7 @@ def grid_of(path: Path, field: str, limits: Limits) -> Geometry:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}.") from error
+        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: damaged, or no NIfTI.") from error
     if reader.GetDimension() != 3 or reader.GetNumberOfComponents() != 1:
         raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: not a single 3d image.")
     columns, rows, slices = reader.GetSize()

@@ -124,7 +124,7 @@ class MaskWork:
         try:
             array, geometry = read_array(opened.path)
         except ConfigInvalid as error:
-            raise RequestRefused(RequestCode.UNREADABLE_IMAGE, "mask_path.") from error
+            raise RequestRefused(RequestCode.UNREADABLE_IMAGE, "mask_path: damaged, or no NIfTI.") from error
         whole = _whole_numbers(array)
         named = {spec.value: spec for spec in known.labels} if known else {}
         values = [int(value) for value in np.unique(whole) if value > 0]

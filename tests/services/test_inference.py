@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from core.errors import RequestCode, RequestRefused, StudyRejected
 from core.volume import Geometry
 from phantom import make_phantom
-from phantom.series import write_series
+from phantom.series import StudyTags, write_series
 from segmentation.engine import Engine
 from segmentation.image_files import read_image
 from segmentation.package import load_package
@@ -210,6 +210,16 @@ def test_a_dicom_folder_gives_mask_and_seg(jobs: Jobs, volume: Path) -> None:
     assert found.seg_path == "cases:0002/mask/tumor_dicom.seg.dcm"
     assert (volume / "0002" / "mask" / "tumor_dicom.seg.dcm").exists()
     assert jobs.refused(task="tumor", image_path="cases:0001/P.nii.gz", output=["dicom_seg"]) == "invalid_request"
+
+
+def test_a_folder_of_two_studies_is_two_images(jobs: Jobs, volume: Path) -> None:
+    grid = Geometry((10, 24, 24), (3.0, 1.5, 1.5), (20.0, -10.0, 0.0), np.eye(3))
+    for name in ("one", "another"):
+        write_series(make_phantom(grid), volume / "0002" / "dicom" / name, study=StudyTags(name))
+    with pytest.raises(RequestRefused, match="2 studies; name that of one") as caught:
+        jobs.run(task="tumor", image_path="cases:0002/dicom")
+    assert caught.value.code is RequestCode.UNREADABLE_IMAGE
+    assert jobs.run(task="tumor", image_path="cases:0002/dicom/one")["tumor"].volumes_ml
 
 
 def test_a_mask_is_smoothed_and_processed_without_its_image(jobs: Jobs, volume: Path) -> None:
