@@ -19,7 +19,7 @@ class Limits(BaseModel):
     )
     associations_per_address: int = Field(default=16, ge=1, description="the same, from one address")
     waiting: int = Field(default=256, ge=1, description="connections without a whole association request")
-    waiting_per_address: int = Field(default=8, ge=1)
+    waiting_per_address: int = Field(default=8, ge=1, description="the same, from one address")
 
     def share(self, processes: int) -> "Limits":
         """What one of several receiving processes may take, rounded up: together they take what the node may.
