@@ -76,8 +76,13 @@ def test_an_unknown_or_ambiguous_id_is_said_to_be_one(node: NodeProcess, refused
 def test_root_changes_nothing_that_is_another_user_s(
     node: NodeProcess, refused: Revision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if os.geteuid() == 0:
-        os.chown(node.spool.root / "studies", 12345, -1)
+    stat = Path.stat
+
+    def of_another_user(self: Path, **options: bool) -> os.stat_result:
+        found = stat(self, **options)
+        return os.stat_result((*found[:4], 12345, *found[5:10])) if self.name == "studies" else found
+
+    monkeypatch.setattr(Path, "stat", of_another_user)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     for command in ("retry", "release", "forget"):
         with pytest.raises(ConfigInvalid, match="not to root; call this as the node's user"):
