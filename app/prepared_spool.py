@@ -13,7 +13,7 @@ PASSING = frozenset(
 """What a disk or share says that was right in ``node.yaml``, and is full, broken or away for now."""
 
 _NONE_THERE = "there is none; has this node ever been started, and is the disk mounted?"
-_AS_THE_NODE = "call this as the node's user, as in: sudo -u segnode segnode ..."
+_AS_THE_NODE = "call this as the node's user: sudo -u USER ..."
 
 
 def prepared_spool(folder: Path) -> Spool:

@@ -25,16 +25,17 @@ def rebuild(config: Config, as_json: AsJson = False) -> None:
     """Make the workflow database anew from the spool, when it is lost, damaged or of another day than the spool.
 
     \b
-    Stop every node that uses the database first. An SQLite file that is there is
-    renamed to FILE.before-TIME; in PostgreSQL, work of this spool that is under way
-    is dropped. Then every study that is not at its end is queued again. Results that
-    exist are not made again, and what a destination has got is not sent again.
-    Start the node afterwards.
+    Stop every node that uses the database first. An SQLite file that is there
+    is renamed to FILE.before-TIME; in PostgreSQL, work of this spool that is
+    under way is dropped. Then every study that is not at its end is queued
+    again. Results that exist are not made again, and what a destination has got
+    is not sent again. Start the node afterwards.
 
     \b
     Example:
       systemctl stop segnode
-      sudo -u segnode segnode spool rebuild --config /etc/segnode/node.yaml
+      sudo -u segnode segnode spool rebuild \\
+        --config /etc/segnode/node.yaml
       systemctl start segnode
 
     \b
