@@ -18,6 +18,7 @@ from dicom_io.reception.received import study_key
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
+from tests.app.stub_worker import GO
 from tests.arriving import Sent, put
 from tests.node_process import PATIENCE_S, QUICK_RETRY, ROOT, make_image, wait_until
 
@@ -129,6 +130,10 @@ class Machines:
         image.save_as(data, enforce_file_format=True)
         put(self._arrival, Sent("SEGNODE", study, str(image.SOPInstanceUID), True, data.getvalue()))
         return study_key("SEGNODE", study)
+
+    def let_go(self) -> None:
+        """Let the models come to an end with every study that is ``held``."""
+        (self.folder / GO).touch()
 
     def revision(self, key: str) -> Revision:
         """First revision of a study."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from tests.app.stub_worker import GO
 from tests.node_process import PATIENCE_S, NodeProcess, free_port, wait_until, write_study
 from tests.peers import StorageServer, store
 from tests.postgres import Postgres
@@ -60,10 +61,11 @@ def test_of_three_machines_one_dies_and_never_comes_back(machines: Machines, pac
     workers = {name: machines.start(name) for name in ("ct", "mr", "pt")}
     for worker in workers.values():
         worker.wait_until_ready()
-    studies = [machines.study("slow") for _ in range(6)]
+    studies = [machines.study("held") for _ in range(6)]
     # The first by name, which also decides what is complete.
     mine = wait_until(lambda: [key for key in studies if machines.runner(key) == "ct"])
     workers["ct"].end()
+    machines.let_go()
     studies += [machines.study()]
     assert machines.wait_for_end(*studies) == [DELIVERED] * 7
     assert len(set(objects(pacs))) == len(objects(pacs)) == 7
@@ -76,9 +78,10 @@ def test_a_machine_that_wakes_up_late_changes_nothing(machines: Machines, pacs: 
     workers = {name: machines.start(name) for name in ("ct", "mr")}
     for worker in workers.values():
         worker.wait_until_ready()
-    study = machines.study("slow")
+    study = machines.study("held")
     sleeper = workers[wait_until(lambda: machines.runner(study))]
     sleeper.send(signal.SIGSTOP)
+    machines.let_go()
     assert machines.wait_for_end(study) == [DELIVERED]
     assert machines.runs(study) == 2
     before = contents(machines.revision(study).path)
@@ -122,10 +125,11 @@ def test_a_machine_that_sleeps_while_it_connects_sends_nothing(
 
 def test_work_goes_on_when_the_database_comes_back(machines: Machines, pacs: StorageServer, postgres: Postgres) -> None:
     workers = [machines.start(name).wait_until_ready() for name in ("ct", "mr")]
-    running = machines.study("slow")
+    running = machines.study("held")
     wait_until(lambda: machines.runner(running))
     postgres.stop()
     try:
+        machines.let_go()
         during = machines.study()
         time.sleep(LONG_ENOUGH_S)
     finally:
@@ -185,9 +189,10 @@ def test_an_upgrade_begins_again_what_an_older_version_left(
 def test_an_older_version_that_still_works_is_left_its_work(machines: Machines, pacs: StorageServer) -> None:
     """As while machines are upgraded one after the other."""
     old = machines.start("ct", {"STUB_VERSION": "1"}).wait_until_ready()
-    study = machines.study("slow")
+    study = machines.study("held")
     wait_until(lambda: machines.runner(study))
     machines.start("aa", {"STUB_VERSION": "2"}).wait_until_ready()
+    machines.let_go()
     assert machines.wait_for_end(study) == [DELIVERED]
     assert machines.runs(study) == 1
     old.end()
@@ -203,7 +208,7 @@ def test_one_node_runs_several_workers(peer: Callable[[str], str], pacs: Storage
     try:
         studies = [f"1.2.3.{number}" for number in range(1, 5)]
         for study in studies:
-            write_study(tmp_path / "studies" / study, study, description="slow")
+            write_study(tmp_path / "studies" / study, study, description="held")
         assert store(peer("storescu"), node.port, "SEGNODE", tmp_path / "studies") == 0
 
         def runners() -> set[str]:
@@ -211,6 +216,7 @@ def test_one_node_runs_several_workers(peer: Callable[[str], str], pacs: Storage
             return {state["claim"]["by"] for state in states if state["state"] == "running"}
 
         wait_until(lambda: runners() == {"ct-1", "ct-2"})
+        (node.folder / GO).touch()
         for study in studies:
             assert node.wait_for_end(study)["state"] == DELIVERED
         assert node.pid_of("worker") != node.pid_of("worker-2")

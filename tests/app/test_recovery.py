@@ -9,6 +9,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
+from tests.app.stub_worker import GO
 from tests.node_process import NodeProcess, free_port, is_alive, wait_until, write_study
 from tests.peers import StorageServer, store
 
@@ -39,9 +40,10 @@ def test_a_worker_killed_in_mid_study_leaves_one_result(
     node = NodeProcess(tmp_path / "node", {"pacs": (pacs.port, "PACS")})
     node.start()
     try:
-        study = send(node, "slow")
+        study = send(node, "held")
         wait_until(lambda: (node.folder / "runs.txt").exists())
         node.kill_child("worker")
+        (node.folder / GO).touch()
         other = send(node)
         assert node.wait_for_end(study)["state"] == "delivered"
         assert node.wait_for_end(other)["state"] == "delivered"
@@ -76,9 +78,10 @@ def test_a_killed_node_takes_its_children_along_and_goes_on_where_it_was(
     node = NodeProcess(tmp_path / "node", {"pacs": (pacs.port, "PACS")})
     node.start()
     try:
-        study = send(node, "slow")
+        study = send(node, "held")
         wait_until(lambda: (node.folder / "runs.txt").exists())
         node.kill_and_wait()
+        (node.folder / GO).touch()
         node.start()
         assert node.wait_for_end(study)["state"] == "delivered"
         assert len(pacs.received()) == 1

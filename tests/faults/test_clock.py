@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
+from tests.app.stub_worker import GO
 from tests.conftest import missing
 from tests.faults.receiver import Receiver
 from tests.faults.table import FAULT
@@ -117,14 +118,16 @@ def test_study_receiving(clockwork: Clockwork, jump: int) -> None:
 
 
 def test_study_running(clockwork: Clockwork, jump: int) -> None:
-    study = str(generate_uid())
+    study, go = str(generate_uid()), clockwork.node.folder / GO
     clockwork.pacs.start()
     try:
-        clockwork.send(study, description="slow")
+        clockwork.send(study, description="held")
         wait_until(lambda: (found := clockwork.node.latest(study)) and found.state == "running", every_s=0.05)
         clockwork.set(jump)
+        go.touch()
         assert clockwork.end_of(study) == "delivered, 1 revision of 2 images, 1 object"
     finally:
+        go.unlink(missing_ok=True)
         clockwork.pacs.stop()
 
 
