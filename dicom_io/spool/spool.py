@@ -120,9 +120,11 @@ class Spool:
 
     def revisions(self, key: str) -> list[Revision]:
         """All revisions of a study, oldest first."""
-        # A copy that a person made beside one is none.
-        names = [path.name[4:] for path in (self._studies / key).glob("rev-*")]
-        return [self.revision(key, number) for number in sorted(int(name) for name in names if name.isdigit())]
+        # A copy that a person made beside one is none. No glob: this is asked for each object that comes.
+        with suppress(FileNotFoundError):
+            names = [path.name[4:] for path in self.folder(key).iterdir() if path.name.startswith("rev-")]
+            return [self.revision(key, number) for number in sorted(int(name) for name in names if name.isdigit())]
+        return []
 
     def revision(self, key: str, number: int) -> Revision:
         """One revision of a study."""
