@@ -182,6 +182,18 @@ def readiness(service: ServiceProcess) -> str:
     return state
 
 
+def stopped(worker: int, service: ServiceProcess) -> bool:
+    """Stop a worker, but not while it holds a lock of SQLite's, with which nobody else could read the queue."""
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        with closing(sqlite3.connect(service.folder / "service.sqlite", timeout=1, isolation_level=None)) as queue:
+            queue.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        os.kill(worker, signal.SIGCONT)
+        return False
+    return True
+
+
 def test_probes_tell_that_no_worker_lives(service: ServiceProcess) -> None:
     wait_until(lambda: readiness(service) == "ready")
     worker = service.children()["worker"]
@@ -192,7 +204,7 @@ def test_probes_tell_that_no_worker_lives(service: ServiceProcess) -> None:
         hear(leaver, SERVING)
         hear(watch, SERVING)
         leaver.cancel()
-        os.kill(worker, signal.SIGSTOP)
+        wait_until(lambda: stopped(worker, service))
         try:
             wait_until(lambda: readiness(service) == "no_worker")
             hear(watch, NOT_SERVING)
