@@ -12,11 +12,13 @@ from tests.listener_process import ListenerProcess
 from tests.upper_layer import ECHO, Connection, echo_from, p_data, pdu, pdv
 
 TRIES = 25
+TIMEOUT_S = 30.0
+"""Of the listener: who is served in less did not wait until it gave somebody up."""
 
 
 @pytest.fixture(scope="module")
 def listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListenerProcess]:
-    limits = {"pdu_seconds": 0.5, "idle_seconds": 1.0}
+    limits = {"pdu_seconds": TIMEOUT_S, "idle_seconds": TIMEOUT_S}
     process = ListenerProcess(tmp_path_factory.mktemp("fuzz"), limits=limits)
     yield process
     process.stop()
@@ -71,7 +73,7 @@ def test_damage(listener: ListenerProcess, make: Callable[[random.Random, str], 
             connection.socket.settimeout(0.1)
             connection.send(make(chance, generate_uid()))
             connection.receive_pdu()
-    assert echo_from("127.0.0.2", listener.port) < 1
+    assert echo_from("127.0.0.2", listener.port) < TIMEOUT_S
     log = listener.log.read_text()
     assert "thread_died" not in log
     assert "association_failed" not in log
