@@ -31,7 +31,7 @@ STAGE_BYTES = 6
 """Per voxel, where the first stage's labels are resampled for the second."""
 FINISHING_BYTES = 6
 """Per voxel, after the networks: labels, pictures and object."""
-STEP_BYTES = {"keep_largest": 13, "remove_small": 13, "fill_holes": 18, "open": 13, "smooth": 40}
+STEP_BYTES = {"keep_largest": 13, "remove_small": 13, "fill_holes": 18, "open": 16, "smooth": 45}
 """Per voxel, labels included, at the peak of a step of post-processing on a label whose box is the whole image."""
 LABELLING = {"cpu": 100 * 2**20, "cuda": 3 * 2**30}
 """What turning logits to labels takes besides the logits, whatever their size."""

@@ -1,7 +1,7 @@
 """Work on a mask alone: smoothing and post-processing; the image is not read."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Final
@@ -15,7 +15,7 @@ from core.model_manifest import LabelSpec, PostprocessingStep
 from segmentation.boxes import bounding_boxes
 from segmentation.free_memory import Memory, host_memory
 from segmentation.image_files import read_array
-from segmentation.memory import BASE
+from segmentation.memory import BASE, STEP_BYTES
 from segmentation.postprocessing import postprocess
 from services.images import check_ending, grid_of
 from services.limits import Limits
@@ -30,14 +30,6 @@ from services.roots import Roots, SharedFile
 LARGEST_VALUE: Final = 65535
 READING_BYTES: Final = 16
 """For each voxel: as the file has it, and what is compared and made of it until they are labels."""
-WORKING_BYTES: Final[Mapping[str, int]] = {
-    "keep_largest": 25,
-    "remove_small": 25,
-    "fill_holes": 30,
-    "open": 85,
-    "smooth": 85,
-}
-"""At the peak of a step, for each voxel of the box around the largest label; measured on noise, where most is taken."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +136,7 @@ def _need(steps: Sequence[PostprocessingStep], label_map: LabelMap) -> int:
     """Bytes that steps take at their peak: each works in the box around a label."""
     boxes = bounding_boxes(label_map.array).values()
     largest = max((prod(side.stop - side.start for side in box) for box in boxes), default=0)
-    return largest * max(WORKING_BYTES[step.step] for step in steps)
+    return largest * max(STEP_BYTES[step.step] for step in steps)
 
 
 def _whole_numbers(array: NDArray[Any]) -> Any:

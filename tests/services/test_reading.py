@@ -14,12 +14,13 @@ from core.volume import Geometry
 from phantom import make_phantom
 from phantom.series import SeriesTags, make_series, save_series, write_series
 from segmentation.free_memory import Memory
+from segmentation.memory import STEP_BYTES
 from segmentation.package import add_package, load_package
 from segmentation.warm_models import WarmModels
 from services.aliases import Aliases, check_fits
 from services.images import ImageReader
 from services.limits import Limits
-from services.mask_work import WORKING_BYTES, MaskWork
+from services.mask_work import MaskWork
 from services.models import Packages
 from services.opening import OpenFile
 from services.requests import parse_request
@@ -183,7 +184,7 @@ def test_work_on_a_mask_is_held_against_the_memory(
     free: int, total: int, code: str | None, jobs: Jobs, volume: Path
 ) -> None:
     mask = np.zeros(GRID.shape, np.uint8)
-    mask[2:8, 2:20, 2:20] = 1  # 92 kB as it is read, 165 kB as it is smoothed
+    mask[1:9, 1:23, 1:23] = 1  # 92 kB as it is read, 174 kB as it is smoothed
     write_image(volume / "0002" / "mine.nii.gz", mask, GRID)
     request = parse_request({"task": "smooth", "mask_path": "cases:0002/mine.nii.gz", "strength": 1.0})
     work = MaskWork(jobs.roots, jobs.locks, jobs.limits, lambda: Memory(free, total))
@@ -194,7 +195,7 @@ def test_work_on_a_mask_is_held_against_the_memory(
 
 def test_every_step_has_its_measure() -> None:
     kinds = [kind for union in get_args(PostprocessingStep)[:1] for kind in get_args(union)]
-    assert {get_args(kind.model_fields["step"].annotation)[0] for kind in kinds} == set(WORKING_BYTES)
+    assert {get_args(kind.model_fields["step"].annotation)[0] for kind in kinds} == set(STEP_BYTES)
 
 
 class TestPhases:
