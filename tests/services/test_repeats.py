@@ -53,6 +53,19 @@ def state_of(jobs: Jobs, job: str) -> str:
     return jobs.get(job).state
 
 
+def hold_cancelling(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Hold who cancels a job: the first event says that it was begun, the second lets it go on."""
+    begun, may_go_on, cancel = threading.Event(), threading.Event(), jobs._client.cancel_workflow
+
+    def slowly(workflow: str) -> None:
+        begun.set()
+        may_go_on.wait(30)
+        cancel(workflow)
+
+    monkeypatch.setattr(jobs._client, "cancel_workflow", slowly)
+    return begun, may_go_on
+
+
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run what a test does, for a minute at most."""
 
@@ -156,14 +169,7 @@ def test_who_hangs_up_while_the_job_is_queued_leaves_none_behind(
 def test_who_hangs_up_ends_no_job_that_a_repeat_has_found(
     jobs: Jobs, key: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, may_go_on, cancel = threading.Event(), threading.Event(), jobs._client.cancel_workflow
-
-    def slowly(workflow: str) -> None:
-        begun.set()
-        may_go_on.wait(30)
-        cancel(workflow)
-
-    monkeypatch.setattr(jobs._client, "cancel_workflow", slowly)
+    begun, may_go_on = hold_cancelling(jobs, monkeypatch)
 
     async def test() -> None:
         handlers = Handlers(jobs)
@@ -185,14 +191,7 @@ def test_who_hangs_up_ends_no_job_that_a_repeat_has_found(
 def test_who_came_while_another_instance_ended_the_job_has_it_done_anew(
     jobs: Jobs, key: UUID, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, may_go_on, cancel = threading.Event(), threading.Event(), jobs._client.cancel_workflow
-
-    def slowly(workflow: str) -> None:
-        begun.set()
-        may_go_on.wait(30)
-        cancel(workflow)
-
-    monkeypatch.setattr(jobs._client, "cancel_workflow", slowly)
+    begun, may_go_on = hold_cancelling(jobs, monkeypatch)
     elsewhere = Jobs(settings_of(tmp_path, longest=3))
 
     async def test() -> None:
@@ -213,6 +212,7 @@ def test_who_came_while_another_instance_ended_the_job_has_it_done_anew(
         assert (await again).state == "cancelled"
         await first.stop()
         await second.stop()
+        elsewhere.close()
 
     try:
         run(test)

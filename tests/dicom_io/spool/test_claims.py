@@ -36,13 +36,6 @@ class FixedTenure:
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    spool = Spool(tmp_path / "spool")
-    spool.prepare()
-    return spool
-
-
-@pytest.fixture
 def revision(spool: Spool) -> Revision:
     """A revision that waits for its work, and has one delivery."""
     put(Arrival(spool), Sent("SEGNODE", "1.2", "1.2.3", True, b"image"))

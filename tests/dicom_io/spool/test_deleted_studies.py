@@ -18,13 +18,6 @@ KEY = study_key("SEGNODE", "1.2")
 IMAGE = Sent("SEGNODE", "1.2", "1.2.3", True, b"image")
 
 
-@pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    spool = Spool(tmp_path / "spool")
-    spool.prepare()
-    return spool
-
-
 def test_who_waited_for_the_lock_of_a_deleted_folder_holds_the_new_one(tmp_path: Path) -> None:
     folder = tmp_path / "study"
     folder.mkdir()

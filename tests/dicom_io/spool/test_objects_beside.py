@@ -1,7 +1,5 @@
 """Objects that are no images: kept beside a study, quickly however many they are, and not for ever."""
 
-from pathlib import Path
-
 import pytest
 
 from dicom_io.reception.received import study_key
@@ -13,13 +11,6 @@ from tests.arriving import Sent, put
 
 KEY = study_key("SEGNODE", "1.2")
 DAY_S = 86400.0
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    spool = Spool(tmp_path)
-    spool.prepare()
-    return spool
 
 
 def report(number: int, data: bytes = b"report") -> Sent:

@@ -30,13 +30,6 @@ KEY = study_key("SEGNODE", STUDY)
 DAY_S = 86400.0
 
 
-@pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    spool = Spool(tmp_path)
-    spool.prepare()
-    return spool
-
-
 def made(number: int = 1) -> Dataset:
     image = make_image(STUDY, number)
     image.ImagePositionPatient = [0, 0, number]

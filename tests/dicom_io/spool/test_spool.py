@@ -15,13 +15,6 @@ from dicom_io.spool.wishes import run_again
 from tests.arriving import Sent, put
 
 
-@pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    spool = Spool(tmp_path)
-    spool.prepare()
-    return spool
-
-
 def image(number: int, data: bytes = b"", *, study: str = "1.2", starts_work: bool = True) -> Sent:
     return Sent("SEGNODE", study, f"1.2.3.{number}", starts_work, data or b"image %d" % number)
 
