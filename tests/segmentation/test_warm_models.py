@@ -12,6 +12,7 @@ from core.volume import Geometry
 from segmentation import warm_models
 from segmentation.engine import Engine
 from segmentation.free_memory import Memory
+from segmentation.measuring import PROFILES
 from segmentation.memory import predict
 from segmentation.package import Package, add_package
 from segmentation.warm_models import WarmModels, Wish
@@ -23,10 +24,10 @@ GB = 2**30
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Package]:
-    """Three models of equal size."""
+    """Three models of equal size; mirroring tells their profiles apart on every processor."""
     folder = tmp_path_factory.mktemp("warm")
     return [
-        add_package(make_results_folder(folder / name, mirror_axes=None, seed=seed), name, folder / "models")
+        add_package(make_results_folder(folder / name, mirror_axes=(2,), seed=seed), name, folder / "models")
         for seed, name in enumerate(("one", "two", "three"))
     ]
 
@@ -70,8 +71,11 @@ def test_a_model_larger_than_the_budget_runs_alone(packages: list[Package], load
 
 def test_profiles_of_one_model_are_told_apart(packages: list[Package], loaded: list[str]) -> None:
     models = WarmModels("cpu")
-    exact, fast = (models.segment(packages[0].in_profile(p), SMALL) for p in ("exact", "fast"))
-    assert not np.array_equal(exact.label_map.array, fast.label_map.array)
+    both = [packages[0].in_profile(profile) for profile in PROFILES]
+    exact, fast = (models.segment(package, SMALL).label_map.array for package in both)
+    for found, package in zip((exact, fast), both, strict=True):
+        assert np.array_equal(found, Engine(package, "cpu").segment(SMALL).label_map.array)
+    assert not np.array_equal(exact, fast)
 
 
 def test_a_warm_start_loads_what_the_budget_holds(packages: list[Package], loaded: list[str]) -> None:
