@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.peers import find_program
 from tests.postgres import Postgres, find_postgres
+from tests.tiers import the_guard, tier_of
 
 # The same examples in every run: what a search finds belongs into a test of its own, not into somebody's CI. How long
 # it takes to make them says how busy the machine is, and nothing of this project.
@@ -23,6 +24,24 @@ FAULT = "fault"
 PARITY = "parity"
 """Property under which a parity test records its line of the table at the end."""
 DATA = Path(os.environ.get("SEGNODE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test the marker of its tier, before ``-m`` chooses among them."""
+    for item in items:
+        tier = tier_of(item)
+        if item.get_closest_marker(tier) is None:
+            item.add_marker(tier)
+
+
+@pytest.fixture(autouse=True)
+def _no_program_in_a_unit_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.node.get_closest_marker("unit") is None:
+        yield
+    else:
+        with the_guard().closed():
+            yield
 
 
 def missing(what: str) -> None:
