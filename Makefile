@@ -1,5 +1,8 @@
 # make demo    a phantom study through a PACS and the node, and the overlay to look at
-# make test    the test suite; peers that are not installed are skipped with a reason
+# make test        the test suite; peers that are not installed are skipped with a reason
+# make test-fast   of it what starts no program and does not compute for long: less than three minutes
+# make test-avx2   of it what depends on how the processor computes, as on one without AVX-512 and AMX
+# make test-long   hours of damaged input, of other seeds and of kills, by parts: what is done is kept; AGAIN=1 does it again
 # make soak    a node under load whose processes are killed for SECONDS=3600: what was acknowledged is kept
 # make bench   nnU-Net and this project side by side: some 40 minutes on two cores; DEVICE=cuda with a GPU
 # make image-test   the images, built and tried: some 15 minutes, as root, with buildah, skopeo, umoci and mmdebstrap
@@ -16,8 +19,10 @@ DICOM  ?=
 SECONDS ?= 3600
 DEVICE ?= cpu
 SEED   ?=
+AGAIN  ?=
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto
 
-.PHONY: setup demo image-test compose test soak bench check clean
+.PHONY: setup demo image-test compose test test-fast test-avx2 test-long soak bench check clean
 
 setup: $(READY)
 
@@ -30,7 +35,19 @@ demo: setup
 	$(BIN)/segnode demo $(if $(DICOM),--dicom "$(DICOM)")
 
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+	$(PYTEST) --dist=loadfile
+
+test-fast: setup
+	$(PYTEST) --dist=loadfile -m unit
+
+AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
+test-avx2: setup
+	$(AVX2) $(BIN)/python -c "import torch; assert torch.backends.cpu.get_cpu_capability() == 'AVX2'"
+	$(AVX2) $(PYTEST) --dist=worksteal \
+	  tests/segmentation/test_profiles.py tests/segmentation/test_parity.py tests/segmentation/test_warm_models.py
+
+test-long: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.long_run $(if $(AGAIN),--again)
 
 soak: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.kills.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))

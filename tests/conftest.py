@@ -1,8 +1,9 @@
-"""What every test may ask for: the real series, and the peers on this machine; and the table of parity at the end."""
+"""What every test may ask for: real series and the peers on this machine; and the tables at the end of a run."""
 
 import logging
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,12 +12,16 @@ from hypothesis import HealthCheck, settings
 
 from tests.peers import find_program
 from tests.postgres import Postgres, find_postgres
-from tests.tiers import the_guard, tier_of
+from tests.tiers import TIERS, the_guard, tier_of
 
 # The same examples in every run: what a search finds belongs into a test of its own, not into somebody's CI. How long
 # it takes to make them says how busy the machine is, and nothing of this project.
 settings.register_profile("fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("fixed")
+# For ``make test-long``, which gives each of its parts a seed.
+settings.register_profile(
+    "long", max_examples=2000, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("SEGNODE_HYPOTHESIS", "fixed"))
 
 PEERS_ARE_REQUIRED = os.environ.get("SEGNODE_REQUIRE_PEERS") == "1"
 FAULT = "fault"
@@ -120,3 +125,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         passed = sum(r.passed for r in faults)
         terminalreporter.section("fault table")
         terminalreporter.write_line(f"faults: {passed} passed, {len(faults) - passed} failed")
+    _print_seconds(terminalreporter)
+
+
+def _print_seconds(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how long the tests of each folder took, where there were several, as the sum over all processes."""
+    seconds: Counter[tuple[str, str]] = Counter()
+    tests: Counter[str] = Counter()
+    for report in (r for found in terminalreporter.stats.values() for r in found if isinstance(r, pytest.TestReport)):
+        folder = report.nodeid.partition("::")[0].rpartition("/")[0]
+        tests[folder] += report.when == "setup"
+        tests["in all"] += report.when == "setup"
+        for tier in (tier for tier in TIERS if tier in report.keywords):
+            seconds[folder, tier] += report.duration
+            seconds["in all", tier] += report.duration
+    if len(tests) > 2:
+        terminalreporter.section("seconds per folder, of all processes together")
+        terminalreporter.write_line(f"{'folder':<32}{'tests':>7}{'':>9}" + "".join(f"{tier:>9}" for tier in TIERS))
+        for folder in (*sorted(set(tests) - {"in all"}), "in all"):
+            parts = [seconds[folder, tier] for tier in TIERS]
+            figures = "".join(f"{part:>9.1f}" for part in (sum(parts), *parts))
+            terminalreporter.write_line(f"{folder:<32}{tests[folder]:>7}{figures}")

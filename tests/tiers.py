@@ -11,11 +11,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import pytest
 
+TESTS = Path(__file__).parent
 TIERS = ("unit", "peers", "slow")
 STARTERS = ("multiprocessing", "subprocess")
 """Modules that start programs."""
@@ -81,7 +83,7 @@ def _used_by(thing: Any) -> list[Any]:
         return list(thing)
     if isinstance(thing, dict):
         return list(thing.values())
-    if not str(getattr(thing, "__module__", "")).startswith("tests."):
+    if not _is_of_the_tests(getattr(thing, "__module__", None)):
         return []
     if isinstance(thing, FunctionType):
         return list(_used_by_function(thing))
@@ -91,6 +93,12 @@ def _used_by(thing: Any) -> list[Any]:
     if inner is not None:
         return [inner]
     return [type(thing), *getattr(thing, "__dict__", {}).values()]
+
+
+@functools.cache
+def _is_of_the_tests(module: object) -> bool:
+    path = getattr(sys.modules.get(str(module)), "__file__", None)  # a folder that is no package gives bare names
+    return path is not None and Path(path).is_relative_to(TESTS)
 
 
 def _used_by_function(function: FunctionType) -> Iterator[Any]:
@@ -108,7 +116,7 @@ def _used_by_function(function: FunctionType) -> Iterator[Any]:
 def _named(function: FunctionType) -> tuple[Any, ...]:
     names = _names(function.__code__)
     found = [function.__globals__[name] for name in names if name in function.__globals__]
-    modules = [one for one in found if isinstance(one, ModuleType) and one.__name__.startswith("tests.")]
+    modules = [one for one in found if isinstance(one, ModuleType) and _is_of_the_tests(one.__name__)]
     return (*found, *(getattr(module, name) for module in modules for name in names if hasattr(module, name)))
 
 

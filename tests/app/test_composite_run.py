@@ -15,6 +15,8 @@ from segmentation.totalsegmentator_labels import STRUCTURES
 from tests.app.test_run import write_ct
 from tests.totalsegmentator_folder import make_totalsegmentator
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_study_becomes_one_seg_of_all_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_totalsegmentator(tmp_path / "weights", spacing=(6.0, 4.0, 4.0), patch_size=(32, 64, 64))

@@ -15,6 +15,8 @@ from tests.dicom_io.seg_cases import decoded_by_dcmqi
 from tests.dicom_io.series_helpers import DIRECTIONS
 from training.tissue_rule import LABELS, label_tissues
 
+pytestmark = pytest.mark.slow
+
 DEMO = Path(__file__).parents[2] / "models" / "demo"
 LARGEST_BYTES = 8_000_000
 LOWEST_DICE = {"body": 0.95, "bone": 0.75}

@@ -6,9 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import write_series
 from tests.node_process import ROOT
+
+pytestmark = pytest.mark.slow
 
 HEAVY = ("nnunetv2", "batchgenerators", "pandas", "SimpleITK", "matplotlib")
 PROGRAM = """

@@ -14,6 +14,8 @@ from phantom.series import SeriesFiles, SeriesTags, write_series
 from training.evaluate_tasks import OTHER_TARGET, TARGETS, scores
 from training.task_recipes import RECIPES
 
+pytestmark = pytest.mark.slow
+
 Triple = tuple[float, float, float]
 Study = dict[Phase, tuple[Phantom, SeriesFiles]]
 

@@ -14,6 +14,8 @@ from bench.peers import RESULTS
 from bench.table import BEGIN, END, PAGE, page_with, table_of
 from bench.targets import Target, targets_of, warm_s
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 MACHINE = {
     **{"cpu": "some", "cores": 2, "threads": 2, "memory_gb": 8.0, "gpu": None, "torch": "2", "amx_bf16": False},

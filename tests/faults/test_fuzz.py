@@ -1,5 +1,6 @@
 """Damaged messages in great number, by seed: the listener lives, no thread of it dies, and honest peers are served."""
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,7 +12,10 @@ from tests.faults.objects import image_bytes, store_command
 from tests.listener_process import ListenerProcess
 from tests.upper_layer import ECHO, Connection, echo_from, p_data, pdu, pdv
 
-TRIES = 25
+FIRST_SEED = int(os.environ.get("SEGNODE_FUZZ_SEED", "0"))
+TRIES = int(os.environ.get("SEGNODE_FUZZ_TRIES", "25"))
+"""Other seeds and more tries: ``make test-long``."""
+
 TIMEOUT_S = 30.0
 """Of the listener: who is served in less did not wait until it gave somebody up."""
 
@@ -64,7 +68,7 @@ def a_damaged_object(chance: random.Random, study: str) -> bytes:
 
 
 @pytest.mark.parametrize("make", [a_damaged_pdu, a_damaged_value, a_damaged_object])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + 3))
 def test_damage(listener: ListenerProcess, make: Callable[[random.Random, str], bytes], seed: int) -> None:
     chance = random.Random(f"{make.__name__} {seed}")  # noqa: S311 - test data
     for _ in range(TRIES):

@@ -21,6 +21,8 @@ from tests.segmentation.test_orientation import AXIAL, SAGITTAL, blob, rotation
 from tests.tiny_models import make_volume
 from tests.totalsegmentator_folder import DATASETS, make_directional_parts, make_totalsegmentator
 
+pytestmark = pytest.mark.slow
+
 OBLIQUE = rotation(17, 0) @ rotation(11, 2)
 OFFSETS = (0, 24, 50, 68, 91)
 """Classes of the parts before: 24 organs, 26 vertebrae, 18 of heart and vessels, 23 muscles, then 26 ribs."""

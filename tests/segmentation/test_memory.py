@@ -17,6 +17,8 @@ from segmentation.memory import FINISHING_BYTES, STEP_BYTES, Need, check, of_stu
 from segmentation.package import Package, add_package
 from tests.tiny_models import make_results_folder
 
+pytestmark = pytest.mark.slow
+
 FACTOR = 1.5
 """Within which prediction and measurement agree, both ways, for what the networks need besides the volume."""
 GB = 2**30

@@ -19,6 +19,8 @@ from tests.segmentation import stock
 from tests.tiny_models import KINDS, make_results_folder, make_volume
 from tests.tiny_plans import plan_of
 
+pytestmark = pytest.mark.slow
+
 Record = Callable[[str, object], None]
 
 TRAINER = """
@@ -91,7 +93,7 @@ def test_labels_equal_those_of_nnunet(kind: str, tmp_path: Path, record_property
 def test_what_profile_fast_loses(kind: str, tmp_path: Path, record_property: Record) -> None:
     """Random networks change their mind at every small change, so this is far worse than any trained model."""
     package = add_package(make_results_folder(tmp_path, kind), "tiny", tmp_path / "models")
-    # So many rows that fast takes fewer tiles: a model without mirroring differs by nothing else where no unit makes bf16.
+    # So many rows that fast takes fewer tiles: without mirroring and bf16, profiles of a model differ by nothing else.
     volume = volume_for(kind, rows=48)
     exact, fast = (Engine(package.in_profile(profile), "cpu").segment(volume).label_map.array for profile in PROFILES)
     mismatches = int((exact != fast).sum())

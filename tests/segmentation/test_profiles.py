@@ -16,6 +16,8 @@ from segmentation.package import Package, add_package, load_package
 from segmentation.passage import precision_of
 from tests.tiny_models import make_results_folder, make_volume, volume_of
 
+pytestmark = pytest.mark.slow
+
 DEMO = Path(__file__).parents[2] / "models" / "demo"
 
 

@@ -14,6 +14,8 @@ from segmentation.sliding_window import Window, predict_logits, predict_slabs
 from tests.segmentation import stock
 from tests.tiny_models import make_results_folder, make_volume
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 PEAK = Path("/proc/self/status")
 RESET = Path("/proc/self/clear_refs")

@@ -11,6 +11,8 @@ from segnode_client import Client
 from tests.node_process import ROOT
 from tests.services.service_process import ServiceProcess
 
+pytestmark = pytest.mark.slow
+
 PHASES: tuple[Phase, ...] = ("A", "P", "D")
 NAMES = ("total_P.nii.gz", "vessel_A.nii.gz", "ureter_D.nii.gz", "tumor_P.nii.gz")
 

@@ -9,6 +9,8 @@ import pytest
 from tests.services.cases import ALIASES, make_models, write_case
 from tests.services.service_process import ServiceProcess
 
+pytestmark = pytest.mark.slow
+
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",

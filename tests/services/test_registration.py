@@ -10,6 +10,8 @@ from phantom import make_phantom, trunk_geometry
 from services.registration import register
 from tests.tiny_models import volume_of
 
+pytestmark = pytest.mark.slow
+
 GRID = trunk_geometry((8.0, 4.0, 4.0))
 
 

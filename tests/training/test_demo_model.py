@@ -13,6 +13,8 @@ from training.evaluate import dice, picture
 from training.nnunet import autocast_forward, export
 from training.plans import STRIDES, small_plans
 
+pytestmark = pytest.mark.slow
+
 FINGERPRINT = {"foreground_intensity_properties_per_channel": {"0": {"mean": 0.0, "std": 1.0}}}
 
 

@@ -13,6 +13,8 @@ from training.evaluate_tasks import OTHER_TARGET, TARGETS, make_held_out, scores
 from training.task_recipes import RECIPES
 from training.tasks import Task
 
+pytestmark = pytest.mark.slow
+
 MODELS = Path(__file__).parents[2] / "models"
 Triple = tuple[float, float, float]
 

@@ -16,6 +16,8 @@ from tests.faults.receiver import Taken
 from tests.faults.table import FAULT
 from tests.node_process import PATIENCE_S, make_image
 
+pytestmark = pytest.mark.slow
+
 KILLS = 30
 SEED = 3
 STUDY = "1.2.3"
