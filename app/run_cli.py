@@ -22,7 +22,7 @@ from core.report import Report
 from dicom_io.results.outbox import NO_STUDY_UID
 
 if TYPE_CHECKING:
-    from app.segmenter import Segmenter
+    from app.graph_runner import Segmenter
     from dicom_io.images.study import Study
 
 logger = logging.getLogger("segnode")
@@ -100,7 +100,7 @@ def run_folder(
     packages = {name: load_package(find_package(name, default_models_path())) for name in models}
     if profile is not None:
         packages = {name: package.in_profile(profile) for name, package in packages.items()}
-    from app.segmenter import Segmenter, timed_studies
+    from app.graph_runner import Segmenter, timed_studies
 
     segmenter = Segmenter(packages, device)
     console = Console(stderr=True)

@@ -28,7 +28,7 @@ _log = logging.getLogger("segnode")
 
 
 class StudySegmenter(Protocol):
-    """What runs the graph: `app.segmenter.Segmenter`, or a stand-in."""
+    """What runs the graph: `app.graph_runner.Segmenter`, or a stand-in."""
 
     def run(
         self,

@@ -144,7 +144,7 @@ def load_segmenter(settings: NodeSettings) -> StudySegmenter:
     PackageInvalid
         If a model is missing, its hashes do not match, or its weights do not fit its network.
     """
-    from app.segmenter import Segmenter
+    from app.graph_runner import Segmenter
     from segmentation.package import default_models_path, find_package, load_package
 
     search_path = [settings.models] if settings.models is not None else default_models_path()

@@ -65,7 +65,7 @@ def fill(path: Path) -> None:
 
 
 class StubSegmenter:
-    """Answers as `app.segmenter.Segmenter` does; ``later`` is over at the third run."""
+    """Answers as `app.graph_runner.Segmenter` does; ``later`` is over at the third run."""
 
     def __init__(self, log: Path) -> None:
         self._log = log

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from app.segmenter import Segmenter
+from app.graph_runner import Segmenter
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import write_series
 from segmentation.package import Package, load_package

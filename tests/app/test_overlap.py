@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.segmenter import Segmenter, timed_studies
+from app.graph_runner import Segmenter, timed_studies
 from dicom_io.images.study import Study
 from dicom_io.images.volume import VolumeReader
 from dicom_io.results.outbox import StudyOutbox

@@ -37,7 +37,7 @@ print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}})))
 RUN = "import app.__main__ as entry\nassert entry.main() == 0"
 LISTENER = "import app.listener_process, app.node, app.cli, app.serve_cli, app.status_cli, app.http_status"
 WORKER = (
-    "import app.graph, app.worker, app.segmenter, app.delivering, app.notices, app.node, app.cli, app.serve_cli\n"
+    "import app.graph, app.worker, app.graph_runner, app.delivering, app.notices, app.node, app.cli, app.serve_cli\n"
     "import psycopg, dbos, httpx, cc3d, safetensors.torch, highdicom, dynamic_network_architectures.architectures.unet"
 )
 

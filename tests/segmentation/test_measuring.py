@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from app.segmenter import Segmenter
+from app.graph_runner import Segmenter
 from core.errors import ConfigInvalid, PackageInvalid
 from segmentation.engine import Engine
 from segmentation.measurements import MEASUREMENTS, measurement_of, warning_of

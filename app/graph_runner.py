@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from app.graph import StudyApplication, StudyJob
-from app.report import report_failure, report_runs
+from app.run_report import report_failure, report_runs
 from core.errors import SegnodeError
 from core.model_manifest import Profile
 from core.report import Reason, Report
