@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] = ()) -> int:
 
 
 def _run(layout: Layout) -> int:
-    from app.run_cli import run_folder
+    from app.cli.run import run_folder
 
     names = _model_names(layout)
     if not layout.input.is_dir() or not any(layout.input.iterdir()):

@@ -65,7 +65,7 @@ def main() -> None:
 
     register_module_forward_pre_hook(first_tile)
     sys.argv = sys.argv[1:]
-    from app.cli import main as segnode
+    from app.cli.main import main as segnode
 
     segnode()
 

@@ -25,7 +25,7 @@ from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 
 ROOT = Path(__file__).parents[1]
-SEGNODE = ("-c", "from app.cli import main; main()", "serve", "--config")
+SEGNODE = ("-c", "from app.cli.main import main; main()", "serve", "--config")
 STUB_NODE = ("-m", "tests.app.stub_node")
 
 PATIENCE_S = 180.0

@@ -117,7 +117,7 @@ def test_help_loads_nothing_heavy() -> None:
     program = (
         "import sys\n"
         "from typer.testing import CliRunner\n"
-        "from app.cli import cli\n"
+        "from app.cli.main import cli\n"
         "result = CliRunner().invoke(cli, ['--help'])\n"
         "assert result.exit_code == 0, result.output\n"
         f"loaded = [name for name in {heavy!r} if name in sys.modules]\n"

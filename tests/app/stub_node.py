@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
+from app.cli.serve import announce
 from app.logs import configure_logging
 from app.node import Node, child_commands
-from app.serve_cli import announce
 from app.settings import load_settings
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 from pydicom import dcmread
 
-from app import cli
+from app.cli import main as cli
 from segmentation.totalsegmentator import add_totalsegmentator
 from segmentation.totalsegmentator_labels import STRUCTURES
 from tests.app.test_run import write_ct

@@ -8,7 +8,7 @@ import pytest
 from pydicom.uid import generate_uid
 from typer.testing import CliRunner
 
-from app.cli import cli
+from app.cli.main import cli
 from app.http_status import Observatory
 from app.overview import look
 from core.errors import ConfigInvalid

@@ -7,8 +7,8 @@ import pytest
 
 from app import demo as demo_module
 from app import demo_pacs
+from app.cli.demo import MARK, demo
 from app.demo import run_demo
-from app.demo_cli import MARK, demo
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.delivery.sender import Answer
 from phantom.anatomy import make_phantom, trunk_geometry

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from app.models_cli import app
+from app.cli.models import app
 from core.errors import ConfigInvalid, PackageInvalid
 from tests.segmentation import stock
 from tests.tiny_models import make_results_folder, make_volume
@@ -161,7 +161,7 @@ def test_adding_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert (title, shown) == ("converting weights", True)
         yield told.append
 
-    monkeypatch.setattr("app.models_cli.progress_bar", progress)
+    monkeypatch.setattr("app.cli.models.progress_bar", progress)
     run("add", make_results_folder(tmp_path / "source", "3d_fullres", folds=(0, 1)), "--name", "tiny")
     assert told == [0.5, 1.0]
 

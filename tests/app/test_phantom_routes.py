@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 from pydicom import dcmread
 
-from app import cli
+from app.cli import main as cli
 from phantom import Phantom, Phase, make_phantom, trunk_geometry
 from phantom.series import SeriesFiles, SeriesTags, write_series
 from training.evaluate_tasks import OTHER_TARGET, TARGETS, scores

@@ -11,8 +11,8 @@ import pytest
 import SimpleITK as sitk
 from pydicom import dcmread
 
-from app import cli
 from app.__main__ import main as map_main
+from app.cli import main as cli
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.images.volume import VolumeReader
 from dicom_io.results.outbox import StudyOutbox

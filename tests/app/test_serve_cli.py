@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from app.cli.serve import app as studies
+from app.cli.spool import rebuild
 from app.node import child_commands
-from app.serve_cli import app as studies
-from app.spool_cli import rebuild
 from core.errors import ConfigInvalid
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.revision import Revision, State

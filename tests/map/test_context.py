@@ -12,7 +12,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from app import cli
+from app.cli import main as cli
 from app.map.context import PROJECT, WHEELS, Image, digest_of, write_context
 from app.map.distributions import read_names
 from app.map.image import fetch_wheels

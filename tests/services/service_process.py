@@ -16,7 +16,7 @@ import yaml
 from services.locks import Locks
 from tests.node_process import ROOT, free_port, wait_until
 
-SEGNODE = ("-c", "from app.cli import main; main()")
+SEGNODE = ("-c", "from app.cli.main import main; main()")
 
 
 class ServiceProcess:

@@ -13,7 +13,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
-from app.cli import main
+from app.cli.main import main
 from segnode_client import (
     CallEnded,
     CallFailed,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.auditing import audit_handling
+from app.cli.audit import audit_handling
 from app.prepared_spool import spool_to_change, spool_to_read
 from app.settings import NodeSettings, load_settings
 from core.errors import ConfigInvalid

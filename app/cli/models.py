@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from app.model_tables import (
+from app.cli.model_tables import (
     facts_of,
     hashing,
     print_json,

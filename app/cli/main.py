@@ -5,10 +5,16 @@ from typing import Annotated
 
 import typer
 
-from app import demo_cli, models_cli, package_cli, run_cli, serve_cli, spool_cli, status_cli
+from app.cli import demo as demo_cli
+from app.cli import models as models_cli
+from app.cli import package as package_cli
+from app.cli import run as run_cli
+from app.cli import serve as serve_cli
+from app.cli import service as api_cli
+from app.cli import spool as spool_cli
+from app.cli import status as status_cli
 from core.errors import SegnodeError
 from core.version import VERSION
-from services import api_cli
 
 cli = typer.Typer(
     name="segnode",

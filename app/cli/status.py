@@ -4,9 +4,9 @@ import json
 
 import typer
 
+from app.cli.serve import AsJson, Config
 from app.overview import Overview, look
 from app.prepared_spool import spool_to_read
-from app.serve_cli import AsJson, Config
 from app.settings import load_settings
 from core.errors import ConfigInvalid
 
