@@ -29,7 +29,7 @@ def demo(
       segnode demo
       segnode demo --dicom ct-folder
     """
-    from app.demo import run_demo
+    from app.demo.demo import run_demo
 
     if dicom is not None and not dicom.is_dir():
         raise ConfigInvalid(f"{dicom} is not a folder; give the folder that holds the DICOM files")

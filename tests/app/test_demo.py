@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from app import demo as demo_module
-from app import demo_pacs
 from app.cli.demo import MARK, demo
-from app.demo import run_demo
+from app.demo import demo as demo_module
+from app.demo import pacs as demo_pacs
+from app.demo.demo import run_demo
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.delivery.sender import Answer
 from phantom.anatomy import make_phantom, trunk_geometry

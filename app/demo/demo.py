@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from app.demo_pacs import NODE_AE, DemoPacs, free_port, start_pacs
+from app.demo.pacs import NODE_AE, DemoPacs, free_port, start_pacs
 from app.settings import load_settings
 from core.errors import ConfigInvalid, RetryLater
 from core.report import Report
