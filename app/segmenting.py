@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+from app.node.status import COUNTERS
 from app.outcome import make_outcome, outcome_of
-from app.overview import COUNTERS
 from app.tries import Tries
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, StudyRejected, Superseded
 from core.report import Reason, Report

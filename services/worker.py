@@ -19,9 +19,9 @@ from app.child import ParentLink, run_child, watch_threads
 from app.durable_queue import FORGOTTEN_AT_ONCE, forget_ended, launch_dbos
 from app.leases import Leases, reason_of
 from app.logs import configure_logging
+from app.node.worker import take_slot
 from app.reaper import Reaper
 from app.tenure import Tenure, this_process
-from app.worker import take_slot
 from dicom_io.durable import locked
 from dicom_io.spool.identity import spool_id
 from segmentation.warm_models import WarmModels

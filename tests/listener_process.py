@@ -44,7 +44,7 @@ class ListenerProcess:
         )
         with self.log.open("w") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [*wrapper, sys.executable, "-m", "app.listener_process", str(config)],
+                [*wrapper, sys.executable, "-m", "app.node.listener", str(config)],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

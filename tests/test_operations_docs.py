@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.conformance import TABLES, names_of_tables, with_tables
-from app.http_status import Observatory
+from app.node.status_server import Observatory
 from core.report import _CODES
 from dicom_io.delivery.sender import TRANSIENT_STATUSES
 from dicom_io.reception.transport import Rejection

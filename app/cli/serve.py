@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.audit import audit_handling
-from app.prepared_spool import spool_to_change, spool_to_read
+from app.node.spool_access import spool_to_change, spool_to_read
 from app.settings import NodeSettings, load_settings
 from core.errors import ConfigInvalid
 from dicom_io.delivery.kept import what_is_kept
@@ -53,7 +53,7 @@ def serve(
     Exit codes: 0 stopped, 2 the settings are wrong, 4 a model package is invalid.
     """
     from app.logs import configure_logging
-    from app.node import Node, child_commands
+    from app.node.node import Node, child_commands
 
     # What the node and its children write is the patients': nobody else on the machine reads it.
     os.umask(0o077)

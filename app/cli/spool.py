@@ -5,8 +5,8 @@ import json
 import typer
 
 from app.cli.serve import AsJson, Config
-from app.overview import read_processes
-from app.prepared_spool import spool_to_change
+from app.node.spool_access import spool_to_change
+from app.node.status import read_processes
 from app.settings import load_settings
 from core.errors import ConfigInvalid
 from dicom_io.spool.apart import apart

@@ -5,8 +5,8 @@ import json
 import typer
 
 from app.cli.serve import AsJson, Config
-from app.overview import Overview, look
-from app.prepared_spool import spool_to_read
+from app.node.spool_access import spool_to_read
+from app.node.status import Overview, look
 from app.settings import load_settings
 from core.errors import ConfigInvalid
 

@@ -21,7 +21,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage, generate_uid
 
-import app.worker
+import app.node.worker
 import app.workflow
 from app.child import run_child
 from app.logs import configure_logging
@@ -124,12 +124,12 @@ def main() -> None:
     """Entry of the process."""
     configure_logging("worker")
     if version := os.environ.get("STUB_VERSION"):
-        app.worker.WORKFLOW_VERSION = app.workflow.WORKFLOW_VERSION = version
+        app.node.worker.WORKFLOW_VERSION = app.workflow.WORKFLOW_VERSION = version
 
     def make(settings: NodeSettings) -> StubSegmenter:
         return StubSegmenter(settings.spool.parent / "runs.txt")
 
-    run_child(lambda: app.worker.work(load_settings(Path(sys.argv[1])), make, int(sys.argv[2])))
+    run_child(lambda: app.node.worker.work(load_settings(Path(sys.argv[1])), make, int(sys.argv[2])))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ from pynetdicom.association import Association
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.leases import Executor, Holder, Leases, reason_of
-from app.prepared_spool import prepared_spool
+from app.node.spool_access import prepared_spool
+from app.node.worker import _does_work
 from app.reaper import Reaper
 from app.tenure import Tenure
-from app.worker import _does_work
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.spool.spool import Spool
 from tests.node_process import PATIENCE_S, ROOT

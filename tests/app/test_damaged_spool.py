@@ -9,8 +9,8 @@ from pydicom.uid import generate_uid
 from typer.testing import CliRunner
 
 from app.cli.main import cli
-from app.http_status import Observatory
-from app.overview import look
+from app.node.status import look
+from app.node.status_server import Observatory
 from core.errors import ConfigInvalid
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.retention import delete_delivered

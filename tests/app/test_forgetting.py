@@ -9,9 +9,9 @@ import pytest
 from dbos import DBOS
 from pydicom.uid import generate_uid
 
-import app.caretaking
-from app.caretaking import Caretaking
+import app.node.housekeeping
 from app.durable_queue import FORGOTTEN_AT_ONCE, forget_ended
+from app.node.housekeeping import Caretaking
 from tests.node_process import NodeProcess, wait_until, write_study
 from tests.peers import StorageServer, store
 
@@ -108,7 +108,7 @@ def test_full_batches_follow_one_another_and_then_there_is_a_pause(monkeypatch: 
             return []
 
     left = [FORGOTTEN_AT_ONCE, FORGOTTEN_AT_ONCE, 7, 0, 0]
-    monkeypatch.setattr(app.caretaking, "forget_ended", lambda days: left.pop(0))
+    monkeypatch.setattr(app.node.housekeeping, "forget_ended", lambda days: left.pop(0))
     quiet = Quiet()
     caretaking = Caretaking(quiet, quiet, quiet, quiet)  # type: ignore[arg-type]
     for _ in range(5):

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.http_status import Observatory, serve_status
-from app.overview import Presence
+from app.node.status import Presence
+from app.node.status_server import Observatory, serve_status
 from core.errors import ConfigInvalid
 from dicom_io.spool.counters import Counters, forget_counters, read_counters
 from dicom_io.spool.spool import Spool
@@ -85,7 +85,7 @@ def test_a_port_that_is_taken_is_named(port: int, spool: Spool) -> None:
 def test_the_spool_is_not_read_for_every_question(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
     monkeypatch.setattr(Spool, "study_keys", lambda self: looks.append(1) or [])
-    monkeypatch.setattr("app.http_status.LOOK_EVERY_S", PATIENCE_S)
+    monkeypatch.setattr("app.node.status_server.LOOK_EVERY_S", PATIENCE_S)
     observatory = Observatory(spool)
     for _ in range(100):
         observatory.look()
@@ -96,7 +96,7 @@ def test_a_look_that_takes_long_is_not_repeated_soon(spool: Spool, monkeypatch: 
     looks = []
     monkeypatch.setattr(Spool, "study_keys", lambda self: looks.append(1) or [])
     times = iter([0.0, 60.0, 659.0, 660.0, 661.0])  # a minute of looking, so ten of rest
-    monkeypatch.setattr("app.http_status.time", SimpleNamespace(monotonic=lambda: next(times)))
+    monkeypatch.setattr("app.node.status_server.time", SimpleNamespace(monotonic=lambda: next(times)))
     observatory = Observatory(spool)
     for looked in (1, 1, 2):
         observatory.look()
@@ -107,7 +107,7 @@ def test_a_probe_waits_for_no_look_at_the_studies(port: int, spool: Spool, monke
     def look(spool: Spool) -> None:
         raise AssertionError("a year of studies")
 
-    monkeypatch.setattr("app.http_status.look", look)
+    monkeypatch.setattr("app.node.status_server.look", look)
     presence = Presence(spool.root)
     presence.hold()
     try:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from app.machine_settings import this_host
-from app.node import child_commands
+from app.node.node import child_commands
+from app.node.worker import take_slot
 from app.settings import NodeSettings, load_settings
-from app.worker import take_slot
 from core.errors import ConfigInvalid
 
 EXAMPLE = Path(__file__).parents[2] / "manifests" / "node.example.yaml"
@@ -65,8 +65,8 @@ def test_each_worker_is_a_process_of_its_own_slot() -> None:
     commands = child_commands("node.yaml", 1, 3)
     assert list(commands) == ["listener", "worker", "worker-2", "worker-3"]
     assert [list(commands[name][-3:]) for name in ("worker", "worker-3")] == [
-        ["app.worker", "node.yaml", "1"],
-        ["app.worker", "node.yaml", "3"],
+        ["app.node.worker", "node.yaml", "1"],
+        ["app.node.worker", "node.yaml", "3"],
     ]
 
 

@@ -19,7 +19,7 @@ from pydicom.uid import generate_uid
 from typer.testing import CliRunner
 
 from app.cli.main import cli
-from app.overview import Presence, read_processes
+from app.node.status import Presence, read_processes
 from dicom_io.spool.wishes import forget
 from tests.node_process import PATIENCE_S, NodeProcess, free_port, make_image, wait_until
 from tests.peers import StorageServer, store

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from app.cli.serve import app as studies
 from app.cli.spool import rebuild
-from app.node import child_commands
+from app.node.node import child_commands
 from core.errors import ConfigInvalid
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.revision import Revision, State

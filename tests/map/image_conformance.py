@@ -129,7 +129,7 @@ def test_the_listener(node_image: Callable[[str, Sequence[str]], Container]) -> 
     listener = node_image("listener", ("listener",))
     assert table("listener", listener.image) <= MOST_OF_THE_LISTENER_MB
     program = (
-        "import app.listener_process, app.node, sys; print([m for m in ('torch', 'holoscan') if m in sys.modules])"
+        "import app.node.listener, app.node.node, sys; print([m for m in ('torch', 'holoscan') if m in sys.modules])"
     )
     (listener.root / "tmp/try.py").write_text(program)
     done = listener.run(command=["python3", "/tmp/try.py"])  # noqa: S108 - in the container
@@ -140,7 +140,9 @@ def test_the_listener(node_image: Callable[[str, Sequence[str]], Container]) -> 
 def test_the_worker(node_image: Callable[[str, Sequence[str]], Container]) -> None:
     worker = node_image("worker-cpu", ("run", "worker", "torch-cpu"))
     assert table("worker-cpu", worker.image) <= MOST_BESIDE_TORCH_MB
-    (worker.root / "tmp/try.py").write_text("import app.worker, app.graph_runner, app.delivering, psycopg; print('ok')")
+    (worker.root / "tmp/try.py").write_text(
+        "import app.node.worker, app.graph_runner, app.delivering, psycopg; print('ok')"
+    )
     done = worker.run(command=["python3", "/tmp/try.py"])  # noqa: S108 - in the container
     assert done.stdout.strip() == "ok", done.stderr
 

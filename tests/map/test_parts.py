@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.overview import look
+from app.node.status import look
 from tests.node_process import ROOT, SEGNODE, NodeProcess, free_port, wait_until
 
 

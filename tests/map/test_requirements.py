@@ -35,9 +35,11 @@ sys.meta_path.insert(0, Finder())
 print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}})))
 """
 RUN = "import app.__main__ as entry\nassert entry.main() == 0"
-LISTENER = "import app.listener_process, app.node, app.cli.main, app.cli.serve, app.cli.status, app.http_status"
+LISTENER = (
+    "import app.node.listener, app.node.node, app.cli.main, app.cli.serve, app.cli.status, app.node.status_server"
+)
 WORKER = (
-    "import app.graph, app.worker, app.graph_runner, app.delivering, app.notices, app.node, app.cli.main, app.cli.serve\n"
+    "import app.graph, app.node.worker, app.graph_runner, app.delivering, app.notices, app.node.node, app.cli.main, app.cli.serve\n"
     "import psycopg, dbos, httpx, cc3d, safetensors.torch, highdicom, dynamic_network_architectures.architectures.unet"
 )
 

@@ -238,7 +238,7 @@ def test_nothing_of_the_patient_is_logged(listener: ListenerProcess) -> None:
 
 
 def test_the_process_loads_nothing_of_the_networks() -> None:
-    program = "import sys, app.listener_process; print(*sys.modules)"
+    program = "import sys, app.node.listener; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert "pynetdicom" in loaded

@@ -1,4 +1,4 @@
-"""A worker's process: ``python -m app.worker node.yaml SLOT``; holds the models and does the durable work.
+"""A worker's process: ``python -m app.node.worker node.yaml SLOT``; holds the models and does the durable work.
 
 Slots count from 1. Each has a name that is its own among all workers that share a database, a lock in the spool and a
 lease in the database (`app.tenure`), so no two processes ever work under one name.
@@ -15,15 +15,15 @@ from pathlib import Path
 from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.caretaking import Caretaking
 from app.child import ParentLink, run_child, watch_threads
 from app.completion import Completion
 from app.durable_queue import launch_dbos
 from app.intake import Intake
 from app.leases import Leases, reason_of
 from app.logs import configure_logging
+from app.node.housekeeping import Caretaking
+from app.node.spool_access import prepared_spool
 from app.overtime import TimedSegmenter
-from app.prepared_spool import prepared_spool
 from app.queued_work import STUDY_QUEUE, delivery_queue
 from app.reaper import Reaper
 from app.segmenting import StudySegmenter

@@ -1,4 +1,4 @@
-"""The listener's process: ``python -m app.listener_process node.yaml``; imports nothing of the networks."""
+"""The listener's process: ``python -m app.node.listener node.yaml``; imports nothing of the networks."""
 
 import logging
 import ssl
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from app.child import ParentLink, run_child, watch_threads
 from app.logs import configure_logging
-from app.overview import COUNTERS
-from app.prepared_spool import prepared_spool
+from app.node.spool_access import prepared_spool
+from app.node.status import COUNTERS
 from app.reception_settings import TlsListening
 from app.settings import NodeSettings, load_settings
 from core.errors import ConfigInvalid

@@ -9,10 +9,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from app.http_status import serve_status
 from app.logs import configure_logging
+from app.node.status import COUNTERS, Presence
+from app.node.status_server import serve_status
 from app.overtime import Timekeeper
-from app.overview import COUNTERS, Presence
 from app.settings import NodeSettings
 from app.supervisor import Supervisor, numbered
 from dicom_io.spool.counters import forget_counters
@@ -90,7 +90,7 @@ def _allow_deep_stacks() -> None:
 
 
 def child_commands(
-    config: str, listeners: int = 1, workers: int = 1, *, worker: str = "app.worker"
+    config: str, listeners: int = 1, workers: int = 1, *, worker: str = "app.node.worker"
 ) -> dict[str, Sequence[str]]:
     """Command lines of the node's own children, for a ``node.yaml``.
 
@@ -106,7 +106,7 @@ def child_commands(
     """
     commands: dict[str, Sequence[str]] = {}
     for name in numbered("listener", listeners):
-        commands[name] = [sys.executable, "-m", "app.listener_process", config]
+        commands[name] = [sys.executable, "-m", "app.node.listener", config]
     for slot, name in enumerate(numbered("worker", workers), start=1):
         commands[name] = [sys.executable, "-m", worker, config, str(slot)]
     return commands
