@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from app.census import Census, Come, Missing
-from app.route_settings import CompleteWhen, Route
 from app.routing import matching_routes
-from app.settings import NodeSettings
+from app.settings.node import NodeSettings
+from app.settings.route import CompleteWhen, Route
 from dicom_io.images.tally import Tally
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 from pydicom import dcmread
 
-from app.destination_settings import Commitment, DicomDestination, Retry, WebDestination
 from app.destinations import send_file, storage_scp
-from app.settings import NodeSettings
+from app.settings.destination import Commitment, DicomDestination, Retry, WebDestination
+from app.settings.node import NodeSettings
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.delivery.audit import Party, Transfer
 from dicom_io.delivery.commitment import ask_for_commitment

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from app.destination_settings import ClientTls, DicomDestination, WebDestination
+from app.settings.destination import ClientTls, DicomDestination, WebDestination
 from dicom_io.delivery import sender, stow
 from dicom_io.delivery.sender import Answer
 from dicom_io.delivery.tls import TlsFiles

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.routing import matching_routes
-from app.settings import NodeSettings
+from app.settings.node import NodeSettings
 from core.errors import ReasonCode
 from dicom_io.images.facts import read_series_facts
 from dicom_io.results.notice import Notice, NoticeKind, build_notice, read_notice_header

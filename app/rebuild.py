@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.intake import recover
 from app.leases import Leases
 from app.queued_work import LIVE, QUEUE_PRIORITIES, STUDY_QUEUE, workflow_id, workflow_prefixes
-from app.settings import NodeSettings
+from app.settings.node import NodeSettings
 from app.workflow import WORKFLOW_VERSION, StudyFlow
 from core.errors import ConfigInvalid
 from dicom_io.spool.apart import apart

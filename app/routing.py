@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from app.route_settings import Route, Rules
+from app.settings.route import Route, Rules
 from dicom_io.images.facts import SeriesFacts
 
 

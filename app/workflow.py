@@ -32,7 +32,7 @@ from app.queued_work import (
 )
 from app.routing import matching_routes
 from app.segmenting import Segmenting, StudySegmenter, publish
-from app.settings import NodeSettings
+from app.settings.node import NodeSettings
 from app.tenure import Tenure
 from app.tries import Tries
 from core.errors import Superseded
@@ -50,7 +50,7 @@ Raise it when the order or the arguments of steps change; what an older version 
 FIRST_WAIT_S = 2.0
 LONGEST_WAIT_S = 600.0
 MAX_ATTEMPTS = 500
-"""With the longest wait, a disk may be full for three days; for destinations see `app.destination_settings.Retry`."""
+"""With the longest wait, a disk may be full for three days; for destinations see `app.settings.destination.Retry`."""
 
 _log = logging.getLogger("segnode")
 

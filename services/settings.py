@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from app.machine_settings import ExecutorName, Workers, this_host
 from app.setting_types import Frozen, LocalPath, Name, Port, beside_the_file
-from app.settings import DATABASE_URL
+from app.settings.node import DATABASE_URL
 from app.settings_file import load_settings_file, problem_at
 from core.errors import ConfigInvalid
 from core.model_manifest import ModelName

@@ -4,7 +4,7 @@ import os
 import pwd
 from typing import Literal
 
-from app.settings import NodeSettings
+from app.settings.node import NodeSettings
 from dicom_io.delivery.audit import Transfer
 
 

@@ -11,7 +11,7 @@ import typer
 
 from app.cli.audit import audit_handling
 from app.node.spool_access import spool_to_change, spool_to_read
-from app.settings import NodeSettings, load_settings
+from app.settings.node import NodeSettings, load_settings
 from core.errors import ConfigInvalid
 from dicom_io.delivery.kept import what_is_kept
 from dicom_io.spool import wishes

@@ -7,7 +7,7 @@ import typer
 from app.cli.serve import AsJson, Config
 from app.node.spool_access import spool_to_change
 from app.node.status import read_processes
-from app.settings import load_settings
+from app.settings.node import load_settings
 from core.errors import ConfigInvalid
 from dicom_io.spool.apart import apart
 from dicom_io.spool.revision import Revision, State

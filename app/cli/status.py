@@ -7,7 +7,7 @@ import typer
 from app.cli.serve import AsJson, Config
 from app.node.spool_access import spool_to_read
 from app.node.status import Overview, look
-from app.settings import load_settings
+from app.settings.node import load_settings
 from core.errors import ConfigInvalid
 
 NOT_READY = 6

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from app.demo.pacs import NODE_AE, DemoPacs, free_port, start_pacs
-from app.settings import load_settings
+from app.settings.node import load_settings
 from core.errors import ConfigInvalid, RetryLater
 from core.report import Report
 from dicom_io.delivery.sender import Destination

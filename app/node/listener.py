@@ -9,8 +9,8 @@ from app.child import ParentLink, run_child, watch_threads
 from app.logs import configure_logging
 from app.node.spool_access import prepared_spool
 from app.node.status import COUNTERS
-from app.reception_settings import TlsListening
-from app.settings import NodeSettings, load_settings
+from app.settings.node import NodeSettings, load_settings
+from app.settings.reception import TlsListening
 from core.errors import ConfigInvalid
 from dicom_io.delivery.audit import AuditTrail
 from dicom_io.reception.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted

@@ -27,7 +27,7 @@ from app.overtime import TimedSegmenter
 from app.queued_work import STUDY_QUEUE, delivery_queue
 from app.reaper import Reaper
 from app.segmenting import StudySegmenter
-from app.settings import NodeSettings, load_settings
+from app.settings.node import NodeSettings, load_settings
 from app.tenure import Tenure, end_process, this_process
 from app.tries import Tries
 from app.workflow import WORKFLOW_VERSION, StudyFlow

@@ -6,7 +6,7 @@ from pathlib import Path
 from app.cli.serve import announce
 from app.logs import configure_logging
 from app.node.node import Node, child_commands
-from app.settings import load_settings
+from app.settings.node import load_settings
 
 if __name__ == "__main__":
     configure_logging("node")

@@ -25,7 +25,7 @@ import app.node.worker
 import app.workflow
 from app.child import run_child
 from app.logs import configure_logging
-from app.settings import NodeSettings, load_settings
+from app.settings.node import NodeSettings, load_settings
 from core.errors import OutOfMemory, ReasonCode, RetryLater, StudyRejected
 from core.report import ModelReport, Reason, Report
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import load_settings
+from app.settings.node import load_settings
 from core.errors import ConfigInvalid
 
 EXAMPLE = (Path(__file__).parents[2] / "manifests" / "node.example.yaml").read_text()

@@ -18,7 +18,7 @@ from app.completion import SERIES_SETTLE_S, Completion
 from app.intake import IMAGES_MISSING, Intake
 from app.notices import write_notices
 from app.outcome import make_outcome
-from app.settings import NodeSettings
+from app.settings.node import NodeSettings
 from dicom_io.reception.received import study_key
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.revision import Revision, State

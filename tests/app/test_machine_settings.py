@@ -8,7 +8,7 @@ import pytest
 from app.machine_settings import this_host
 from app.node.node import child_commands
 from app.node.worker import take_slot
-from app.settings import NodeSettings, load_settings
+from app.settings.node import NodeSettings, load_settings
 from core.errors import ConfigInvalid
 
 EXAMPLE = Path(__file__).parents[2] / "manifests" / "node.example.yaml"

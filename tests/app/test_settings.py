@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.destination_settings import Retry
-from app.route_settings import Route, Rules
 from app.routing import matching_routes
-from app.settings import load_settings
+from app.settings.destination import Retry
+from app.settings.node import load_settings
+from app.settings.route import Route, Rules
 from core.errors import ConfigInvalid
 from dicom_io.images.facts import SeriesFacts
 

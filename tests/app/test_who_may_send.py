@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import load_settings
+from app.settings.node import load_settings
 from core.errors import ConfigInvalid
 from dicom_io.delivery.commitment import PUSH_MODEL
 from dicom_io.reception.access import Access

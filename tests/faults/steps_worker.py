@@ -22,7 +22,7 @@ from typing import Any
 from dbos import DBOS
 from pydicom import dcmread
 
-from app.settings import load_settings
+from app.settings.node import load_settings
 from dicom_io.spool.spool import Spool
 
 TROUBLE_S = 2.0

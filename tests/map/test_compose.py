@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
-from app.destination_settings import DicomDestination
 from app.map.context import PROJECT
-from app.settings import load_settings
+from app.settings.destination import DicomDestination
+from app.settings.node import load_settings
 
 FOLDER = PROJECT / "docker"
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from app.map.context import PROJECT
-from app.settings import load_settings
+from app.settings.node import load_settings
 
 FOLDER = PROJECT / "manifests" / "kubernetes"
 VERSIONS = ("1.29", "1.33")

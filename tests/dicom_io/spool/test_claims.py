@@ -8,7 +8,7 @@ import pytest
 from app.delivering import Deliveries
 from app.outcome import make_delivery, make_outcome
 from app.segmenting import publish
-from app.settings import load_settings
+from app.settings.node import load_settings
 from core.errors import Superseded
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.claims import Claim, take

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from app.destination_settings import ClientTls
 from app.setting_types import Frozen
+from app.settings.destination import ClientTls
 from dicom_io.delivery.audit import AuditTrail
 from dicom_io.delivery.audit_sinks import DEFAULT_PORTS, LOCAL, AuditFile, AuditSink, AuditSyslog
 from dicom_io.delivery.tls import TlsFiles

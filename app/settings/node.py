@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from app.audit_settings import Syslog, audit_trail
-from app.destination_settings import Destination, DicomDestination
 from app.machine_settings import ExecutorName, Work, Workers, this_host
-from app.reception_settings import Peer, Reception, TlsListening, allowed_peers
-from app.route_settings import Route
 from app.setting_types import AETitle, Frozen, LocalPath, Name, Port, beside_the_file
+from app.settings.audit import Syslog, audit_trail
+from app.settings.destination import Destination, DicomDestination
+from app.settings.reception import Peer, Reception, TlsListening, allowed_peers
+from app.settings.route import Route
 from app.settings_file import load_settings_file, problem_at
 from dicom_io.delivery.audit import AuditTrail
 from dicom_io.reception.access import AllowedPeer

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 from pydicom.uid import UID
 
-from app.destination_settings import DicomDestination
 from app.setting_types import AETitle, Frozen, LocalPath
+from app.settings.destination import DicomDestination
 from dicom_io.reception.accepted import known_uid
 from dicom_io.reception.access import AllowedPeer
 
