@@ -41,7 +41,7 @@ def rebuild(config: Config, as_json: AsJson = False) -> None:
     \b
     Exit codes: 0 done, 2 a node runs, or settings, spool or database are wrong.
     """
-    from app.rebuild import rebuild as rebuild_database
+    from app.workflow.rebuild_database import rebuild as rebuild_database
 
     settings = load_settings(config)
     spool = spool_to_change(settings.spool)

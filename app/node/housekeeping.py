@@ -8,9 +8,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.clock import ClockWatch, bring_forward
 from app.durable_queue import FORGOTTEN_AT_ONCE, forget_ended
-from app.intake import Intake, StudyWork, recover
 from app.leases import reason_of
 from app.tenure import Tenure
+from app.workflow.intake import Intake, StudyWork, recover
 from dicom_io.spool.spool import Spool
 
 RECOVER_EVERY_S = 600.0

@@ -16,21 +16,21 @@ from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.child import ParentLink, run_child, watch_threads
-from app.completion import Completion
 from app.durable_queue import launch_dbos
-from app.intake import Intake
 from app.leases import Leases, reason_of
 from app.logs import configure_logging
 from app.node.housekeeping import Caretaking
 from app.node.spool_access import prepared_spool
-from app.overtime import TimedSegmenter
-from app.queued_work import STUDY_QUEUE, delivery_queue
 from app.reaper import Reaper
-from app.segmenting import StudySegmenter
 from app.settings.node import NodeSettings, load_settings
 from app.tenure import Tenure, end_process, this_process
-from app.tries import Tries
-from app.workflow import WORKFLOW_VERSION, StudyFlow
+from app.workflow.attempts import Tries
+from app.workflow.completion import Completion
+from app.workflow.intake import Intake
+from app.workflow.segment_step import StudySegmenter
+from app.workflow.study_flow import WORKFLOW_VERSION, StudyFlow
+from app.workflow.study_timeout import TimedSegmenter
+from app.workflow.workflow_ids import STUDY_QUEUE, delivery_queue
 from core.errors import RetryLater
 from dicom_io.durable import locked
 from dicom_io.spool.identity import spool_id

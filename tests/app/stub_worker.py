@@ -22,7 +22,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage, generate_uid
 
 import app.node.worker
-import app.workflow
+import app.workflow.study_flow
 from app.child import run_child
 from app.logs import configure_logging
 from app.settings.node import NodeSettings, load_settings
@@ -124,7 +124,7 @@ def main() -> None:
     """Entry of the process."""
     configure_logging("worker")
     if version := os.environ.get("STUB_VERSION"):
-        app.node.worker.WORKFLOW_VERSION = app.workflow.WORKFLOW_VERSION = version
+        app.node.worker.WORKFLOW_VERSION = app.workflow.study_flow.WORKFLOW_VERSION = version
 
     def make(settings: NodeSettings) -> StubSegmenter:
         return StubSegmenter(settings.spool.parent / "runs.txt")

@@ -13,12 +13,12 @@ from pydicom.dataset import Dataset
 from pydicom.uid import BasicTextSRStorage, CTImageStorage, generate_uid
 from pynetdicom import AE
 
-from app.census import MAX_UNANSWERED, short_id
-from app.completion import SERIES_SETTLE_S, Completion
-from app.intake import IMAGES_MISSING, Intake
-from app.notices import write_notices
-from app.outcome import make_outcome
 from app.settings.node import NodeSettings
+from app.workflow.archive_check import MAX_UNANSWERED, short_id
+from app.workflow.completion import SERIES_SETTLE_S, Completion
+from app.workflow.intake import IMAGES_MISSING, Intake
+from app.workflow.notices import write_notices
+from app.workflow.outcome import make_outcome
 from dicom_io.reception.received import study_key
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.revision import Revision, State

@@ -10,8 +10,8 @@ from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
-from app.notices import notice_kind
-from app.outcome import make_outcome
+from app.workflow.notices import notice_kind
+from app.workflow.outcome import make_outcome
 from tests.node_process import NodeProcess, write_study
 from tests.peers import StorageServer, store
 

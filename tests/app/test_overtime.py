@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
-from app.overtime import Timekeeper, is_device_lost
+from app.workflow.study_timeout import Timekeeper, is_device_lost
 from core.errors import OutOfMemory
 from core.report import Reason
 from dicom_io.reception.received import study_key

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from pydicom.uid import generate_uid
 
-from app.routing import matching_routes
 from app.settings.route import Route, Rules
+from app.workflow.routing import matching_routes
 from dicom_io.images.facts import SeriesFacts
 from dicom_io.spool.revision import State
 from tests.app.stub_worker import GO

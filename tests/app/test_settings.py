@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.routing import matching_routes
 from app.settings.destination import Retry
 from app.settings.node import load_settings
 from app.settings.route import Route, Rules
+from app.workflow.routing import matching_routes
 from core.errors import ConfigInvalid
 from dicom_io.images.facts import SeriesFacts
 

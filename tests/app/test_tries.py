@@ -12,8 +12,8 @@ import pytest
 from pydicom.uid import generate_uid
 
 import dicom_io.spool.revision
-from app.segmenting import Segmenting
-from app.tries import Tries
+from app.workflow.attempts import Tries
+from app.workflow.segment_step import Segmenting
 from core.report import Report
 from dicom_io.durable import replace_file
 from dicom_io.spool.arrival import Arrival

@@ -8,7 +8,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage, generate_uid
 
-from app.workflow import LONGEST_WAIT_S, wait_s
+from app.workflow.study_flow import LONGEST_WAIT_S, wait_s
 from core.errors import ReasonCode
 from tests.node_process import NodeProcess, wait_until, write_study
 from tests.peers import StorageServer, store

@@ -141,7 +141,7 @@ def test_the_worker(node_image: Callable[[str, Sequence[str]], Container]) -> No
     worker = node_image("worker-cpu", ("run", "worker", "torch-cpu"))
     assert table("worker-cpu", worker.image) <= MOST_BESIDE_TORCH_MB
     (worker.root / "tmp/try.py").write_text(
-        "import app.node.worker, app.graph_runner, app.delivering, psycopg; print('ok')"
+        "import app.node.worker, app.graph_runner, app.workflow.delivery_step, psycopg; print('ok')"
     )
     done = worker.run(command=["python3", "/tmp/try.py"])  # noqa: S108 - in the container
     assert done.stdout.strip() == "ok", done.stderr

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from app.delivering import Deliveries
-from app.outcome import make_delivery, make_outcome
-from app.segmenting import publish
 from app.settings.node import load_settings
+from app.workflow.delivery_step import Deliveries
+from app.workflow.outcome import make_delivery, make_outcome
+from app.workflow.segment_step import publish
 from core.errors import Superseded
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.claims import Claim, take

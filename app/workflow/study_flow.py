@@ -17,11 +17,16 @@ from dbos import DBOS, DBOSConfiguredInstance
 from pydicom import dcmread
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.delivering import PENDING, Deliveries, end_of
 from app.leases import reason_of
-from app.notices import write_notices
-from app.outcome import make_delivery, make_outcome
-from app.queued_work import (
+from app.settings.node import NodeSettings
+from app.tenure import Tenure
+from app.workflow.attempts import Tries
+from app.workflow.delivery_step import PENDING, Deliveries, end_of
+from app.workflow.notices import write_notices
+from app.workflow.outcome import make_delivery, make_outcome
+from app.workflow.routing import matching_routes
+from app.workflow.segment_step import Segmenting, StudySegmenter, publish
+from app.workflow.workflow_ids import (
     LIVE,
     QUEUE_PRIORITIES,
     STUDY_QUEUE,
@@ -30,11 +35,6 @@ from app.queued_work import (
     workflow_id,
     workflow_prefixes,
 )
-from app.routing import matching_routes
-from app.segmenting import Segmenting, StudySegmenter, publish
-from app.settings.node import NodeSettings
-from app.tenure import Tenure
-from app.tries import Tries
 from core.errors import Superseded
 from dicom_io.images.facts import read_series_facts
 from dicom_io.spool.claims import Claim, take

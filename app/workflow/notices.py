@@ -4,8 +4,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.routing import matching_routes
 from app.settings.node import NodeSettings
+from app.workflow.routing import matching_routes
 from core.errors import ReasonCode
 from dicom_io.images.facts import read_series_facts
 from dicom_io.results.notice import Notice, NoticeKind, build_notice, read_notice_header
@@ -24,7 +24,7 @@ def notice_kind(models: Sequence[str], outcome: Mapping[str, Any]) -> NoticeKind
     models
         The destination's models.
     outcome
-        As `app.outcome.make_outcome` gives it.
+        As `app.workflow.outcome.make_outcome` gives it.
     """
     files = outcome["files"]
     if outcome["outcome"] == "refused":

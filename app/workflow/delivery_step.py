@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 from pydicom import dcmread
 
-from app.destinations import send_file, storage_scp
 from app.settings.destination import Commitment, DicomDestination, Retry, WebDestination
 from app.settings.node import NodeSettings
+from app.workflow.send import send_file, storage_scp
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.delivery.audit import Party, Transfer
 from dicom_io.delivery.commitment import ask_for_commitment

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from app.destinations import storage_scp
 from app.settings.destination import DicomDestination
 from app.settings.node import NodeSettings
+from app.workflow.send import storage_scp
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.delivery.query import ArchivedSeries, find_series
 from dicom_io.reception.received import object_name

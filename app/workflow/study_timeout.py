@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.segmenting import StudySegmenter
 from app.timekeeping import Line, Timekeeping, timed
+from app.workflow.segment_step import StudySegmenter
 from core.report import Report
 from dicom_io.spool.spool import Spool
 

@@ -8,11 +8,11 @@ from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.intake import recover
 from app.leases import Leases
-from app.queued_work import LIVE, QUEUE_PRIORITIES, STUDY_QUEUE, workflow_id, workflow_prefixes
 from app.settings.node import NodeSettings
-from app.workflow import WORKFLOW_VERSION, StudyFlow
+from app.workflow.intake import recover
+from app.workflow.study_flow import WORKFLOW_VERSION, StudyFlow
+from app.workflow.workflow_ids import LIVE, QUEUE_PRIORITIES, STUDY_QUEUE, workflow_id, workflow_prefixes
 from core.errors import ConfigInvalid
 from dicom_io.spool.apart import apart
 from dicom_io.spool.identity import spool_id
@@ -103,7 +103,7 @@ def _set_aside(database: str) -> Path | None:
 
 
 class _Queue:
-    """The queue of studies as a process sees it that does no work itself: `app.intake.StudyWork`."""
+    """The queue of studies as a process sees it that does no work itself: `app.workflow.intake.StudyWork`."""
 
     def __init__(self, client: DBOSClient, spool: Spool) -> None:
         self._client = client

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from app.node.status import COUNTERS
-from app.outcome import make_outcome, outcome_of
-from app.tries import Tries
+from app.workflow.attempts import Tries
+from app.workflow.outcome import make_outcome, outcome_of
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, StudyRejected, Superseded
 from core.report import Reason, Report
 from dicom_io.durable import sync_folder

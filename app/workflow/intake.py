@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Protocol
 
-from app.completion import Arrivals, Completion, Verdict
+from app.workflow.completion import Arrivals, Completion, Verdict
 from dicom_io.spool.apart import apart
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
@@ -16,7 +16,7 @@ _log = logging.getLogger("segnode")
 
 
 class StudyWork(Protocol):
-    """The durable work on revisions: `app.workflow.StudyFlow`."""
+    """The durable work on revisions: `app.workflow.study_flow.StudyFlow`."""
 
     def enqueue(self, revision: Revision) -> None:
         """Queue the work on a closed revision; for the same run of it, again changes nothing."""
