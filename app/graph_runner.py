@@ -8,7 +8,7 @@ from pathlib import Path
 from app.graph import StudyApplication, StudyJob
 from app.run_report import report_failure, report_runs
 from core.errors import SegnodeError
-from core.model_manifest import Profile
+from core.model_config import Profile
 from core.report import Reason, Report
 from dicom_io.images.study import Study, read_studies
 from dicom_io.results.outbox import StudyOutbox

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.label_map import LabelMap
-from core.model_manifest import Channel, LabelSpec, ModelManifest, SeriesRule
+from core.model_config import Channel, LabelSpec, ModelManifest, SeriesRule
 from core.volume import Geometry
 from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.model_manifest import LabelSpec
+from core.model_config import LabelSpec
 from core.volume import Geometry
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.errors import PackageInvalid
-from core.model_manifest import ModelManifest
+from core.model_config import ModelManifest
 from segmentation.hashes import sha256_of_bytes
 from segmentation.kept_files import write_whole
 from segmentation.trainers import keeps_the_network

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.model_manifest import ModelManifest
+from core.model_config import ModelManifest
 from segmentation.anisotropy import Shape3
 from segmentation.boxes import Box
 

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.errors import PackageInvalid
-from core.model_manifest import ModelManifest
+from core.model_config import ModelManifest
 from segmentation.hashes import sha256_of_bytes
 from segmentation.kept_files import write_whole
 from segmentation.package import Package

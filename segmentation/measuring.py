@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from core.errors import ConfigInvalid
-from core.model_manifest import Profile
+from core.model_config import Profile
 from core.version import VERSION
 from core.volume import Volume
 from segmentation.commissioning import compare, now

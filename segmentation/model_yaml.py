@@ -12,7 +12,7 @@ from typing import Any
 
 from core.dicom_text import LONGEST, one_line
 from core.errors import PackageInvalid
-from core.model_manifest import SeriesRule
+from core.model_config import SeriesRule
 from segmentation.manifest import PackageManifest
 from segmentation.plans import READERS
 from segmentation.sources import Selection, read_json

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.model_manifest import Orientation
+from core.model_config import Orientation
 from core.volume import Geometry
 
 # Patient axes of an array (slice, row, column): slices always grow to the head; rows and columns grow to the back and

@@ -26,7 +26,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from core.errors import ConfigInvalid, PackageInvalid
-from core.model_manifest import MODEL_NAME, ModelManifest, Profile, parse_model_manifest
+from core.model_config import MODEL_NAME, ModelManifest, Profile, parse_model_manifest
 from segmentation.commissioning import require_commissioning
 from segmentation.convert import convert
 from segmentation.hashes import SUMS, check_sums, parse_sums, sha256_of_bytes, write_sums

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.label_map import LabelMap
-from core.model_manifest import FillHoles, KeepLargest, Open, PostprocessingStep, RemoveSmall
+from core.model_config import FillHoles, KeepLargest, Open, PostprocessingStep, RemoveSmall
 from segmentation.boxes import Box, bounding_boxes, union
 from segmentation.distances import deeper_than
 from segmentation.smoothing import smooth_labels

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core.errors import PackageInvalid
-from core.model_manifest import Code
+from core.model_config import Code
 from segmentation.convert import PartSource, convert_parts
 from segmentation.manifest import PackageManifest
 from segmentation.model_yaml import OUTPUT

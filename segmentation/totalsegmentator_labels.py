@@ -11,7 +11,7 @@ is put right, and the category is PS3.16's "Anatomical Structure", 91723000, for
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from core.model_manifest import Code
+from core.model_config import Code
 from segmentation.vocabulary import ABNORMAL, ANATOMY, LEFT, RIGHT
 
 _SIDES = {"": None, "L": LEFT, "R": RIGHT}

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from core.model_manifest import Code
+from core.model_config import Code
 
 
 def _sct(value: str, meaning: str) -> Code:

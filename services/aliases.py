@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.errors import ConfigInvalid, RequestCode, RequestRefused
-from dicom_io.durable import locked, replace_file
+from core.files import locked, replace_file
 from segmentation.package import Package, default_models_path, find_package, load_package
 from services.requests import PHASE_OF_FIELD, Task, image_fields
 from services.settings import ServiceSettings

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from core.errors import ConfigInvalid, RequestCode, RequestRefused, StudyRejected
-from core.model_manifest import Channel, ModelManifest, Phase
+from core.model_config import Channel, ModelManifest, Phase
 from core.volume import Geometry, Volume
 from dicom_io.images.phases import phase_in_words
 from dicom_io.images.series import Selection, select_series

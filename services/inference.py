@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from core.errors import RequestCode, RequestRefused
 from core.label_map import LabelMap
-from core.model_manifest import Channel, Phase
+from core.model_config import Channel, Phase
 from core.version import VERSION
 from core.volume import Geometry, Volume
 from segmentation.package import Package

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.errors import ConfigInvalid, ReasonCode, RequestCode, RequestRefused, RetryLater, StudyRejected
 from core.label_map import LabelMap
-from core.model_manifest import LabelSpec, PostprocessingStep
+from core.model_config import LabelSpec, PostprocessingStep
 from segmentation.boxes import bounding_boxes
 from segmentation.free_memory import Memory, host_memory
 from segmentation.image_files import read_array

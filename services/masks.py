@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.model_manifest import LabelSpec
+from core.model_config import LabelSpec
 from core.version import VERSION
 from services.images import stem_of
 from services.opening import read_small

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from core.model_manifest import ProfileSettings
+from core.model_config import ProfileSettings
 from segmentation.hashes import SUMS
 from segmentation.package import MODEL_YAML, Package, load_package
 from services.aliases import Aliases, check_fits

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, ValidationError, model_validator
 
 from core.errors import RequestCode, RequestRefused
-from core.model_manifest import Open, Phase, PostprocessingStep, Smooth
+from core.model_config import Open, Phase, PostprocessingStep, Smooth
 
 Task = Literal["totalseg", "vessel", "ureter", "tumor"]
 """The four segmentations; behind each stands the model package that its alias names."""

@@ -12,7 +12,7 @@ from app.setting_types import Frozen, LocalPath, Name, Port, beside_the_file
 from app.settings.node import DATABASE_URL
 from app.settings_file import load_settings_file, problem_at
 from core.errors import ConfigInvalid
-from core.model_manifest import ModelName
+from core.model_config import ModelName
 from services.limits import Limits
 from services.requests import Task
 from services.roots import Root

@@ -22,7 +22,7 @@ from app.logs import configure_logging
 from app.node.worker import take_slot
 from app.reaper import Reaper
 from app.tenure import Tenure, this_process
-from dicom_io.durable import locked
+from core.files import locked
 from dicom_io.spool.identity import spool_id
 from segmentation.warm_models import WarmModels
 from services.aliases import Aliases

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from app.logs import configure_logging
 from core.errors import ConfigInvalid, SegnodeError
-from core.model_manifest import Profile
+from core.model_config import Profile
 from core.report import Report
 from dicom_io.results.outbox import NO_STUDY_UID
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dicom_io.durable import replace_file
+from core.files import replace_file
 from dicom_io.spool.apart import DAMAGE, problem_of
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool

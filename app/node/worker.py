@@ -32,7 +32,7 @@ from app.workflow.study_flow import WORKFLOW_VERSION, StudyFlow
 from app.workflow.study_timeout import TimedSegmenter
 from app.workflow.workflow_ids import STUDY_QUEUE, delivery_queue
 from core.errors import RetryLater
-from dicom_io.durable import locked
+from core.files import locked
 from dicom_io.spool.identity import spool_id
 
 LOOK_EVERY_S = 0.5

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from app.setting_types import AETitle, Frozen, Name
-from core.model_manifest import ModelName
+from core.model_config import ModelName
 from core.yaml_text import Pattern
 from dicom_io.images.tally import CountKeyword
 

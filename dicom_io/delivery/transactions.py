@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from dicom_io.durable import replace_file
+from core.files import replace_file
 from dicom_io.reception.received import object_name
 
 FORGOTTEN_AFTER_S = 30 * 24 * 3600.0

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from core.model_manifest import Phase
+from core.model_config import Phase
 from dicom_io.images.traits import Traits
 
 SAME_ACQUISITION_SECONDS = 5.0

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 
-from core.model_manifest import Preference, Range, SeriesRule
+from core.model_config import Preference, Range, SeriesRule
 from dicom_io.images.phases import PhaseFinding
 from dicom_io.images.traits import Traits
 

@@ -1,6 +1,6 @@
 """Which series feed the channels of a model, and for every series why it was taken or left.
 
-Rules are the manifest's (``core.model_manifest.SeriesRule``). Among all ways to give each channel a series of its own,
+Rules are the manifest's (``core.model_config.SeriesRule``). Among all ways to give each channel a series of its own,
 the first is taken in order of preference, channel 0 first. Two channels never share a series: a network trained on two
 images and fed one twice gives a plausible answer to a question that nobody asked. Channels lie in one frame of
 reference, and on one grid unless the model allows resampling.
@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from core.errors import ReasonCode, StudyRejected
-from core.model_manifest import ModelManifest, SeriesRule
+from core.model_config import ModelManifest, SeriesRule
 from dicom_io.images.geometry import patient_of
 from dicom_io.images.phases import PhaseFinding, find_phases
 from dicom_io.images.regrid import LARGEST_SHARE_OUTSIDE, share_outside

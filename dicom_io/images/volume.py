@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ReasonCode, StudyRejected
-from core.model_manifest import ModelManifest
+from core.model_config import ModelManifest
 from core.volume import Geometry, Volume, stack_channels
 from dicom_io.images.attributes import uid
 from dicom_io.images.geometry import Layout

@@ -13,12 +13,12 @@ from pathlib import Path
 from uuid import uuid4
 
 from core.errors import ConfigInvalid, RetryLater
+from core.files import sync_file, sync_folder
 from core.label_map import LabelMap
-from core.model_manifest import ModelManifest
+from core.model_config import ModelManifest
 from core.report import Report
 from core.version import VERSION
 from core.volume import Volume
-from dicom_io.durable import sync_file, sync_folder
 from dicom_io.images.instance import Instance
 from dicom_io.uids import is_uid
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from core.label_map import LabelMap
-from core.model_manifest import LabelSpec
+from core.model_config import LabelSpec
 from core.volume import Volume
 from dicom_io.results.planes import PLANES, Plane, patient_axes, telling_slices
 

@@ -23,7 +23,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless
 from core.dicom_text import LONGEST
 from core.errors import ReasonCode, StudyRejected
 from core.label_map import LabelMap
-from core.model_manifest import LabelSpec, ModelManifest
+from core.model_config import LabelSpec, ModelManifest
 from core.volume import Volume
 from dicom_io.images.attributes import integer
 from dicom_io.images.instance import Instance

@@ -17,7 +17,7 @@ from pydicom.pixels.decoders.base import get_decoder
 
 from core.errors import ReasonCode, StudyRejected
 from core.label_map import LabelMap
-from core.model_manifest import Code
+from core.model_config import Code
 from core.volume import Geometry
 from dicom_io.images.attributes import MALFORMED
 from dicom_io.images.geometry import orthonormal_direction

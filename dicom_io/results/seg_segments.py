@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from core.model_manifest import Code, Inference, LabelSpec, ModelManifest
+from core.model_config import Code, Inference, LabelSpec, ModelManifest
 from dicom_io.uids import derive_uid
 
 if TYPE_CHECKING:

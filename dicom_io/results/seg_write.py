@@ -11,7 +11,7 @@ from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import correct_ambiguous_vr_element, write_data_element
 from pydicom.tag import Tag
 
-from dicom_io.durable import sync_folder
+from core.files import sync_folder
 from dicom_io.results.seg_groups import PER_FRAME_GROUPS
 
 PIXEL_DATA = Tag("PixelData")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
-from dicom_io.durable import sync_folder
+from core.files import sync_folder
 from dicom_io.reception.received import ReceivedObject, is_uid, object_name, study_key
 from dicom_io.spool.incoming import IncomingFile
 from dicom_io.spool.repeats import Relation, compare

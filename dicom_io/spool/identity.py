@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from dicom_io.durable import sync_folder, write_synced
+from core.files import sync_folder, write_synced
 
 NAME = "spool-id"
 

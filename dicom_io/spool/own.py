@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dicom_io.durable import sync_folder
+from core.files import sync_folder
 from dicom_io.reception.received import object_name
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from dicom_io.durable import replace_file
+from core.files import replace_file
 
 
 class State(StrEnum):

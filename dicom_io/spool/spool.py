@@ -37,7 +37,7 @@ from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
 
-from dicom_io.durable import locked, replace_file, sync_folder
+from core.files import locked, replace_file, sync_folder
 from dicom_io.spool.own import OwnObjects
 from dicom_io.spool.revision import SUPERSEDED, Revision, State
 

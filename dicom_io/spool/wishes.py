@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
-from dicom_io.durable import sync_folder
+from core.files import sync_folder
 from dicom_io.spool.revision import ARRIVED, ENDED_WELL, NO_DESTINATION, WITHDRAWN, Revision, State
 from dicom_io.spool.spool import Spool
 

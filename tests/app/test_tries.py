@@ -14,8 +14,8 @@ from pydicom.uid import generate_uid
 import dicom_io.spool.revision
 from app.workflow.attempts import Tries
 from app.workflow.segment_step import Segmenting
+from core.files import replace_file
 from core.report import Report
-from dicom_io.durable import replace_file
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.claims import Claim, take
 from dicom_io.spool.revision import Revision, State

@@ -10,7 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from core.dicom_text import LongString, ShortString, one_line
 from core.errors import PackageInvalid
-from core.model_manifest import parse_model_manifest
+from core.model_config import parse_model_manifest
 
 CODE = '{value: "10200004", scheme: SCT, meaning: Liver}'
 MODEL = f"""\

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.label_map import LabelMap
-from core.model_manifest import LabelSpec
+from core.model_config import LabelSpec
 from core.volume import Geometry
 
 LABELS = tuple(LabelSpec(value=value, name=f"label {value}") for value in (1, 3, 200))

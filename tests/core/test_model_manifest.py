@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import PackageInvalid
-from core.model_manifest import KeepLargest, ModelManifest, parse_model_manifest
+from core.model_config import KeepLargest, ModelManifest, parse_model_manifest
 
 GOOD = """\
 schema: 1

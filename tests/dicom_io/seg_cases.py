@@ -11,7 +11,7 @@ import SimpleITK as sitk  # its documentation's own name
 from numpy.typing import NDArray
 
 from core.label_map import LabelMap
-from core.model_manifest import Channel, Code, LabelSpec, ModelManifest, Output, SeriesRule
+from core.model_config import Channel, Code, LabelSpec, ModelManifest, Output, SeriesRule
 from core.volume import Geometry, Volume
 from dicom_io.images.instance import Instance
 from dicom_io.images.study import read_studies

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from scipy.spatial.transform import Rotation
 
 from core.errors import StudyRejected
-from core.model_manifest import Channel, LabelSpec, ModelManifest, SeriesRule
+from core.model_config import Channel, LabelSpec, ModelManifest, SeriesRule
 from core.volume import Volume
 from dicom_io.images.series import Selection, select_series
 from dicom_io.images.study import Study, read_studies

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ReasonCode, StudyRejected
-from core.model_manifest import SeriesRule
+from core.model_config import SeriesRule
 from dicom_io.images.series import select_series
 from dicom_io.images.study import read_studies
 from phantom.series import SeriesTags, StudyTags, make_series, save_series, write_series

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.model_manifest import Channel, Inference, LabelSpec, ModelManifest, ProfileSettings, SeriesRule
+from core.model_config import Channel, Inference, LabelSpec, ModelManifest, ProfileSettings, SeriesRule
 from phantom.anatomy import make_phantom, trunk_geometry
 from segmentation.framing import BODY_HU, Frame, average, body_box, frame
 

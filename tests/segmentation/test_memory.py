@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from core.errors import ReasonCode, StudyRejected
-from core.model_manifest import KeepLargest, Open, PostprocessingStep
+from core.model_config import KeepLargest, Open, PostprocessingStep
 from core.volume import Geometry
 from segmentation.free_memory import Memory
 from segmentation.memory import FINISHING_BYTES, STEP_BYTES, Need, check, of_study, predict, together

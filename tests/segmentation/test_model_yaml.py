@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from core.dicom_text import LONGEST
-from core.model_manifest import Output
+from core.model_config import Output
 from segmentation.package import Package, add_package
 from tests.segmentation.sources import edit_json
 

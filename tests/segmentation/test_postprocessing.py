@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.label_map import LabelMap
-from core.model_manifest import FillHoles, KeepLargest, LabelSpec, Open, PostprocessingStep, RemoveSmall, Smooth
+from core.model_config import FillHoles, KeepLargest, LabelSpec, Open, PostprocessingStep, RemoveSmall, Smooth
 from core.volume import Geometry
 from segmentation.distances import deeper_than
 from segmentation.memory import STEP_BYTES

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from core.errors import RequestCode, RequestRefused, RetryLater
 from core.label_map import LabelMap
-from core.model_manifest import LabelSpec
+from core.model_config import LabelSpec
 from core.volume import Geometry
 from services.mask_folder import MaskFolder
 from services.masks import MaskPlace, MaskRecord, key_of, place_of, read_record

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from core.errors import ConfigInvalid, RetryLater, StudyRejected, Superseded
-from core.model_manifest import ModelManifest, PostprocessingStep
+from core.model_config import ModelManifest, PostprocessingStep
 from core.volume import Geometry
 from phantom import make_phantom
 from phantom.series import SeriesTags, make_series, save_series, write_series

@@ -13,7 +13,7 @@ from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.uid import JPEG2000, UID, JPEGLSLossless, JPEGLSNearLossless
 
 from core.errors import ReasonCode, StudyRejected
-from core.model_manifest import SeriesRule
+from core.model_config import SeriesRule
 from core.volume import Geometry, Volume
 from dicom_io.images.regrid import LARGEST_SHARE_OUTSIDE, share_outside
 from dicom_io.images.series import select_series

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.label_map import LabelMap
-from core.model_manifest import LabelSpec
+from core.model_config import LabelSpec
 from core.volume import Geometry
 from dicom_io.results.nifti import write_nifti
 from tests.dicom_io.seg_cases import asymmetric_mask

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.label_map import LabelMap
-from core.model_manifest import LabelSpec
+from core.model_config import LabelSpec
 from core.volume import Geometry, Volume
 from dicom_io.results.overlay import LONGEST_SIDE, outline, write_overlay
 from dicom_io.results.planes import PLANES, patient_axes, telling_slices

@@ -13,7 +13,7 @@ import SimpleITK as sitk  # its documentation's own name
 from numpy.typing import NDArray
 
 from core.errors import ReasonCode, StudyRejected
-from core.model_manifest import Inference, LabelSpec, ProfileSettings
+from core.model_config import Inference, LabelSpec, ProfileSettings
 from core.volume import Geometry
 from dicom_io.results import seg as seg_module
 from dicom_io.results.seg import SegContext, build_seg, verify_seg, write_seg

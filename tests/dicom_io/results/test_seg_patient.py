@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from core.model_manifest import LabelSpec
+from core.model_config import LabelSpec
 from dicom_io.results.inherited import REQUIRED, choose_character_set, inherit
 from dicom_io.results.seg import build_seg, verify_seg, write_seg
 from phantom.anatomy import make_phantom, trunk_geometry

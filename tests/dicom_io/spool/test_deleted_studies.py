@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import dicom_io.spool.spool
-from dicom_io.durable import locked, replace_file, sync_folder
+from core.files import locked, replace_file, sync_folder
 from dicom_io.reception.received import study_key
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.spool import Spool

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.workflow.intake import recover
-from dicom_io.durable import replace_file, write_synced
+from core.files import replace_file, write_synced
 from dicom_io.reception.received import is_uid, study_key
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.revision import Revision, State
