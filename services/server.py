@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from app.child import ParentLink, run_child
 from app.leases import Leases
 from app.logs import configure_logging
-from dicom_io.delivery.tls import TlsFiles, client_context
+from dicom_io.tls import TlsFiles, client_context
 from services.grpc_server import CALLS, make_grpc_server
 from services.handlers import Handlers
 from services.jobs import Jobs

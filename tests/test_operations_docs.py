@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.conformance import TABLES, names_of_tables, with_tables
 from app.node.status_server import Observatory
 from core.report import _CODES
+from dicom_io.conformance import TABLES, names_of_tables, with_tables
 from dicom_io.delivery.sender import TRANSIENT_STATUSES
 from dicom_io.reception.transport import Rejection
 from dicom_io.results.notice import TITLES
@@ -21,7 +21,7 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
 def test_the_conformance_statement_is_current() -> None:
-    assert with_tables(CONFORMANCE) == CONFORMANCE, "run: python -m app.conformance"
+    assert with_tables(CONFORMANCE) == CONFORMANCE, "run: python -m dicom_io.conformance"
 
 
 def test_every_table_is_on_the_page_once() -> None:

@@ -9,7 +9,7 @@ from app.setting_types import Frozen
 from app.settings.destination import ClientTls
 from dicom_io.delivery.audit import AuditTrail
 from dicom_io.delivery.audit_sinks import DEFAULT_PORTS, LOCAL, AuditFile, AuditSink, AuditSyslog
-from dicom_io.delivery.tls import TlsFiles
+from dicom_io.tls import TlsFiles
 
 
 class Syslog(Frozen):

@@ -6,7 +6,7 @@ from pathlib import Path
 from app.settings.destination import ClientTls, DicomDestination, WebDestination
 from dicom_io.delivery import sender, stow
 from dicom_io.delivery.sender import Answer
-from dicom_io.delivery.tls import TlsFiles
+from dicom_io.tls import TlsFiles
 
 
 def send_file(

@@ -20,7 +20,7 @@ from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from core.errors import ConfigInvalid
-from dicom_io.delivery.tls import TlsFiles, client_context
+from dicom_io.tls import TlsFiles, client_context
 
 DEFAULT_PORTS = {"syslog": 514, "syslog+tls": 6514}
 LOCAL = "syslog+unix"

@@ -13,7 +13,7 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event, EventHandlerType
 
 from core.errors import RetryLater
-from dicom_io.delivery.tls import TlsFiles, client_context
+from dicom_io.tls import TlsFiles, client_context
 
 CONNECT_TIMEOUT_S = 10.0
 ASSOCIATION_TIMEOUT_S = 30.0

@@ -18,7 +18,7 @@ from pydicom import dcmread
 
 from core.errors import RetryLater
 from dicom_io.delivery.sender import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, TRANSIENT_STATUSES, Answer
-from dicom_io.delivery.tls import TlsFiles, client_context
+from dicom_io.tls import TlsFiles, client_context
 
 CHUNK = 1 << 20
 FINAL_STATUSES = frozenset({400, 405, 406, 413, 415, 422, 501})

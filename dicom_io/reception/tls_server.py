@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from dicom_io.delivery.tls import TLS_1_2_CIPHERS
+from dicom_io.tls import TLS_1_2_CIPHERS
 
 
 @dataclass(frozen=True)

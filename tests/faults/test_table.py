@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, generate_uid
 
-from dicom_io.delivery.tls import TlsFiles, client_context
+from dicom_io.tls import TlsFiles, client_context
 from tests.certificates import make_authority, make_certificate
 from tests.faults.network import NETWORK
 from tests.faults.objects import OBJECTS, image_bytes, store_command

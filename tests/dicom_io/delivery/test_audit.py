@@ -17,11 +17,11 @@ import pytest
 from dicom_io.delivery import audit_sinks
 from dicom_io.delivery.audit import AuditTrail, Party, Transfer
 from dicom_io.delivery.audit_sinks import SENDING, AuditFile, AuditSyslog
-from dicom_io.delivery.tls import TlsFiles
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.revision import State
 from dicom_io.spool.spool import Spool
+from dicom_io.tls import TlsFiles
 from tests.arriving import Sent, put
 from tests.certificates import make_authority, make_certificate
 from tests.node_process import ROOT, make_image, wait_until
@@ -185,7 +185,7 @@ def test_what_is_written_last_arrives_before_the_process_ends() -> None:
         url = f"syslog://127.0.0.1:{repository.getsockname()[1]}"
         program = (
             "import sys; from dicom_io.delivery.audit import AuditTrail\n"
-            "from dicom_io.delivery.audit_sinks import AuditSyslog; from dicom_io.delivery.tls import TlsFiles\n"
+            "from dicom_io.delivery.audit_sinks import AuditSyslog; from dicom_io.tls import TlsFiles\n"
             "trail = AuditTrail([AuditSyslog(sys.argv[1], TlsFiles())], 'SEGNODE')\n"
             "for _ in range(20): trail.application('stop')"
         )

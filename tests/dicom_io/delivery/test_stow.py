@@ -16,7 +16,7 @@ from pydicom.uid import SegmentationStorage, generate_uid
 from core.errors import RetryLater
 from dicom_io.delivery.sender import Answer
 from dicom_io.delivery.stow import WebDestination, send_by_web
-from dicom_io.delivery.tls import TlsFiles
+from dicom_io.tls import TlsFiles
 from tests.certificates import make_authority, make_certificate
 from tests.conftest import missing
 from tests.node_process import free_port, make_image

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
-from dicom_io.delivery.tls import TlsFiles, client_context
 from dicom_io.reception.access import Access, AllowedPeer
+from dicom_io.tls import TlsFiles, client_context
 from tests.certificates import Certificate, make_authority, make_certificate
 from tests.listener_process import ListenerProcess
 from tests.node_process import wait_until, write_study

@@ -1,4 +1,4 @@
-"""The tables of ``docs/conformance.md``, from the code: ``python -m app.conformance`` writes them again.
+"""The tables of ``docs/conformance.md``, from the code: ``python -m dicom_io.conformance`` writes them again.
 
 A table stands between ``<!-- table NAME -->`` and ``<!-- end -->``; all else on the page is written by hand.
 """
