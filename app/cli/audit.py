@@ -5,7 +5,7 @@ import pwd
 from typing import Literal
 
 from app.settings.node import NodeSettings
-from dicom_io.delivery.audit import Transfer
+from dicom_io.audit.trail import Transfer
 
 
 def audit_handling(settings: NodeSettings, action: Literal["R", "U", "D"], kept: Transfer) -> None:

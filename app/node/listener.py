@@ -12,7 +12,7 @@ from app.node.status import COUNTERS
 from app.settings.node import NodeSettings, load_settings
 from app.settings.reception import TlsListening
 from core.errors import ConfigInvalid
-from dicom_io.delivery.audit import AuditTrail
+from dicom_io.audit.trail import AuditTrail
 from dicom_io.reception.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted
 from dicom_io.reception.access import Access
 from dicom_io.reception.listener import ACCEPTING, Listener

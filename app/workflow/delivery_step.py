@@ -20,7 +20,7 @@ from app.settings.destination import Commitment, DicomDestination, Retry, WebDes
 from app.settings.node import NodeSettings
 from app.workflow.send import send_file, storage_scp
 from core.errors import ConfigInvalid, RetryLater
-from dicom_io.delivery.audit import Party, Transfer
+from dicom_io.audit.trail import Party, Transfer
 from dicom_io.delivery.commitment import ask_for_commitment
 from dicom_io.delivery.sender import Answer
 from dicom_io.delivery.transactions import Transactions

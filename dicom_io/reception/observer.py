@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from io import BufferedReader
 
-from dicom_io.delivery.audit import AuditTrail, Party, Transfer
+from dicom_io.audit.trail import AuditTrail, Party, Transfer
 from dicom_io.reception.association import Caller
 from dicom_io.reception.part10 import patient_of
 from dicom_io.reception.received import ReceivedObject

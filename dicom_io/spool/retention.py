@@ -9,7 +9,7 @@ import logging
 import time
 from functools import partial
 
-from dicom_io.delivery.audit import AuditTrail
+from dicom_io.audit.trail import AuditTrail
 from dicom_io.delivery.kept import what_is_kept
 from dicom_io.spool.apart import apart
 from dicom_io.spool.revision import Revision

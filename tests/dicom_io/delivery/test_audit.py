@@ -14,9 +14,9 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from dicom_io.delivery import audit_sinks
-from dicom_io.delivery.audit import AuditTrail, Party, Transfer
-from dicom_io.delivery.audit_sinks import SENDING, AuditFile, AuditSyslog
+from dicom_io.audit import sinks as audit_sinks
+from dicom_io.audit.sinks import SENDING, AuditFile, AuditSyslog
+from dicom_io.audit.trail import AuditTrail, Party, Transfer
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.revision import State
@@ -184,8 +184,8 @@ def test_what_is_written_last_arrives_before_the_process_ends() -> None:
         repository.settimeout(60)
         url = f"syslog://127.0.0.1:{repository.getsockname()[1]}"
         program = (
-            "import sys; from dicom_io.delivery.audit import AuditTrail\n"
-            "from dicom_io.delivery.audit_sinks import AuditSyslog; from dicom_io.tls import TlsFiles\n"
+            "import sys; from dicom_io.audit.trail import AuditTrail\n"
+            "from dicom_io.audit.sinks import AuditSyslog; from dicom_io.tls import TlsFiles\n"
             "trail = AuditTrail([AuditSyslog(sys.argv[1], TlsFiles())], 'SEGNODE')\n"
             "for _ in range(20): trail.application('stop')"
         )

@@ -9,7 +9,7 @@ from tests.node_process import ROOT
 WRITER = """
 import resource, sys
 from pathlib import Path
-from dicom_io.delivery.audit_sinks import AuditFile
+from dicom_io.audit.sinks import AuditFile
 file = AuditFile(Path(sys.argv[1]))
 file.write(b"x" * 99)
 resource.setrlimit(resource.RLIMIT_FSIZE, (150, 150))  # as a disk that holds half of the next message

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from dicom_io.delivery.audit_sinks import AuditSink
+from dicom_io.audit.sinks import AuditSink
 
 DCM = "DCM"
 SUCCESS, SERIOUS_FAILURE = "0", "8"
