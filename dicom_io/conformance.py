@@ -17,8 +17,8 @@ from pydicom.uid import (
 from pynetdicom import DEFAULT_TRANSFER_SYNTAXES, PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
 from core.version import VERSION
+from dicom_io.commitment.request import PUSH_MODEL, REPORT_SYNTAXES
 from dicom_io.delivery import sender, stow
-from dicom_io.delivery.commitment import PUSH_MODEL, REPORT_SYNTAXES
 from dicom_io.delivery.query import STUDY_ROOT_FIND
 from dicom_io.images.image_classes import IMAGE_CLASSES
 from dicom_io.reception import storing

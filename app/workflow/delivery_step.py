@@ -21,9 +21,9 @@ from app.settings.node import NodeSettings
 from app.workflow.send import send_file, storage_scp
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.audit.trail import Party, Transfer
-from dicom_io.delivery.commitment import ask_for_commitment
+from dicom_io.commitment.request import ask_for_commitment
+from dicom_io.commitment.transactions import Transactions
 from dicom_io.delivery.sender import Answer
-from dicom_io.delivery.transactions import Transactions
 from dicom_io.spool.claims import Claim
 from dicom_io.spool.revision import ARRIVED, WITHDRAWN, Revision, State
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from dicom_io.delivery.commitment import PUSH_MODEL
+from dicom_io.commitment.request import PUSH_MODEL
 from dicom_io.reception.accepted import VERIFICATION
 from dicom_io.reception.tls_server import PeerCertificate
 from dicom_io.reception.transport import Rejection

@@ -13,8 +13,8 @@ import pynetdicom
 from pynetdicom import AE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from dicom_io.delivery.commitment import PUSH_MODEL, REPORT_SYNTAXES
-from dicom_io.delivery.transactions import Transactions
+from dicom_io.commitment.request import PUSH_MODEL, REPORT_SYNTAXES
+from dicom_io.commitment.transactions import Transactions
 from dicom_io.reception.accepted import VERIFICATION, Accepted
 from dicom_io.reception.access import Access
 from dicom_io.reception.association import Answered, Caller, Context, Request

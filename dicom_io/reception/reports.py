@@ -3,9 +3,9 @@
 import logging
 from io import BytesIO
 
-from dicom_io.delivery.commitment import PUSH_MODEL
-from dicom_io.delivery.commitment_report import PROCESSING_FAILURE, ReportRefusedError, asked_about, take_in_report
-from dicom_io.delivery.transactions import Transactions
+from dicom_io.commitment.report import PROCESSING_FAILURE, ReportRefusedError, asked_about, take_in_report
+from dicom_io.commitment.request import PUSH_MODEL
+from dicom_io.commitment.transactions import Transactions
 from dicom_io.reception.association import Answered, Caller, Context, Request
 from dicom_io.reception.commands import Command
 

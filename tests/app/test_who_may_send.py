@@ -6,7 +6,7 @@ import pytest
 
 from app.settings.node import load_settings
 from core.errors import ConfigInvalid
-from dicom_io.delivery.commitment import PUSH_MODEL
+from dicom_io.commitment.request import PUSH_MODEL
 from dicom_io.reception.access import Access
 from dicom_io.reception.association_request import decode_request
 from dicom_io.reception.limits import Limits

@@ -13,7 +13,7 @@ from pydicom.uid import SegmentationStorage, generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
-from dicom_io.delivery.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
+from dicom_io.commitment.request import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from tests.node_process import NodeProcess, free_port, wait_until, write_study
 from tests.peers import Orthanc, store
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from dicom_io.delivery.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
+from dicom_io.commitment.request import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from tests.faults.objects import element, image_bytes, store_command
 from tests.faults.table import Fault
 from tests.listener_process import ListenerProcess

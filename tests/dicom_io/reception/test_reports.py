@@ -10,15 +10,15 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicom_io.delivery.commitment import PUSH_MODEL
-from dicom_io.delivery.commitment_report import (
+from dicom_io.commitment.report import (
     INVALID_ARGUMENT,
     NO_SUCH_EVENT,
     NOT_NAMED,
     PROCESSING_FAILURE,
     SUCCESS,
 )
-from dicom_io.delivery.transactions import Report, Transactions
+from dicom_io.commitment.request import PUSH_MODEL
+from dicom_io.commitment.transactions import Report, Transactions
 from dicom_io.elements import MAX_ELEMENTS
 from dicom_io.reception.association import Caller, Context
 from dicom_io.reception.commands import N_EVENT_REPORT_RQ, Command

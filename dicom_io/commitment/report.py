@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from dicom_io.delivery.transactions import Report, Transactions
+from dicom_io.commitment.transactions import Report, Transactions
 from dicom_io.elements import ITEM, ElementsError, Walk, source_of
 from dicom_io.uids import is_uid
 
