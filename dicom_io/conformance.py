@@ -18,8 +18,9 @@ from pynetdicom import DEFAULT_TRANSFER_SYNTAXES, PYNETDICOM_IMPLEMENTATION_UID,
 
 from core.version import VERSION
 from dicom_io.commitment.request import PUSH_MODEL, REPORT_SYNTAXES
-from dicom_io.delivery import sender, stow
-from dicom_io.delivery.query import STUDY_ROOT_FIND
+from dicom_io.delivery import store_scu as sender
+from dicom_io.delivery import stow
+from dicom_io.delivery.find_scu import STUDY_ROOT_FIND
 from dicom_io.images.image_classes import IMAGE_CLASSES
 from dicom_io.reception import storing
 from dicom_io.reception.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES, VERIFICATION

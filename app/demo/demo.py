@@ -14,7 +14,7 @@ from app.demo.pacs import NODE_AE, DemoPacs, free_port, start_pacs
 from app.settings.node import load_settings
 from core.errors import ConfigInvalid, RetryLater
 from core.report import Report
-from dicom_io.delivery.sender import Destination
+from dicom_io.delivery.store_scu import Destination
 from dicom_io.images.study import Study, read_studies
 from dicom_io.reception.received import study_key
 from dicom_io.results.outbox import REPORT_NAME

@@ -16,7 +16,7 @@ from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.events import Event
 
 from core.errors import RetryLater
-from dicom_io.delivery.sender import Destination, send_object
+from dicom_io.delivery.store_scu import Destination, send_object
 
 PACS_AE = "PACS"
 NODE_AE = "SEGNODE"

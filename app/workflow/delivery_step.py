@@ -23,7 +23,7 @@ from core.errors import ConfigInvalid, RetryLater
 from dicom_io.audit.trail import Party, Transfer
 from dicom_io.commitment.request import ask_for_commitment
 from dicom_io.commitment.transactions import Transactions
-from dicom_io.delivery.sender import Answer
+from dicom_io.delivery.store_scu import Answer
 from dicom_io.spool.claims import Claim
 from dicom_io.spool.revision import ARRIVED, WITHDRAWN, Revision, State
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.settings.destination import ClientTls, DicomDestination, WebDestination
-from dicom_io.delivery import sender, stow
-from dicom_io.delivery.sender import Answer
+from dicom_io.delivery import store_scu as sender
+from dicom_io.delivery import stow
+from dicom_io.delivery.store_scu import Answer
 from dicom_io.tls import TlsFiles
 
 

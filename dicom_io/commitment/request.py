@@ -21,7 +21,7 @@ from pynetdicom.pdu import P_DATA_TF
 from core.errors import RetryLater
 from dicom_io.commitment.report import PROCESSING_FAILURE, SUCCESS, take_in_report
 from dicom_io.commitment.transactions import Transactions
-from dicom_io.delivery.sender import Answer, Destination, associate, explain_no_association, requesting_ae
+from dicom_io.delivery.store_scu import Answer, Destination, associate, explain_no_association, requesting_ae
 
 PUSH_MODEL = UID("1.2.840.10008.1.20.1")
 PUSH_MODEL_INSTANCE = UID("1.2.840.10008.1.20.1.1")

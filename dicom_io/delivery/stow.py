@@ -17,7 +17,7 @@ import httpx
 from pydicom import dcmread
 
 from core.errors import RetryLater
-from dicom_io.delivery.sender import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, TRANSIENT_STATUSES, Answer
+from dicom_io.delivery.store_scu import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, TRANSIENT_STATUSES, Answer
 from dicom_io.tls import TlsFiles, client_context
 
 CHUNK = 1 << 20

@@ -10,7 +10,7 @@ from app.demo import demo as demo_module
 from app.demo import pacs as demo_pacs
 from app.demo.demo import run_demo
 from core.errors import ConfigInvalid, RetryLater
-from dicom_io.delivery.sender import Answer
+from dicom_io.delivery.store_scu import Answer
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import StudyTags, write_series
 from tests.e2e.conftest import make_model

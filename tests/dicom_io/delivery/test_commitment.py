@@ -18,7 +18,7 @@ from dicom_io.commitment import request as commitment
 from dicom_io.commitment.report import NOT_NAMED
 from dicom_io.commitment.request import PUSH_MODEL, PUSH_MODEL_INSTANCE, ask_for_commitment
 from dicom_io.commitment.transactions import Report, Transactions
-from dicom_io.delivery.sender import Answer, Destination
+from dicom_io.delivery.store_scu import Answer, Destination
 from tests.node_process import free_port, wait_until
 
 OBJECTS = [(str(SegmentationStorage), f"1.2.3.{number}") for number in range(3)]

@@ -10,8 +10,8 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
 from core.errors import ConfigInvalid, RetryLater
-from dicom_io.delivery.query import STUDY_ROOT_FIND, ArchivedSeries, find_series
-from dicom_io.delivery.sender import Destination
+from dicom_io.delivery.find_scu import STUDY_ROOT_FIND, ArchivedSeries, find_series
+from dicom_io.delivery.store_scu import Destination
 from tests.node_process import free_port, make_image
 from tests.peers import Orthanc, store
 
@@ -112,6 +112,6 @@ def test_an_archive_that_goes_on_for_ever_is_left(monkeypatch: pytest.MonkeyPatc
         while not event.is_cancelled and event.assoc.is_established:
             yield 0xFF00, match(SeriesInstanceUID="1.2.3", Modality="CT", NumberOfSeriesRelatedInstances="1")
 
-    monkeypatch.setattr("dicom_io.delivery.query.MAX_MATCHES", 20)
+    monkeypatch.setattr("dicom_io.delivery.find_scu.MAX_MATCHES", 20)
     with archive(endless) as destination, pytest.raises(RetryLater, match="endless"):
         find_series(destination, "SEGNODE", STUDY, {})

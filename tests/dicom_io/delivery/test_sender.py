@@ -11,7 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, Segmenta
 from pynetdicom import AE, evt
 
 from core.errors import RetryLater
-from dicom_io.delivery.sender import Answer, Destination, send_object
+from dicom_io.delivery.store_scu import Answer, Destination, send_object
 from tests.node_process import free_port, make_image
 from tests.peers import StorageServer
 

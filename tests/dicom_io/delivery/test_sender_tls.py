@@ -8,7 +8,7 @@ from pydicom import dcmread
 from pydicom.uid import SegmentationStorage, generate_uid
 
 from core.errors import ConfigInvalid, RetryLater
-from dicom_io.delivery.sender import Answer, Destination, send_object
+from dicom_io.delivery.store_scu import Answer, Destination, send_object
 from dicom_io.tls import TlsFiles
 from tests.certificates import Certificate, make_authority, make_certificate
 from tests.node_process import make_image

@@ -14,7 +14,7 @@ from pydicom import dcmread
 from pydicom.uid import SegmentationStorage, generate_uid
 
 from core.errors import RetryLater
-from dicom_io.delivery.sender import Answer
+from dicom_io.delivery.store_scu import Answer
 from dicom_io.delivery.stow import WebDestination, send_by_web
 from dicom_io.tls import TlsFiles
 from tests.certificates import make_authority, make_certificate

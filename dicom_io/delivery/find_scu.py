@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 
 from core.errors import ConfigInvalid, RetryLater
-from dicom_io.delivery.sender import UNCOMPRESSED, Destination, associate, requesting_ae
+from dicom_io.delivery.store_scu import UNCOMPRESSED, Destination, associate, requesting_ae
 from dicom_io.images.attributes import text, uid
 
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
