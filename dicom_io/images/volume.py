@@ -16,7 +16,7 @@ from dicom_io.images.instance import rejected
 from dicom_io.images.padding import padding_value
 from dicom_io.images.pixel_layout import read_layout
 from dicom_io.images.pixels import Stored, check_stored, read_frames
-from dicom_io.images.regrid import LARGEST_SHARE_OUTSIDE, resample, share_outside
+from dicom_io.images.resample import LARGEST_SHARE_OUTSIDE, resample, share_outside
 from dicom_io.images.series import Selection, select_series
 from dicom_io.images.study import Series, Study
 
@@ -139,7 +139,7 @@ def combine_channels(volumes: Sequence[Volume], on_other_grid: Literal["refuse",
     ------
     StudyRejected
         ``grids_differ`` if that is not allowed, the frames of reference differ, or a series covers too little of the
-        grid (``dicom_io.images.regrid.LARGEST_SHARE_OUTSIDE``).
+        grid (``dicom_io.images.resample.LARGEST_SHARE_OUTSIDE``).
     """
     first = volumes[0]
     channels = [first]

@@ -6,7 +6,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from core.volume import Geometry
-from dicom_io.images.regrid import resample
+from dicom_io.images.resample import resample
 
 COS, SIN = np.cos(0.2), np.sin(0.2)
 STRAIGHT = np.eye(3)

@@ -15,7 +15,7 @@ from pydicom.uid import JPEG2000, UID, JPEGLSLossless, JPEGLSNearLossless
 from core.errors import ReasonCode, StudyRejected
 from core.model_config import SeriesRule
 from core.volume import Geometry, Volume
-from dicom_io.images.regrid import LARGEST_SHARE_OUTSIDE, share_outside
+from dicom_io.images.resample import LARGEST_SHARE_OUTSIDE, share_outside
 from dicom_io.images.series import select_series
 from dicom_io.images.volume import SelectionRejectedError, VolumeReader, combine_channels, read_volume
 from phantom.encoding import TRANSFER_SYNTAXES
