@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from core.errors import ReasonCode, StudyRejected
 from core.volume import Volume, stack_channels
-from dicom_io.images.geometry import patient_of
+from dicom_io.images.grid.geometry import patient_of
 from dicom_io.images.volume import combine_channels
 from services.images import Image
 from services.registration import register

@@ -13,7 +13,7 @@ from typing import Literal
 
 from core.errors import ReasonCode, StudyRejected
 from core.model_config import ModelManifest, SeriesRule
-from dicom_io.images.geometry import patient_of
+from dicom_io.images.grid.geometry import patient_of
 from dicom_io.images.phases import PhaseFinding, find_phases
 from dicom_io.images.resample import LARGEST_SHARE_OUTSIDE, share_outside
 from dicom_io.images.rules import deciding_preference, rank, too_few_slices, unmet_conditions, wrong_modality

@@ -12,7 +12,7 @@ from pydicom.uid import UID
 
 from core.errors import ReasonCode, StudyRejected
 from dicom_io.images.attributes import MALFORMED, text, texts, uid
-from dicom_io.images.geometry import Layout, lay_out
+from dicom_io.images.grid.geometry import Layout, lay_out
 from dicom_io.images.image_classes import IMAGE_CLASSES
 from dicom_io.images.instance import BadDicomError, Instance, NotDicomError, read_instance
 from dicom_io.images.pixels import same_pixels
@@ -63,7 +63,7 @@ class Series:
 
     @property
     def layout(self) -> Layout:
-        """Its grid, found once however many models ask; see ``dicom_io.images.geometry.lay_out``.
+        """Its grid, found once however many models ask; see ``dicom_io.images.grid.geometry.lay_out``.
 
         Raises
         ------

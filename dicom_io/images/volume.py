@@ -11,9 +11,9 @@ from core.errors import ReasonCode, StudyRejected
 from core.model_config import ModelManifest
 from core.volume import Geometry, Volume, stack_channels
 from dicom_io.images.attributes import uid
-from dicom_io.images.geometry import Layout
+from dicom_io.images.grid.geometry import Layout
+from dicom_io.images.grid.padding import padding_value
 from dicom_io.images.instance import rejected
-from dicom_io.images.padding import padding_value
 from dicom_io.images.pixel_layout import read_layout
 from dicom_io.images.pixels import Stored, check_stored, read_frames
 from dicom_io.images.resample import LARGEST_SHARE_OUTSIDE, resample, share_outside
@@ -50,7 +50,7 @@ def read_volume(series: Series) -> Volume:
     Raises
     ------
     StudyRejected
-        If the series is no regular grid (see ``dicom_io.images.geometry.lay_out``) or its pixels are
+        If the series is no regular grid (see ``dicom_io.images.grid.geometry.lay_out``) or its pixels are
         ``truncated_pixels`` or ``unreadable_pixels``.
     """
     layout = series.layout

@@ -7,7 +7,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from core.errors import ReasonCode, StudyRejected
-from dicom_io.images.geometry import lay_out
+from dicom_io.images.grid.geometry import lay_out
 from phantom.intensity import Modality
 from phantom.series import Encoding, make_series, save_series
 from tests.dicom_io.series_helpers import ct_series, one_study, phantom

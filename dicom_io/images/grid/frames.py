@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from core.errors import ReasonCode
-from dicom_io.images.acquisition import Acquisition, acquisition_of
 from dicom_io.images.attributes import integer, items, macro, number, numbers, text, value_of
+from dicom_io.images.grid.acquisition import Acquisition, acquisition_of
 from dicom_io.images.instance import Instance, rejected
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from pydicom.uid import ExplicitVRBigEndian
 
 from dicom_io.images.attributes import integer, tag_of
-from dicom_io.images.frames import Frames
+from dicom_io.images.grid.frames import Frames
 from dicom_io.images.instance import Instance
 
 
