@@ -12,7 +12,7 @@ from bench.given import Given, slabs_in_place_of
 from bench.made import Logits
 from bench.meter import Meter, print_stage
 from core.volume import Volume
-from dicom_io.images.instance import Instance
+from dicom_io.images.headers.instance import Instance
 from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
 from dicom_io.results.seg import SegContext, build_seg, write_seg

@@ -21,7 +21,7 @@ from dicom_io.commitment.request import PUSH_MODEL, REPORT_SYNTAXES
 from dicom_io.delivery import store_scu as sender
 from dicom_io.delivery import stow
 from dicom_io.delivery.find_scu import STUDY_ROOT_FIND
-from dicom_io.images.image_classes import IMAGE_CLASSES
+from dicom_io.images.headers.image_classes import IMAGE_CLASSES
 from dicom_io.reception import storing
 from dicom_io.reception.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from dicom_io.reception.limits import Limits

@@ -7,7 +7,7 @@ from pydantic import Field
 from app.setting_types import AETitle, Frozen, Name
 from core.model_config import ModelName
 from core.yaml_text import Pattern
-from dicom_io.images.tally import CountKeyword
+from dicom_io.images.headers.image_count import CountKeyword
 
 NoticeKind = Literal["refused", "nothing_found", "failed"]
 

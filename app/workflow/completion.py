@@ -7,7 +7,7 @@ from app.settings.node import NodeSettings
 from app.settings.route import CompleteWhen, Route
 from app.workflow.archive_check import Census, Come, Missing
 from app.workflow.routing import matching_routes
-from dicom_io.images.tally import Tally
+from dicom_io.images.headers.image_count import Tally
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 

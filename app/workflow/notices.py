@@ -7,7 +7,7 @@ from typing import Any
 from app.settings.node import NodeSettings
 from app.workflow.routing import matching_routes
 from core.errors import ReasonCode
-from dicom_io.images.facts import read_series_facts
+from dicom_io.images.headers.facts import read_series_facts
 from dicom_io.results.notice import Notice, NoticeKind, build_notice, read_notice_header
 from dicom_io.results.seg import write_seg
 from dicom_io.spool.revision import Revision

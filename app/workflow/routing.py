@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from app.settings.route import Route, Rules
-from dicom_io.images.facts import SeriesFacts
+from dicom_io.images.headers.facts import SeriesFacts
 
 
 def matching_routes(routes: Iterable[Route], called_ae: str, series: Sequence[SeriesFacts]) -> list[Route]:

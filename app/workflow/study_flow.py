@@ -36,7 +36,7 @@ from app.workflow.workflow_ids import (
     workflow_prefixes,
 )
 from core.errors import Superseded
-from dicom_io.images.facts import read_series_facts
+from dicom_io.images.headers.facts import read_series_facts
 from dicom_io.spool.claims import Claim, take
 from dicom_io.spool.revision import NO_DESTINATION, WITHDRAWN, Revision, State
 from dicom_io.spool.spool import Spool

@@ -9,7 +9,7 @@ from pynetdicom.association import Association
 
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.delivery.store_scu import UNCOMPRESSED, Destination, associate, requesting_ae
-from dicom_io.images.attributes import text, uid
+from dicom_io.images.headers.attributes import text, uid
 
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 ANSWER_TIMEOUT_S = 30.0

@@ -1,7 +1,7 @@
 """What the spool keeps of a study, for the audit trail."""
 
 from dicom_io.audit.trail import Transfer
-from dicom_io.reception.part10 import patient_of
+from dicom_io.images.headers.part10 import patient_of
 from dicom_io.spool.spool import Spool
 
 

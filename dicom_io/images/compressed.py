@@ -25,9 +25,9 @@ from pydicom.uid import (
 )
 
 from core.errors import ReasonCode
-from dicom_io.images.attributes import text
 from dicom_io.images.codestream import CodestreamError, CodestreamSize, codestream_size
-from dicom_io.images.instance import Instance, rejected
+from dicom_io.images.headers.attributes import text
+from dicom_io.images.headers.instance import Instance, rejected
 from dicom_io.images.pixel_layout import PixelLayout
 
 _PLUGINS = {

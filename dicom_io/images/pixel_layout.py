@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import ReasonCode
-from dicom_io.images.attributes import integer, text
-from dicom_io.images.instance import Instance, rejected
+from dicom_io.images.headers.attributes import integer, text
+from dicom_io.images.headers.instance import Instance, rejected
 
 MAX_FRAME_BYTES = 2**27
 """Largest single frame, 8,192 x 8,192 at 16 bits. A header that asks for more is not believed."""

@@ -11,10 +11,10 @@ from pathlib import Path
 from pydicom.uid import UID
 
 from core.errors import ReasonCode, StudyRejected
-from dicom_io.images.attributes import MALFORMED, text, texts, uid
 from dicom_io.images.grid.geometry import Layout, lay_out
-from dicom_io.images.image_classes import IMAGE_CLASSES
-from dicom_io.images.instance import BadDicomError, Instance, NotDicomError, read_instance
+from dicom_io.images.headers.attributes import MALFORMED, text, texts, uid
+from dicom_io.images.headers.image_classes import IMAGE_CLASSES
+from dicom_io.images.headers.instance import BadDicomError, Instance, NotDicomError, read_instance
 from dicom_io.images.pixels import same_pixels
 
 

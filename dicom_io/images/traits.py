@@ -8,9 +8,9 @@ import numpy as np
 
 from core.errors import StudyRejected
 from core.model_config import Plane
-from dicom_io.images.attributes import first_item, integer, items, number, text, texts
 from dicom_io.images.grid.geometry import Layout
-from dicom_io.images.instance import Instance
+from dicom_io.images.headers.attributes import first_item, integer, items, number, text, texts
+from dicom_io.images.headers.instance import Instance
 from dicom_io.images.study import Series
 
 OBLIQUE_COSINE = 0.9

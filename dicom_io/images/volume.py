@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from core.errors import ReasonCode, StudyRejected
 from core.model_config import ModelManifest
 from core.volume import Geometry, Volume, stack_channels
-from dicom_io.images.attributes import uid
 from dicom_io.images.grid.geometry import Layout
 from dicom_io.images.grid.padding import padding_value
-from dicom_io.images.instance import rejected
+from dicom_io.images.headers.attributes import uid
+from dicom_io.images.headers.instance import rejected
 from dicom_io.images.pixel_layout import read_layout
 from dicom_io.images.pixels import Stored, check_stored, read_frames
 from dicom_io.images.resample import LARGEST_SHARE_OUTSIDE, resample, share_outside

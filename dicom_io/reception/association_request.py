@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from dicom_io.images.attributes import MALFORMED
+from dicom_io.images.headers.attributes import MALFORMED
 
 ASSOCIATE_RQ = 0x01
 HEADER_LENGTH = 6

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from io import BufferedReader
 
 from dicom_io.audit.trail import AuditTrail, Party, Transfer
+from dicom_io.images.headers.part10 import patient_of
 from dicom_io.reception.association import Caller
-from dicom_io.reception.part10 import patient_of
 from dicom_io.reception.received import ReceivedObject
 from dicom_io.spool.counters import Counters
 from dicom_io.spool.incoming import IncomingFile

@@ -15,7 +15,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DSfloat, PersonName, validate_value
 
-from dicom_io.images.attributes import items, tag_of, texts
+from dicom_io.images.headers.attributes import items, tag_of, texts
 
 UTF8 = "ISO_IR 192"
 

@@ -18,8 +18,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from core.version import VERSION
-from dicom_io.images.attributes import text
-from dicom_io.images.instance import BadDicomError, NotDicomError, read_instance
+from dicom_io.images.headers.attributes import text
+from dicom_io.images.headers.instance import BadDicomError, NotDicomError, read_instance
 from dicom_io.results.inherited import UTF8, inherit
 from dicom_io.uids import derive_uid, is_uid
 

@@ -19,7 +19,7 @@ from core.model_config import ModelManifest
 from core.report import Report
 from core.version import VERSION
 from core.volume import Volume
-from dicom_io.images.instance import Instance
+from dicom_io.images.headers.instance import Instance
 from dicom_io.uids import is_uid
 
 REPORT_NAME = "report.json"

@@ -25,8 +25,8 @@ from core.errors import ReasonCode, StudyRejected
 from core.label_map import LabelMap
 from core.model_config import LabelSpec, ModelManifest
 from core.volume import Volume
-from dicom_io.images.attributes import integer
-from dicom_io.images.instance import Instance
+from dicom_io.images.headers.attributes import integer
+from dicom_io.images.headers.instance import Instance
 from dicom_io.results.inherited import choose_character_set, decimal_strings, inherit, texts_of
 from dicom_io.results.seg_frames import FrameKey, binary_frames, labelmap_planes, slices_by_value
 from dicom_io.results.seg_groups import PER_FRAME_GROUPS, functional_groups

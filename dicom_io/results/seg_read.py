@@ -19,8 +19,8 @@ from core.errors import ReasonCode, StudyRejected
 from core.label_map import LabelMap
 from core.model_config import Code
 from core.volume import Geometry
-from dicom_io.images.attributes import MALFORMED
 from dicom_io.images.grid.geometry import orthonormal_direction
+from dicom_io.images.headers.attributes import MALFORMED
 from dicom_io.results.seg_sources import functional_group, grid_slices
 
 DIRECTION_TOLERANCE = 2e-3

@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 from pydicom.dataset import Dataset
 
 from core.volume import Geometry, Volume
-from dicom_io.images.attributes import first_item, items, numbers
-from dicom_io.images.instance import Instance
+from dicom_io.images.headers.attributes import first_item, items, numbers
+from dicom_io.images.headers.instance import Instance
 from dicom_io.results.seg_groups import SourceSlice, reference
 
 SLICE_TOLERANCE = 0.25

@@ -16,9 +16,9 @@ from pydicom.filereader import read_dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from dicom_io.elements import ElementsError, Walk, source_of
-from dicom_io.images.attributes import MALFORMED
-from dicom_io.images.instance import Instance
-from dicom_io.reception.part10 import read_head
+from dicom_io.images.headers.attributes import MALFORMED
+from dicom_io.images.headers.instance import Instance
+from dicom_io.images.headers.part10 import read_head
 
 MAX_ELEMENTS = 2_000_000
 """The functional groups of 20,000 frames."""

@@ -9,7 +9,7 @@ from pydicom.uid import generate_uid
 
 from app.settings.route import Route, Rules
 from app.workflow.routing import matching_routes
-from dicom_io.images.facts import SeriesFacts
+from dicom_io.images.headers.facts import SeriesFacts
 from dicom_io.spool.revision import State
 from tests.app.stub_worker import GO
 from tests.node_process import NodeProcess, make_image, wait_until

@@ -10,7 +10,7 @@ from app.settings.node import load_settings
 from app.settings.route import Route, Rules
 from app.workflow.routing import matching_routes
 from core.errors import ConfigInvalid
-from dicom_io.images.facts import SeriesFacts
+from dicom_io.images.headers.facts import SeriesFacts
 
 EXAMPLE = Path(__file__).parents[2] / "manifests" / "node.example.yaml"
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.label_map import LabelMap
 from core.model_config import Channel, Code, LabelSpec, ModelManifest, Output, SeriesRule
 from core.volume import Geometry, Volume
-from dicom_io.images.instance import Instance
+from dicom_io.images.headers.instance import Instance
 from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
 from dicom_io.results.seg import SegContext

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, generate_uid
 
 from core.errors import StudyRejected
-from dicom_io.images.instance import BadDicomError, NotDicomError, read_instance
+from dicom_io.images.headers.instance import BadDicomError, NotDicomError, read_instance
 from dicom_io.images.pixels import check_stored, read_frames
 from dicom_io.reception.received import study_key
 from tests.faults.table import Fault

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from dicom_io.images.attributes import macro, number, text, texts
+from dicom_io.images.headers.attributes import macro, number, text, texts
 
 RELATIVE_TOLERANCE = 0.01
 """Largest relative difference at which two echo times or voltages are one: some devices state them as measured."""

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from core.errors import ReasonCode
-from dicom_io.images.attributes import integer, items, macro, number, numbers, text, value_of
 from dicom_io.images.grid.acquisition import Acquisition, acquisition_of
-from dicom_io.images.instance import Instance, rejected
+from dicom_io.images.headers.attributes import integer, items, macro, number, numbers, text, value_of
+from dicom_io.images.headers.instance import Instance, rejected
 
 if TYPE_CHECKING:
     from dicom_io.images.study import Series

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from core.errors import ReasonCode, StudyRejected
 from core.volume import Geometry
-from dicom_io.images.attributes import integer, text, uid
 from dicom_io.images.grid.acquisition import mixed_attributes
 from dicom_io.images.grid.frames import LARGEST_SPACING_MM, Frames, list_frames
+from dicom_io.images.headers.attributes import integer, text, uid
 
 if TYPE_CHECKING:
     from dicom_io.images.study import Series

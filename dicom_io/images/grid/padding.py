@@ -2,9 +2,9 @@
 
 from pydicom.uid import ExplicitVRBigEndian
 
-from dicom_io.images.attributes import integer, tag_of
 from dicom_io.images.grid.frames import Frames
-from dicom_io.images.instance import Instance
+from dicom_io.images.headers.attributes import integer, tag_of
+from dicom_io.images.headers.instance import Instance
 
 
 def padding_value(frames: Frames) -> float | None:

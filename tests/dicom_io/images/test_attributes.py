@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
-from dicom_io.images.attributes import integer, items, number, numbers, tag_of, text, texts, uid
+from dicom_io.images.headers.attributes import integer, items, number, numbers, tag_of, text, texts, uid
 from dicom_io.uids import is_uid
 
 

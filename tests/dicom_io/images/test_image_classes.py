@@ -3,7 +3,7 @@
 from pydicom.uid import CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage, SegmentationStorage
 
 from dicom_io.images import study
-from dicom_io.images.image_classes import IMAGE_CLASSES
+from dicom_io.images.headers.image_classes import IMAGE_CLASSES
 from dicom_io.reception import storing
 
 

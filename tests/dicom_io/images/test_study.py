@@ -20,7 +20,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import BasicTextSRStorage, DeflatedExplicitVRLittleEndian, RLELossless, SegmentationStorage
 
 from core.errors import ReasonCode, StudyRejected
-from dicom_io.images.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFile
+from dicom_io.images.headers.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFile
 from dicom_io.images.series import select_series
 from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
@@ -210,7 +210,9 @@ def deflated_bomb(path: Path, tag: int, megabytes: int) -> None:
 @pytest.mark.parametrize("tag", [0x00091010, 0x00420011, 0x7FE00010], ids=["private", "document", "pixels"])
 def test_a_deflated_bomb_is_bounded(tag: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_INFLATED_HEADER <= 2**26
-    monkeypatch.setattr("dicom_io.images.instance.MAX_INFLATED_HEADER", 2**23)  # as a smaller bomb is quicker to make
+    monkeypatch.setattr(
+        "dicom_io.images.headers.instance.MAX_INFLATED_HEADER", 2**23
+    )  # as a smaller bomb is quicker to make
     save_series(ct_series()[1:], tmp_path)
     deflated_bomb(tmp_path / "bomb", tag, 64)
     assert (tmp_path / "bomb").stat().st_size < 2**20

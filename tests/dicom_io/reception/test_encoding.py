@@ -10,8 +10,8 @@ from pynetdicom.dimse_messages import C_STORE_RSP
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
 
+from dicom_io.images.headers.part10 import file_head
 from dicom_io.reception.commands import C_STORE_RQ, Command, decode_command, encode_response
-from dicom_io.reception.part10 import file_head
 from dicom_io.reception.wire import BreachError
 
 

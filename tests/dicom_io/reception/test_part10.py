@@ -24,7 +24,7 @@ from pydicom.uid import (
 )
 
 from dicom_io.elements import ElementsError
-from dicom_io.reception.part10 import Identity, file_head, identify, patient_of
+from dicom_io.images.headers.part10 import Identity, file_head, identify, patient_of
 from tests.faults.objects import early, element, image_bytes, nested
 from tests.node_process import make_image
 

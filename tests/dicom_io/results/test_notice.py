@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from core.errors import ReasonCode
-from dicom_io.images import instance
+from dicom_io.images.headers import instance
 from dicom_io.results.notice import Notice, NoticeKind, build_notice, draw_notice, read_notice_header
 from dicom_io.results.seg import write_seg
 from phantom import make_phantom, trunk_geometry

@@ -18,7 +18,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from dicom_io.reception.part10 import file_head
+from dicom_io.images.headers.part10 import file_head
 from dicom_io.spool import outline, repeats
 from dicom_io.spool.outline import read_outline
 from dicom_io.spool.repeats import Relation, compare

@@ -10,7 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
 from dicom_io.elements import ElementsError, Walk, source_of
-from dicom_io.images.attributes import MALFORMED
+from dicom_io.images.headers.attributes import MALFORMED
 
 _PREAMBLE = bytes(128) + b"DICM"
 _META_LENGTH = struct.Struct("<HH2sHL")

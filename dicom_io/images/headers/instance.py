@@ -16,8 +16,8 @@ from pydicom.uid import (
 )
 
 from core.errors import ReasonCode, StudyRejected
-from dicom_io.images.attributes import MALFORMED, uid
-from dicom_io.images.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFile
+from dicom_io.images.headers.attributes import MALFORMED, uid
+from dicom_io.images.headers.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFile
 
 _PREAMBLE = 128
 _META_GROUP = 0x0002

@@ -8,9 +8,9 @@ from typing import Literal, get_args
 
 from pydicom.dataset import Dataset
 
-from dicom_io.images.attributes import text, uid
-from dicom_io.images.facts import SeriesFacts, facts_of
-from dicom_io.images.instance import BadDicomError, NotDicomError, read_instance
+from dicom_io.images.headers.attributes import text, uid
+from dicom_io.images.headers.facts import SeriesFacts, facts_of
+from dicom_io.images.headers.instance import BadDicomError, NotDicomError, read_instance
 
 CountKeyword = Literal["NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances", "ImagesInAcquisition"]
 """Attributes that say how many there are: objects of the study (0020,1208) or series (0020,1209), images of the

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from dicom_io.images.attributes import text, uid
-from dicom_io.images.instance import BadDicomError, NotDicomError, read_instance
+from dicom_io.images.headers.attributes import text, uid
+from dicom_io.images.headers.instance import BadDicomError, NotDicomError, read_instance
 
 
 @dataclass(frozen=True)
