@@ -15,7 +15,7 @@ from dicom_io.images.grid.geometry import Layout, lay_out
 from dicom_io.images.headers.attributes import MALFORMED, text, texts, uid
 from dicom_io.images.headers.image_classes import IMAGE_CLASSES
 from dicom_io.images.headers.instance import BadDicomError, Instance, NotDicomError, read_instance
-from dicom_io.images.pixels import same_pixels
+from dicom_io.images.pixels.pixels import same_pixels
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 
 from core.errors import StudyRejected
 from dicom_io.elements import ElementsError
-from dicom_io.images.pixel_layout import read_layout
-from dicom_io.images.pixels import same_pixels
+from dicom_io.images.pixels.pixel_layout import read_layout
+from dicom_io.images.pixels.pixels import same_pixels
 from dicom_io.spool.outline import Outline, read_outline
 
 IMAGE_KEYWORDS = (

@@ -12,7 +12,7 @@ from pydicom.uid import UID, HTJ2KLossless, JPEG2000Lossless, JPEGLosslessSV1, J
 from core.errors import ReasonCode, StudyRejected
 from core.volume import Volume
 from dicom_io.images import volume
-from dicom_io.images.codestream import CodestreamError, CodestreamSize, codestream_size
+from dicom_io.images.pixels.codestream import CodestreamError, CodestreamSize, codestream_size
 from phantom.series import Encoding, make_series, save_series
 from tests.dicom_io.series_helpers import ct_series, one_study, phantom
 

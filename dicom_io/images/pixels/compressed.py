@@ -25,10 +25,10 @@ from pydicom.uid import (
 )
 
 from core.errors import ReasonCode
-from dicom_io.images.codestream import CodestreamError, CodestreamSize, codestream_size
 from dicom_io.images.headers.attributes import text
 from dicom_io.images.headers.instance import Instance, rejected
-from dicom_io.images.pixel_layout import PixelLayout
+from dicom_io.images.pixels.codestream import CodestreamError, CodestreamSize, codestream_size
+from dicom_io.images.pixels.pixel_layout import PixelLayout
 
 _PLUGINS = {
     RLELossless: "pydicom",

@@ -14,10 +14,10 @@ from pydicom.uid import (
 )
 
 from core.errors import ReasonCode, StudyRejected
-from dicom_io.images.compressed import decode
 from dicom_io.images.headers.inflate import InflateLimitError
 from dicom_io.images.headers.instance import Instance, open_dataset, rejected
-from dicom_io.images.pixel_layout import PixelLayout, read_layout
+from dicom_io.images.pixels.compressed import decode
+from dicom_io.images.pixels.pixel_layout import PixelLayout, read_layout
 
 Stored = NDArray[np.integer]
 
