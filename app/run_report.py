@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from core.report import ModelReport, Outcome, Reason, Report, SeriesReport
-from dicom_io.images.series import Decision
+from dicom_io.images.selection.selection import Decision
 from dicom_io.images.study import Study
 from operators.model_run import ModelRun
 

@@ -12,7 +12,7 @@ from monai.deploy.core import ExecutionContext, InputContext, Operator, Operator
 from core.errors import StudyRejected
 from core.label_map import LabelMap
 from core.volume import Volume
-from dicom_io.images.series import Selection
+from dicom_io.images.selection.selection import Selection
 from dicom_io.images.study import Study
 from segmentation.package import Package
 

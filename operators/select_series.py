@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dicom_io.images.series import select_series
+from dicom_io.images.selection.selection import select_series
 from operators.model_run import ModelRun, ModelRunOperator
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from core.errors import ConfigInvalid, RequestCode, RequestRefused, StudyRejected
 from core.model_config import Channel, ModelManifest, Phase
 from core.volume import Geometry, Volume
-from dicom_io.images.phases import phase_in_words
-from dicom_io.images.series import Selection, select_series
+from dicom_io.images.selection.phases import phase_in_words
+from dicom_io.images.selection.selection import Selection, select_series
 from dicom_io.images.study import Series, Study, read_studies
 from dicom_io.images.volume import VolumeReader
 from segmentation.image_files import read_image

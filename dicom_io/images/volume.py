@@ -17,7 +17,7 @@ from dicom_io.images.headers.instance import rejected
 from dicom_io.images.pixels.pixel_layout import read_layout
 from dicom_io.images.pixels.pixels import Stored, check_stored, read_frames
 from dicom_io.images.resample import LARGEST_SHARE_OUTSIDE, resample, share_outside
-from dicom_io.images.series import Selection, select_series
+from dicom_io.images.selection.selection import Selection, select_series
 from dicom_io.images.study import Series, Study
 
 MAX_VOXELS = 2**31

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from core.errors import StudyRejected
 from core.model_config import Channel, LabelSpec, ModelManifest, SeriesRule
 from core.volume import Volume
-from dicom_io.images.series import Selection, select_series
+from dicom_io.images.selection.selection import Selection, select_series
 from dicom_io.images.study import Study, read_studies
 from dicom_io.images.volume import VolumeReader
 from phantom import Phantom, make_phantom, trunk_geometry

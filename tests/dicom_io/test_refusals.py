@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import ReasonCode, StudyRejected
 from core.model_config import SeriesRule
-from dicom_io.images.series import select_series
+from dicom_io.images.selection.selection import select_series
 from dicom_io.images.study import read_studies
 from phantom.series import SeriesTags, StudyTags, make_series, save_series, write_series
 from tests.dicom_io.faults import FAULTS, Fault, empty_uid, tilt

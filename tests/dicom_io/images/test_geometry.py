@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from core.errors import ReasonCode, StudyRejected
 from dicom_io.images.grid.geometry import Layout, lay_out
-from dicom_io.images.series import select_series
+from dicom_io.images.selection.selection import select_series
 from dicom_io.images.volume import VolumeReader
 from phantom.series import Encoding, make_series, save_series
 from tests.dicom_io.faults import tilt

@@ -21,7 +21,7 @@ from pydicom.uid import BasicTextSRStorage, DeflatedExplicitVRLittleEndian, RLEL
 
 from core.errors import ReasonCode, StudyRejected
 from dicom_io.images.headers.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFile
-from dicom_io.images.series import select_series
+from dicom_io.images.selection.selection import select_series
 from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
 from phantom.series import Encoding, SeriesTags, StudyTags, make_series, save_series, write_series
@@ -313,7 +313,7 @@ def test_damaged_files_never_crash(seed: int, tmp_path: Path) -> None:
 
 def test_importing_the_readers_loads_neither_network_nor_imaging_libraries() -> None:
     check = (
-        "import sys, dicom_io.images.volume, dicom_io.images.series, dicom_io.images.study\n"
+        "import sys, dicom_io.images.volume, dicom_io.images.selection.selection, dicom_io.images.study\n"
         "heavy = {'torch', 'SimpleITK', 'highdicom', 'nnunetv2', 'holoscan', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

@@ -16,7 +16,7 @@ from core.errors import ReasonCode, StudyRejected
 from core.model_config import SeriesRule
 from core.volume import Geometry, Volume
 from dicom_io.images.resample import LARGEST_SHARE_OUTSIDE, share_outside
-from dicom_io.images.series import select_series
+from dicom_io.images.selection.selection import select_series
 from dicom_io.images.volume import SelectionRejectedError, VolumeReader, combine_channels, read_volume
 from phantom.encoding import TRANSFER_SYNTAXES
 from phantom.intensity import Modality

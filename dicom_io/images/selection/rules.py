@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 
 from core.model_config import Preference, Range, SeriesRule
-from dicom_io.images.phases import PhaseFinding
-from dicom_io.images.traits import Traits
+from dicom_io.images.selection.phases import PhaseFinding
+from dicom_io.images.selection.traits import Traits
 
 _LAST = float("inf")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from core.model_config import Phase
-from dicom_io.images.traits import Traits
+from dicom_io.images.selection.traits import Traits
 
 SAME_ACQUISITION_SECONDS = 5.0
 """Series that start within this time are reconstructions of one acquisition."""
