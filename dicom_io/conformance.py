@@ -22,10 +22,10 @@ from dicom_io.delivery import store_scu as sender
 from dicom_io.delivery import stow
 from dicom_io.delivery.find_scu import STUDY_ROOT_FIND
 from dicom_io.images.headers.image_classes import IMAGE_CLASSES
-from dicom_io.reception import storing
-from dicom_io.reception.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
+from dicom_io.reception import storage_scp as storing
 from dicom_io.reception.limits import Limits
 from dicom_io.reception.negotiation import MAX_PDU_SIZE
+from dicom_io.reception.presentation_contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from dicom_io.results import notice, seg
 from dicom_io.results.inherited import OPTIONAL, REQUIRED
 from dicom_io.spool.revision import State

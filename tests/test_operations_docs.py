@@ -9,7 +9,7 @@ from app.node.status_server import Observatory
 from core.report import _CODES
 from dicom_io.conformance import TABLES, names_of_tables, with_tables
 from dicom_io.delivery.store_scu import TRANSIENT_STATUSES
-from dicom_io.reception.transport import Rejection
+from dicom_io.reception.server import Rejection
 from dicom_io.results.notice import TITLES
 from dicom_io.spool.revision import State
 from dicom_io.spool.spool import Spool

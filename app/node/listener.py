@@ -13,10 +13,10 @@ from app.settings.node import NodeSettings, load_settings
 from app.settings.reception import TlsListening
 from core.errors import ConfigInvalid
 from dicom_io.audit.trail import AuditTrail
-from dicom_io.reception.accepted import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted
-from dicom_io.reception.access import Access
+from dicom_io.reception.access_control import Access
 from dicom_io.reception.listener import ACCEPTING, Listener
 from dicom_io.reception.observer import ReceptionRecord
+from dicom_io.reception.presentation_contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted
 from dicom_io.reception.tls_server import ServerTls, server_context
 from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.counters import Counters

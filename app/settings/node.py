@@ -17,7 +17,7 @@ from app.settings.reception import Peer, Reception, TlsListening, allowed_peers
 from app.settings.route import Route
 from app.settings_file import load_settings_file, problem_at
 from dicom_io.audit.trail import AuditTrail
-from dicom_io.reception.access import AllowedPeer
+from dicom_io.reception.access_control import AllowedPeer
 from dicom_io.reception.limits import Limits
 
 EXAMPLE = "manifests/node.example.yaml"

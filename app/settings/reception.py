@@ -9,8 +9,8 @@ from pydicom.uid import UID
 
 from app.setting_types import AETitle, Frozen, LocalPath
 from app.settings.destination import DicomDestination
-from dicom_io.reception.accepted import known_uid
-from dicom_io.reception.access import AllowedPeer
+from dicom_io.reception.access_control import AllowedPeer
+from dicom_io.reception.presentation_contexts import known_uid
 
 
 def _network(value: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from dicom_io.reception.commands import (
+from dicom_io.reception.dimse import (
     C_CANCEL_RQ,
     MAX_COMMAND_BYTES,
     RESPONSE,
@@ -24,7 +24,7 @@ from dicom_io.reception.commands import (
     encode_response,
 )
 from dicom_io.reception.limits import Limits
-from dicom_io.reception.wire import (
+from dicom_io.reception.pdu_stream import (
     ABORT,
     ABORT_RQ,
     P_DATA_TF,

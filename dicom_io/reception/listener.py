@@ -15,16 +15,16 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from dicom_io.commitment.request import PUSH_MODEL, REPORT_SYNTAXES
 from dicom_io.commitment.transactions import Transactions
-from dicom_io.reception.accepted import VERIFICATION, Accepted
-from dicom_io.reception.access import Access
+from dicom_io.reception.access_control import Access
 from dicom_io.reception.association import Answered, Caller, Context, Request
-from dicom_io.reception.commands import C_ECHO_RQ, C_STORE_RQ, N_EVENT_REPORT_RQ, Command
+from dicom_io.reception.commitment_scp import Reports
+from dicom_io.reception.dimse import C_ECHO_RQ, C_STORE_RQ, N_EVENT_REPORT_RQ, Command
 from dicom_io.reception.limits import Limits
 from dicom_io.reception.observer import Observer
-from dicom_io.reception.reports import Reports
-from dicom_io.reception.storing import NO_SUCH_CLASS, SUCCESS, Storage
+from dicom_io.reception.presentation_contexts import VERIFICATION, Accepted
+from dicom_io.reception.server import NodeServer, Rejection
+from dicom_io.reception.storage_scp import NO_SUCH_CLASS, SUCCESS, Storage
 from dicom_io.reception.tls_server import peer_certificate
-from dicom_io.reception.transport import NodeServer, Rejection
 from dicom_io.spool.arrival import Arrival
 
 GRACE_S = 5.0

@@ -7,7 +7,7 @@ import pytest
 from app.settings.node import load_settings
 from core.errors import ConfigInvalid
 from dicom_io.commitment.request import PUSH_MODEL
-from dicom_io.reception.access import Access
+from dicom_io.reception.access_control import Access
 from dicom_io.reception.association_request import decode_request
 from dicom_io.reception.limits import Limits
 from tests.upper_layer import CONTEXTS, IMPLICIT_LITTLE, VERIFICATION, associate_rq

@@ -4,7 +4,7 @@ from pydicom.uid import CTImageStorage, MRImageStorage, PositronEmissionTomograp
 
 from dicom_io.images import study
 from dicom_io.images.headers.image_classes import IMAGE_CLASSES
-from dicom_io.reception import storing
+from dicom_io.reception import storage_scp as storing
 
 
 def test_the_listener_and_the_reader_know_the_same_images() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dicom_io.reception.lobby import address_of
+from dicom_io.reception.acceptor import address_of
 
 GIVEN = {
     "10.1.2.3": "10.1.2.3",

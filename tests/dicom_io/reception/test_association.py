@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicom_io.reception.association import Answered, Caller, Context, Request, ServedAssociation
-from dicom_io.reception.commands import C_ECHO_RQ, C_STORE_RQ, Command
+from dicom_io.reception.dimse import C_ECHO_RQ, C_STORE_RQ, Command
 from dicom_io.reception.limits import Limits
-from dicom_io.reception.wire import ABORT, BUFFER_BYTES, Wire
+from dicom_io.reception.pdu_stream import ABORT, BUFFER_BYTES, Wire
 from tests.faults.objects import store_command
 from tests.upper_layer import ECHO, p_data, pdu, pdv
 
@@ -71,7 +71,9 @@ def serve(
     thread = threading.Thread(target=send)
     with far:
         with near, pytest.MonkeyPatch.context() as patched:
-            patched.setattr("dicom_io.reception.wire.LINGER_S", SOON_S)  # the thread may be long in coming to its turn
+            patched.setattr(
+                "dicom_io.reception.pdu_stream.LINGER_S", SOON_S
+            )  # the thread may be long in coming to its turn
             thread.start()
             association.serve()
         thread.join()

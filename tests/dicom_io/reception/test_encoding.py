@@ -11,8 +11,8 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
 
 from dicom_io.images.headers.part10 import file_head
-from dicom_io.reception.commands import C_STORE_RQ, Command, decode_command, encode_response
-from dicom_io.reception.wire import BreachError
+from dicom_io.reception.dimse import C_STORE_RQ, Command, decode_command, encode_response
+from dicom_io.reception.pdu_stream import BreachError
 
 
 @pytest.mark.parametrize("instance", ["1.2.3", "1.2.34", "1" * 30 + ".2" * 17])

@@ -9,9 +9,9 @@ import pytest
 from pynetdicom import AE
 
 from dicom_io.reception.association import Answered, Caller, Context, Request, Service
-from dicom_io.reception.commands import C_ECHO_RQ, Command
+from dicom_io.reception.dimse import C_ECHO_RQ, Command
 from dicom_io.reception.limits import Limits
-from dicom_io.reception.transport import LINGER_S, Admission, NodeServer, Rejection
+from dicom_io.reception.server import LINGER_S, Admission, NodeServer, Rejection
 from tests.node_process import wait_until
 from tests.upper_layer import ECHO, IMPLICIT_LITTLE, VERIFICATION, Connection, associate_rq
 

@@ -15,9 +15,9 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID, CTImageStorage, DeflatedExplicitVRLittleEndian, MRImageStorage, generate_uid
 from pynetdicom import AE
 
-from dicom_io.reception.accepted import TRANSFER_SYNTAXES
+from dicom_io.reception.presentation_contexts import TRANSFER_SYNTAXES
 from dicom_io.reception.received import study_key
-from dicom_io.reception.storing import (
+from dicom_io.reception.storage_scp import (
     CANNOT_UNDERSTAND,
     DOES_NOT_MATCH,
     OUT_OF_RESOURCES,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
-from dicom_io.reception.access import Access, AllowedPeer
+from dicom_io.reception.access_control import Access, AllowedPeer
 from dicom_io.tls import TlsFiles, client_context
 from tests.certificates import Certificate, make_authority, make_certificate
 from tests.listener_process import ListenerProcess

@@ -21,8 +21,8 @@ from dicom_io.commitment.request import PUSH_MODEL
 from dicom_io.commitment.transactions import Report, Transactions
 from dicom_io.elements import MAX_ELEMENTS
 from dicom_io.reception.association import Caller, Context
-from dicom_io.reception.commands import N_EVENT_REPORT_RQ, Command
-from dicom_io.reception.reports import MAX_REPORT_BYTES, NO_SUCH_CLASS, Reports
+from dicom_io.reception.commitment_scp import MAX_REPORT_BYTES, NO_SUCH_CLASS, Reports
+from dicom_io.reception.dimse import N_EVENT_REPORT_RQ, Command
 from tests.faults.objects import element
 
 OBJECTS = [(str(CTImageStorage), f"1.2.3.{number}") for number in range(3)]

@@ -7,7 +7,7 @@ from dicom_io.commitment.report import PROCESSING_FAILURE, ReportRefusedError, a
 from dicom_io.commitment.request import PUSH_MODEL
 from dicom_io.commitment.transactions import Transactions
 from dicom_io.reception.association import Answered, Caller, Context, Request
-from dicom_io.reception.commands import Command
+from dicom_io.reception.dimse import Command
 
 MAX_REPORT_BYTES = 1 << 24
 """A report of 50,000 objects."""

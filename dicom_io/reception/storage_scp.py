@@ -9,7 +9,7 @@ from dicom_io.elements import ElementsError
 from dicom_io.images.headers.image_classes import IMAGE_CLASSES
 from dicom_io.images.headers.part10 import file_head, identify
 from dicom_io.reception.association import Answered, Caller, Context, Request
-from dicom_io.reception.commands import Command
+from dicom_io.reception.dimse import Command
 from dicom_io.reception.observer import Observer
 from dicom_io.reception.received import ReceivedObject, is_uid, study_key
 from dicom_io.spool.apart import DAMAGE

@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from dicom_io.reception.wire import BreachError
+from dicom_io.reception.pdu_stream import BreachError
 from dicom_io.uids import is_uid
 
 C_STORE_RQ, C_ECHO_RQ, N_EVENT_REPORT_RQ, C_CANCEL_RQ = 0x0001, 0x0030, 0x0100, 0x0FFF

@@ -2,7 +2,7 @@
 
 pynetdicom trusts the 32-bit length of a PDU before it knows who is calling, shakes hands for TLS in its accept loop,
 and gives every connection two threads. Here a connection gets its one thread only with a whole request, and becomes an
-association if the node wants to answer (see `dicom_io.reception.lobby`, `dicom_io.reception.association`).
+association if the node wants to answer (see `dicom_io.reception.acceptor`, `dicom_io.reception.association`).
 """
 
 import logging
@@ -24,12 +24,12 @@ from pynetdicom import AE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import AssociationServer
 
+from dicom_io.reception.acceptor import ABORT, REPORT_S, Lobby
 from dicom_io.reception.association import Caller, ServedAssociation, Service
 from dicom_io.reception.association_request import RequestError, decode_request, has_known_version
 from dicom_io.reception.limits import Limits
-from dicom_io.reception.lobby import ABORT, REPORT_S, Lobby
 from dicom_io.reception.negotiation import negotiate
-from dicom_io.reception.wire import Wire
+from dicom_io.reception.pdu_stream import Wire
 
 LINGER_S = 1.0
 """How long a peer that was rejected may take to close its end."""
