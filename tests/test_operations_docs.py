@@ -10,7 +10,7 @@ from core.report import _CODES
 from dicom_io.conformance import TABLES, names_of_tables, with_tables
 from dicom_io.delivery.store_scu import TRANSIENT_STATUSES
 from dicom_io.reception.server import Rejection
-from dicom_io.results.notice import TITLES
+from dicom_io.results.notice_image import TITLES
 from dicom_io.spool.revision import State
 from dicom_io.spool.spool import Spool
 

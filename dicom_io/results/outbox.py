@@ -100,7 +100,7 @@ class StudyOutbox:
 
     def put_pictures(self, label_map: LabelMap, volume: Volume, model: str) -> tuple[str, ...]:
         """Write ``<model>.png`` and, where asked for, ``<model>_seg.nii.gz``; gives the names written."""
-        from dicom_io.results.overlay import write_overlay
+        from dicom_io.results.preview import write_overlay
 
         names = [f"{model}.png"]
         with _writing(self._staging):

@@ -18,8 +18,8 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.tag import Tag
 
-from dicom_io.results.inherited import decimal_strings
 from dicom_io.results.seg_frames import FrameKey
+from dicom_io.results.source_attributes import decimal_strings
 
 PER_FRAME_GROUPS = Tag("PerFrameFunctionalGroupsSequence")
 _ITEM = b"\xfe\xff\x00\xe0"

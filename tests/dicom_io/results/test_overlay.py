@@ -11,8 +11,8 @@ from PIL import Image
 from core.label_map import LabelMap
 from core.model_config import LabelSpec
 from core.volume import Geometry, Volume
-from dicom_io.results.overlay import LONGEST_SIDE, outline, write_overlay
 from dicom_io.results.planes import PLANES, patient_axes, telling_slices
+from dicom_io.results.preview import LONGEST_SIDE, outline, write_overlay
 
 # Columns: the LPS directions of growing column, row and slice.
 ACQUISITIONS = {

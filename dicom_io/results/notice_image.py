@@ -20,7 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from core.version import VERSION
 from dicom_io.images.headers.attributes import text
 from dicom_io.images.headers.instance import BadDicomError, NotDicomError, read_instance
-from dicom_io.results.inherited import UTF8, inherit
+from dicom_io.results.source_attributes import UTF8, inherit
 from dicom_io.uids import derive_uid, is_uid
 
 NoticeKind = Literal["refused", "nothing_found", "failed"]
