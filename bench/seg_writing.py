@@ -19,7 +19,7 @@ from core.model_config import Channel, LabelSpec, ModelManifest, SeriesRule
 from core.volume import Geometry
 from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
-from dicom_io.results.seg import SegContext, build_seg, write_seg
+from dicom_io.results.seg.build import SegContext, build_seg, write_seg
 from phantom.anatomy import Phantom
 from phantom.series import write_series
 

@@ -15,7 +15,7 @@ from core.volume import Volume
 from dicom_io.images.headers.instance import Instance
 from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
-from dicom_io.results.seg import SegContext, build_seg, write_seg
+from dicom_io.results.seg.build import SegContext, build_seg, write_seg
 from segmentation import sliding_window
 from segmentation.engine import Engine
 from segmentation.framing import frame

@@ -27,7 +27,7 @@ from dicom_io.reception.limits import Limits
 from dicom_io.reception.negotiation import MAX_PDU_SIZE
 from dicom_io.reception.presentation_contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from dicom_io.results import notice_image as notice
-from dicom_io.results import seg
+from dicom_io.results.seg import build as seg
 from dicom_io.results.source_attributes import OPTIONAL, REQUIRED
 from dicom_io.spool.revision import State
 

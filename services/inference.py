@@ -187,7 +187,7 @@ class Inference:
         return MaskResult.of(part.place, record, timings_s=result.timings_s)
 
     def _seg(self, part: _Part, label_map: LabelMap, given: _Input) -> bytes:
-        from dicom_io.results.seg import SegContext, build_seg, verify_seg, write_seg
+        from dicom_io.results.seg.build import SegContext, build_seg, verify_seg, write_seg
 
         series = [image.series for image in given.images if image.series is not None]
         instances = [instance for one in series for instance in one.instances]

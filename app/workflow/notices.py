@@ -9,7 +9,7 @@ from app.workflow.routing import matching_routes
 from core.errors import ReasonCode
 from dicom_io.images.headers.facts import read_series_facts
 from dicom_io.results.notice_image import Notice, NoticeKind, build_notice, read_notice_header
-from dicom_io.results.seg import write_seg
+from dicom_io.results.seg.build import write_seg
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 

@@ -86,7 +86,7 @@ class StudyOutbox:
         StudyRejected
             ``seg_mismatch`` if what was read back is not the mask that went in.
         """
-        from dicom_io.results.seg import SegContext, build_seg, verify_seg, write_seg
+        from dicom_io.results.seg.build import SegContext, build_seg, verify_seg, write_seg
 
         if label_map.is_empty and manifest.output.when_empty == "none":
             return ()

@@ -16,7 +16,7 @@ from core.volume import Geometry, Volume
 from dicom_io.images.headers.instance import Instance
 from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
-from dicom_io.results.seg import SegContext
+from dicom_io.results.seg.build import SegContext
 from phantom.anatomy import make_phantom
 from phantom.series import Encoding, SeriesTags, StudyTags, write_series
 

@@ -13,7 +13,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from core.errors import ReasonCode
 from dicom_io.images.headers import instance
 from dicom_io.results.notice_image import Notice, NoticeKind, build_notice, draw_notice, read_notice_header
-from dicom_io.results.seg import write_seg
+from dicom_io.results.seg.build import write_seg
 from phantom import make_phantom, trunk_geometry
 from phantom.series import StudyTags, write_series
 

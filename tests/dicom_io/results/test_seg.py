@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from core.errors import ReasonCode, StudyRejected
 from core.model_config import Inference, LabelSpec, ProfileSettings
 from core.volume import Geometry
-from dicom_io.results import seg as seg_module
-from dicom_io.results.seg import SegContext, build_seg, verify_seg, write_seg
+from dicom_io.results.seg import build as seg_module
+from dicom_io.results.seg.build import SegContext, build_seg, verify_seg, write_seg
 from tests.dicom_io.seg_cases import (
     LABELS,
     SHA256,

@@ -6,7 +6,7 @@ import highdicom
 import numpy as np
 import pytest
 
-from dicom_io.results.seg import build_seg, write_seg
+from dicom_io.results.seg.build import build_seg, write_seg
 from tests.dicom_io.seg_cases import asymmetric_mask, context, label_map, made_case
 
 OBLIQUE = np.linalg.qr([[0.9, 0.2, 0.3], [-0.3, 0.8, 0.4], [0.1, -0.5, 0.8]])[0] * [[-1, -1, 1]]

@@ -9,7 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from core.model_config import LabelSpec
-from dicom_io.results.seg import build_seg, verify_seg, write_seg
+from dicom_io.results.seg.build import build_seg, verify_seg, write_seg
 from dicom_io.results.source_attributes import REQUIRED, choose_character_set, inherit
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import StudyTags, make_series, save_series

@@ -12,8 +12,8 @@ import SimpleITK as sitk  # its documentation's own name
 from core.errors import ReasonCode, StudyRejected
 from core.label_map import LabelMap
 from core.model_config import LabelSpec
-from dicom_io.results.seg import build_seg, read_seg, verify_seg, write_seg
-from dicom_io.results.seg_sources import grid_slices
+from dicom_io.results.seg.build import build_seg, read_seg, verify_seg, write_seg
+from dicom_io.results.seg.sources import grid_slices
 from tests.dicom_io.seg_cases import Case, context, decoded_by_dcmqi, label_map, made_case, read_case
 
 

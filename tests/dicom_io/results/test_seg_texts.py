@@ -6,7 +6,7 @@ from pathlib import Path
 import pydicom
 
 from core.model_config import Code, LabelSpec
-from dicom_io.results.seg import build_seg, verify_seg, write_seg
+from dicom_io.results.seg.build import build_seg, verify_seg, write_seg
 from tests.dicom_io.seg_cases import LABELS, context, label_map, made_case
 
 

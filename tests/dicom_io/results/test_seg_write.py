@@ -9,7 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from core.label_map import LabelMap
-from dicom_io.results.seg import build_seg, write_seg
+from dicom_io.results.seg.build import build_seg, write_seg
 from tests.dicom_io.seg_cases import LABELS, context, made_case
 
 

@@ -12,7 +12,7 @@ from pydicom.filewriter import correct_ambiguous_vr_element, write_data_element
 from pydicom.tag import Tag
 
 from core.files import sync_folder
-from dicom_io.results.seg_groups import PER_FRAME_GROUPS
+from dicom_io.results.seg.functional_groups import PER_FRAME_GROUPS
 
 PIXEL_DATA = Tag("PixelData")
 

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from core.volume import Geometry, Volume
 from dicom_io.images.headers.attributes import first_item, items, numbers
 from dicom_io.images.headers.instance import Instance
-from dicom_io.results.seg_groups import SourceSlice, reference
+from dicom_io.results.seg.functional_groups import SourceSlice, reference
 
 SLICE_TOLERANCE = 0.25
 """Largest distance of an image from its slice of the grid along the normal, in gaps.

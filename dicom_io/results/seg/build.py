@@ -27,12 +27,12 @@ from core.model_config import LabelSpec, ModelManifest
 from core.volume import Volume
 from dicom_io.images.headers.attributes import integer
 from dicom_io.images.headers.instance import Instance
-from dicom_io.results.seg_frames import FrameKey, binary_frames, labelmap_planes, slices_by_value
-from dicom_io.results.seg_groups import PER_FRAME_GROUPS, functional_groups
-from dicom_io.results.seg_read import SegContent, read_seg, verify_seg
-from dicom_io.results.seg_segments import describe
-from dicom_io.results.seg_sources import add_references, frame_numbers, source_slices
-from dicom_io.results.seg_write import write_seg
+from dicom_io.results.seg.frames import FrameKey, binary_frames, labelmap_planes, slices_by_value
+from dicom_io.results.seg.functional_groups import PER_FRAME_GROUPS, functional_groups
+from dicom_io.results.seg.read_back import SegContent, read_seg, verify_seg
+from dicom_io.results.seg.segments import describe
+from dicom_io.results.seg.sources import add_references, frame_numbers, source_slices
+from dicom_io.results.seg.write import write_seg
 from dicom_io.results.source_attributes import choose_character_set, decimal_strings, inherit, texts_of
 from dicom_io.uids import derive_uid
 

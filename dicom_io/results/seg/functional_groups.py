@@ -18,7 +18,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.tag import Tag
 
-from dicom_io.results.seg_frames import FrameKey
+from dicom_io.results.seg.frames import FrameKey
 from dicom_io.results.source_attributes import decimal_strings
 
 PER_FRAME_GROUPS = Tag("PerFrameFunctionalGroupsSequence")

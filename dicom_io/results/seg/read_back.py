@@ -21,7 +21,7 @@ from core.model_config import Code
 from core.volume import Geometry
 from dicom_io.images.grid.geometry import orthonormal_direction
 from dicom_io.images.headers.attributes import MALFORMED
-from dicom_io.results.seg_sources import functional_group, grid_slices
+from dicom_io.results.seg.sources import functional_group, grid_slices
 
 DIRECTION_TOLERANCE = 2e-3
 """Largest difference of direction cosines: a grid's are orthonormal, a source's may be rounded to three digits."""
