@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from dicom_io.reception.received import ReceivedObject
-from dicom_io.spool.arrival import Arrival, Placed
+from dicom_io.spool.ingest import Arrival, Placed
+from dicom_io.spool.received import ReceivedObject
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from dicom_io.reception.received import study_key
+from dicom_io.spool.received import study_key
 from dicom_io.spool.spool import Spool
 from tests.node_process import NOTHING_KEPT_FREE, ROOT, free_port
 

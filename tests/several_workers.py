@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 from pydicom.uid import generate_uid
 
-from dicom_io.reception.received import study_key
-from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.received import study_key
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 from tests.app.stub_worker import GO

@@ -13,11 +13,11 @@ from app.cli.audit import audit_handling
 from app.node.spool_access import spool_to_change, spool_to_read
 from app.settings.node import NodeSettings, load_settings
 from core.errors import ConfigInvalid
-from dicom_io.delivery.kept import what_is_kept
-from dicom_io.spool import wishes
-from dicom_io.spool.apart import DAMAGE, problem_of
+from dicom_io.spool import study_actions as wishes
+from dicom_io.spool.isolation import DAMAGE, problem_of
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
+from dicom_io.spool.study_patient import what_is_kept
 
 app = typer.Typer(help="Look at the studies of a node, and run one again.", no_args_is_help=True)
 

@@ -16,8 +16,8 @@ from core.errors import ConfigInvalid, RetryLater
 from core.report import Report
 from dicom_io.delivery.store_scu import Destination
 from dicom_io.images.study import Study, read_studies
-from dicom_io.reception.received import study_key
 from dicom_io.results.outbox import REPORT_NAME
+from dicom_io.spool.received import study_key
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 

@@ -18,10 +18,10 @@ from dicom_io.reception.listener import ACCEPTING, Listener
 from dicom_io.reception.observer import ReceptionRecord
 from dicom_io.reception.presentation_contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted
 from dicom_io.reception.tls_server import ServerTls, server_context
-from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.counters import Counters
+from dicom_io.spool.free_space import KeptFree
+from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.retention import delete_delivered
-from dicom_io.spool.room import KeptFree
 from dicom_io.spool.spool import Spool
 
 RETENTION_EVERY_S = 600.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.files import replace_file
-from dicom_io.spool.apart import DAMAGE, problem_of
+from dicom_io.spool.isolation import DAMAGE, problem_of
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 

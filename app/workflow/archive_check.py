@@ -10,7 +10,7 @@ from app.settings.node import NodeSettings
 from app.workflow.send import storage_scp
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.delivery.find_scu import ArchivedSeries, find_series
-from dicom_io.reception.received import object_name
+from dicom_io.spool.received import object_name
 
 ASKED_AT_ONCE = 2
 """Studies, for each archive."""

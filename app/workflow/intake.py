@@ -5,7 +5,7 @@ import time
 from typing import Protocol
 
 from app.workflow.completion import Arrivals, Completion, Verdict
-from dicom_io.spool.apart import apart
+from dicom_io.spool.isolation import apart
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 

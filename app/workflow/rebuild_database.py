@@ -14,8 +14,8 @@ from app.workflow.intake import recover
 from app.workflow.study_flow import WORKFLOW_VERSION, StudyFlow
 from app.workflow.workflow_ids import LIVE, QUEUE_PRIORITIES, STUDY_QUEUE, workflow_id, workflow_prefixes
 from core.errors import ConfigInvalid
-from dicom_io.spool.apart import apart
 from dicom_io.spool.identity import spool_id
+from dicom_io.spool.isolation import apart
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 

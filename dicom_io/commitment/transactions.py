@@ -21,7 +21,7 @@ from typing import Any
 from uuid import uuid4
 
 from core.files import replace_file
-from dicom_io.reception.received import object_name
+from dicom_io.spool.received import object_name
 
 FORGOTTEN_AFTER_S = 30 * 24 * 3600.0
 """Age from which nobody waits for an answer any more; deadlines are hours."""

@@ -7,9 +7,9 @@ from io import BufferedReader
 from dicom_io.audit.trail import AuditTrail, Party, Transfer
 from dicom_io.images.headers.part10 import patient_of
 from dicom_io.reception.association import Caller
-from dicom_io.reception.received import ReceivedObject
 from dicom_io.spool.counters import Counters
 from dicom_io.spool.incoming import IncomingFile
+from dicom_io.spool.received import ReceivedObject
 
 _REJECTED = "an association was rejected: AE title, address or certificate do not fit"
 _TLS_FAILED = "a TLS handshake failed: no certificate that is believed, or an old version"

@@ -11,11 +11,11 @@ from dicom_io.images.headers.part10 import file_head, identify
 from dicom_io.reception.association import Answered, Caller, Context, Request
 from dicom_io.reception.dimse import Command
 from dicom_io.reception.observer import Observer
-from dicom_io.reception.received import ReceivedObject, is_uid, study_key
-from dicom_io.spool.apart import DAMAGE
-from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.free_space import NoRoomError
 from dicom_io.spool.incoming import IncomingFile
-from dicom_io.spool.room import NoRoomError
+from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.isolation import DAMAGE
+from dicom_io.spool.received import ReceivedObject, is_uid, study_key
 
 SUCCESS = 0x0000
 PROCESSING_FAILURE = 0x0110

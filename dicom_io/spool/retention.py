@@ -10,10 +10,10 @@ import time
 from functools import partial
 
 from dicom_io.audit.trail import AuditTrail
-from dicom_io.delivery.kept import what_is_kept
-from dicom_io.spool.apart import apart
+from dicom_io.spool.isolation import apart
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
+from dicom_io.spool.study_patient import what_is_kept
 
 _log = logging.getLogger("segnode")
 

@@ -38,7 +38,7 @@ from types import MappingProxyType
 from uuid import uuid4
 
 from core.files import locked, replace_file, sync_folder
-from dicom_io.spool.own import OwnObjects
+from dicom_io.spool.own_results import OwnObjects
 from dicom_io.spool.revision import SUPERSEDED, Revision, State
 
 ABANDONED_AFTER_S = 3600.0

@@ -19,8 +19,8 @@ from app.workflow.completion import SERIES_SETTLE_S, Completion
 from app.workflow.intake import IMAGES_MISSING, Intake
 from app.workflow.notices import write_notices
 from app.workflow.outcome import make_outcome
-from dicom_io.reception.received import study_key
-from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.received import study_key
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 from tests.arriving import Sent, put

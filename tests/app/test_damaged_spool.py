@@ -12,7 +12,7 @@ from app.cli.main import cli
 from app.node.status import look
 from app.node.status_server import Observatory
 from core.errors import ConfigInvalid
-from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.revision import State
 from tests.arriving import Sent, put

@@ -12,8 +12,8 @@ from pydicom.uid import generate_uid
 from app.workflow.study_timeout import Timekeeper, is_device_lost
 from core.errors import OutOfMemory
 from core.report import Reason
-from dicom_io.reception.received import study_key
-from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.received import study_key
 from dicom_io.spool.spool import Spool
 from tests.arriving import Sent, put
 from tests.node_process import PATIENCE_S, NodeProcess, wait_until, write_study

@@ -3,8 +3,8 @@
 import time
 from pathlib import Path
 
-from dicom_io.reception.received import study_key
-from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.received import study_key
 from dicom_io.spool.revision import State
 from dicom_io.spool.spool import Spool
 from tests.arriving import Sent, put

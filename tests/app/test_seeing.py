@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from app.cli.main import cli
 from app.node.status import Presence, read_processes
-from dicom_io.spool.wishes import forget
+from dicom_io.spool.study_actions import forget
 from tests.node_process import PATIENCE_S, NodeProcess, free_port, make_image, wait_until
 from tests.peers import StorageServer, store
 

@@ -15,7 +15,7 @@ from app.cli.serve import app as studies
 from app.cli.spool import rebuild
 from app.node.node import child_commands
 from core.errors import ConfigInvalid
-from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.revision import Revision, State
 from tests.arriving import Sent, put
 from tests.node_process import PATIENCE_S, ROOT, SEGNODE, NodeProcess, free_port

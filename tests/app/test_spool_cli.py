@@ -16,8 +16,8 @@ from pydicom.uid import generate_uid
 from app.cli.spool import rebuild
 from app.leases import Holder, Leases
 from core.errors import ConfigInvalid
-from dicom_io.reception.received import study_key
-from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.received import study_key
 from dicom_io.spool.revision import State
 from tests.arriving import Sent, put
 from tests.node_process import ROOT, NodeProcess, free_port, wait_until, write_study

@@ -16,11 +16,11 @@ from app.workflow.attempts import Tries
 from app.workflow.segment_step import Segmenting
 from core.files import replace_file
 from core.report import Report
-from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.claims import Claim, take
+from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
-from dicom_io.spool.wishes import run_again
+from dicom_io.spool.study_actions import run_again
 from tests.arriving import Sent, put
 from tests.faults.namespace import in_small_tmpfs
 from tests.node_process import NodeProcess, wait_until, write_study

@@ -12,7 +12,7 @@ from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, Explicit
 from core.errors import StudyRejected
 from dicom_io.images.headers.instance import BadDicomError, NotDicomError, read_instance
 from dicom_io.images.pixels.pixels import check_stored, read_frames
-from dicom_io.reception.received import study_key
+from dicom_io.spool.received import study_key
 from tests.faults.table import Fault
 from tests.listener_process import ListenerProcess
 from tests.node_process import make_image

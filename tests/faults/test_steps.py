@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
-from dicom_io.reception.received import study_key
+from dicom_io.spool.received import study_key
 from dicom_io.spool.spool import Spool
 from tests.faults.namespace import in_small_tmpfs
 from tests.faults.receiver import Receiver

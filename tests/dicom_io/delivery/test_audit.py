@@ -17,7 +17,7 @@ import pytest
 from dicom_io.audit import sinks as audit_sinks
 from dicom_io.audit.sinks import SENDING, AuditFile, AuditSyslog
 from dicom_io.audit.trail import AuditTrail, Party, Transfer
-from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.revision import State
 from dicom_io.spool.spool import Spool

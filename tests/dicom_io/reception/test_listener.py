@@ -16,7 +16,6 @@ from pydicom.uid import UID, CTImageStorage, DeflatedExplicitVRLittleEndian, MRI
 from pynetdicom import AE
 
 from dicom_io.reception.presentation_contexts import TRANSFER_SYNTAXES
-from dicom_io.reception.received import study_key
 from dicom_io.reception.storage_scp import (
     CANNOT_UNDERSTAND,
     DOES_NOT_MATCH,
@@ -24,6 +23,7 @@ from dicom_io.reception.storage_scp import (
     PROCESSING_FAILURE,
     SUCCESS,
 )
+from dicom_io.spool.received import study_key
 from tests.faults.objects import image_bytes, store_command
 from tests.listener_process import ListenerProcess
 from tests.node_process import ROOT, make_image, wait_until, write_study

@@ -10,9 +10,9 @@ from app.workflow.delivery_step import Deliveries
 from app.workflow.outcome import make_delivery, make_outcome
 from app.workflow.segment_step import publish
 from core.errors import Superseded
-from dicom_io.spool.arrival import Arrival
 from dicom_io.spool.claims import Claim, take
 from dicom_io.spool.identity import spool_id
+from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 from tests.arriving import Sent, put

@@ -9,8 +9,8 @@ import pytest
 
 import dicom_io.spool.spool
 from core.files import locked, replace_file, sync_folder
-from dicom_io.reception.received import study_key
-from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.received import study_key
 from dicom_io.spool.spool import Spool
 from tests.arriving import Sent, put
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from dicom_io.reception.received import study_key
-from dicom_io.spool import arrival
-from dicom_io.spool.arrival import Arrival
+from dicom_io.spool import ingest as arrival
+from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.received import study_key
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.spool import Spool
 from tests.arriving import Sent, put

@@ -19,9 +19,10 @@ from pydicom.uid import (
 )
 
 from dicom_io.images.headers.part10 import file_head
-from dicom_io.spool import outline, repeats
-from dicom_io.spool.outline import read_outline
-from dicom_io.spool.repeats import Relation, compare
+from dicom_io.spool import duplicates as repeats
+from dicom_io.spool import fingerprint as outline
+from dicom_io.spool.duplicates import Relation, compare
+from dicom_io.spool.fingerprint import read_outline
 from tests.faults.objects import element, image_bytes
 from tests.node_process import make_image
 

@@ -15,13 +15,13 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from dicom_io.reception.received import study_key
-from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.free_space import KeptFree, NoRoomError
+from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.received import study_key
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.revision import Revision, State
-from dicom_io.spool.room import KeptFree, NoRoomError
 from dicom_io.spool.spool import Spool
-from dicom_io.spool.wishes import release
+from dicom_io.spool.study_actions import release
 from tests.arriving import Sent, put
 from tests.node_process import make_image
 

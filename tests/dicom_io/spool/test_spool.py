@@ -7,11 +7,11 @@ import pytest
 
 from app.workflow.intake import recover
 from core.files import replace_file, write_synced
-from dicom_io.reception.received import is_uid, study_key
-from dicom_io.spool.arrival import Arrival
+from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.received import is_uid, study_key
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
-from dicom_io.spool.wishes import run_again
+from dicom_io.spool.study_actions import run_again
 from tests.arriving import Sent, put
 
 

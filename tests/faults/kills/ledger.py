@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from dicom_io.reception.received import object_name, study_key
+from dicom_io.spool.received import object_name, study_key
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 from tests.faults.receiver import Taken

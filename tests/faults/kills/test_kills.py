@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_io.reception.received import object_name, study_key
+from dicom_io.spool.received import object_name, study_key
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 from tests.app.stub_worker import stub_result

@@ -10,11 +10,11 @@ from typing import Literal
 from uuid import uuid4
 
 from core.files import sync_folder
-from dicom_io.reception.received import ReceivedObject, is_uid, object_name, study_key
+from dicom_io.spool.duplicates import Relation, compare
+from dicom_io.spool.free_space import KeptFree
 from dicom_io.spool.incoming import IncomingFile
-from dicom_io.spool.repeats import Relation, compare
+from dicom_io.spool.received import ReceivedObject, is_uid, object_name, study_key
 from dicom_io.spool.revision import ENDED_WELL, Revision, State
-from dicom_io.spool.room import KeptFree
 from dicom_io.spool.spool import Spool
 
 Placed = Literal["stored", "new_revision", "replaced", "quarantined", "repeated", "set_aside"]

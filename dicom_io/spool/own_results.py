@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from core.files import sync_folder
-from dicom_io.reception.received import object_name
+from dicom_io.spool.received import object_name
 
 
 class OwnObjects:

@@ -12,7 +12,7 @@ from core.errors import StudyRejected
 from dicom_io.elements import ElementsError
 from dicom_io.images.pixels.pixel_layout import read_layout
 from dicom_io.images.pixels.pixels import same_pixels
-from dicom_io.spool.outline import Outline, read_outline
+from dicom_io.spool.fingerprint import Outline, read_outline
 
 IMAGE_KEYWORDS = (
     *("SOPClassUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality"),
