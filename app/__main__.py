@@ -15,10 +15,10 @@ from pathlib import Path
 
 import typer
 
-from app.logs import configure_logging
 from app.map.inside import Layout, extract, show
 from core.errors import ConfigInvalid, SegnodeError, StudyRejected
 from core.report import Reason, Report
+from runtime.logs import configure_logging
 
 USAGE = "give no argument to run, or one of: show [app|pkg], extract, ready, alive"
 

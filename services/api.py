@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from app.supervisor import Supervisor, numbered
-from app.timekeeping import Timekeeping
 from core.errors import ConfigInvalid
+from runtime.supervisor import Supervisor, numbered
+from runtime.watchdog import Timekeeping
 from services.overtime import Overtime
 from services.settings import ServiceSettings, load_service_settings
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 from dbos import DBOS, DBOSConfiguredInstance
 from pydantic import TypeAdapter
 
-from app.timekeeping import Line, timed
 from app.workflow.study_timeout import LOST_DEVICE_EXIT, is_device_lost
 from core.errors import RequestCode, RequestRefused, RetryLater, SegnodeError, Superseded
+from runtime.watchdog import Line, timed
 from segmentation.warm_models import WarmModels
 from services.images import ImageReader
 from services.inference import Inference

@@ -17,8 +17,8 @@ from dbos import error as dbos_errors
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.leases import POSTGRES_CONNECTION, reason_of
 from core.errors import RequestCode, RequestRefused, RetryLater
+from runtime.lease_table import POSTGRES_CONNECTION, reason_of
 from services.job import Job, Problem, State, finished
 from services.job_files import is_job
 from services.progress import Progress

@@ -6,8 +6,8 @@ from typing import Final
 
 from pydantic import Field
 
-from app.setting_types import Frozen
 from core.errors import RequestCode, RequestRefused
+from runtime.setting_types import Frozen
 
 VOXEL_BYTES: Final = 4
 """Images are float32 once they are read."""

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.leases import Leases
+from runtime.lease_table import Leases
 from services.jobs import VERSION
 
 FRESH_S: Final = 1.0

@@ -14,10 +14,10 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
-from app.child import ParentLink, run_child
-from app.leases import Leases
-from app.logs import configure_logging
 from dicom_io.tls import TlsFiles, client_context
+from runtime.child import ParentLink, run_child
+from runtime.lease_table import Leases
+from runtime.logs import configure_logging
 from services.grpc_server import CALLS, make_grpc_server
 from services.handlers import Handlers
 from services.jobs import Jobs

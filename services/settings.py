@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from app.machine_settings import ExecutorName, Workers, this_host
-from app.setting_types import Frozen, LocalPath, Name, Port, beside_the_file
 from app.settings.node import DATABASE_URL
-from app.settings_file import load_settings_file, problem_at
 from core.errors import ConfigInvalid
 from core.model_config import ModelName
+from runtime.setting_types import Frozen, LocalPath, Name, Port, beside_the_file
+from runtime.settings_file import load_settings_file, problem_at
+from runtime.worker_settings import ExecutorName, Workers, this_host
 from services.limits import Limits
 from services.requests import Task
 from services.roots import Root

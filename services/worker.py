@@ -15,15 +15,15 @@ from typing import Final
 from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.child import ParentLink, run_child, watch_threads
-from app.durable_queue import FORGOTTEN_AT_ONCE, forget_ended, launch_dbos
-from app.leases import Leases, reason_of
-from app.logs import configure_logging
 from app.node.worker import take_slot
-from app.reaper import Reaper
-from app.tenure import Tenure, this_process
 from core.files import locked
-from dicom_io.spool.identity import spool_id
+from runtime.child import ParentLink, run_child, watch_threads
+from runtime.durable_queue import FORGOTTEN_AT_ONCE, forget_ended, launch_dbos
+from runtime.lease_table import Leases, reason_of
+from runtime.logs import configure_logging
+from runtime.storage_id import spool_id
+from runtime.takeover import Reaper
+from runtime.worker_lease import Tenure, this_process
 from segmentation.warm_models import WarmModels
 from services.aliases import Aliases
 from services.flow import ServiceFlow

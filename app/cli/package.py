@@ -30,10 +30,10 @@ def package(
     Exit codes: 0 done, 2 an argument is wrong, 4 a model is invalid, 5 pip or the
     builder failed.
     """
-    from app.logs import configure_logging
     from app.map.context import Image, write_context
     from app.map.image import DEFAULT_BASE, Build, build_image, fetch_wheels
     from app.map.manifests import parse_tag
+    from runtime.logs import configure_logging
     from segmentation.package import default_models_path, find_package, load_package
 
     configure_logging("package")

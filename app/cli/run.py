@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from app.logs import configure_logging
 from core.errors import ConfigInvalid, SegnodeError
 from core.model_config import Profile
 from core.report import Report
 from dicom_io.results.outbox import NO_STUDY_UID
+from runtime.logs import configure_logging
 
 if TYPE_CHECKING:
     from app.graph_runner import Segmenter

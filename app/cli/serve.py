@@ -52,8 +52,8 @@ def serve(
     Prints "ready ae=AE port=PORT" once it takes work. Ends on SIGTERM or Ctrl-C.
     Exit codes: 0 stopped, 2 the settings are wrong, 4 a model package is invalid.
     """
-    from app.logs import configure_logging
     from app.node.node import Node, child_commands
+    from runtime.logs import configure_logging
 
     # What the node and its children write is the patients': nobody else on the machine reads it.
     os.umask(0o077)

@@ -32,7 +32,7 @@ def api(config: Config) -> None:
     Example:
       segnode api --config manifests/service.example.yaml
     """
-    from app.logs import configure_logging
+    from runtime.logs import configure_logging
     from services.api import run_service
 
     _require("grpc", "fastapi")

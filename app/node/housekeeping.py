@@ -6,12 +6,12 @@ import time
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.clock import ClockWatch, bring_forward
-from app.durable_queue import FORGOTTEN_AT_ONCE, forget_ended
-from app.leases import reason_of
-from app.tenure import Tenure
 from app.workflow.intake import Intake, StudyWork, recover
 from dicom_io.spool.spool import Spool
+from runtime.clock import ClockWatch, bring_forward
+from runtime.durable_queue import FORGOTTEN_AT_ONCE, forget_ended
+from runtime.lease_table import reason_of
+from runtime.worker_lease import Tenure
 
 RECOVER_EVERY_S = 600.0
 FORGET_EVERY_S = 3600.0

@@ -5,8 +5,6 @@ import ssl
 import sys
 from pathlib import Path
 
-from app.child import ParentLink, run_child, watch_threads
-from app.logs import configure_logging
 from app.node.spool_access import prepared_spool
 from app.node.status import COUNTERS
 from app.settings.node import NodeSettings, load_settings
@@ -23,6 +21,8 @@ from dicom_io.spool.free_space import KeptFree
 from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.spool import Spool
+from runtime.child import ParentLink, run_child, watch_threads
+from runtime.logs import configure_logging
 
 RETENTION_EVERY_S = 600.0
 """Age counts days; each time every study is looked at, in a process that has to receive."""

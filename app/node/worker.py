@@ -1,7 +1,7 @@
 """A worker's process: ``python -m app.node.worker node.yaml SLOT``; holds the models and does the durable work.
 
 Slots count from 1. Each has a name that is its own among all workers that share a database, a lock in the spool and a
-lease in the database (`app.tenure`), so no two processes ever work under one name.
+lease in the database (`runtime.worker_lease`), so no two processes ever work under one name.
 """
 
 import logging
@@ -15,15 +15,9 @@ from pathlib import Path
 from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.child import ParentLink, run_child, watch_threads
-from app.durable_queue import launch_dbos
-from app.leases import Leases, reason_of
-from app.logs import configure_logging
 from app.node.housekeeping import Caretaking
 from app.node.spool_access import prepared_spool
-from app.reaper import Reaper
 from app.settings.node import NodeSettings, load_settings
-from app.tenure import Tenure, end_process, this_process
 from app.workflow.attempts import Tries
 from app.workflow.completion import Completion
 from app.workflow.intake import Intake
@@ -33,7 +27,13 @@ from app.workflow.study_timeout import TimedSegmenter
 from app.workflow.workflow_ids import STUDY_QUEUE, delivery_queue
 from core.errors import RetryLater
 from core.files import locked
-from dicom_io.spool.identity import spool_id
+from runtime.child import ParentLink, run_child, watch_threads
+from runtime.durable_queue import launch_dbos
+from runtime.lease_table import Leases, reason_of
+from runtime.logs import configure_logging
+from runtime.storage_id import spool_id
+from runtime.takeover import Reaper
+from runtime.worker_lease import Tenure, end_process, this_process
 
 LOOK_EVERY_S = 0.5
 STUDIES_AT_ONCE = 1

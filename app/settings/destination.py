@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from app.setting_types import AETitle, Frozen, LocalPath, Port
+from runtime.setting_types import AETitle, Frozen, LocalPath, Port
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 

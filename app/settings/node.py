@@ -9,16 +9,16 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from app.machine_settings import ExecutorName, Work, Workers, this_host
-from app.setting_types import AETitle, Frozen, LocalPath, Name, Port, beside_the_file
 from app.settings.audit import Syslog, audit_trail
 from app.settings.destination import Destination, DicomDestination
 from app.settings.reception import Peer, Reception, TlsListening, allowed_peers
 from app.settings.route import Route
-from app.settings_file import load_settings_file, problem_at
 from dicom_io.audit.trail import AuditTrail
 from dicom_io.reception.access_control import AllowedPeer
 from dicom_io.reception.limits import Limits
+from runtime.setting_types import AETitle, Frozen, LocalPath, Name, Port, beside_the_file
+from runtime.settings_file import load_settings_file, problem_at
+from runtime.worker_settings import ExecutorName, Work, Workers, this_host
 
 EXAMPLE = "manifests/node.example.yaml"
 DATABASE_URL = re.compile(r"^(postgresql|sqlite)(\+\w+)?://")

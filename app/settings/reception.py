@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 from pydicom.uid import UID
 
-from app.setting_types import AETitle, Frozen, LocalPath
 from app.settings.destination import DicomDestination
 from dicom_io.reception.access_control import AllowedPeer
 from dicom_io.reception.presentation_contexts import known_uid
+from runtime.setting_types import AETitle, Frozen, LocalPath
 
 
 def _network(value: str) -> str:

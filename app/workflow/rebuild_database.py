@@ -8,16 +8,16 @@ from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.leases import Leases
 from app.settings.node import NodeSettings
 from app.workflow.intake import recover
 from app.workflow.study_flow import WORKFLOW_VERSION, StudyFlow
 from app.workflow.workflow_ids import LIVE, QUEUE_PRIORITIES, STUDY_QUEUE, workflow_id, workflow_prefixes
 from core.errors import ConfigInvalid
-from dicom_io.spool.identity import spool_id
 from dicom_io.spool.isolation import apart
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
+from runtime.lease_table import Leases
+from runtime.storage_id import spool_id
 
 
 @dataclass(frozen=True)

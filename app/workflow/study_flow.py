@@ -17,9 +17,7 @@ from dbos import DBOS, DBOSConfiguredInstance
 from pydicom import dcmread
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.leases import reason_of
 from app.settings.node import NodeSettings
-from app.tenure import Tenure
 from app.workflow.attempts import Tries
 from app.workflow.delivery_step import PENDING, Deliveries, end_of
 from app.workflow.notices import write_notices
@@ -40,6 +38,8 @@ from dicom_io.images.headers.facts import read_series_facts
 from dicom_io.spool.claims import Claim, take
 from dicom_io.spool.revision import NO_DESTINATION, WITHDRAWN, Revision, State
 from dicom_io.spool.spool import Spool
+from runtime.lease_table import reason_of
+from runtime.worker_lease import Tenure
 
 WORKFLOW_VERSION = "4"
 """Pinned application version: DBOS goes on only with work of its own version.

@@ -1,6 +1,6 @@
 """A study that takes too long, or has lost its GPU, costs its worker: the supervisor starts a fresh one.
 
-The supervisor keeps the time (`app.timekeeping`).
+The supervisor keeps the time (`runtime.watchdog`).
 """
 
 import logging
@@ -9,10 +9,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.timekeeping import Line, Timekeeping, timed
 from app.workflow.segment_step import StudySegmenter
 from core.report import Report
 from dicom_io.spool.spool import Spool
+from runtime.watchdog import Line, Timekeeping, timed
 
 LOST_DEVICE_EXIT = 7
 

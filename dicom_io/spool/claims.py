@@ -18,7 +18,7 @@ from dicom_io.spool.spool import Spool
 
 
 class Tenure(Protocol):
-    """The right to work at all: `app.tenure.Tenure`."""
+    """The right to work at all: `runtime.worker_lease.Tenure`."""
 
     @property
     def executor(self) -> str:

@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 from app.cli.serve import announce
-from app.logs import configure_logging
 from app.node.node import Node, child_commands
 from app.settings.node import load_settings
+from runtime.logs import configure_logging
 
 if __name__ == "__main__":
     configure_logging("node")

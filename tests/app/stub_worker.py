@@ -23,11 +23,11 @@ from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage, generate_ui
 
 import app.node.worker
 import app.workflow.study_flow
-from app.child import run_child
-from app.logs import configure_logging
 from app.settings.node import NodeSettings, load_settings
 from core.errors import OutOfMemory, ReasonCode, RetryLater, StudyRejected
 from core.report import ModelReport, Reason, Report
+from runtime.child import run_child
+from runtime.logs import configure_logging
 
 GO = "go"
 """Beside ``runs.txt``; ends what is ``held``."""

@@ -11,19 +11,19 @@ import pytest
 from pynetdicom.association import Association
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.leases import Executor, Holder, Leases, reason_of
 from app.node.spool_access import prepared_spool
 from app.node.worker import _does_work
-from app.reaper import Reaper
-from app.tenure import Tenure
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.spool.spool import Spool
+from runtime.lease_table import Executor, Holder, Leases, reason_of
+from runtime.takeover import Reaper
+from runtime.worker_lease import Tenure
 from tests.node_process import PATIENCE_S, ROOT
 
 CHILD = """
 import threading
-from app.child import run_child, watch_threads
-from app.logs import configure_logging
+from runtime.child import run_child, watch_threads
+from runtime.logs import configure_logging
 
 configure_logging("worker")
 

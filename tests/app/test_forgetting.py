@@ -10,8 +10,8 @@ from dbos import DBOS
 from pydicom.uid import generate_uid
 
 import app.node.housekeeping
-from app.durable_queue import FORGOTTEN_AT_ONCE, forget_ended
 from app.node.housekeeping import Caretaking
+from runtime.durable_queue import FORGOTTEN_AT_ONCE, forget_ended
 from tests.node_process import NodeProcess, wait_until, write_study
 from tests.peers import StorageServer, store
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from app.leases import Holder, Leases
-from app.tenure import Tenure
 from core.errors import ConfigInvalid
+from runtime.lease_table import Holder, Leases
+from runtime.worker_lease import Tenure
 from tests.node_process import wait_until
 from tests.postgres import Postgres
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from app.logs import EventFormatter
+from runtime.logs import EventFormatter
 from tests.node_process import ROOT
 
 
@@ -41,7 +41,7 @@ def test_a_traceback_is_cut_to_its_type() -> None:
 def test_warnings_and_libraries_are_silent_in_a_process() -> None:
     program = (
         "import logging, warnings\n"
-        "from app.logs import configure_logging\n"
+        "from runtime.logs import configure_logging\n"
         "configure_logging('worker')\n"
         "warnings.warn('CANARY')\n"
         "logging.getLogger('pydicom').error('CANARY')\n"

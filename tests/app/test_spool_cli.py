@@ -14,11 +14,11 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from app.cli.spool import rebuild
-from app.leases import Holder, Leases
 from core.errors import ConfigInvalid
 from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.received import study_key
 from dicom_io.spool.revision import State
+from runtime.lease_table import Holder, Leases
 from tests.arriving import Sent, put
 from tests.node_process import ROOT, NodeProcess, free_port, wait_until, write_study
 from tests.peers import StorageServer, store

@@ -7,7 +7,7 @@ from tests.node_process import PATIENCE_S, ROOT
 
 PROGRAM = """
 import os, signal, sys
-from app.supervisor import Supervisor
+from runtime.supervisor import Supervisor
 
 CHILD = [sys.executable, "-c", "print('ready', flush=True); import sys; sys.stdin.read()"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.timekeeping import Timekeeping, timed
+from runtime.watchdog import Timekeeping, timed
 from segnode_client import Client
 from services.job_files import JobFiles, is_job
 from services.locks import Locks

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 import services.worker
-from app.durable_queue import FORGOTTEN_AT_ONCE
+from runtime.durable_queue import FORGOTTEN_AT_ONCE
 
 
 class Flow:

@@ -11,10 +11,10 @@ from app.workflow.outcome import make_delivery, make_outcome
 from app.workflow.segment_step import publish
 from core.errors import Superseded
 from dicom_io.spool.claims import Claim, take
-from dicom_io.spool.identity import spool_id
 from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
+from runtime.storage_id import spool_id
 from tests.arriving import Sent, put
 
 EXAMPLE = Path(__file__).parents[3] / "manifests" / "node.example.yaml"

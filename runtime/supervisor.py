@@ -1,7 +1,7 @@
 """Starts child processes, watches them, starts a dead one again, and stops all.
 
 It imports nothing heavy. Children are fresh interpreters, never forks; each says ``ready`` on its standard output when
-it takes work (`app.child`).
+it takes work (`runtime.child`).
 """
 
 import logging
@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Protocol
 
-from app.child import READY
 from core.errors import ConfigInvalid, PackageInvalid
+from runtime.child import READY
 
 FIRST_RESTART_S = 0.5
 LONGEST_RESTART_S = 30.0

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from app.setting_types import Frozen
+from runtime.setting_types import Frozen
 
 MOST_WORKERS = 64
 _GPU = re.compile(r"\d+|(GPU|MIG)-[A-Za-z0-9/-]+")

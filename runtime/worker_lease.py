@@ -14,8 +14,8 @@ from uuid import uuid4
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.leases import Executor, Holder, Leases, reason_of
 from core.errors import RetryLater
+from runtime.lease_table import Executor, Holder, Leases, reason_of
 
 RENEWALS_PER_LEASE = 3
 ASK_AGAIN_S = 1.0

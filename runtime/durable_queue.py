@@ -6,8 +6,8 @@ import time
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
-from app.leases import POSTGRES_CONNECTION
-from app.logs import LogForm, make_formatter
+from runtime.lease_table import POSTGRES_CONNECTION
+from runtime.logs import LogForm, make_formatter
 
 ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 """States of a workflow that is over."""

@@ -16,7 +16,7 @@ _log: Final = logging.getLogger("segnode")
 
 
 class Line(Protocol):
-    """The worker's line to its supervisor: `app.child.ParentLink`."""
+    """The worker's line to its supervisor: `runtime.child.ParentLink`."""
 
     def say(self, what: bytes) -> None:
         """Say one line."""

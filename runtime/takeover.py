@@ -12,8 +12,8 @@ from uuid import uuid4
 from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.leases import Holder, reason_of
-from app.tenure import Tenure
+from runtime.lease_table import Holder, reason_of
+from runtime.worker_lease import Tenure
 
 LOOKS_PER_LEASE = 3
 
