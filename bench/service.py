@@ -28,7 +28,7 @@ import torch
 from bench import machine
 from bench.made import make_image
 from core.volume import Geometry
-from segmentation.checkpoints import read_weights
+from segmentation.importing.checkpoints import read_weights
 from segnode_client import Client, Mask
 from segnode_client.client import Task
 from tests.services.cases import write_image

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid
 from core.label_map import LabelMap
 from core.volume import Volume
-from segmentation.checkpoints import read_weights
 from segmentation.hashes import sha256_of_bytes
+from segmentation.importing.checkpoints import read_weights
 from segmentation.manifest import Configuration
 from segmentation.network import build_network, check_weights
 from segmentation.package import Package

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from segmentation.totalsegmentator_labels import STRUCTURES
+from segmentation.importing.totalsegmentator_labels import STRUCTURES
 from tests.tiny_models import make_directional, write_results_folder
 from tests.tiny_plans import TinyPlan
 

@@ -104,8 +104,8 @@ def add_totalsegmentator(
     Exit codes: 0 added, 2 the name is taken or not usable, 4 a part is
     missing, damaged, or finds other structures.
     """
+    from segmentation.importing.totalsegmentator import add_totalsegmentator as add_parts
     from segmentation.package import folder_for_new_packages
-    from segmentation.totalsegmentator import add_totalsegmentator as add_parts
 
     if not folder.is_dir():
         raise ConfigInvalid(f"{folder}: no such folder")

@@ -10,8 +10,8 @@ import SimpleITK as sitk
 from pydicom import dcmread
 
 from app.cli import main as cli
-from segmentation.totalsegmentator import add_totalsegmentator
-from segmentation.totalsegmentator_labels import STRUCTURES
+from segmentation.importing.totalsegmentator import add_totalsegmentator
+from segmentation.importing.totalsegmentator_labels import STRUCTURES
 from tests.app.test_run import write_ct
 from tests.totalsegmentator_folder import make_totalsegmentator
 

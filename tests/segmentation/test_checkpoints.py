@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from segmentation.checkpoints import read_checkpoint
+from segmentation.importing.checkpoints import read_checkpoint
 from segmentation.package import add_package
 from tests.tiny_models import DATASET, make_results_folder
 

@@ -11,11 +11,11 @@ from core.errors import PackageInvalid
 from core.volume import Geometry
 from segmentation import passage
 from segmentation.engine import Engine
+from segmentation.importing.totalsegmentator import add_totalsegmentator
 from segmentation.memory import predict
 from segmentation.merging import overlay
 from segmentation.package import Package, load_package
 from segmentation.preprocessing import preprocess
-from segmentation.totalsegmentator import add_totalsegmentator
 from tests.segmentation import stock
 from tests.segmentation.test_orientation import AXIAL, SAGITTAL, blob, rotation
 from tests.tiny_models import make_volume

@@ -5,7 +5,7 @@ import inspect
 import pkgutil
 import warnings
 
-from segmentation import vocabulary
+from segmentation.importing import snomed_codes as vocabulary
 from segmentation.trainers import keeps_the_network
 
 

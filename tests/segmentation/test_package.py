@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from core.errors import ConfigInvalid, PackageInvalid
-from segmentation.checkpoints import read_weights
 from segmentation.engine import Engine
+from segmentation.importing.checkpoints import read_weights
 from segmentation.network import build_network, shared_names
 from segmentation.package import (
     Package,
@@ -59,7 +59,7 @@ class TestRoundTrip:
         assert {path.name for path in kept.iterdir()} == expected
 
     def test_json_is_bounded(self, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("segmentation.sources.MAX_JSON_BYTES", 100_000)
+        monkeypatch.setattr("segmentation.importing.results_folder.MAX_JSON_BYTES", 100_000)
         (results / "dataset_fingerprint.json").write_text(json.dumps({"spacings": "x" * 100_000}))
         refused(results, tmp_path, "dataset_fingerprint.json: larger than 100000 bytes")
 

@@ -9,7 +9,7 @@ from phantom import make_phantom
 from phantom.series import write_series
 from segmentation.engine import Engine
 from segmentation.image_files import read_image
-from segmentation.totalsegmentator import add_totalsegmentator
+from segmentation.importing.totalsegmentator import add_totalsegmentator
 from segmentation.warm_models import WarmModels
 from services.aliases import Aliases
 from services.models import Packages

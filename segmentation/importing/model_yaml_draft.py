@@ -13,10 +13,10 @@ from typing import Any
 from core.dicom_text import LONGEST, one_line
 from core.errors import PackageInvalid
 from core.model_config import SeriesRule
+from segmentation.importing.plans import READERS
+from segmentation.importing.results_folder import Selection, read_json
+from segmentation.importing.snomed_codes import meaning_of
 from segmentation.manifest import PackageManifest
-from segmentation.plans import READERS
-from segmentation.sources import Selection, read_json
-from segmentation.vocabulary import meaning_of
 
 OUTPUT = (
     "output:",

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import PackageInvalid
-from segmentation.plans import resolve_configuration
+from segmentation.importing.plans import resolve_configuration
 
 CHECKPOINT = "checkpoint_final.pth"
 KEPT_JSON = ("plans.json", "dataset.json", "dataset_fingerprint.json", "postprocessing.json", "training_cases.json")

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from core.errors import PackageInvalid
-from segmentation.sources import CHECKPOINT, KEPT_JSON, MAX_JSON_BYTES, is_results_folder
+from segmentation.importing.results_folder import CHECKPOINT, KEPT_JSON, MAX_JSON_BYTES, is_results_folder
 
 MAX_ZIP_BYTES = 32 * 2**30
 MAX_ZIP_ENTRIES = 100_000

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.model_config import Code
-from segmentation.vocabulary import ABNORMAL, ANATOMY, LEFT, RIGHT
+from segmentation.importing.snomed_codes import ABNORMAL, ANATOMY, LEFT, RIGHT
 
 _SIDES = {"": None, "L": LEFT, "R": RIGHT}
 _CYST = "367643001"

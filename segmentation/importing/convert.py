@@ -8,11 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.errors import PackageInvalid
-from segmentation.checkpoints import Checkpoint, read_checkpoint, write_weights
 from segmentation.hashes import sha256_of_file
-from segmentation.manifest import Configuration, Fold, Labels, NetworkSpec, PackageManifest, Part
-from segmentation.network import build_network, check_weights, shared_names
-from segmentation.plans import (
+from segmentation.importing.checkpoints import Checkpoint, read_checkpoint, write_weights
+from segmentation.importing.plans import (
     orientation_of,
     read_channels,
     read_labels,
@@ -22,7 +20,9 @@ from segmentation.plans import (
     refuse_unknown_parts,
     resolve_configuration,
 )
-from segmentation.sources import KEPT_JSON, ResultsFolder, Selection, read_json, read_small
+from segmentation.importing.results_folder import KEPT_JSON, ResultsFolder, Selection, read_json, read_small
+from segmentation.manifest import Configuration, Fold, Labels, NetworkSpec, PackageManifest, Part
+from segmentation.network import build_network, check_weights, shared_names
 
 
 @dataclass(frozen=True)

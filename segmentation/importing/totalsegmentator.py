@@ -21,13 +21,13 @@ from pathlib import Path
 
 from core.errors import PackageInvalid
 from core.model_config import Code
-from segmentation.convert import PartSource, convert_parts
+from segmentation.importing.convert import PartSource, convert_parts
+from segmentation.importing.model_yaml_draft import OUTPUT
+from segmentation.importing.plans import read_labels
+from segmentation.importing.results_folder import ResultsFolder, is_results_folder, read_json
+from segmentation.importing.totalsegmentator_labels import STRUCTURES, Structure
 from segmentation.manifest import PackageManifest
-from segmentation.model_yaml import OUTPUT
 from segmentation.package import MODEL_YAML, Package, assemble
-from segmentation.plans import read_labels
-from segmentation.sources import ResultsFolder, is_results_folder, read_json
-from segmentation.totalsegmentator_labels import STRUCTURES, Structure
 
 _CONFIGURATION = "3d_fullres"
 
