@@ -13,9 +13,9 @@ from core.report import Reason, Report
 from dicom_io.images.study import Study, read_studies
 from dicom_io.results.outbox import StudyOutbox
 from operators.model_run import ModelRun
+from segmentation.inference.model_pool import WarmModels
 from segmentation.measurements import warning_of
 from segmentation.package import Package
-from segmentation.warm_models import WarmModels
 
 
 def timed_studies(folder: Path) -> list[tuple[Study, float]]:

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
+from segmentation.inference.sliding_window import tile_starts
 from segmentation.interpolation import axis_matrix
 from segmentation.manifest import Configuration
 from segmentation.network import build_network
 from segmentation.resampling import NEGLIGIBLE
-from segmentation.sliding_window import tile_starts
 
 LERPS = 7
 """Products of a trilinear interpolation."""

@@ -95,7 +95,7 @@ def slabs_in_place_of(
     *,
     run_network: bool,
 ) -> Callable[..., Iterator[torch.Tensor]]:
-    """What takes the place of ``segmentation.sliding_window.predict_slabs``.
+    """What takes the place of ``segmentation.inference.sliding_window.predict_slabs``.
 
     Parameters
     ----------

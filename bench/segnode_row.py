@@ -16,9 +16,9 @@ from dicom_io.images.headers.instance import Instance
 from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
 from dicom_io.results.seg.build import SegContext, build_seg, write_seg
-from segmentation import sliding_window
-from segmentation.engine import Engine
 from segmentation.framing import frame
+from segmentation.inference import sliding_window
+from segmentation.inference.engine import Engine
 from segmentation.package import Package, load_package
 
 PREDICT_SLABS = sliding_window.predict_slabs

@@ -7,13 +7,13 @@ from monai.deploy.core import ExecutionContext, Fragment, InputContext, OutputCo
 
 from core.volume import Volume
 from operators.model_run import ModelRun, ModelRunOperator, Tell
-from segmentation.engine import EngineResult, Progress
+from segmentation.inference.engine import EngineResult, Progress
+from segmentation.inference.shared_images import SharedImages
 from segmentation.package import Package
-from segmentation.sharing import SharedImages
 
 
 class Segment(Protocol):
-    """What runs a package's warm networks: :meth:`segmentation.warm_models.WarmModels.segment`."""
+    """What runs a package's warm networks: :meth:`segmentation.inference.model_pool.WarmModels.segment`."""
 
     def __call__(
         self, package: Package, volume: Volume, on_progress: Progress | None, shared: SharedImages | None

@@ -9,7 +9,7 @@ from monai.deploy.core import ExecutionContext, Fragment, InputContext, OutputCo
 from core.errors import StudyRejected
 from dicom_io.images.volume import SelectionRejectedError, VolumeReader
 from operators.model_run import ModelRun, ModelRunOperator
-from segmentation.warm_models import Wish
+from segmentation.inference.model_pool import Wish
 
 AskForMemory = Callable[[Sequence[Wish]], list[StudyRejected | None]]
 
@@ -20,7 +20,7 @@ class SeriesToVolumeOperator(ModelRunOperator):
     Parameters
     ----------
     ask_for_memory
-        :meth:`segmentation.warm_models.Promise.ask`.
+        :meth:`segmentation.inference.model_pool.Promise.ask`.
     """
 
     stage = "read"

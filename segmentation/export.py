@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from core.errors import PackageInvalid
 from segmentation.anisotropy import axis_of, order_of
 from segmentation.decisions import Decision, LargestLogit, RegionsInOrder, label_type
+from segmentation.inference.sliding_window import predict_logits
 from segmentation.labels import Labeller, Slab
 from segmentation.manifest import Configuration, Labels
 from segmentation.preprocessing import Grids
-from segmentation.sliding_window import predict_logits
 from segmentation.torch_resampling import label_with_torch, resample_with_torch
 
 VOXELS_AT_ONCE = 2**16
@@ -51,7 +51,7 @@ def labels_of_slabs(
     Parameters
     ----------
     slabs
-        As :func:`segmentation.sliding_window.predict_slabs` gives them.
+        As :func:`segmentation.inference.sliding_window.predict_slabs` gives them.
 
     Raises
     ------

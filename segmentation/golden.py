@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segmentation.commissioning import Outcome, compare, judge, now, settings_hash, store_outcome
-from segmentation.engine import Engine
 from segmentation.hashes import sha256_of_file
 from segmentation.image_files import read_image, read_mask
+from segmentation.inference.engine import Engine
 from segmentation.package import Package
 
 if TYPE_CHECKING:

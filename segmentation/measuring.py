@@ -14,9 +14,9 @@ from core.model_config import Profile
 from core.version import VERSION
 from core.volume import Volume
 from segmentation.commissioning import compare, now
-from segmentation.engine import Engine
 from segmentation.hashes import sha256_of_file
 from segmentation.image_files import read_image, read_mask
+from segmentation.inference.engine import Engine
 from segmentation.measurements import (
     CaseMeasurement,
     Dice,

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from app.workflow.study_timeout import LOST_DEVICE_EXIT, is_device_lost
 from core.errors import RequestCode, RequestRefused, RetryLater, SegnodeError, Superseded
 from runtime.watchdog import Line, timed
-from segmentation.warm_models import WarmModels
+from segmentation.inference.model_pool import WarmModels
 from services.images import ImageReader
 from services.inference import Inference
 from services.job import Problem

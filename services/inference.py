@@ -11,10 +11,10 @@ from core.label_map import LabelMap
 from core.model_config import Channel, Phase
 from core.version import VERSION
 from core.volume import Geometry, Volume
+from segmentation.inference.model_pool import WarmModels, Wish
+from segmentation.inference.shared_images import SharedImages
 from segmentation.package import Package
 from segmentation.postprocessing import postprocess
-from segmentation.sharing import SharedImages
-from segmentation.warm_models import WarmModels, Wish
 from services.channels import on_first_grid
 from services.images import Image, ImageReader, told_phase
 from services.locks import Locks

@@ -13,9 +13,9 @@ from core.errors import ConfigInvalid, ReasonCode, RequestCode, RequestRefused, 
 from core.label_map import LabelMap
 from core.model_config import LabelSpec, PostprocessingStep
 from segmentation.boxes import bounding_boxes
-from segmentation.free_memory import Memory, host_memory
 from segmentation.image_files import read_array
-from segmentation.memory import BASE, STEP_BYTES
+from segmentation.inference.available_memory import Memory, host_memory
+from segmentation.inference.memory_estimate import BASE, STEP_BYTES
 from segmentation.postprocessing import postprocess
 from services.images import check_ending, grid_of
 from services.limits import Limits

@@ -24,7 +24,7 @@ from runtime.logs import configure_logging
 from runtime.storage_id import spool_id
 from runtime.takeover import Reaper
 from runtime.worker_lease import Tenure, this_process
-from segmentation.warm_models import WarmModels
+from segmentation.inference.model_pool import WarmModels
 from services.aliases import Aliases
 from services.flow import ServiceFlow
 from services.jobs import QUEUE, VERSION

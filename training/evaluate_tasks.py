@@ -16,7 +16,7 @@ from rich.table import Table
 
 from core.volume import Geometry, Volume
 from phantom import Phantom, Phase, make_phantom, trunk_geometry
-from segmentation.engine import Engine
+from segmentation.inference.engine import Engine
 from segmentation.package import load_package
 from training.evaluate import dice, predict
 from training.task_recipes import RECIPES, Recipe

@@ -18,7 +18,7 @@ from dicom_io.images.volume import VolumeReader
 from dicom_io.results.outbox import StudyOutbox
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import SeriesTags, StudyTags, make_series, save_series
-from segmentation.engine import Engine
+from segmentation.inference.engine import Engine
 from tests.dicom_io.faults import drop_slice, empty_uid, unreadable_pixels
 from tests.e2e.conftest import make_model
 

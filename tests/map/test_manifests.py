@@ -18,8 +18,8 @@ from app.map.context import PROJECT, Image
 from app.map.manifests import package_manifest
 from core.errors import StudyRejected
 from core.volume import Geometry
-from segmentation.free_memory import Memory
-from segmentation.memory import check
+from segmentation.inference.available_memory import Memory
+from segmentation.inference.memory_estimate import check
 
 HERE = Path(__file__).parent
 

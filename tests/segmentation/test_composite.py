@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from core.errors import PackageInvalid
 from core.volume import Geometry
-from segmentation import passage
-from segmentation.engine import Engine
 from segmentation.importing.totalsegmentator import add_totalsegmentator
-from segmentation.memory import predict
+from segmentation.inference import predictor as passage
+from segmentation.inference.engine import Engine
+from segmentation.inference.memory_estimate import predict
 from segmentation.merging import overlay
 from segmentation.package import Package, load_package
 from segmentation.preprocessing import preprocess

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from core.errors import ConfigInvalid, PackageInvalid, RetryLater
-from segmentation import sliding_window
-from segmentation.engine import Engine, resolve_device
+from segmentation.inference import sliding_window
+from segmentation.inference.engine import Engine, resolve_device
+from segmentation.inference.predictor import STAGES
 from segmentation.package import Package, add_package, load_package
-from segmentation.passage import STAGES
 from tests.tiny_models import make_results_folder, make_volume
 
 SMALL = (10, 24, 22)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from segmentation.free_memory import Memory, host_memory
+from segmentation.inference.available_memory import Memory, host_memory
 
 GB = 2**30
 

@@ -17,7 +17,7 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from core.volume import Geometry, Volume
-from segmentation.engine import Engine
+from segmentation.inference.engine import Engine
 from segmentation.package import load_package
 
 for folder in sys.argv[1:3]:

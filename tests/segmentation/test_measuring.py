@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from app.graph_runner import Segmenter
 from core.errors import ConfigInvalid, PackageInvalid
-from segmentation.engine import Engine
+from segmentation.inference.engine import Engine
 from segmentation.measurements import MEASUREMENTS, measurement_of, warning_of
 from segmentation.measuring import find_cases, measure
 from segmentation.package import Package, add_package, load_package

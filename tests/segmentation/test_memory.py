@@ -12,8 +12,8 @@ import pytest
 from core.errors import ReasonCode, StudyRejected
 from core.model_config import KeepLargest, Open, PostprocessingStep
 from core.volume import Geometry
-from segmentation.free_memory import Memory
-from segmentation.memory import FINISHING_BYTES, STEP_BYTES, Need, check, of_study, predict, together
+from segmentation.inference.available_memory import Memory
+from segmentation.inference.memory_estimate import FINISHING_BYTES, STEP_BYTES, Need, check, of_study, predict, together
 from segmentation.package import Package, add_package
 from tests.tiny_models import make_results_folder
 
@@ -29,8 +29,8 @@ import ctypes, sys
 from pathlib import Path
 import numpy as np
 from core.volume import Geometry
-from segmentation.engine import Engine
-from segmentation.memory import predict
+from segmentation.inference.engine import Engine
+from segmentation.inference.memory_estimate import predict
 from segmentation.package import load_package
 from tests.tiny_models import volume_of
 

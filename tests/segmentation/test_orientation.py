@@ -9,7 +9,7 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from core.volume import Geometry, Volume
-from segmentation.engine import Engine
+from segmentation.inference.engine import Engine
 from segmentation.orientation import reorientation
 from segmentation.package import add_package, load_package
 from tests.segmentation import stock

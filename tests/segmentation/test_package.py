@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from core.errors import ConfigInvalid, PackageInvalid
-from segmentation.engine import Engine
 from segmentation.importing.checkpoints import read_weights
+from segmentation.inference.engine import Engine
 from segmentation.network import build_network, shared_names
 from segmentation.package import (
     Package,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from core.errors import PackageInvalid
 from core.volume import Volume
-from segmentation.engine import Engine
 from segmentation.golden import run_golden_case
+from segmentation.inference.engine import Engine
 from segmentation.measuring import PROFILES
 from segmentation.package import add_package, load_package, open_package
 from tests.conftest import PARITY

@@ -12,9 +12,9 @@ from core.label_map import LabelMap
 from core.model_config import FillHoles, KeepLargest, LabelSpec, Open, PostprocessingStep, RemoveSmall, Smooth
 from core.volume import Geometry
 from segmentation.distances import deeper_than
-from segmentation.memory import STEP_BYTES
+from segmentation.inference.memory_estimate import STEP_BYTES
+from segmentation.inference.model_pool import resident_bytes
 from segmentation.postprocessing import postprocess
-from segmentation.warm_models import resident_bytes
 
 SPACING = (5.0, 0.8, 0.7)
 EVERY_NEIGHBOUR = np.ones((3, 3, 3))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from core.volume import Volume
-from segmentation import passage
-from segmentation.engine import Engine
+from segmentation.inference import predictor as passage
+from segmentation.inference.engine import Engine
+from segmentation.inference.shared_images import SharedImages, frame_key
 from segmentation.package import Package, add_package
-from segmentation.sharing import SharedImages, frame_key
 from tests.tiny_models import make_results_folder, make_volume
 
 Add = Callable[..., Package]

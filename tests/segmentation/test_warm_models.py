@@ -9,13 +9,13 @@ import pytest
 
 from core.errors import ReasonCode, RetryLater, StudyRejected
 from core.volume import Geometry
-from segmentation import warm_models
-from segmentation.engine import Engine
-from segmentation.free_memory import Memory
+from segmentation.inference import model_pool as warm_models
+from segmentation.inference.available_memory import Memory
+from segmentation.inference.engine import Engine
+from segmentation.inference.memory_estimate import predict
+from segmentation.inference.model_pool import WarmModels, Wish
 from segmentation.measuring import PROFILES
-from segmentation.memory import predict
 from segmentation.package import Package, add_package
-from segmentation.warm_models import WarmModels, Wish
 from tests.tiny_models import make_results_folder, make_volume
 
 SMALL = make_volume(shape=(8, 24, 22))

@@ -7,10 +7,10 @@ import SimpleITK as sitk
 
 from phantom import make_phantom
 from phantom.series import write_series
-from segmentation.engine import Engine
 from segmentation.image_files import read_image
 from segmentation.importing.totalsegmentator import add_totalsegmentator
-from segmentation.warm_models import WarmModels
+from segmentation.inference.engine import Engine
+from segmentation.inference.model_pool import WarmModels
 from services.aliases import Aliases
 from services.models import Packages
 from services.settings import load_service_settings

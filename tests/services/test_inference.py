@@ -12,11 +12,11 @@ from core.errors import RequestCode, RequestRefused, StudyRejected
 from core.volume import Geometry
 from phantom import make_phantom
 from phantom.series import StudyTags, write_series
-from segmentation.engine import Engine
 from segmentation.image_files import read_image
+from segmentation.inference.engine import Engine
+from segmentation.inference.model_pool import WarmModels
 from segmentation.package import load_package
 from segmentation.postprocessing import postprocess
-from segmentation.warm_models import WarmModels
 from services.aliases import Aliases
 from services.images import ImageReader
 from services.inference import Inference

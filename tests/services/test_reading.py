@@ -13,10 +13,10 @@ from core.model_config import ModelManifest, PostprocessingStep
 from core.volume import Geometry
 from phantom import make_phantom
 from phantom.series import SeriesTags, make_series, save_series, write_series
-from segmentation.free_memory import Memory
-from segmentation.memory import STEP_BYTES
+from segmentation.inference.available_memory import Memory
+from segmentation.inference.memory_estimate import STEP_BYTES
+from segmentation.inference.model_pool import WarmModels
 from segmentation.package import add_package, load_package
-from segmentation.warm_models import WarmModels
 from services.aliases import Aliases, check_fits
 from services.images import ImageReader
 from services.limits import Limits

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from phantom import Phase, trunk_geometry
-from segmentation.engine import Engine
 from segmentation.importing.snomed_codes import ABNORMAL, ANATOMY, TISSUE
+from segmentation.inference.engine import Engine
 from segmentation.package import Package, load_package
 from training.evaluate_tasks import OTHER_TARGET, TARGETS, make_held_out, scores
 from training.task_recipes import RECIPES

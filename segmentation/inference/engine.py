@@ -10,10 +10,10 @@ from core.label_map import LabelMap
 from core.volume import Volume
 from segmentation.hashes import sha256_of_bytes
 from segmentation.importing.checkpoints import read_weights
+from segmentation.inference.shared_images import SharedImages
 from segmentation.manifest import Configuration
 from segmentation.network import build_network, check_weights
 from segmentation.package import Package
-from segmentation.sharing import SharedImages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +115,7 @@ class Engine:
         """
         import torch
 
-        from segmentation.passage import Passage
+        from segmentation.inference.predictor import Passage
 
         wanted = len(self.package.network.channels)
         if volume.array.shape[0] != wanted:

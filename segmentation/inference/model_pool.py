@@ -15,11 +15,11 @@ from pathlib import Path
 
 from core.errors import RetryLater, StudyRejected
 from core.volume import Geometry, Volume
-from segmentation.engine import Engine, EngineResult, Progress, resolve_device
-from segmentation.free_memory import Memory, gpu_memory, host_memory
-from segmentation.memory import Need, check, least, of_study, predict, tiles_that_fit, together
+from segmentation.inference.available_memory import Memory, gpu_memory, host_memory
+from segmentation.inference.engine import Engine, EngineResult, Progress, resolve_device
+from segmentation.inference.memory_estimate import Need, check, least, of_study, predict, tiles_that_fit, together
+from segmentation.inference.shared_images import SharedImages
 from segmentation.package import Package
-from segmentation.sharing import SharedImages
 
 GPU_SHARE = 0.5
 """Of a GPU's memory that networks may keep; the other half is for images, logits and the networks' own values."""
@@ -88,14 +88,14 @@ class WarmModels:
         Parameters
         ----------
         on_progress
-            As :meth:`segmentation.engine.Engine.segment` takes it.
+            As :meth:`segmentation.inference.engine.Engine.segment` takes it.
         shared
             What the models of one study have in common.
 
         Raises
         ------
         PackageInvalid, RetryLater, StudyRejected, ValueError
-            As :class:`segmentation.engine.Engine` and its ``segment``.
+            As :class:`segmentation.inference.engine.Engine` and its ``segment``.
         """
         with self._running:
             engine = self._load(package)
@@ -111,7 +111,7 @@ class WarmModels:
         Raises
         ------
         PackageInvalid
-            As :class:`segmentation.engine.Engine`.
+            As :class:`segmentation.inference.engine.Engine`.
         """
         total = 0
         for package in packages:
