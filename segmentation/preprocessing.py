@@ -84,7 +84,7 @@ def preprocess(
     torch.Tensor
         float32 ``(channel, z, y, x)``.
     Grids
-        What :func:`segmentation.export.labels_of_logits` needs.
+        What :func:`segmentation.labels.export_prediction.labels_of_logits` needs.
 
     Raises
     ------

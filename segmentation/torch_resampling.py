@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from segmentation.anisotropy import Shape3
-from segmentation.decisions import Decision, LargestLogit
+from segmentation.labels.label_handling import Decision, LargestLogit
 from segmentation.manifest import Scalar
 
 _SURE = 700.0

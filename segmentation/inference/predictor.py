@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from core.volume import Volume
-from segmentation.export import Prediction, labels_of_ensemble, labels_of_slabs
 from segmentation.framing import frame
 from segmentation.inference import sliding_window
 from segmentation.inference.shared_images import SharedImages, frame_key, image_key
+from segmentation.labels.composite import overlay
+from segmentation.labels.export_prediction import Prediction, labels_of_ensemble, labels_of_slabs
 from segmentation.manifest import Configuration, Labels
-from segmentation.merging import overlay
 from segmentation.orientation import reorientation
 from segmentation.package import Package
 from segmentation.preprocessing import Grids, preprocess

@@ -13,7 +13,7 @@ from segmentation.importing.totalsegmentator import add_totalsegmentator
 from segmentation.inference import predictor as passage
 from segmentation.inference.engine import Engine
 from segmentation.inference.memory_estimate import predict
-from segmentation.merging import overlay
+from segmentation.labels.composite import overlay
 from segmentation.package import Package, load_package
 from segmentation.preprocessing import preprocess
 from tests.segmentation import stock

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.errors import PackageInvalid
-from segmentation.export import Prediction, labels_of_ensemble, labels_of_prediction
+from segmentation.labels.export_prediction import Prediction, labels_of_ensemble, labels_of_prediction
 from segmentation.manifest import Configuration, Labels, Resampling
 from segmentation.preprocessing import Grids, preprocess
 from tests.segmentation.made_logits import anatomy_logits, random_logits
