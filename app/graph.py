@@ -20,7 +20,7 @@ from operators.select_series import SelectSeriesOperator
 from operators.series_to_volume import AskForMemory, SeriesToVolumeOperator
 from operators.study_source import StudySourceOperator
 from operators.write_seg import WriteSegOperator
-from segmentation.package import Package
+from segmentation.package.package import Package
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from dicom_io.images.study import Study, read_studies
 from dicom_io.results.outbox import StudyOutbox
 from operators.model_run import ModelRun
 from segmentation.inference.model_pool import WarmModels
-from segmentation.measurements import warning_of
-from segmentation.package import Package
+from segmentation.package.package import Package
+from segmentation.package.profile_results import warning_of
 
 
 def timed_studies(folder: Path) -> list[tuple[Study, float]]:

@@ -17,8 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segmentation.inference.sliding_window import tile_starts
 from segmentation.interpolation import axis_matrix
-from segmentation.manifest import Configuration
-from segmentation.network import build_network
+from segmentation.package.network import build_network
+from segmentation.package.network_spec import Configuration
 from segmentation.resampling import NEGLIGIBLE
 
 LERPS = 7

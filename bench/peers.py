@@ -25,7 +25,7 @@ from bench import cold_start, floors, machine
 from bench.cases import CASES, DATA, GPU_CASES, ON_CPU, QUICK, ROWS, Case, prepare
 from bench.children import Limits, available_gb, run_child
 from bench.table import PAGE, page_with, table_of
-from segmentation.package import load_package
+from segmentation.package.package import load_package
 
 RESULTS = Path(__file__).parent / "results" / "peers.json"
 OTHERS = ("cold_start", "seg_writing")

@@ -19,7 +19,7 @@ from dicom_io.results.seg.build import SegContext, build_seg, write_seg
 from segmentation.framing import frame
 from segmentation.inference import sliding_window
 from segmentation.inference.engine import Engine
-from segmentation.package import Package, load_package
+from segmentation.package.package import Package, load_package
 
 PREDICT_SLABS = sliding_window.predict_slabs
 

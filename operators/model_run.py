@@ -14,7 +14,7 @@ from core.label_map import LabelMap
 from core.volume import Volume
 from dicom_io.images.selection.selection import Selection
 from dicom_io.images.study import Study
-from segmentation.package import Package
+from segmentation.package.package import Package
 
 Tell = Callable[[str, float], None]
 """Told a model's name and the fraction that is done."""

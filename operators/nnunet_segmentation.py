@@ -9,7 +9,7 @@ from core.volume import Volume
 from operators.model_run import ModelRun, ModelRunOperator, Tell
 from segmentation.inference.engine import EngineResult, Progress
 from segmentation.inference.shared_images import SharedImages
-from segmentation.package import Package
+from segmentation.package.package import Package
 
 
 class Segment(Protocol):

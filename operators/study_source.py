@@ -7,7 +7,7 @@ from monai.deploy.core import ExecutionContext, Fragment, InputContext, Operator
 
 from dicom_io.images.study import Study
 from operators.model_run import ModelRun
-from segmentation.package import Package
+from segmentation.package.package import Package
 
 
 class StudySourceOperator(Operator):

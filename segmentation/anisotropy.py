@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from core.errors import PackageInvalid, ReasonCode, StudyRejected
-from segmentation.manifest import Resampling
+from segmentation.package.network_spec import Resampling
 
 ANISOTROPY_THRESHOLD = 3.0
 """Ratio of the largest to the smallest spacing above which nnU-Net takes an image as anisotropic."""

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segmentation.commissioning import Outcome, compare, judge, now, settings_hash, store_outcome
-from segmentation.hashes import sha256_of_file
 from segmentation.image_files import read_image, read_mask
 from segmentation.inference.engine import Engine
-from segmentation.package import Package
+from segmentation.package.golden_results import Outcome, compare, judge, now, settings_hash, store_outcome
+from segmentation.package.hashes import sha256_of_file
+from segmentation.package.package import Package
 
 if TYPE_CHECKING:
     from collections.abc import Callable

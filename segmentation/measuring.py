@@ -13,11 +13,12 @@ from core.errors import ConfigInvalid
 from core.model_config import Profile
 from core.version import VERSION
 from core.volume import Volume
-from segmentation.commissioning import compare, now
-from segmentation.hashes import sha256_of_file
 from segmentation.image_files import read_image, read_mask
 from segmentation.inference.engine import Engine
-from segmentation.measurements import (
+from segmentation.package.golden_results import compare, now
+from segmentation.package.hashes import sha256_of_file
+from segmentation.package.package import Package
+from segmentation.package.profile_results import (
     CaseMeasurement,
     Dice,
     Measurement,
@@ -25,7 +26,6 @@ from segmentation.measurements import (
     settings_of_profiles,
     store_measurement,
 )
-from segmentation.package import Package
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 PROFILES: tuple[Profile, Profile] = ("exact", "fast")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ReasonCode, StudyRejected
-from segmentation.manifest import Normalisation
+from segmentation.package.network_spec import Normalisation
 
 LEAST_SCALE = 1e-8
 """nnU-Net's lower limit of what a channel is divided by."""

@@ -20,8 +20,8 @@ from segmentation.anisotropy import Shape3, axis_of, order_of, resampled_shape
 from segmentation.boxes import Box
 from segmentation.cropping import nonzero_box, nonzero_mask
 from segmentation.label_resampling import resample_labels
-from segmentation.manifest import Configuration, Labels, Resampling
 from segmentation.normalisation import Scaling, measure
+from segmentation.package.network_spec import Configuration, Labels, Resampling
 from segmentation.resampling import resample_planes
 from segmentation.torch_resampling import resample_labels_with_torch, resample_with_torch
 

@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 
 from segmentation.anisotropy import Shape3
 from segmentation.labels.label_handling import Decision, LargestLogit
-from segmentation.manifest import Scalar
+from segmentation.package.network_spec import Scalar
 
 _SURE = 700.0
 """Of 1000: above this nnU-Net takes a label at once, before it compares all of them."""

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from core.model_config import ProfileSettings
-from segmentation.hashes import SUMS
-from segmentation.package import MODEL_YAML, Package, load_package
+from segmentation.package.hashes import SUMS
+from segmentation.package.package import MODEL_YAML, Package, load_package
 from services.aliases import Aliases, check_fits
 from services.requests import Task
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from core.volume import Geometry, Volume
 from phantom import Phantom, Phase, make_phantom, trunk_geometry
 from segmentation.inference.engine import Engine
-from segmentation.package import load_package
+from segmentation.package.package import load_package
 from training.evaluate import dice, predict
 from training.task_recipes import RECIPES, Recipe
 from training.tasks import Task

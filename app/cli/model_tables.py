@@ -14,15 +14,15 @@ from rich.table import Column, Table
 from core.errors import PackageInvalid
 
 if TYPE_CHECKING:
-    from segmentation.commissioning import Outcome
-    from segmentation.measurements import Measurement
-    from segmentation.package import Package
+    from segmentation.package.golden_results import Outcome
+    from segmentation.package.package import Package
+    from segmentation.package.profile_results import Measurement
 
 
 def facts_of(package: "Package") -> dict[str, Any]:
     """What a package is and what is known of it, for JSON."""
-    from segmentation.commissioning import read_outcomes
-    from segmentation.measurements import measurement_of
+    from segmentation.package.golden_results import read_outcomes
+    from segmentation.package.profile_results import measurement_of
 
     measured = measurement_of(package)
     size = sum((package.folder / name).stat().st_size for name in package.sums)
@@ -56,8 +56,8 @@ def unknown_state(folder: Path) -> dict[str, Any]:
 
 def state_of(folder: Path) -> dict[str, Any]:
     """One row of the list; a package that cannot be used is a row with a reason."""
-    from segmentation.commissioning import require_commissioning
-    from segmentation.package import open_package
+    from segmentation.package.golden_results import require_commissioning
+    from segmentation.package.package import open_package
 
     row = unknown_state(folder)
     try:
@@ -71,7 +71,7 @@ def state_of(folder: Path) -> dict[str, Any]:
 
 def table_of(package: "Package") -> Table:
     """The same for people."""
-    from segmentation.measurements import measurement_of
+    from segmentation.package.profile_results import measurement_of
 
     facts = facts_of(package)
     table = Table(Column(), Column(overflow="fold"), show_header=False)  # a hash that is cut is no hash

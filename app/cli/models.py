@@ -21,7 +21,7 @@ from app.cli.model_tables import (
 from core.errors import ConfigInvalid, PackageInvalid
 
 if TYPE_CHECKING:
-    from segmentation.package import Package
+    from segmentation.package.package import Package
 
 app = typer.Typer(
     name="models",
@@ -62,7 +62,7 @@ def add(
     Exit codes: 0 added, 2 the name is taken or not usable, 4 the model is
     damaged, unsafe or not supported.
     """
-    from segmentation.package import add_package, folder_for_new_packages
+    from segmentation.package.package import add_package, folder_for_new_packages
 
     for source in path:
         if not source.exists():
@@ -105,7 +105,7 @@ def add_totalsegmentator(
     missing, damaged, or finds other structures.
     """
     from segmentation.importing.totalsegmentator import add_totalsegmentator as add_parts
-    from segmentation.package import folder_for_new_packages
+    from segmentation.package.package import folder_for_new_packages
 
     if not folder.is_dir():
         raise ConfigInvalid(f"{folder}: no such folder")
@@ -126,7 +126,7 @@ def list_models(as_json: AsJson = False) -> None:
       segnode models list
       SEGNODE_MODELS=/srv/models segnode models list --json
     """
-    from segmentation.package import default_models_path, list_packages
+    from segmentation.package.package import default_models_path, list_packages
 
     places = default_models_path()
     with hashing(shown=not as_json):
@@ -195,7 +195,7 @@ def verify(
     Exit codes: 0 sound, 2 usage, 4 damaged, not commissioned, or the golden
     case failed.
     """
-    from segmentation.commissioning import require_commissioning
+    from segmentation.package.golden_results import require_commissioning
 
     if bool(case) != bool(expect):
         raise ConfigInvalid("--case and --expect go together")
@@ -278,7 +278,7 @@ def remove(
       segnode models remove liver
       segnode models remove liver --yes
     """
-    from segmentation.package import default_models_path, find_package, remove_package
+    from segmentation.package.package import default_models_path, find_package, remove_package
 
     folder = find_package(name, default_models_path())
     if not yes and not as_json:
@@ -291,6 +291,6 @@ def remove(
 
 
 def _open(name: str) -> "Package":
-    from segmentation.package import default_models_path, find_package, open_package
+    from segmentation.package.package import default_models_path, find_package, open_package
 
     return open_package(find_package(name, default_models_path()))

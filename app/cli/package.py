@@ -34,7 +34,7 @@ def package(
     from app.map.image import DEFAULT_BASE, Build, build_image, fetch_wheels
     from app.map.manifests import parse_tag
     from runtime.logs import configure_logging
-    from segmentation.package import default_models_path, find_package, load_package
+    from segmentation.package.package import default_models_path, find_package, load_package
 
     configure_logging("package")
     if torch not in ("cpu", "cuda"):

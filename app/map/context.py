@@ -29,10 +29,10 @@ from app.map.manifests import Torch, application_manifest, package_manifest
 from app.map.sbom import Contents, bill_of_materials
 from core.errors import ConfigInvalid
 from core.version import VERSION
-from segmentation.commissioning import OUTCOMES
-from segmentation.hashes import SUMS
-from segmentation.measurements import MEASUREMENTS
-from segmentation.package import MODEL_YAML, Package
+from segmentation.package.golden_results import OUTCOMES
+from segmentation.package.hashes import SUMS
+from segmentation.package.package import MODEL_YAML, Package
+from segmentation.package.profile_results import MEASUREMENTS
 
 PROJECT = Path(__file__).parents[2]
 ROOMS = ("app", "core", "dicom_io", "operators", "segmentation", "services")

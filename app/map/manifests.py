@@ -17,7 +17,7 @@ import numpy as np
 from core.errors import ConfigInvalid
 from core.volume import Geometry
 from segmentation.inference.memory_estimate import BASE, of_study, predict
-from segmentation.package import Package
+from segmentation.package.package import Package
 
 Torch = Literal["cpu", "cuda"]
 

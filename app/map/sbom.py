@@ -14,7 +14,7 @@ from packageurl import PackageURL
 
 from app.map.distributions import licence_of
 from core.version import VERSION
-from segmentation.package import Package
+from segmentation.package.package import Package
 
 _NAMESPACE = uuid.UUID("6f1f3a52-0c8e-5b0a-9d2e-3a6f6a1d7c11")
 

@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.errors import PackageInvalid
-from segmentation.hashes import sha256_of_file
 from segmentation.importing.checkpoints import Checkpoint, read_checkpoint, write_weights
 from segmentation.importing.plans import (
     orientation_of,
@@ -21,8 +20,9 @@ from segmentation.importing.plans import (
     resolve_configuration,
 )
 from segmentation.importing.results_folder import KEPT_JSON, ResultsFolder, Selection, read_json, read_small
-from segmentation.manifest import Configuration, Fold, Labels, NetworkSpec, PackageManifest, Part
-from segmentation.network import build_network, check_weights, shared_names
+from segmentation.package.hashes import sha256_of_file
+from segmentation.package.network import build_network, check_weights, shared_names
+from segmentation.package.network_spec import Configuration, Fold, Labels, NetworkSpec, PackageManifest, Part
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from core.model_config import SeriesRule
 from segmentation.importing.plans import READERS
 from segmentation.importing.results_folder import Selection, read_json
 from segmentation.importing.snomed_codes import meaning_of
-from segmentation.manifest import PackageManifest
+from segmentation.package.network_spec import PackageManifest
 
 OUTPUT = (
     "output:",

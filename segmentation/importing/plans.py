@@ -13,7 +13,8 @@ from typing import Any, get_args
 
 from core.errors import PackageInvalid
 from segmentation.anisotropy import order_of
-from segmentation.manifest import (
+from segmentation.package.network import BUILDER_PATHS, OPERATIONS, short_operation
+from segmentation.package.network_spec import (
     Labels,
     NetworkSpec,
     Normalisation,
@@ -21,7 +22,6 @@ from segmentation.manifest import (
     Resampling,
     ResamplingFunction,
 )
-from segmentation.network import BUILDER_PATHS, OPERATIONS, short_operation
 
 Json = Mapping[str, Any]
 

@@ -26,8 +26,8 @@ from segmentation.importing.model_yaml_draft import OUTPUT
 from segmentation.importing.plans import read_labels
 from segmentation.importing.results_folder import ResultsFolder, is_results_folder, read_json
 from segmentation.importing.totalsegmentator_labels import STRUCTURES, Structure
-from segmentation.manifest import PackageManifest
-from segmentation.package import MODEL_YAML, Package, assemble
+from segmentation.package.network_spec import PackageManifest
+from segmentation.package.package import MODEL_YAML, Package, assemble
 
 _CONFIGURATION = "3d_fullres"
 

@@ -15,9 +15,9 @@ from segmentation.anisotropy import Shape3, resampled_shape
 from segmentation.framing import blocks_of
 from segmentation.inference.available_memory import Memory
 from segmentation.inference.shared_images import image_key
-from segmentation.manifest import Configuration, NetworkSpec
 from segmentation.orientation import reorientation
-from segmentation.package import Package
+from segmentation.package.network_spec import Configuration, NetworkSpec
+from segmentation.package.package import Package
 
 HELD_AT_ONCE = 9
 """Times the first stage's features that a network holds at its widest place: skip, upsampled, both, their result."""

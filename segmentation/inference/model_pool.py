@@ -19,7 +19,7 @@ from segmentation.inference.available_memory import Memory, gpu_memory, host_mem
 from segmentation.inference.engine import Engine, EngineResult, Progress, resolve_device
 from segmentation.inference.memory_estimate import Need, check, least, of_study, predict, tiles_that_fit, together
 from segmentation.inference.shared_images import SharedImages
-from segmentation.package import Package
+from segmentation.package.package import Package
 
 GPU_SHARE = 0.5
 """Of a GPU's memory that networks may keep; the other half is for images, logits and the networks' own values."""

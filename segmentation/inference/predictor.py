@@ -16,9 +16,9 @@ from segmentation.inference import sliding_window
 from segmentation.inference.shared_images import SharedImages, frame_key, image_key
 from segmentation.labels.composite import overlay
 from segmentation.labels.export_prediction import Prediction, labels_of_ensemble, labels_of_slabs
-from segmentation.manifest import Configuration, Labels
 from segmentation.orientation import reorientation
-from segmentation.package import Package
+from segmentation.package.network_spec import Configuration, Labels
+from segmentation.package.package import Package
 from segmentation.preprocessing import Grids, preprocess
 
 Result = TypeVar("Result")

@@ -9,8 +9,8 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 from core.volume import Volume
-from segmentation.manifest import Configuration
-from segmentation.package import Package
+from segmentation.package.network_spec import Configuration
+from segmentation.package.package import Package
 
 Result = TypeVar("Result")
 

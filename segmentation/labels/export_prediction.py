@@ -18,7 +18,7 @@ from segmentation.anisotropy import axis_of, order_of
 from segmentation.inference.sliding_window import predict_logits
 from segmentation.labels.label_handling import Decision, LargestLogit, RegionsInOrder, label_type
 from segmentation.labels.labeller import Labeller, Slab
-from segmentation.manifest import Configuration, Labels
+from segmentation.package.network_spec import Configuration, Labels
 from segmentation.preprocessing import Grids
 from segmentation.torch_resampling import label_with_torch, resample_with_torch
 

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from app.graph_runner import Segmenter
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import write_series
-from segmentation.package import Package, load_package
+from segmentation.package.package import Package, load_package
 from tests.dicom_io.seg_cases import decoded_by_dcmqi
 from tests.dicom_io.series_helpers import DIRECTIONS
 from training.tissue_rule import LABELS, label_tissues

@@ -14,7 +14,7 @@ from dicom_io.results.outbox import StudyOutbox
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import StudyTags, make_series, save_series
 from segmentation.inference.engine import Engine
-from segmentation.package import load_package
+from segmentation.package.package import load_package
 from tests.e2e.conftest import make_model
 
 LONG_S = 120.0

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.map.context import Image, write_context
-from segmentation.package import Package, load_package
+from segmentation.package.package import Package, load_package
 from tests.e2e.conftest import make_model
 
 

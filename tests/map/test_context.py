@@ -19,7 +19,7 @@ from app.map.image import fetch_wheels
 from app.map.manifests import parse_tag
 from core.errors import ConfigInvalid
 from core.version import VERSION
-from segmentation.package import load_package
+from segmentation.package.package import load_package
 
 WITHOUT_A_TEXT = {"pyjpegls", "wheel-axle-runtime"}
 """Distributions that carry no licence text; the SBOM names their licence."""

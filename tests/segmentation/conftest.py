@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from segmentation.package import Package, add_package
+from segmentation.package.package import Package, add_package
 from tests.tiny_models import make_results_folder
 
 

@@ -9,7 +9,7 @@ from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from numpy.typing import NDArray
 
-from segmentation.manifest import Configuration, Fold, Labels, NetworkSpec, Normalisation, Resampling
+from segmentation.package.network_spec import Configuration, Fold, Labels, NetworkSpec, Normalisation, Resampling
 
 CT = {"mean": 60.0, "std": 250.0, "percentile_00_5": -800.0, "percentile_99_5": 900.0}
 PLAIN = Labels(values={"background": 0, "a": 1, "b": 2, "c": 3})

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from segmentation.importing.checkpoints import read_checkpoint
-from segmentation.package import add_package
+from segmentation.package.package import add_package
 from tests.tiny_models import DATASET, make_results_folder
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import PackageInvalid
-from segmentation.commissioning import OUTCOMES, Outcome, read_outcomes, store_outcome
+from segmentation.package.golden_results import OUTCOMES, Outcome, read_outcomes, store_outcome
 
 
 def outcome(when: str) -> Outcome:

@@ -14,7 +14,7 @@ from segmentation.inference import predictor as passage
 from segmentation.inference.engine import Engine
 from segmentation.inference.memory_estimate import predict
 from segmentation.labels.composite import overlay
-from segmentation.package import Package, load_package
+from segmentation.package.package import Package, load_package
 from segmentation.preprocessing import preprocess
 from tests.segmentation import stock
 from tests.segmentation.test_orientation import AXIAL, SAGITTAL, blob, rotation
@@ -126,7 +126,7 @@ def test_background_of_a_later_part_leaves_what_is_there() -> None:
 
 def _manifest(package: Package, old: str, new: str) -> None:
     """Change ``manifest.json`` and seal it again, as someone would who means harm."""
-    from segmentation.hashes import write_sums
+    from segmentation.package.hashes import write_sums
 
     path = package.folder / "manifest.json"
     text = path.read_text()

@@ -13,7 +13,7 @@ from core.errors import ConfigInvalid, PackageInvalid, RetryLater
 from segmentation.inference import sliding_window
 from segmentation.inference.engine import Engine, resolve_device
 from segmentation.inference.predictor import STAGES
-from segmentation.package import Package, add_package, load_package
+from segmentation.package.package import Package, add_package, load_package
 from tests.tiny_models import make_results_folder, make_volume
 
 SMALL = (10, 24, 22)

@@ -6,7 +6,7 @@ import pkgutil
 import warnings
 
 from segmentation.importing import snomed_codes as vocabulary
-from segmentation.trainers import keeps_the_network
+from segmentation.package.known_trainers import keeps_the_network
 
 
 def test_trainer_list_holds_only_classes_of_nnunet_that_keep_the_network() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segmentation.package import add_package
+from segmentation.package.package import add_package
 from tests.tiny_models import make_results_folder, make_volume
 
 HEAVY = ("nnunetv2", "batchgenerators", "acvl_utils", "pandas", "SimpleITK", "skimage", "sklearn", "matplotlib")
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from core.volume import Geometry, Volume
 from segmentation.inference.engine import Engine
-from segmentation.package import load_package
+from segmentation.package.package import load_package
 
 for folder in sys.argv[1:3]:
     package = load_package(Path(folder))

@@ -14,7 +14,7 @@ from core.model_config import KeepLargest, Open, PostprocessingStep
 from core.volume import Geometry
 from segmentation.inference.available_memory import Memory
 from segmentation.inference.memory_estimate import FINISHING_BYTES, STEP_BYTES, Need, check, of_study, predict, together
-from segmentation.package import Package, add_package
+from segmentation.package.package import Package, add_package
 from tests.tiny_models import make_results_folder
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ import numpy as np
 from core.volume import Geometry
 from segmentation.inference.engine import Engine
 from segmentation.inference.memory_estimate import predict
-from segmentation.package import load_package
+from segmentation.package.package import load_package
 from tests.tiny_models import volume_of
 
 def rss(name):

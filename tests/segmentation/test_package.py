@@ -14,8 +14,8 @@ import torch
 from core.errors import ConfigInvalid, PackageInvalid
 from segmentation.importing.checkpoints import read_weights
 from segmentation.inference.engine import Engine
-from segmentation.network import build_network, shared_names
-from segmentation.package import (
+from segmentation.package.network import build_network, shared_names
+from segmentation.package.package import (
     Package,
     add_package,
     default_models_path,
@@ -86,7 +86,7 @@ class TestRoundTrip:
         def edit_meanwhile(path: Path, *_: object) -> None:
             path.write_text(path.read_text().replace('version: "1"', 'version: "2"'))
 
-        monkeypatch.setattr("segmentation.package._check_agreement", edit_meanwhile)
+        monkeypatch.setattr("segmentation.package.package._check_agreement", edit_meanwhile)
         opened = load_package(package.folder)
         assert (opened.manifest.version, opened.sha256) == ("1", package.sha256)
 
@@ -96,7 +96,7 @@ class TestRoundTrip:
         def edit_meanwhile(folder: Path, _: object) -> None:
             (folder / "manifest.json").write_text((folder / "manifest.json").read_text() + " ")
 
-        monkeypatch.setattr("segmentation.package.check_sums", edit_meanwhile)
+        monkeypatch.setattr("segmentation.package.package.check_sums", edit_meanwhile)
         with pytest.raises(PackageInvalid, match=r"manifest\.json: changed while"):
             load_package(package.folder)
 

@@ -9,7 +9,7 @@ import torch
 
 from core.errors import ConfigInvalid, PackageInvalid
 from segmentation.inference.engine import Engine
-from segmentation.package import Package, add_package, load_package
+from segmentation.package.package import Package, add_package, load_package
 from tests.segmentation.sources import change_checkpoint, edit_json, refused
 from tests.tiny_models import make_results_folder
 

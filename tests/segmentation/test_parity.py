@@ -13,7 +13,7 @@ from core.volume import Volume
 from segmentation.golden import run_golden_case
 from segmentation.inference.engine import Engine
 from segmentation.measuring import PROFILES
-from segmentation.package import add_package, load_package, open_package
+from segmentation.package.package import add_package, load_package, open_package
 from tests.conftest import PARITY
 from tests.segmentation import stock
 from tests.tiny_models import KINDS, make_results_folder, make_volume

@@ -14,7 +14,7 @@ from scipy.ndimage import binary_fill_holes, gaussian_filter
 from core.errors import ReasonCode, StudyRejected
 from segmentation import resampling
 from segmentation.cropping import nonzero_box, nonzero_mask
-from segmentation.manifest import Configuration
+from segmentation.package.network_spec import Configuration
 from segmentation.preprocessing import preprocess
 from tests.segmentation.plans_of import PLAIN, REGIONS, make_configuration, stock_of
 

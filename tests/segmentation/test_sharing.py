@@ -11,7 +11,7 @@ from core.volume import Volume
 from segmentation.inference import predictor as passage
 from segmentation.inference.engine import Engine
 from segmentation.inference.shared_images import SharedImages, frame_key
-from segmentation.package import Package, add_package
+from segmentation.package.package import Package, add_package
 from tests.tiny_models import make_results_folder, make_volume
 
 Add = Callable[..., Package]

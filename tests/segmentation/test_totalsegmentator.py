@@ -10,7 +10,7 @@ import yaml
 from core.errors import PackageInvalid
 from segmentation.importing.totalsegmentator import add_totalsegmentator
 from segmentation.importing.totalsegmentator_labels import STRUCTURES
-from segmentation.package import Package, load_package
+from segmentation.package.package import Package, load_package
 from tests.segmentation.sources import edit_json
 from tests.totalsegmentator_folder import DATASETS, RESULTS, make_totalsegmentator
 

@@ -15,7 +15,7 @@ from segmentation.inference.engine import Engine
 from segmentation.inference.memory_estimate import predict
 from segmentation.inference.model_pool import WarmModels, Wish
 from segmentation.measuring import PROFILES
-from segmentation.package import Package, add_package
+from segmentation.package.package import Package, add_package
 from tests.tiny_models import make_results_folder, make_volume
 
 SMALL = make_volume(shape=(8, 24, 22))

@@ -15,7 +15,7 @@ from phantom.series import StudyTags, write_series
 from segmentation.image_files import read_image
 from segmentation.inference.engine import Engine
 from segmentation.inference.model_pool import WarmModels
-from segmentation.package import load_package
+from segmentation.package.package import load_package
 from segmentation.postprocessing import postprocess
 from services.aliases import Aliases
 from services.images import ImageReader

@@ -16,7 +16,7 @@ from phantom.series import SeriesTags, make_series, save_series, write_series
 from segmentation.inference.available_memory import Memory
 from segmentation.inference.memory_estimate import STEP_BYTES
 from segmentation.inference.model_pool import WarmModels
-from segmentation.package import add_package, load_package
+from segmentation.package.package import add_package, load_package
 from services.aliases import Aliases, check_fits
 from services.images import ImageReader
 from services.limits import Limits

@@ -8,7 +8,7 @@ import pytest
 from phantom import Phase, trunk_geometry
 from segmentation.importing.snomed_codes import ABNORMAL, ANATOMY, TISSUE
 from segmentation.inference.engine import Engine
-from segmentation.package import Package, load_package
+from segmentation.package.package import Package, load_package
 from training.evaluate_tasks import OTHER_TARGET, TARGETS, make_held_out, scores
 from training.task_recipes import RECIPES
 from training.tasks import Task

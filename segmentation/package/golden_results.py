@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.errors import PackageInvalid
 from core.model_config import ModelManifest
-from segmentation.hashes import sha256_of_bytes
 from segmentation.kept_files import write_whole
-from segmentation.trainers import keeps_the_network
+from segmentation.package.hashes import sha256_of_bytes
+from segmentation.package.known_trainers import keeps_the_network
 
 OUTCOMES = "commissioning.json"
 GOLDEN_DICE = 0.99

@@ -27,17 +27,17 @@ from pydantic import ValidationError
 
 from core.errors import ConfigInvalid, PackageInvalid
 from core.model_config import MODEL_NAME, ModelManifest, Profile, parse_model_manifest
-from segmentation.commissioning import require_commissioning
-from segmentation.hashes import SUMS, check_sums, parse_sums, sha256_of_bytes, write_sums
 from segmentation.importing.convert import convert
 from segmentation.importing.export_zip import extract_export
 from segmentation.importing.model_yaml_draft import write_model_yaml
 from segmentation.importing.results_folder import read_json, select
-from segmentation.manifest import Configuration, Fold, PackageManifest
+from segmentation.package.golden_results import require_commissioning
+from segmentation.package.hashes import SUMS, check_sums, parse_sums, sha256_of_bytes, write_sums
+from segmentation.package.network_spec import Configuration, Fold, PackageManifest
 
 MODEL_YAML = "model.yaml"
 MANIFEST = "manifest.json"
-_PROJECT_MODELS = Path(__file__).parents[1] / "models"
+_PROJECT_MODELS = Path(__file__).parents[2] / "models"
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.errors import PackageInvalid
 from core.model_config import ModelManifest
-from segmentation.hashes import sha256_of_bytes
 from segmentation.kept_files import write_whole
-from segmentation.package import Package
+from segmentation.package.hashes import sha256_of_bytes
+from segmentation.package.package import Package
 
 MEASUREMENTS = "measurements.json"
 

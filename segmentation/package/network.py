@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from core.errors import PackageInvalid
-from segmentation.manifest import NetworkSpec
+from segmentation.package.network_spec import NetworkSpec
 
 if TYPE_CHECKING:
     import torch
