@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from operators.model_run import ModelRun, ModelRunOperator
-from segmentation.postprocessing import postprocess
+from segmentation.postprocessing.steps import postprocess
 
 
 class PostprocessOperator(ModelRunOperator):

@@ -14,7 +14,7 @@ from core.volume import Geometry, Volume
 from segmentation.inference.model_pool import WarmModels, Wish
 from segmentation.inference.shared_images import SharedImages
 from segmentation.package.package import Package
-from segmentation.postprocessing import postprocess
+from segmentation.postprocessing.steps import postprocess
 from services.channels import on_first_grid
 from services.images import Image, ImageReader, told_phase
 from services.locks import Locks

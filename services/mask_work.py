@@ -16,7 +16,7 @@ from segmentation.boxes import bounding_boxes
 from segmentation.image_files import read_array
 from segmentation.inference.available_memory import Memory, host_memory
 from segmentation.inference.memory_estimate import BASE, STEP_BYTES
-from segmentation.postprocessing import postprocess
+from segmentation.postprocessing.steps import postprocess
 from services.images import check_ending, grid_of
 from services.limits import Limits
 from services.locks import Locks

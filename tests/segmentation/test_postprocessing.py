@@ -11,10 +11,10 @@ from scipy import ndimage
 from core.label_map import LabelMap
 from core.model_config import FillHoles, KeepLargest, LabelSpec, Open, PostprocessingStep, RemoveSmall, Smooth
 from core.volume import Geometry
-from segmentation.distances import deeper_than
 from segmentation.inference.memory_estimate import STEP_BYTES
 from segmentation.inference.model_pool import resident_bytes
-from segmentation.postprocessing import postprocess
+from segmentation.postprocessing.distances import deeper_than
+from segmentation.postprocessing.steps import postprocess
 
 SPACING = (5.0, 0.8, 0.7)
 EVERY_NEIGHBOUR = np.ones((3, 3, 3))
@@ -245,7 +245,7 @@ def test_open_leaves_a_label_that_fills_the_image() -> None:
 
 @pytest.mark.parametrize("depth", [0.4, 3.0, 11.0, 200.0])
 def test_depths_are_those_of_the_whole_mask(depth: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segmentation.distances.VOXELS_AT_ONCE", 1)
+    monkeypatch.setattr("segmentation.postprocessing.distances.VOXELS_AT_ONCE", 1)
     mask = blobs(3, (50, 30, 34)) > 0
     mask[20:] |= ndimage.binary_dilation(mask[20:], iterations=4)
     mask[:9] = True  # parts without a voxel outside
@@ -269,7 +269,7 @@ def test_depths_are_those_of_the_whole_mask(depth: float, monkeypatch: pytest.Mo
 def test_a_step_keeps_to_the_memory_that_a_study_is_promised(
     step: PostprocessingStep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("segmentation.distances.VOXELS_AT_ONCE", 1)
+    monkeypatch.setattr("segmentation.postprocessing.distances.VOXELS_AT_ONCE", 1)
     array = np.zeros((240, 140, 140), np.uint8)
     array[:, 5:-5, 5:-5] = 1
     array[40:200, 40:90, 40:120] = 0

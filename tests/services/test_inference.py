@@ -16,7 +16,7 @@ from segmentation.image_files import read_image
 from segmentation.inference.engine import Engine
 from segmentation.inference.model_pool import WarmModels
 from segmentation.package.package import load_package
-from segmentation.postprocessing import postprocess
+from segmentation.postprocessing.steps import postprocess
 from services.aliases import Aliases
 from services.images import ImageReader
 from services.inference import Inference

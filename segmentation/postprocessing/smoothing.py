@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segmentation.boxes import Box, bounding_boxes, union
-from segmentation.distances import deeper_than
+from segmentation.postprocessing.distances import deeper_than
 
 TRUNCATE = 3.0
 """Where the Gaussian ends, in widths."""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from core.label_map import LabelMap
 from core.model_config import FillHoles, KeepLargest, Open, PostprocessingStep, RemoveSmall
 from segmentation.boxes import Box, bounding_boxes, union
-from segmentation.distances import deeper_than
-from segmentation.smoothing import smooth_labels
+from segmentation.postprocessing.distances import deeper_than
+from segmentation.postprocessing.smoothing import smooth_labels
 
 FULL_CONNECTIVITY: Final = 26
 """Voxels that share a corner are one component, as in nnU-Net's post-processing."""
