@@ -13,7 +13,7 @@ mpl.use("agg")
 from matplotlib import pyplot as plt  # the backend is chosen first
 from matplotlib.patches import Rectangle
 
-from segmentation.interpolation import axis_matrix
+from segmentation.preprocessing.interpolation import axis_matrix
 
 CELLS, CLASSES = 22, 4
 COLOURS = ("#f2f2f2", "#9ecae1", "#fdae6b", "#a1d99b")

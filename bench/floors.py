@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from segmentation.inference.sliding_window import tile_starts
-from segmentation.interpolation import axis_matrix
 from segmentation.package.network import build_network
 from segmentation.package.network_spec import Configuration
-from segmentation.resampling import NEGLIGIBLE
+from segmentation.preprocessing.interpolation import axis_matrix
+from segmentation.preprocessing.resampling import NEGLIGIBLE
 
 LERPS = 7
 """Products of a trilinear interpolation."""

@@ -16,10 +16,10 @@ from dicom_io.images.headers.instance import Instance
 from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
 from dicom_io.results.seg.build import SegContext, build_seg, write_seg
-from segmentation.framing import frame
 from segmentation.inference import sliding_window
 from segmentation.inference.engine import Engine
 from segmentation.package.package import Package, load_package
+from segmentation.preprocessing.field_of_view import frame
 
 PREDICT_SLABS = sliding_window.predict_slabs
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from core.errors import PackageInvalid
-from segmentation.anisotropy import order_of
 from segmentation.package.network import BUILDER_PATHS, OPERATIONS, short_operation
 from segmentation.package.network_spec import (
     Labels,
@@ -22,6 +21,7 @@ from segmentation.package.network_spec import (
     Resampling,
     ResamplingFunction,
 )
+from segmentation.preprocessing.target_grid import order_of
 
 Json = Mapping[str, Any]
 

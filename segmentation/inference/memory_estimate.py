@@ -11,13 +11,13 @@ from math import prod
 
 from core.errors import ReasonCode, StudyRejected
 from core.volume import Geometry
-from segmentation.anisotropy import Shape3, resampled_shape
-from segmentation.framing import blocks_of
 from segmentation.inference.available_memory import Memory
 from segmentation.inference.shared_images import image_key
-from segmentation.orientation import reorientation
 from segmentation.package.network_spec import Configuration, NetworkSpec
 from segmentation.package.package import Package
+from segmentation.preprocessing.field_of_view import blocks_of
+from segmentation.preprocessing.orientation import reorientation
+from segmentation.preprocessing.target_grid import Shape3, resampled_shape
 
 HELD_AT_ONCE = 9
 """Times the first stage's features that a network holds at its widest place: skip, upsampled, both, their result."""

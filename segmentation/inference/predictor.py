@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from core.volume import Volume
-from segmentation.framing import frame
 from segmentation.inference import sliding_window
 from segmentation.inference.shared_images import SharedImages, frame_key, image_key
 from segmentation.labels.composite import overlay
 from segmentation.labels.export_prediction import Prediction, labels_of_ensemble, labels_of_slabs
-from segmentation.orientation import reorientation
 from segmentation.package.network_spec import Configuration, Labels
 from segmentation.package.package import Package
-from segmentation.preprocessing import Grids, preprocess
+from segmentation.preprocessing.field_of_view import frame
+from segmentation.preprocessing.orientation import reorientation
+from segmentation.preprocessing.preprocess import Grids, preprocess
 
 Result = TypeVar("Result")
 STAGES = ("preprocess", "network", "labels")

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from core.errors import PackageInvalid
-from segmentation.anisotropy import axis_of, order_of
 from segmentation.inference.sliding_window import predict_logits
 from segmentation.labels.label_handling import Decision, LargestLogit, RegionsInOrder, label_type
 from segmentation.labels.labeller import Labeller, Slab
 from segmentation.package.network_spec import Configuration, Labels
-from segmentation.preprocessing import Grids
-from segmentation.torch_resampling import label_with_torch, resample_with_torch
+from segmentation.preprocessing.preprocess import Grids
+from segmentation.preprocessing.target_grid import axis_of, order_of
+from segmentation.preprocessing.torch_resampling import label_with_torch, resample_with_torch
 
 VOXELS_AT_ONCE = 2**16
 """Voxels on which an ensemble's members disagree that are decided at a time."""
@@ -35,7 +35,7 @@ class Prediction:
     logits
         float16 ``(output, z, y, x)`` on the network's grid, without padding.
     grids
-        As :func:`segmentation.preprocessing.preprocess` gave it.
+        As :func:`segmentation.preprocessing.preprocess.preprocess` gave it.
     """
 
     logits: torch.Tensor

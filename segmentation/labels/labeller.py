@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segmentation.interpolation import Cells, linear_cells, nearest_index, single_voxels
 from segmentation.labels.label_handling import Decision
+from segmentation.preprocessing.interpolation import Cells, linear_cells, nearest_index, single_voxels
 
 LOGITS_AT_ONCE = {"cpu": 2**24, "cuda": 2**28}
 """Logits that are turned to labels at a time, at least those of a few planes of cells."""

@@ -15,7 +15,7 @@ from segmentation.inference.engine import Engine
 from segmentation.inference.memory_estimate import predict
 from segmentation.labels.composite import overlay
 from segmentation.package.package import Package, load_package
-from segmentation.preprocessing import preprocess
+from segmentation.preprocessing.preprocess import preprocess
 from tests.segmentation import stock
 from tests.segmentation.test_orientation import AXIAL, SAGITTAL, blob, rotation
 from tests.tiny_models import make_volume

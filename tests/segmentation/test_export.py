@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from core.errors import PackageInvalid
 from segmentation.labels.export_prediction import Prediction, labels_of_ensemble, labels_of_prediction
 from segmentation.package.network_spec import Configuration, Labels, Resampling
-from segmentation.preprocessing import Grids, preprocess
+from segmentation.preprocessing.preprocess import Grids, preprocess
 from tests.segmentation.made_logits import anatomy_logits, random_logits
 from tests.segmentation.plans_of import PLAIN, REGIONS, make_configuration, stock_of
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.model_config import Channel, Inference, LabelSpec, ModelManifest, ProfileSettings, SeriesRule
 from phantom.anatomy import make_phantom, trunk_geometry
-from segmentation.framing import BODY_HU, Frame, average, body_box, frame
+from segmentation.preprocessing.field_of_view import BODY_HU, Frame, average, body_box, frame
 
 SHAPES = st.tuples(*[st.integers(1, 9)] * 3)
 BLOCKS = st.tuples(*[st.integers(1, 4)] * 3)

@@ -8,8 +8,8 @@ from nnunetv2.preprocessing.resampling.default_resampling import resample_data_o
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from segmentation.anisotropy import Shape3, separate_axis
-from segmentation.label_resampling import resample_labels
+from segmentation.preprocessing.label_resampling import resample_labels
+from segmentation.preprocessing.target_grid import Shape3, separate_axis
 
 Spacing = tuple[float, float, float]
 ISOTROPIC: Spacing = (1.0, 1.0, 1.0)

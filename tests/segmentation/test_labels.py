@@ -10,10 +10,10 @@ from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from numpy.typing import NDArray
 
 from core.errors import PackageInvalid
-from segmentation.anisotropy import Shape3, separate_axis
 from segmentation.labels import labeller as labels
 from segmentation.labels.label_handling import Decision, LargestLogit, RegionsInOrder, region_threshold
 from segmentation.labels.labeller import Labeller
+from segmentation.preprocessing.target_grid import Shape3, separate_axis
 from tests.segmentation.made_logits import anatomy_logits, random_logits
 
 Spacing = tuple[float, float, float]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from core.volume import Geometry, Volume
 from segmentation.inference.engine import Engine
-from segmentation.orientation import reorientation
 from segmentation.package.package import add_package, load_package
+from segmentation.preprocessing.orientation import reorientation
 from tests.segmentation import stock
 from tests.tiny_models import make_directional, make_results_folder, make_volume, volume_of
 

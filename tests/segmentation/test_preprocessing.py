@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, gaussian_filter
 
 from core.errors import ReasonCode, StudyRejected
-from segmentation import resampling
-from segmentation.cropping import nonzero_box, nonzero_mask
 from segmentation.package.network_spec import Configuration
-from segmentation.preprocessing import preprocess
+from segmentation.preprocessing import resampling
+from segmentation.preprocessing.cropping import nonzero_box, nonzero_mask
+from segmentation.preprocessing.preprocess import preprocess
 from tests.segmentation.plans_of import PLAIN, REGIONS, make_configuration, stock_of
 
 SCHEMES = ("CTNormalization", "ZScoreNormalization", "NoNormalization", "RescaleTo01Normalization")

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from skimage.transform import resize
 
 from core.errors import ReasonCode, StudyRejected
-from segmentation import resampling
-from segmentation.anisotropy import resampled_shape, separate_axis
-from segmentation.interpolation import axis_matrix, linear_cells, nearest_index
-from segmentation.resampling import resample_planes
+from segmentation.preprocessing import resampling
+from segmentation.preprocessing.interpolation import axis_matrix, linear_cells, nearest_index
+from segmentation.preprocessing.resampling import resample_planes
+from segmentation.preprocessing.target_grid import resampled_shape, separate_axis
 
 Spacing = tuple[float, float, float]
 ISOTROPIC: Spacing = (1.0, 1.0, 1.0)

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segmentation.anisotropy import Shape3, axis_of, order_of, resampled_shape
 from segmentation.boxes import Box
-from segmentation.cropping import nonzero_box, nonzero_mask
-from segmentation.label_resampling import resample_labels
-from segmentation.normalisation import Scaling, measure
 from segmentation.package.network_spec import Configuration, Labels, Resampling
-from segmentation.resampling import resample_planes
-from segmentation.torch_resampling import resample_labels_with_torch, resample_with_torch
+from segmentation.preprocessing.cropping import nonzero_box, nonzero_mask
+from segmentation.preprocessing.label_resampling import resample_labels
+from segmentation.preprocessing.normalisation import Scaling, measure
+from segmentation.preprocessing.resampling import resample_planes
+from segmentation.preprocessing.target_grid import Shape3, axis_of, order_of, resampled_shape
+from segmentation.preprocessing.torch_resampling import resample_labels_with_torch, resample_with_torch
 
 Spacing3 = tuple[float, float, float]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from segmentation.interpolation import axis_matrix, nearest_index
+from segmentation.preprocessing.interpolation import axis_matrix, nearest_index
 
 NEGLIGIBLE = 1e-12
 """Weights below this are left out: a spline's influence falls by a factor of 3.7 from voxel to voxel."""
@@ -57,7 +57,7 @@ def resample_planes(
     out
         float32 ``(z, y, x)``, written.
     axis
-        As :func:`segmentation.anisotropy.separate_axis` gives it.
+        As :func:`segmentation.preprocessing.target_grid.separate_axis` gives it.
     bounds
         Least and greatest value of the channel.
 

@@ -15,8 +15,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.anisotropy import Shape3
-from segmentation.interpolation import Cells, linear_cells, nearest_index
+from segmentation.preprocessing.interpolation import Cells, linear_cells, nearest_index
+from segmentation.preprocessing.target_grid import Shape3
 
 PLANES_AT_ONCE = 16
 
@@ -29,7 +29,7 @@ def resample_labels(labels: NDArray[np.int16], shape: Shape3, axis: int | None, 
     labels
         int16 ``(z, y, x)``; not modified.
     axis
-        As :func:`segmentation.anisotropy.separate_axis` gives it: along this axis the nearest voxel counts.
+        As :func:`segmentation.preprocessing.target_grid.separate_axis` gives it: along this axis the nearest voxel counts.
     order
         1, or 0 for the nearest voxel along every axis.
 

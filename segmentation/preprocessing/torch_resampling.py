@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import torch
 from torch.nn.functional import interpolate
 
-from segmentation.anisotropy import Shape3
 from segmentation.labels.label_handling import Decision, LargestLogit
 from segmentation.package.network_spec import Scalar
+from segmentation.preprocessing.target_grid import Shape3
 
 _SURE = 700.0
 """Of 1000: above this nnU-Net takes a label at once, before it compares all of them."""
@@ -26,7 +26,7 @@ def resample_with_torch(channel: torch.Tensor, shape: Shape3, axis: int | None, 
     Parameters
     ----------
     axis
-        As :func:`segmentation.anisotropy.separate_axis` gives it.
+        As :func:`segmentation.preprocessing.target_grid.separate_axis` gives it.
     arguments
         ``mode`` and ``aniso_axis_mode`` of the plans.
     """

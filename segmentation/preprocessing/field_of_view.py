@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.model_config import ModelManifest
-from segmentation.anisotropy import Shape3
 from segmentation.boxes import Box
+from segmentation.preprocessing.target_grid import Shape3
 
 BODY_HU = -500.0
 """Tissue is above; air, and most of what lies on the patient, below. The lung is inside of what is above."""
