@@ -208,7 +208,7 @@ def verify(
         else:
             typer.echo(f"{package.name}: {len(package.sums)} files hold their SHA-256; sha256 {package.sha256}")
         return
-    from segmentation.golden import run_golden_case
+    from segmentation.verification.golden_case import run_golden_case
 
     with progress_bar("golden case", shown=not as_json) as on_progress:
         outcome = run_golden_case(package, case, expect, device, on_progress)
@@ -254,7 +254,7 @@ def measure(
     """
     with hashing(shown=not as_json):
         package = _open(name)
-    from segmentation.measuring import find_cases, measure
+    from segmentation.verification.profile_benchmark import find_cases, measure
 
     found = find_cases(cases, len(package.network.channels), truth)
     with progress_bar(f"{len(found)} cases, both profiles", shown=not as_json) as on_progress:

@@ -11,9 +11,9 @@ import SimpleITK as sitk
 from app.graph_runner import Segmenter
 from core.errors import ConfigInvalid, PackageInvalid
 from segmentation.inference.engine import Engine
-from segmentation.measuring import find_cases, measure
 from segmentation.package.package import Package, add_package, load_package
 from segmentation.package.profile_results import MEASUREMENTS, measurement_of, warning_of
+from segmentation.verification.profile_benchmark import find_cases, measure
 from tests.segmentation import stock
 from tests.tiny_models import make_results_folder, make_volume
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from core.errors import PackageInvalid
 from core.volume import Volume
-from segmentation.golden import run_golden_case
 from segmentation.inference.engine import Engine
-from segmentation.measuring import PROFILES
 from segmentation.package.package import add_package, load_package, open_package
+from segmentation.verification.golden_case import run_golden_case
+from segmentation.verification.profile_benchmark import PROFILES
 from tests.conftest import PARITY
 from tests.segmentation import stock
 from tests.tiny_models import KINDS, make_results_folder, make_volume

@@ -14,8 +14,8 @@ from segmentation.inference.available_memory import Memory
 from segmentation.inference.engine import Engine
 from segmentation.inference.memory_estimate import predict
 from segmentation.inference.model_pool import WarmModels, Wish
-from segmentation.measuring import PROFILES
 from segmentation.package.package import Package, add_package
+from segmentation.verification.profile_benchmark import PROFILES
 from tests.tiny_models import make_results_folder, make_volume
 
 SMALL = make_volume(shape=(8, 24, 22))
