@@ -33,7 +33,7 @@ def api(config: Config) -> None:
       segnode api --config manifests/service.example.yaml
     """
     from runtime.logs import configure_logging
-    from services.api import run_service
+    from services.processes import run_service
 
     _require("grpc", "fastapi")
 

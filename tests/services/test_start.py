@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from services.api import OPEN_FILES, _make_place, _open_many_files
+from services.processes import OPEN_FILES, _make_place, _open_many_files
 from services.settings import load_service_settings
 from tests.node_process import ROOT
 from tests.services.service_process import SEGNODE, ServiceProcess
