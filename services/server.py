@@ -18,7 +18,7 @@ from dicom_io.tls import TlsFiles, client_context
 from runtime.child import ParentLink, run_child
 from runtime.lease_table import Leases
 from runtime.logs import configure_logging
-from services.grpc_server import CALLS, make_grpc_server
+from services.grpc_api.server import CALLS, make_grpc_server
 from services.handlers import Handlers
 from services.jobs import Jobs
 from services.readiness import Readiness

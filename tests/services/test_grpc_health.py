@@ -7,8 +7,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
-from services.grpc_health import WATCHERS, Health
-from services.grpc_server import CALLS
+from services.grpc_api.health import WATCHERS, Health
+from services.grpc_api.server import CALLS
 
 REQUEST = health_pb2.HealthCheckRequest()
 

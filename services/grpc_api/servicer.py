@@ -15,7 +15,7 @@ from grpc_status import rpc_status
 from core.errors import SegnodeError
 from segnode_client.v1 import segmentation_pb2 as messages
 from segnode_client.v1 import segmentation_pb2_grpc as stubs
-from services.grpc_messages import job_message, request_of, status_of, task_request
+from services.grpc_api.messages import job_message, request_of, status_of, task_request
 from services.handlers import Handlers, key_of
 from services.job import Job, Problem
 

@@ -12,9 +12,9 @@ from grpc_status import rpc_status
 from core.errors import ConfigInvalid
 from segnode_client.v1 import segmentation_pb2 as messages
 from segnode_client.v1 import segmentation_pb2_grpc as stubs
-from services.grpc_health import Health
-from services.grpc_messages import status_of
-from services.grpc_servicer import Servicer
+from services.grpc_api.health import Health
+from services.grpc_api.messages import status_of
+from services.grpc_api.servicer import Servicer
 from services.handlers import Handlers
 from services.job import Problem
 from services.readiness import Readiness
