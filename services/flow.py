@@ -16,11 +16,12 @@ from app.workflow.study_timeout import LOST_DEVICE_EXIT, is_device_lost
 from core.errors import RequestCode, RequestRefused, RetryLater, SegnodeError, Superseded
 from runtime.watchdog import Line, timed
 from segmentation.inference.model_pool import WarmModels
-from services.images import ImageReader
+from services.images.image_reader import ImageReader
+from services.images.limits import Limits
+from services.images.shared_paths import Roots
 from services.inference import Inference
 from services.job import Problem
 from services.jobs import INSTANCE, workflow_id
-from services.limits import Limits
 from services.locks import Locks
 from services.mask_work import MaskWork
 from services.models import Packages
@@ -28,7 +29,6 @@ from services.overtime import Overtime
 from services.progress import Progress
 from services.requests import AnyRequest, PostprocessRequest, SmoothRequest
 from services.results import MaskResult
-from services.roots import Roots
 
 MAX_DEATHS: Final = 3
 """How often a worker may die over one job."""

@@ -15,15 +15,15 @@ from segmentation.inference.model_pool import WarmModels, Wish
 from segmentation.inference.shared_images import SharedImages
 from segmentation.package.package import Package
 from segmentation.postprocessing.steps import postprocess
-from services.channels import on_first_grid
-from services.images import Image, ImageReader, told_phase
+from services.images.channel_grid import on_first_grid
+from services.images.image_reader import Image, ImageReader, told_phase
+from services.images.shared_paths import Roots, SharedFile
 from services.locks import Locks
 from services.mask_folder import MaskFolder
 from services.masks import MaskPlace, MaskRecord, key_of, place_of
 from services.models import Packages
 from services.requests import PHASE_OF_FIELD, BatchRequest, TaskRequest, VesselRequest, image_fields
 from services.results import MaskResult
-from services.roots import Roots, SharedFile
 
 Progress = Callable[[float], None]
 

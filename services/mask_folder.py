@@ -21,9 +21,9 @@ from core.errors import ReasonCode, RequestCode, RequestRefused, RetryLater, Stu
 from core.label_map import LabelMap
 from dicom_io.results.nifti import nifti_notes, write_nifti
 from segmentation.image_files import read_array
+from services.images.safe_open import OpenFile, opened, read_small
+from services.images.shared_paths import MASK_FOLDER
 from services.masks import MaskPlace, MaskRecord
-from services.opening import OpenFile, opened, read_small
-from services.roots import MASK_FOLDER
 
 LONGEST_NAME: Final = 255
 """Bytes that file systems keep of a name."""

@@ -17,15 +17,15 @@ from segmentation.image_files import read_array
 from segmentation.inference.available_memory import Memory, host_memory
 from segmentation.inference.memory_estimate import BASE, STEP_BYTES
 from segmentation.postprocessing.steps import postprocess
-from services.images import check_ending, grid_of
-from services.limits import Limits
+from services.images.image_reader import check_ending, grid_of
+from services.images.limits import Limits
+from services.images.opened_image import OpenImage
+from services.images.shared_paths import Roots, SharedFile
 from services.locks import Locks
 from services.mask_folder import MaskFolder
 from services.masks import MaskRecord, key_of, place_derived, read_record
-from services.open_images import OpenImage
 from services.requests import MaskRequest, SmoothRequest
 from services.results import MaskResult
-from services.roots import Roots, SharedFile
 
 LARGEST_VALUE: Final = 65535
 READING_BYTES: Final = 16

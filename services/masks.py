@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.model_config import LabelSpec
 from core.version import VERSION
-from services.images import stem_of
-from services.opening import read_small
-from services.roots import MASK_FOLDER, SharedFile
+from services.images.image_reader import stem_of
+from services.images.safe_open import read_small
+from services.images.shared_paths import MASK_FOLDER, SharedFile
 
 NAMES: Final = {"totalseg": "total", "vessel": "vessel", "ureter": "ureter", "tumor": "tumor"}
 SAYS_NOTHING: Final = frozenset({"image", "img", "ct", "phase", "series", "volume", ""})

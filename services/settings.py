@@ -13,9 +13,9 @@ from core.model_config import ModelName
 from runtime.setting_types import Frozen, LocalPath, Name, Port, beside_the_file
 from runtime.settings_file import load_settings_file, problem_at
 from runtime.worker_settings import ExecutorName, Workers, this_host
-from services.limits import Limits
+from services.images.limits import Limits
+from services.images.shared_paths import Root
 from services.requests import Task
-from services.roots import Root
 
 EXAMPLE = "manifests/service.example.yaml"
 

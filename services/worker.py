@@ -27,9 +27,9 @@ from runtime.worker_lease import Tenure, this_process
 from segmentation.inference.model_pool import WarmModels
 from services.aliases import Aliases
 from services.flow import ServiceFlow
+from services.images.shared_paths import Roots
 from services.jobs import QUEUE, VERSION
 from services.models import Packages
-from services.roots import Roots
 from services.settings import ServiceSettings, load_service_settings
 
 POLL_S: Final = 0.2

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.volume import Geometry
 from segmentation.package.package import add_package
-from services.roots import Root, Roots, SharedFile
+from services.images.shared_paths import Root, Roots, SharedFile
 from tests.tiny_models import make_results_folder, make_volume
 
 PHASES = {"vessel": ("arterial", "portal"), "ureter": ("delayed",)}

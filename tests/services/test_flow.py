@@ -9,10 +9,10 @@ import pytest
 
 from core.volume import Geometry
 from services.flow import ServiceFlow
-from services.limits import Limits
+from services.images.limits import Limits
+from services.images.shared_paths import Root, Roots
 from services.locks import Locks
 from services.progress import Progress
-from services.roots import Root, Roots
 from tests.node_process import wait_until
 from tests.services.cases import write_image
 

@@ -15,9 +15,9 @@ import SimpleITK as sitk
 from core.errors import RequestCode, RequestRefused, RetryLater
 from core.volume import Geometry
 from segmentation.image_files import read_image
-from services.images import grid_of, told_phase
-from services.limits import Limits
-from services.open_images import OpenImage
+from services.images.image_reader import grid_of, told_phase
+from services.images.limits import Limits
+from services.images.opened_image import OpenImage
 from tests.services.cases import shared, write_image
 
 GRID = Geometry((4, 6, 5), (3.0, 1.0, 0.9), (-10.0, 4.0, 7.0), np.eye(3))
@@ -154,7 +154,7 @@ class TestFolder:
 
         original = os.open
         with monkeypatch.context() as patched:
-            patched.setattr("services.opening.os.open", no_more)
+            patched.setattr("services.images.safe_open.os.open", no_more)
             with pytest.raises(RequestRefused) as caught:
                 OpenImage(found, "image_path", Limits())
         assert (caught.value.code, "ulimit -n" in caught.value.detail) == (RequestCode.OVER_LIMITS, True)

@@ -18,15 +18,15 @@ from segmentation.inference.model_pool import WarmModels
 from segmentation.package.package import load_package
 from segmentation.postprocessing.steps import postprocess
 from services.aliases import Aliases
-from services.images import ImageReader
+from services.images.image_reader import ImageReader
+from services.images.limits import Limits
+from services.images.shared_paths import Root, Roots
 from services.inference import Inference
-from services.limits import Limits
 from services.locks import Locks
 from services.mask_work import MaskWork
 from services.models import Packages
 from services.requests import parse_request
 from services.results import MaskResult
-from services.roots import Root, Roots
 from services.settings import load_service_settings
 from tests.services.cases import ALIASES, make_models, write_case, write_image
 from tests.services.service_process import ServiceProcess
@@ -196,7 +196,7 @@ def test_an_image_that_changes_while_it_is_read_gives_no_mask(
         paths[0].write_bytes(paths[0].read_bytes() + b"\0")
         return image
 
-    monkeypatch.setattr("services.images.read_image", changing)
+    monkeypatch.setattr("services.images.image_reader.read_image", changing)
     with pytest.raises(RetryLater, match="changed while"):
         jobs.run(task="tumor", image_path="cases:0001/A.nii.gz")
     assert list((volume / "0001" / "mask").iterdir()) == []

@@ -18,13 +18,13 @@ from segmentation.inference.memory_estimate import STEP_BYTES
 from segmentation.inference.model_pool import WarmModels
 from segmentation.package.package import add_package, load_package
 from services.aliases import Aliases, check_fits
-from services.images import ImageReader
-from services.limits import Limits
+from services.images.image_reader import ImageReader
+from services.images.limits import Limits
+from services.images.safe_open import OpenFile
+from services.images.shared_paths import SharedFile
 from services.mask_work import MaskWork
 from services.models import Packages
-from services.opening import OpenFile
 from services.requests import parse_request
-from services.roots import SharedFile
 from services.settings import load_service_settings
 from tests.services.cases import ALIASES, make_models, say_phases, shared, write_case, write_image
 from tests.services.service_process import ServiceProcess

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from core.errors import RequestCode, RequestRefused, Superseded
 from core.volume import Volume
 from phantom import make_phantom, trunk_geometry
-from services.registration import register
+from services.images.registration import register
 from tests.tiny_models import volume_of
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from core.errors import RequestCode, RequestRefused
-from services.roots import Root, Roots
+from services.images.shared_paths import Root, Roots
 
 
 @pytest.fixture

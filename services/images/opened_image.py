@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Final
 
 from core.errors import RequestCode, RequestRefused, RetryLater
-from services.limits import Limits
-from services.opening import OpenFile, Stamp, open_inside
-from services.roots import MASK_FOLDER, SharedFile
+from services.images.limits import Limits
+from services.images.safe_open import OpenFile, Stamp, open_inside
+from services.images.shared_paths import MASK_FOLDER, SharedFile
 
 _READ_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 

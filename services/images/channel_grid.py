@@ -7,8 +7,8 @@ from core.errors import ReasonCode, StudyRejected
 from core.volume import Volume, stack_channels
 from dicom_io.images.grid.geometry import patient_of
 from dicom_io.images.volume import combine_channels
-from services.images import Image
-from services.registration import register
+from services.images.image_reader import Image
+from services.images.registration import register
 
 
 def on_first_grid(images: Sequence[Image], *, rigid: bool, on_step: Callable[[], None]) -> Volume:

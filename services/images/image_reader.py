@@ -17,10 +17,10 @@ from dicom_io.images.selection.selection import Selection, select_series
 from dicom_io.images.study import Series, Study, read_studies
 from dicom_io.images.volume import VolumeReader
 from segmentation.image_files import read_image
-from services.limits import Limits
-from services.open_images import OpenImage
-from services.opening import read_small
-from services.roots import SharedFile
+from services.images.limits import Limits
+from services.images.opened_image import OpenImage
+from services.images.safe_open import read_small
+from services.images.shared_paths import SharedFile
 
 ENDINGS: Final = (".nii.gz", ".nii")
 """No other form: headers of NRRD and MetaImage name files from which the voxels are to come, wherever those lie."""
@@ -83,7 +83,7 @@ class ImageReader:
         Raises
         ------
         RequestRefused
-            As :class:`services.open_images.OpenImage`; ``unreadable_image`` for a file that is of no form that is read.
+            As :class:`services.images.opened_image.OpenImage`; ``unreadable_image`` for a file that is of no form that is read.
         """
         if image.path not in self._opened:
             opened = self._opened[image.path] = OpenImage(image, field, self._limits, self._on_step)
