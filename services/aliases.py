@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from core.errors import ConfigInvalid, RequestCode, RequestRefused
 from core.files import locked, replace_file
 from segmentation.package.package import Package, default_models_path, find_package, load_package
-from services.requests import PHASE_OF_FIELD, Task, image_fields
+from services.jobs.requests import PHASE_OF_FIELD, Task, image_fields
 from services.settings import ServiceSettings
 
 KEPT = 20

@@ -20,15 +20,15 @@ from services.images.image_reader import ImageReader
 from services.images.limits import Limits
 from services.images.shared_paths import Roots
 from services.inference import Inference
-from services.job import Problem
-from services.jobs import INSTANCE, workflow_id
+from services.jobs.job import Problem
+from services.jobs.job_queue import INSTANCE, workflow_id
+from services.jobs.progress import Progress
+from services.jobs.requests import AnyRequest, PostprocessRequest, SmoothRequest
+from services.jobs.results import MaskResult
+from services.jobs.timeouts import Overtime
 from services.locks import Locks
 from services.mask_work import MaskWork
 from services.models import Packages
-from services.overtime import Overtime
-from services.progress import Progress
-from services.requests import AnyRequest, PostprocessRequest, SmoothRequest
-from services.results import MaskResult
 
 MAX_DEATHS: Final = 3
 """How often a worker may die over one job."""

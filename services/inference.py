@@ -18,12 +18,12 @@ from segmentation.postprocessing.steps import postprocess
 from services.images.channel_grid import on_first_grid
 from services.images.image_reader import Image, ImageReader, told_phase
 from services.images.shared_paths import Roots, SharedFile
+from services.jobs.requests import PHASE_OF_FIELD, BatchRequest, TaskRequest, VesselRequest, image_fields
+from services.jobs.results import MaskResult
 from services.locks import Locks
 from services.mask_folder import MaskFolder
 from services.masks import MaskPlace, MaskRecord, key_of, place_of
 from services.models import Packages
-from services.requests import PHASE_OF_FIELD, BatchRequest, TaskRequest, VesselRequest, image_fields
-from services.results import MaskResult
 
 Progress = Callable[[float], None]
 

@@ -21,11 +21,11 @@ from services.images.image_reader import check_ending, grid_of
 from services.images.limits import Limits
 from services.images.opened_image import OpenImage
 from services.images.shared_paths import Roots, SharedFile
+from services.jobs.requests import MaskRequest, SmoothRequest
+from services.jobs.results import MaskResult
 from services.locks import Locks
 from services.mask_folder import MaskFolder
 from services.masks import MaskRecord, key_of, place_derived, read_record
-from services.requests import MaskRequest, SmoothRequest
-from services.results import MaskResult
 
 LARGEST_VALUE: Final = 65535
 READING_BYTES: Final = 16

@@ -5,7 +5,7 @@ from typing import Final
 
 import grpc
 
-from services.job import Problem
+from services.jobs.job import Problem
 
 _OWN_FAULTS: Final = frozenset({"internal_error", "worker_died", "model_unusable", "service_misconfigured"})
 

@@ -13,7 +13,7 @@ from typing import Final
 from core.errors import ConfigInvalid
 from runtime.supervisor import Supervisor, numbered
 from runtime.watchdog import Timekeeping
-from services.overtime import Overtime
+from services.jobs.timeouts import Overtime
 from services.settings import ServiceSettings, load_service_settings
 
 SQLITE: Final = "sqlite:///"

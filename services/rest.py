@@ -14,10 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.version import VERSION
-from services.handlers import LONGEST_S, Handlers
-from services.job import Job, Problem
-from services.readiness import Readiness
-from services.requests import (
+from services.jobs.job import Job, Problem
+from services.jobs.job_service import LONGEST_S, Handlers
+from services.jobs.readiness import Readiness
+from services.jobs.requests import (
     AnyRequest,
     BatchRequest,
     PostprocessRequest,
@@ -27,9 +27,9 @@ from services.requests import (
     UreterRequest,
     VesselRequest,
 )
+from services.jobs.results import MaskResult
 from services.rest_problems import PROBLEMS, Failed, add_problem_handlers
 from services.rest_waiting import events, unless_gone
-from services.results import MaskResult
 from services.tokens import Tokens
 
 BODY_BYTES: Final = 1 << 20

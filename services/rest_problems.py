@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from core.errors import SegnodeError
-from services.job import Problem
+from services.jobs.job import Problem
+from services.jobs.requests import in_words
 from services.problems import http_status
-from services.requests import in_words
 
 PROBLEM_JSON: Final = "application/problem+json"
 

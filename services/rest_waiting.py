@@ -8,7 +8,7 @@ from typing import Any, Final
 from fastapi import Request
 
 from core.errors import SegnodeError
-from services.job import Job, Problem
+from services.jobs.job import Job, Problem
 from services.rest_problems import Failed
 
 IS_STILL_THERE_S: Final = 0.5

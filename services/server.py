@@ -19,9 +19,9 @@ from runtime.child import ParentLink, run_child
 from runtime.lease_table import Leases
 from runtime.logs import configure_logging
 from services.grpc_api.server import CALLS, make_grpc_server
-from services.handlers import Handlers
-from services.jobs import Jobs
-from services.readiness import Readiness
+from services.jobs.job_queue import Jobs
+from services.jobs.job_service import Handlers
+from services.jobs.readiness import Readiness
 from services.rest import make_rest_app
 from services.rest_connections import Impatient
 from services.settings import Listening, ServiceSettings, load_service_settings

@@ -28,7 +28,7 @@ from segmentation.inference.model_pool import WarmModels
 from services.aliases import Aliases
 from services.flow import ServiceFlow
 from services.images.shared_paths import Roots
-from services.jobs import QUEUE, VERSION
+from services.jobs.job_queue import QUEUE, VERSION
 from services.models import Packages
 from services.settings import ServiceSettings, load_service_settings
 

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.readiness import Readiness
+from services.jobs.readiness import Readiness
 
 WATCH_EVERY_S: Final = 1.0
 WATCHERS: Final = 300

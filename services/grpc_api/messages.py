@@ -9,9 +9,9 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from segnode_client.v1 import segmentation_pb2 as messages
-from services.job import Job, Problem
+from services.jobs.job import Job, Problem
+from services.jobs.requests import AnyRequest, parse_request
 from services.problems import grpc_code
-from services.requests import AnyRequest, parse_request
 
 _PREFIXES: Final = ("OUTPUT_", "REGISTRATION_", "SMOOTH_METHOD_")
 

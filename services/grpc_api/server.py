@@ -15,9 +15,9 @@ from segnode_client.v1 import segmentation_pb2_grpc as stubs
 from services.grpc_api.health import Health
 from services.grpc_api.messages import status_of
 from services.grpc_api.servicer import Servicer
-from services.handlers import Handlers
-from services.job import Problem
-from services.readiness import Readiness
+from services.jobs.job import Problem
+from services.jobs.job_service import Handlers
+from services.jobs.readiness import Readiness
 from services.settings import Listening, Tls
 from services.tokens import Tokens
 

@@ -16,8 +16,8 @@ from core.errors import SegnodeError
 from segnode_client.v1 import segmentation_pb2 as messages
 from segnode_client.v1 import segmentation_pb2_grpc as stubs
 from services.grpc_api.messages import job_message, request_of, status_of, task_request
-from services.handlers import Handlers, key_of
-from services.job import Job, Problem
+from services.jobs.job import Job, Problem
+from services.jobs.job_service import Handlers, key_of
 
 KEY: Final = "idempotency-key"
 """Name of the metadata that says which calls are one wish."""

@@ -11,8 +11,8 @@ from core.volume import Geometry
 from services.flow import ServiceFlow
 from services.images.limits import Limits
 from services.images.shared_paths import Root, Roots
+from services.jobs.progress import Progress
 from services.locks import Locks
-from services.progress import Progress
 from tests.node_process import wait_until
 from tests.services.cases import write_image
 

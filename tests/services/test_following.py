@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from core.errors import RequestCode, RequestRefused, RetryLater
-from services import following
-from services.following import Follower, Following
-from services.job import Job
+from services.jobs import job_watcher as following
+from services.jobs.job import Job
+from services.jobs.job_watcher import Follower, Following
 
 
 class StandIn:

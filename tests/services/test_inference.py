@@ -22,11 +22,11 @@ from services.images.image_reader import ImageReader
 from services.images.limits import Limits
 from services.images.shared_paths import Root, Roots
 from services.inference import Inference
+from services.jobs.requests import parse_request
+from services.jobs.results import MaskResult
 from services.locks import Locks
 from services.mask_work import MaskWork
 from services.models import Packages
-from services.requests import parse_request
-from services.results import MaskResult
 from services.settings import load_service_settings
 from tests.services.cases import ALIASES, make_models, write_case, write_image
 from tests.services.service_process import ServiceProcess

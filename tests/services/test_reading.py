@@ -22,9 +22,9 @@ from services.images.image_reader import ImageReader
 from services.images.limits import Limits
 from services.images.safe_open import OpenFile
 from services.images.shared_paths import SharedFile
+from services.jobs.requests import parse_request
 from services.mask_work import MaskWork
 from services.models import Packages
-from services.requests import parse_request
 from services.settings import load_service_settings
 from tests.services.cases import ALIASES, make_models, say_phases, shared, write_case, write_image
 from tests.services.service_process import ServiceProcess

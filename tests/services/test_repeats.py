@@ -13,10 +13,10 @@ import pytest
 from dbos import run_dbos_database_migrations
 
 from core.errors import RequestCode, RequestRefused, RetryLater
-from services.handlers import Handlers, key_of
-from services.job import finished
-from services.jobs import Jobs
-from services.requests import AnyRequest, TumorRequest
+from services.jobs.job import finished
+from services.jobs.job_queue import Jobs
+from services.jobs.job_service import Handlers, key_of
+from services.jobs.requests import AnyRequest, TumorRequest
 from services.settings import ServiceSettings
 
 WISH = TumorRequest(image_path="cases:0001/A.nii.gz", force=True)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.errors import RequestCode, RequestRefused
-from services.requests import BatchRequest, SmoothRequest, VesselRequest, image_fields, parse_request
+from services.jobs.requests import BatchRequest, SmoothRequest, VesselRequest, image_fields, parse_request
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services import rest, rest_connections
-from services.job import Job
+from services.jobs.job import Job
 from services.rest import make_rest_app
 from services.server import _rest_server
 from services.settings import Listening

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from core.errors import RequestCode, RequestRefused, RetryLater
-from services.job import Job
+from services.jobs.job import Job
 
 POLL_S: Final = 0.05
 """Between two looks at all jobs that somebody follows."""

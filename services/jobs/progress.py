@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from services.job_files import JobFiles
+from services.jobs.job_files import JobFiles
 
 
 class Progress(JobFiles):

@@ -8,10 +8,10 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from core.errors import RequestCode, RequestRefused, RetryLater, SegnodeError
-from services.following import Follower, Following
-from services.job import Job
-from services.jobs import Jobs
-from services.requests import AnyRequest
+from services.jobs.job import Job
+from services.jobs.job_queue import Jobs
+from services.jobs.job_watcher import Follower, Following
+from services.jobs.requests import AnyRequest
 
 LONGEST_S: Final = 24 * 3600.0
 """No call waits longer, whatever its caller says; a job may."""

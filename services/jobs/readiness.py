@@ -7,7 +7,7 @@ from typing import Final, Literal
 from sqlalchemy.exc import SQLAlchemyError
 
 from runtime.lease_table import Leases
-from services.jobs import VERSION
+from services.jobs.job_queue import VERSION
 
 FRESH_S: Final = 1.0
 """An answer is given again for so long: probes come from everywhere, without a token."""

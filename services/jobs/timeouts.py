@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from services.job_files import JobFiles
+from services.jobs.job_files import JobFiles
 
 _log: Final = logging.getLogger("segnode")
 

@@ -19,10 +19,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import RequestCode, RequestRefused, RetryLater
 from runtime.lease_table import POSTGRES_CONNECTION, reason_of
-from services.job import Job, Problem, State, finished
-from services.job_files import is_job
-from services.progress import Progress
-from services.requests import AnyRequest
+from services.jobs.job import Job, Problem, State, finished
+from services.jobs.job_files import is_job
+from services.jobs.progress import Progress
+from services.jobs.requests import AnyRequest
 from services.settings import ServiceSettings
 
 QUEUE: Final = "jobs"

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import PackageInvalid, RequestCode, RequestRefused, RetryLater, SegnodeError, StudyRejected
-from services.results import MaskResult
+from services.jobs.results import MaskResult
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 _MAY_SUCCEED_LATER: Final = (RequestCode.QUEUE_FULL, RequestCode.DEADLINE_EXCEEDED)
