@@ -26,8 +26,8 @@ from services.jobs.progress import Progress
 from services.jobs.requests import AnyRequest, PostprocessRequest, SmoothRequest
 from services.jobs.results import MaskResult
 from services.jobs.timeouts import Overtime
-from services.locks import Locks
 from services.mask_work import MaskWork
+from services.masks.mask_locks import Locks
 from services.models import Packages
 
 MAX_DEATHS: Final = 3

@@ -20,9 +20,9 @@ from services.images.image_reader import Image, ImageReader, told_phase
 from services.images.shared_paths import Roots, SharedFile
 from services.jobs.requests import PHASE_OF_FIELD, BatchRequest, TaskRequest, VesselRequest, image_fields
 from services.jobs.results import MaskResult
-from services.locks import Locks
-from services.mask_folder import MaskFolder
-from services.masks import MaskPlace, MaskRecord, key_of, place_of
+from services.masks.mask_folder import MaskFolder
+from services.masks.mask_locks import Locks
+from services.masks.mask_paths import MaskPlace, MaskRecord, key_of, place_of
 from services.models import Packages
 
 Progress = Callable[[float], None]

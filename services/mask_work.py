@@ -23,9 +23,9 @@ from services.images.opened_image import OpenImage
 from services.images.shared_paths import Roots, SharedFile
 from services.jobs.requests import MaskRequest, SmoothRequest
 from services.jobs.results import MaskResult
-from services.locks import Locks
-from services.mask_folder import MaskFolder
-from services.masks import MaskRecord, key_of, place_derived, read_record
+from services.masks.mask_folder import MaskFolder
+from services.masks.mask_locks import Locks
+from services.masks.mask_paths import MaskRecord, key_of, place_derived, read_record
 
 LARGEST_VALUE: Final = 65535
 READING_BYTES: Final = 16

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.masks import MaskPlace, MaskRecord
+from services.masks.mask_paths import MaskPlace, MaskRecord
 
 
 class MaskResult(BaseModel):

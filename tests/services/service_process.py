@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from services.locks import Locks
+from services.masks.mask_locks import Locks
 from tests.node_process import ROOT, free_port, wait_until
 
 SEGNODE = ("-c", "from app.cli.main import main; main()")

@@ -12,7 +12,7 @@ from services.flow import ServiceFlow
 from services.images.limits import Limits
 from services.images.shared_paths import Root, Roots
 from services.jobs.progress import Progress
-from services.locks import Locks
+from services.masks.mask_locks import Locks
 from tests.node_process import wait_until
 from tests.services.cases import write_image
 

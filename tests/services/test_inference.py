@@ -24,8 +24,8 @@ from services.images.shared_paths import Root, Roots
 from services.inference import Inference
 from services.jobs.requests import parse_request
 from services.jobs.results import MaskResult
-from services.locks import Locks
 from services.mask_work import MaskWork
+from services.masks.mask_locks import Locks
 from services.models import Packages
 from services.settings import load_service_settings
 from tests.services.cases import ALIASES, make_models, write_case, write_image

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from core.errors import RetryLater, Superseded
-from services.locks import Locks
+from services.masks.mask_locks import Locks
 from tests.node_process import ROOT, wait_until
 
 NAMES = ("cases:0001/mask/total_A.nii.gz", "cases:0001/mask/tumor_A.nii.gz")
 HOLD = """
 import sys
 from pathlib import Path
-from services.locks import Locks
+from services.masks.mask_locks import Locks
 with Locks(Path(sys.argv[1])).held(sys.argv[2:], lambda: None):
     print("held", flush=True)
     sys.stdin.read()

@@ -13,8 +13,8 @@ from core.errors import RequestCode, RequestRefused, RetryLater
 from core.label_map import LabelMap
 from core.model_config import LabelSpec
 from core.volume import Geometry
-from services.mask_folder import MaskFolder
-from services.masks import MaskPlace, MaskRecord, key_of, place_of, read_record
+from services.masks.mask_folder import MaskFolder
+from services.masks.mask_paths import MaskPlace, MaskRecord, key_of, place_of, read_record
 from tests.services.cases import shared, write_image
 
 GRID = Geometry((4, 6, 5), (3.0, 1.0, 0.9), (-10.0, 4.0, 7.0), np.eye(3))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.masks import place_derived, place_of
+from services.masks.mask_paths import place_derived, place_of
 from tests.services.cases import shared, write_image
 from tests.services.test_mask_folder import GRID
 

@@ -12,7 +12,7 @@ from runtime.watchdog import Timekeeping, timed
 from segnode_client import Client
 from services.jobs.job_files import JobFiles, is_job
 from services.jobs.timeouts import Overtime
-from services.locks import Locks
+from services.masks.mask_locks import Locks
 from tests.node_process import wait_until
 from tests.services.cases import ALIASES, make_models, write_case
 from tests.services.service_process import ServiceProcess

@@ -23,7 +23,7 @@ from dicom_io.results.nifti import nifti_notes, write_nifti
 from segmentation.image_files import read_array
 from services.images.safe_open import OpenFile, opened, read_small
 from services.images.shared_paths import MASK_FOLDER
-from services.masks import MaskPlace, MaskRecord
+from services.masks.mask_paths import MaskPlace, MaskRecord
 
 LONGEST_NAME: Final = 255
 """Bytes that file systems keep of a name."""
