@@ -22,8 +22,8 @@ from services.grpc_api.server import CALLS, make_grpc_server
 from services.jobs.job_queue import Jobs
 from services.jobs.job_service import Handlers
 from services.jobs.readiness import Readiness
-from services.rest import make_rest_app
-from services.rest_connections import Impatient
+from services.rest.app import make_rest_app
+from services.rest.connections import Impatient
 from services.settings import Listening, ServiceSettings, load_service_settings
 from services.tokens import Tokens
 

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from segnode_client.v1 import segmentation_pb2 as messages
 from services.grpc_api.servicer import Servicer
 from services.jobs.job import Job
-from services.rest import make_rest_app
+from services.rest.app import make_rest_app
 from services.tokens import Tokens
 
 PATH = "/data/cases/0001"

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from services import rest, rest_connections
 from services.jobs.job import Job
-from services.rest import make_rest_app
+from services.rest import app as rest
+from services.rest import connections as rest_connections
+from services.rest.app import make_rest_app
 from services.server import _rest_server
 from services.settings import Listening
 from services.tokens import Tokens

@@ -9,7 +9,7 @@ from fastapi import Request
 
 from core.errors import SegnodeError
 from services.jobs.job import Job, Problem
-from services.rest_problems import Failed
+from services.rest.problems import Failed
 
 IS_STILL_THERE_S: Final = 0.5
 """Between two looks whether a caller is still there."""

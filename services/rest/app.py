@@ -28,8 +28,8 @@ from services.jobs.requests import (
     VesselRequest,
 )
 from services.jobs.results import MaskResult
-from services.rest_problems import PROBLEMS, Failed, add_problem_handlers
-from services.rest_waiting import events, unless_gone
+from services.rest.problems import PROBLEMS, Failed, add_problem_handlers
+from services.rest.waiting import events, unless_gone
 from services.tokens import Tokens
 
 BODY_BYTES: Final = 1 << 20
