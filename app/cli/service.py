@@ -152,8 +152,8 @@ def _field(text: str) -> tuple[str, Any]:
 
 
 def _aliases(config: Path) -> Any:
-    from services.aliases import Aliases
     from services.settings import load_service_settings
+    from services.worker.aliases import Aliases
 
     return Aliases(load_service_settings(config))
 

@@ -11,9 +11,9 @@ from segmentation.image_files import read_image
 from segmentation.importing.totalsegmentator import add_totalsegmentator
 from segmentation.inference.engine import Engine
 from segmentation.inference.model_pool import WarmModels
-from services.aliases import Aliases
-from services.models import Packages
 from services.settings import load_service_settings
+from services.worker.aliases import Aliases
+from services.worker.task_models import Packages
 from tests.services.cases import write_case
 from tests.services.service_process import ServiceProcess
 from tests.services.test_inference import Jobs

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from core.volume import Geometry
-from services.flow import ServiceFlow
 from services.images.limits import Limits
 from services.images.shared_paths import Root, Roots
 from services.jobs.progress import Progress
 from services.masks.mask_locks import Locks
+from services.worker.job_flow import ServiceFlow
 from tests.node_process import wait_until
 from tests.services.cases import write_image
 
@@ -39,7 +39,7 @@ def line() -> Line:
 @pytest.fixture
 def flow(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServiceFlow:
     """Of a worker without models, which work on a mask does not need, and without a queue."""
-    monkeypatch.setattr("services.flow.LOOK_EVERY_S", 1e9)
+    monkeypatch.setattr("services.worker.job_flow.LOOK_EVERY_S", 1e9)
     monkeypatch.setattr("dbos.DBOSConfiguredInstance.__init__", lambda self, name: None)
     grid = Geometry((8, 8, 8), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), np.eye(3))
     mask = write_image(tmp_path / "cases" / "0001" / "mine.nii.gz", np.ones((8, 8, 8), np.uint8), grid)
@@ -62,8 +62,8 @@ def test_to_wait_for_another_job_on_the_same_mask_is_no_time_of_ones_own(
 def test_how_far_a_job_is_is_known_until_its_end_is_on_the_queue(
     flow: ServiceFlow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.flow.LOOK_EVERY_S", 0.0)
-    monkeypatch.setattr("services.flow.DBOS.get_workflow_status", lambda workflow: None)
+    monkeypatch.setattr("services.worker.job_flow.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("services.worker.job_flow.DBOS.get_workflow_status", lambda workflow: None)
     progress, after = Progress(tmp_path / "work"), JOB[::-1]
     flow.answer(JOB, REQUEST)
     assert progress.read(JOB) == 1.0

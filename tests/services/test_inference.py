@@ -17,17 +17,17 @@ from segmentation.inference.engine import Engine
 from segmentation.inference.model_pool import WarmModels
 from segmentation.package.package import load_package
 from segmentation.postprocessing.steps import postprocess
-from services.aliases import Aliases
 from services.images.image_reader import ImageReader
 from services.images.limits import Limits
 from services.images.shared_paths import Root, Roots
-from services.inference import Inference
 from services.jobs.requests import parse_request
 from services.jobs.results import MaskResult
-from services.mask_work import MaskWork
 from services.masks.mask_locks import Locks
-from services.models import Packages
 from services.settings import load_service_settings
+from services.worker.aliases import Aliases
+from services.worker.mask_job import MaskWork
+from services.worker.segment_job import Inference
+from services.worker.task_models import Packages
 from tests.services.cases import ALIASES, make_models, write_case, write_image
 from tests.services.service_process import ServiceProcess
 

@@ -17,15 +17,15 @@ from segmentation.inference.available_memory import Memory
 from segmentation.inference.memory_estimate import STEP_BYTES
 from segmentation.inference.model_pool import WarmModels
 from segmentation.package.package import add_package, load_package
-from services.aliases import Aliases, check_fits
 from services.images.image_reader import ImageReader
 from services.images.limits import Limits
 from services.images.safe_open import OpenFile
 from services.images.shared_paths import SharedFile
 from services.jobs.requests import parse_request
-from services.mask_work import MaskWork
-from services.models import Packages
 from services.settings import load_service_settings
+from services.worker.aliases import Aliases, check_fits
+from services.worker.mask_job import MaskWork
+from services.worker.task_models import Packages
 from tests.services.cases import ALIASES, make_models, say_phases, shared, write_case, write_image
 from tests.services.service_process import ServiceProcess
 from tests.services.test_inference import Jobs

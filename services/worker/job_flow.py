@@ -19,16 +19,16 @@ from segmentation.inference.model_pool import WarmModels
 from services.images.image_reader import ImageReader
 from services.images.limits import Limits
 from services.images.shared_paths import Roots
-from services.inference import Inference
 from services.jobs.job import Problem
 from services.jobs.job_queue import INSTANCE, workflow_id
 from services.jobs.progress import Progress
 from services.jobs.requests import AnyRequest, PostprocessRequest, SmoothRequest
 from services.jobs.results import MaskResult
 from services.jobs.timeouts import Overtime
-from services.mask_work import MaskWork
 from services.masks.mask_locks import Locks
-from services.models import Packages
+from services.worker.mask_job import MaskWork
+from services.worker.segment_job import Inference
+from services.worker.task_models import Packages
 
 MAX_DEATHS: Final = 3
 """How often a worker may die over one job."""

@@ -23,7 +23,7 @@ from services.jobs.results import MaskResult
 from services.masks.mask_folder import MaskFolder
 from services.masks.mask_locks import Locks
 from services.masks.mask_paths import MaskPlace, MaskRecord, key_of, place_of
-from services.models import Packages
+from services.worker.task_models import Packages
 
 Progress = Callable[[float], None]
 

@@ -25,12 +25,12 @@ from runtime.storage_id import spool_id
 from runtime.takeover import Reaper
 from runtime.worker_lease import Tenure, this_process
 from segmentation.inference.model_pool import WarmModels
-from services.aliases import Aliases
-from services.flow import ServiceFlow
 from services.images.shared_paths import Roots
 from services.jobs.job_queue import QUEUE, VERSION
-from services.models import Packages
 from services.settings import ServiceSettings, load_service_settings
+from services.worker.aliases import Aliases
+from services.worker.job_flow import ServiceFlow
+from services.worker.task_models import Packages
 
 POLL_S: Final = 0.2
 """Between two looks at the queue; each costs a few queries, all day long."""
