@@ -13,6 +13,7 @@ from app.cli import serve as serve_cli
 from app.cli import service as api_cli
 from app.cli import spool as spool_cli
 from app.cli import status as status_cli
+from app.cli import studies as studies_cli
 from core.errors import SegnodeError
 from core.version import VERSION
 
@@ -31,7 +32,7 @@ cli.command(name="package")(package_cli.package)
 cli.command(name="api")(api_cli.api)
 cli.command(name="call")(api_cli.call)
 cli.add_typer(models_cli.app, name="models")
-cli.add_typer(serve_cli.app, name="studies")
+cli.add_typer(studies_cli.app, name="studies")
 cli.add_typer(spool_cli.app, name="spool")
 cli.add_typer(api_cli.aliases, name="aliases")
 

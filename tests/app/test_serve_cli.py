@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.cli.serve import app as studies
 from app.cli.spool import rebuild
+from app.cli.studies import app as studies
 from app.node.node import child_commands
 from core.errors import ConfigInvalid
 from dicom_io.spool.ingest import Arrival
