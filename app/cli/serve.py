@@ -3,15 +3,12 @@
 import os
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from app.cli.options import Config
 from app.settings.node import NodeSettings, load_settings
-
-Config = Annotated[Path, typer.Option("--config", "-c", help="The node's settings, a node.yaml.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class Part(StrEnum):

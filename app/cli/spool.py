@@ -4,7 +4,7 @@ import json
 
 import typer
 
-from app.cli.serve import AsJson, Config
+from app.cli.options import AsJson, Config
 from app.node.spool_access import spool_to_change
 from app.node.status import read_processes
 from app.settings.node import load_settings

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.audit import audit_handling
-from app.cli.serve import AsJson, Config
+from app.cli.options import AsJson, Config
 from app.node.spool_access import spool_to_change, spool_to_read
 from app.settings.node import load_settings
 from core.errors import ConfigInvalid

@@ -1,0 +1,11 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The node's settings, a node.yaml.")]
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
