@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from app.node.spool_access import prepared_spool
-from app.node.status import COUNTERS
 from app.settings.node import NodeSettings, load_settings
 from app.settings.reception import TlsListening
 from core.errors import ConfigInvalid
@@ -16,7 +15,7 @@ from dicom_io.reception.listener import ACCEPTING, Listener
 from dicom_io.reception.observer import ReceptionRecord
 from dicom_io.reception.presentation_contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted
 from dicom_io.reception.tls_server import ServerTls, server_context
-from dicom_io.spool.counters import Counters
+from dicom_io.spool.counters import COUNTERS, Counters
 from dicom_io.spool.free_space import KeptFree
 from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.retention import delete_delivered

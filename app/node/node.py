@@ -9,11 +9,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from app.node.status import COUNTERS, Presence
+from app.node.status import Presence
 from app.node.status_server import serve_status
 from app.settings.node import NodeSettings
 from app.workflow.study_timeout import Timekeeper
-from dicom_io.spool.counters import forget_counters
+from dicom_io.spool.counters import COUNTERS, forget_counters
 from dicom_io.spool.spool import Spool
 from runtime.logs import configure_logging
 from runtime.supervisor import Supervisor, numbered

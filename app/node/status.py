@@ -16,9 +16,6 @@ from dicom_io.spool.isolation import DAMAGE, problem_of
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 
-COUNTERS = "counters"
-"""Folder of the spool with the processes' counts."""
-
 # Machines that share a spool each have a node of their own.
 _HOST = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
 _PROCESSES, _LOCK = f"processes-{_HOST}.json", f".node-{_HOST}.lock"

@@ -18,9 +18,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from app.node.status import COUNTERS, Overview, look, read_processes
+from app.node.status import Overview, look, read_processes
 from core.errors import ConfigInvalid
-from dicom_io.spool.counters import read_counters
+from dicom_io.spool.counters import COUNTERS, read_counters
 from dicom_io.spool.spool import Spool
 
 LOOK_EVERY_S = 5.0

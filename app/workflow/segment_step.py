@@ -11,14 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from app.node.status import COUNTERS
 from app.workflow.attempts import Tries
 from app.workflow.outcome import make_outcome, outcome_of
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, StudyRejected, Superseded
 from core.files import sync_folder
 from core.report import Reason, Report
 from dicom_io.spool.claims import Claim
-from dicom_io.spool.counters import Counters
+from dicom_io.spool.counters import COUNTERS, Counters
 from dicom_io.spool.revision import State
 
 MAX_WAITS_FOR_MEMORY = 10

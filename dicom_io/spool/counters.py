@@ -88,3 +88,7 @@ def forget_counters(folder: Path) -> None:
     """Begin from nothing, as a node does when it starts; other machines that share the spool go on."""
     for path in folder.glob(f"{_HOST}-*.json"):
         path.unlink(missing_ok=True)
+
+
+COUNTERS = "counters"
+"""Folder of the spool with the processes' counts."""
