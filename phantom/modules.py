@@ -18,7 +18,7 @@ from core.volume import Geometry
 from phantom.intensity import Modality
 
 if TYPE_CHECKING:
-    from phantom.series import Encoding, SeriesTags, StudyTags
+    from phantom.tags import Encoding, SeriesTags, StudyTags
 
 IMPLEMENTATION_UID = UID("2.25.263151386520453298150712313247284514091")
 

@@ -4,14 +4,13 @@ The series states its own truth: positions follow the phantom's grid, values its
 Everything derives from the arguments, so equal arguments give equal UIDs.
 """
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID
 
 from phantom.anatomy import Phantom
 from phantom.encoding import set_pixels
@@ -25,67 +24,13 @@ from phantom.modules import (
     add_image,
     add_patient_and_study,
 )
+from phantom.tags import Encoding, SeriesTags, StudyTags, made_uid
 
 INJECTION_TIME = "101500"
 DELAY_SECONDS = {None: -120, "A": 35, "P": 70, "D": 300}
 """Start of acquisition after the injection, by phase."""
 
 PHASE_WORDS = {None: "native", "A": "arterial", "P": "portal venous", "D": "delayed"}
-
-
-@dataclass(frozen=True)
-class StudyTags:
-    """Whose study it is; every series of a study is written with the same one."""
-
-    name: str = "demo"
-    patient_name: str = "Phantom^Made"
-    patient_id: str = "PHANTOM-1"
-    description: str = "Made study"
-    date: str = "20260102"
-    accession_number: str = "A1"
-    character_set: str = "ISO_IR 192"
-
-    @property
-    def uid(self) -> str:
-        """Study Instance UID."""
-        return made_uid("study", self)
-
-    @property
-    def frame_of_reference_uid(self) -> str:
-        """Frame of Reference UID: all series of the study share the patient's position."""
-        return made_uid("frame of reference", self)
-
-
-@dataclass(frozen=True)
-class SeriesTags:
-    """What the series says about itself; ``None`` is derived from the phantom's modality and phase."""
-
-    number: int = 1
-    description: str | None = None
-    image_type: tuple[str, ...] = ("ORIGINAL", "PRIMARY", "AXIAL")
-    body_part: str = "ABDOMEN"
-    contrast_agent: str | None = None
-    acquisition_time: str | None = None
-    frame_of_reference_uid: str | None = None
-    slice_thickness: float | None = None
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How values become stored pixels; the stored value is ``(value - intercept) / slope``, rounded.
-
-    ``intercept`` of ``None`` is -1024 for CT and 0 for MR. Classic MR images carry no rescale attributes where slope
-    and intercept are 1 and 0. ``enhanced`` writes one multi-frame instance.
-    """
-
-    transfer_syntax: UID = ExplicitVRLittleEndian
-    enhanced: bool = False
-    slope: float = 1.0
-    intercept: float | None = None
-    bits_stored: int = 16
-    signed: bool = True
-    photometric_interpretation: str = "MONOCHROME2"
-    padding: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,12 +47,6 @@ class SeriesFiles:
 _STUDY = StudyTags()
 _SERIES = SeriesTags()
 _ENCODING = Encoding()
-
-
-def made_uid(*sources: object) -> str:
-    """Build the UID that belongs to these sources, in the form of PS3.5 annex B.2."""
-    digest = hashlib.sha256("\0".join(map(repr, sources)).encode()).digest()
-    return f"2.25.{int.from_bytes(digest[:16])}"
 
 
 def make_series(

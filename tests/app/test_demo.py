@@ -12,7 +12,8 @@ from app.demo.demo import run_demo
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.delivery.store_scu import Answer
 from phantom.anatomy import make_phantom, trunk_geometry
-from phantom.series import StudyTags, write_series
+from phantom.series import write_series
+from phantom.tags import StudyTags
 from tests.e2e.conftest import make_model
 from tests.node_process import free_port
 

@@ -12,7 +12,8 @@ from dicom_io.images.study import Study
 from dicom_io.images.volume import VolumeReader
 from dicom_io.results.outbox import StudyOutbox
 from phantom.anatomy import make_phantom, trunk_geometry
-from phantom.series import StudyTags, make_series, save_series
+from phantom.series import make_series, save_series
+from phantom.tags import StudyTags
 from segmentation.inference.engine import Engine
 from segmentation.package.package import load_package
 from tests.e2e.conftest import make_model

@@ -10,7 +10,8 @@ from pydicom import dcmread
 
 from app.cli import main as cli
 from phantom import Phantom, Phase, make_phantom, trunk_geometry
-from phantom.series import SeriesFiles, SeriesTags, write_series
+from phantom.series import SeriesFiles, write_series
+from phantom.tags import SeriesTags
 from training.evaluate_tasks import OTHER_TARGET, TARGETS, scores
 from training.task_recipes import RECIPES
 

@@ -17,7 +17,8 @@ from core.errors import ConfigInvalid, RetryLater
 from dicom_io.images.volume import VolumeReader
 from dicom_io.results.outbox import StudyOutbox
 from phantom.anatomy import make_phantom, trunk_geometry
-from phantom.series import SeriesTags, StudyTags, make_series, save_series
+from phantom.series import make_series, save_series
+from phantom.tags import SeriesTags, StudyTags
 from segmentation.inference.engine import Engine
 from tests.dicom_io.faults import drop_slice, empty_uid, unreadable_pixels
 from tests.e2e.conftest import make_model

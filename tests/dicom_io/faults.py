@@ -10,7 +10,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGLSLossless
 
 from core.errors import ReasonCode
-from phantom.series import made_uid
+from phantom.tags import made_uid
 
 Fault = Callable[[list[Dataset]], list[Dataset]]
 

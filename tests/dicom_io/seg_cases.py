@@ -18,7 +18,8 @@ from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
 from dicom_io.results.seg.build import SegContext
 from phantom.anatomy import make_phantom
-from phantom.series import Encoding, SeriesTags, StudyTags, write_series
+from phantom.series import write_series
+from phantom.tags import Encoding, SeriesTags, StudyTags
 
 SHA256 = "ab" * 32
 LABELS = (

@@ -16,7 +16,8 @@ from dicom_io.images.study import Study, read_studies
 from dicom_io.images.volume import VolumeReader
 from phantom import Phantom, make_phantom, trunk_geometry
 from phantom.intensity import Modality, Phase
-from phantom.series import Encoding, SeriesTags, StudyTags, make_series
+from phantom.series import make_series
+from phantom.tags import Encoding, SeriesTags, StudyTags
 
 DIRECTIONS = {
     "axial": np.eye(3),

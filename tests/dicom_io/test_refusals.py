@@ -11,7 +11,8 @@ from core.errors import ReasonCode, StudyRejected
 from core.model_config import SeriesRule
 from dicom_io.images.selection.selection import select_series
 from dicom_io.images.study import read_studies
-from phantom.series import SeriesTags, StudyTags, make_series, save_series, write_series
+from phantom.series import make_series, save_series, write_series
+from phantom.tags import SeriesTags, StudyTags
 from tests.dicom_io.faults import FAULTS, Fault, empty_uid, tilt
 from tests.dicom_io.results import test_seg, test_seg_read
 from tests.dicom_io.series_helpers import ct_series, manifest, one_study, phantom, rejection_of, run

@@ -13,7 +13,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from phantom import make_phantom, trunk_geometry
-from phantom.series import StudyTags, write_series
+from phantom.series import write_series
+from phantom.tags import StudyTags
 from tests.node_process import SEGNODE, NodeProcess, free_port, wait_until
 from tests.peers import Orthanc, store
 

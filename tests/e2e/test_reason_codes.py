@@ -9,7 +9,8 @@ from pynetdicom import AE
 
 from core.errors import ReasonCode
 from phantom import make_phantom, trunk_geometry
-from phantom.series import SeriesTags, StudyTags, make_series
+from phantom.series import make_series
+from phantom.tags import SeriesTags, StudyTags
 from tests.conftest import FAULT
 from tests.dicom_io.faults import FAULTS, path_as_uid
 from tests.node_process import SEGNODE, NodeProcess, wait_until

@@ -12,7 +12,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from phantom import make_phantom, trunk_geometry
 from phantom.encoding import COMPRESSED, TRANSFER_SYNTAXES
 from phantom.intensity import Modality, Phase
-from phantom.series import Encoding, SeriesTags, StudyTags, make_series, write_series
+from phantom.series import make_series, write_series
+from phantom.tags import Encoding, SeriesTags, StudyTags
 
 GEOMETRY = trunk_geometry((60.0, 8.0, 6.0))
 

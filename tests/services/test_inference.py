@@ -11,7 +11,8 @@ import SimpleITK as sitk
 from core.errors import RequestCode, RequestRefused, StudyRejected
 from core.volume import Geometry
 from phantom import make_phantom
-from phantom.series import StudyTags, write_series
+from phantom.series import write_series
+from phantom.tags import StudyTags
 from segmentation.image_files import read_image
 from segmentation.inference.engine import Engine
 from segmentation.inference.model_pool import WarmModels

@@ -12,7 +12,8 @@ from core.errors import ConfigInvalid, RetryLater, StudyRejected, Superseded
 from core.model_config import ModelManifest, PostprocessingStep
 from core.volume import Geometry
 from phantom import make_phantom
-from phantom.series import SeriesTags, make_series, save_series, write_series
+from phantom.series import make_series, save_series, write_series
+from phantom.tags import SeriesTags
 from segmentation.inference.available_memory import Memory
 from segmentation.inference.memory_estimate import STEP_BYTES
 from segmentation.inference.model_pool import WarmModels

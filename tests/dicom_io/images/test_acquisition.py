@@ -9,7 +9,8 @@ from pydicom.dataset import Dataset
 from core.errors import ReasonCode, StudyRejected
 from dicom_io.images.grid.geometry import lay_out
 from phantom.intensity import Modality
-from phantom.series import Encoding, make_series, save_series
+from phantom.series import make_series, save_series
+from phantom.tags import Encoding
 from tests.dicom_io.series_helpers import ct_series, one_study, phantom
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from dicom_io.images.headers.facts import SeriesFacts, read_series_facts
-from phantom.series import Encoding, SeriesTags, write_series
+from phantom.series import write_series
+from phantom.tags import Encoding, SeriesTags
 from tests.dicom_io.images.test_study import nested_file
 from tests.dicom_io.series_helpers import phantom
 

@@ -11,7 +11,8 @@ from core.errors import ReasonCode, StudyRejected
 from dicom_io.images.grid.geometry import Layout, lay_out
 from dicom_io.images.selection.selection import select_series
 from dicom_io.images.volume import VolumeReader
-from phantom.series import Encoding, make_series, save_series
+from phantom.series import make_series, save_series
+from phantom.tags import Encoding
 from tests.dicom_io.faults import tilt
 from tests.dicom_io.series_helpers import DIRECTIONS, ct_series, manifest, one_study, phantom, read_with_simpleitk
 

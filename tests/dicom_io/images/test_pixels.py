@@ -13,7 +13,8 @@ from core.errors import ReasonCode, StudyRejected
 from core.volume import Volume
 from dicom_io.images import volume
 from dicom_io.images.pixels.codestream import CodestreamError, CodestreamSize, codestream_size
-from phantom.series import Encoding, make_series, save_series
+from phantom.series import make_series, save_series
+from phantom.tags import Encoding
 from tests.dicom_io.series_helpers import ct_series, one_study, phantom
 
 ROWS, COLUMNS = 34, 35

@@ -8,7 +8,8 @@ import pytest
 from core.errors import ReasonCode
 from core.model_config import Range, SeriesRule
 from dicom_io.images.selection.selection import Selection, select_series
-from phantom.series import Encoding, SeriesTags, StudyTags, make_series, save_series, write_series
+from phantom.series import make_series, save_series, write_series
+from phantom.tags import Encoding, SeriesTags, StudyTags
 from tests.dicom_io.series_helpers import manifest, one_study, phantom
 
 CT = ("CT",)

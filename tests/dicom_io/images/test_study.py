@@ -24,7 +24,8 @@ from dicom_io.images.headers.inflate import MAX_INFLATED_HEADER, InflateLimitErr
 from dicom_io.images.selection.selection import select_series
 from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
-from phantom.series import Encoding, SeriesTags, StudyTags, make_series, save_series, write_series
+from phantom.series import make_series, save_series, write_series
+from phantom.tags import Encoding, SeriesTags, StudyTags
 from tests.dicom_io.series_helpers import ct_series, manifest, one_study, phantom, run
 
 

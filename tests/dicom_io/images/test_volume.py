@@ -20,7 +20,8 @@ from dicom_io.images.selection.selection import select_series
 from dicom_io.images.volume import SelectionRejectedError, VolumeReader, combine_channels, read_volume
 from phantom.encoding import TRANSFER_SYNTAXES
 from phantom.intensity import Modality
-from phantom.series import Encoding, SeriesTags, make_series, save_series, write_series
+from phantom.series import make_series, save_series, write_series
+from phantom.tags import Encoding, SeriesTags
 from tests.dicom_io.faults import gap_in_instance_number, truncated_pixels
 from tests.dicom_io.series_helpers import DIRECTIONS, ct_series, manifest, one_study, phantom, read_with_simpleitk, run
 

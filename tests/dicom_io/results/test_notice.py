@@ -15,7 +15,8 @@ from dicom_io.images.headers import instance
 from dicom_io.results.notice_image import Notice, NoticeKind, build_notice, draw_notice, read_notice_header
 from dicom_io.results.seg.build import write_seg
 from phantom import make_phantom, trunk_geometry
-from phantom.series import StudyTags, write_series
+from phantom.series import write_series
+from phantom.tags import StudyTags
 
 REFUSED = Notice("refused", "missing_slice", "A slice is missing inside the series.", ("liver",), "0123456789abcdef")
 

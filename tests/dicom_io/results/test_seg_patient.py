@@ -12,7 +12,8 @@ from core.model_config import LabelSpec
 from dicom_io.results.seg.build import build_seg, verify_seg, write_seg
 from dicom_io.results.source_attributes import REQUIRED, choose_character_set, inherit
 from phantom.anatomy import make_phantom, trunk_geometry
-from phantom.series import StudyTags, make_series, save_series
+from phantom.series import make_series, save_series
+from phantom.tags import StudyTags
 from tests.dicom_io.seg_cases import LABELS, Case, context, label_map, read_case
 
 KOREAN = "Hong^Gildong=洪^吉洞=홍^길동"
