@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from app.workflow.workflow_ids import STUDY_QUEUE, delivery_queue
 from core.errors import RetryLater
 from core.files import locked
 from runtime.child import ParentLink, run_child, watch_threads
+from runtime.devices import take_slot
 from runtime.durable_queue import launch_dbos
 from runtime.lease_table import Leases, reason_of
 from runtime.logs import configure_logging
@@ -110,16 +111,6 @@ def _does_work(thread: threading.Thread | None) -> bool:
 def _say_that_another_works(executor: str) -> None:
     extra = {"executor": executor, "remedy": "end it, or name each machine by executor: in node.yaml"}
     logging.getLogger("segnode").warning("waiting_for_another_worker_to_end", extra=extra)
-
-
-def take_slot(workers: Sequence[str | None], slot: int) -> None:
-    """Have this process see its own device alone, and its share of the processor's cores; before torch is loaded."""
-    device = workers[slot - 1]
-    if device is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device
-    if len(workers) > 1:
-        cores = len(os.sched_getaffinity(0)) // len(workers)
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores)))
 
 
 def _launch(settings: NodeSettings, executor: str) -> None:

@@ -15,9 +15,9 @@ from typing import Final
 from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.node.worker import take_slot
 from core.files import locked
 from runtime.child import ParentLink, run_child, watch_threads
+from runtime.devices import take_slot
 from runtime.durable_queue import FORGOTTEN_AT_ONCE, forget_ended, launch_dbos
 from runtime.lease_table import Leases, reason_of
 from runtime.logs import configure_logging

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from app.node.node import child_commands
-from app.node.worker import take_slot
 from app.settings.node import NodeSettings, load_settings
 from core.errors import ConfigInvalid
+from runtime.devices import take_slot
 from runtime.worker_settings import this_host
 
 EXAMPLE = Path(__file__).parents[2] / "manifests" / "node.example.yaml"

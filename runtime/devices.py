@@ -1,0 +1,14 @@
+"""The processor or GPU of a worker process: its share of it, and what its loss looks like."""
+
+import os
+from collections.abc import Sequence
+
+
+def take_slot(workers: Sequence[str | None], slot: int) -> None:
+    """Have this process see its own device alone, and its share of the processor's cores; before torch is loaded."""
+    device = workers[slot - 1]
+    if device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device
+    if len(workers) > 1:
+        cores = len(os.sched_getaffinity(0)) // len(workers)
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores)))
