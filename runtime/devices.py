@@ -12,3 +12,11 @@ def take_slot(workers: Sequence[str | None], slot: int) -> None:
     if len(workers) > 1:
         cores = len(os.sched_getaffinity(0)) // len(workers)
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores)))
+
+
+LOST_DEVICE_EXIT = 7
+
+
+def is_device_lost(problem: RuntimeError) -> bool:
+    """Whether an error leaves a process's CUDA context unusable, as all but a lack of memory do."""
+    return "CUDA error" in str(problem)

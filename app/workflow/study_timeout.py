@@ -12,9 +12,8 @@ from pathlib import Path
 from app.workflow.segment_step import StudySegmenter
 from core.report import Report
 from dicom_io.spool.spool import Spool
+from runtime.devices import LOST_DEVICE_EXIT, is_device_lost
 from runtime.watchdog import Line, Timekeeping, timed
-
-LOST_DEVICE_EXIT = 7
 
 _log = logging.getLogger("segnode")
 
@@ -57,11 +56,6 @@ class TimedSegmenter:
                     _log.error("gpu_lost", extra={"study": key, "revision": revision})
                     os._exit(LOST_DEVICE_EXIT)
                 raise
-
-
-def is_device_lost(problem: RuntimeError) -> bool:
-    """Whether an error leaves a process's CUDA context unusable, as all but a lack of memory do."""
-    return "CUDA error" in str(problem)
 
 
 class Timekeeper(Timekeeping):

@@ -12,8 +12,8 @@ from typing import Any, Final
 from dbos import DBOS, DBOSConfiguredInstance
 from pydantic import TypeAdapter
 
-from app.workflow.study_timeout import LOST_DEVICE_EXIT, is_device_lost
 from core.errors import RequestCode, RequestRefused, RetryLater, SegnodeError, Superseded
+from runtime.devices import LOST_DEVICE_EXIT, is_device_lost
 from runtime.watchdog import Line, timed
 from segmentation.inference.model_pool import WarmModels
 from services.images.image_reader import ImageReader

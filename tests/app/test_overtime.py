@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
-from app.workflow.study_timeout import Timekeeper, is_device_lost
+from app.workflow.study_timeout import Timekeeper
 from core.errors import OutOfMemory
 from core.report import Reason
 from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.received import study_key
 from dicom_io.spool.spool import Spool
+from runtime.devices import is_device_lost
 from tests.arriving import Sent, put
 from tests.node_process import PATIENCE_S, NodeProcess, wait_until, write_study
 from tests.peers import StorageServer, store
