@@ -31,3 +31,6 @@ class Frozen(BaseModel):
     """Settings that cannot be changed and know every key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+DATABASE_URL = re.compile(r"^(postgresql|sqlite)(\+\w+)?://")

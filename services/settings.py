@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from app.settings.node import DATABASE_URL
 from core.errors import ConfigInvalid
 from core.model_config import ModelName
-from runtime.setting_types import Frozen, LocalPath, Name, Port, beside_the_file
+from runtime.setting_types import DATABASE_URL, Frozen, LocalPath, Name, Port, beside_the_file
 from runtime.settings_file import load_settings_file, problem_at
 from runtime.worker_settings import ExecutorName, Workers, this_host
 from services.images.limits import Limits

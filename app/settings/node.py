@@ -3,7 +3,6 @@
 The settings are read once, by the process that needs them, and handed on; nothing reads them from a global.
 """
 
-import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,12 +15,11 @@ from app.settings.route import Route
 from dicom_io.audit.trail import AuditTrail
 from dicom_io.reception.access_control import AllowedPeer
 from dicom_io.reception.limits import Limits
-from runtime.setting_types import AETitle, Frozen, LocalPath, Name, Port, beside_the_file
+from runtime.setting_types import DATABASE_URL, AETitle, Frozen, LocalPath, Name, Port, beside_the_file
 from runtime.settings_file import load_settings_file, problem_at
 from runtime.worker_settings import ExecutorName, Work, Workers, this_host
 
 EXAMPLE = "manifests/node.example.yaml"
-DATABASE_URL = re.compile(r"^(postgresql|sqlite)(\+\w+)?://")
 
 
 class Http(Frozen):
