@@ -28,7 +28,7 @@ import torch
 from bench import machine
 from bench.made import make_image
 from core.volume import Geometry
-from segmentation.importing.checkpoints import read_weights
+from segmentation.package.weights import read_weights
 from segnode_client import Client, Mask
 from segnode_client.client import Task
 from tests.services.cases import write_image

@@ -4,38 +4,20 @@ A checkpoint is a pickle. It is read with torch's ``weights_only`` unpickler, wh
 and nothing else; the allow-list below adds the numpy scalars that nnU-Net's training log leaves in it.
 """
 
-import json
 import pickle
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import PackageInvalid
+from segmentation.package.weights import _DAMAGE, _check_tensors
 
 if TYPE_CHECKING:
     import torch
 
 MAX_CHECKPOINT_BYTES = 8 * 2**30
 """Largest checkpoint that is read; nnU-Net's largest preset with its optimizer state stays below 3 GiB."""
-ALIASES = "aliases"
-
-# What reading a damaged or hostile archive raises, besides the unpickler's own refusal.
-_DAMAGE = (
-    RuntimeError,
-    EOFError,
-    KeyError,
-    IndexError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    OverflowError,
-    MemoryError,
-    OSError,
-    zipfile.BadZipFile,
-)
 
 
 @dataclass(frozen=True)
@@ -81,53 +63,6 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def write_weights(weights: Mapping[str, "torch.Tensor"], aliases: Mapping[str, str], path: Path) -> None:
-    """Write weights to safetensors, each tensor once; further names go into the file's metadata.
-
-    Parameters
-    ----------
-    aliases
-        Names that the network shares, each with the name under which the tensor is stored.
-
-    Raises
-    ------
-    PackageInvalid
-        If two names that the network shares hold different numbers (which of them counts would depend on their
-        order), or a number is not finite.
-    """
-    import torch
-    from safetensors.torch import save_file
-
-    for name, tensor in weights.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise PackageInvalid(f"{path.name}: {name} holds values that are not finite")
-    for alias, name in aliases.items():
-        if not torch.equal(weights[alias], weights[name]):
-            raise PackageInvalid(f"{path.name}: {alias} and {name} are one tensor in the network but differ")
-    stored = {name: tensor.contiguous() for name, tensor in weights.items() if name not in aliases}
-    save_file(stored, path, metadata={ALIASES: json.dumps(dict(sorted(aliases.items())))})
-
-
-def read_weights(content: bytes, where: str) -> dict[str, "torch.Tensor"]:
-    """Read what :func:`write_weights` wrote: the full state dict, shared tensors under all of their names.
-
-    Raises
-    ------
-    PackageInvalid
-        If the bytes are no safetensors file with this project's table of aliases.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        aliases = json.loads(header["__metadata__"][ALIASES])
-        stored = load(content)
-        return stored | {alias: stored[name] for alias, name in aliases.items()}
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PackageInvalid(f"{where}: not weights of a package: {error}") from error
-
-
 def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
@@ -162,11 +97,3 @@ def _numpy_scalars() -> list[Any]:
     dtypes = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
     # The second spelling is what numpy 1 wrote, and with it most checkpoints that exist.
     return [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *dtypes]
-
-
-def _check_tensors(weights: Mapping[str, Any], where: str) -> None:
-    import torch
-
-    for name, tensor in weights.items():
-        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided:
-            raise PackageInvalid(f"{where}: {name!r} in network_weights is no plain tensor")

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.errors import PackageInvalid
-from segmentation.importing.checkpoints import Checkpoint, read_checkpoint, write_weights
+from segmentation.importing.checkpoints import Checkpoint, read_checkpoint
 from segmentation.importing.plans import (
     orientation_of,
     read_channels,
@@ -23,6 +23,7 @@ from segmentation.importing.results_folder import KEPT_JSON, ResultsFolder, Sele
 from segmentation.package.hashes import sha256_of_file
 from segmentation.package.network import build_network, check_weights, shared_names
 from segmentation.package.network_spec import Configuration, Fold, Labels, NetworkSpec, PackageManifest, Part
+from segmentation.package.weights import write_weights
 
 
 @dataclass(frozen=True)

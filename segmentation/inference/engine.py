@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid
 from core.label_map import LabelMap
 from core.volume import Volume
-from segmentation.importing.checkpoints import read_weights
 from segmentation.inference.shared_images import SharedImages
 from segmentation.package.hashes import sha256_of_bytes
 from segmentation.package.network import build_network, check_weights
 from segmentation.package.network_spec import Configuration
 from segmentation.package.package import Package
+from segmentation.package.weights import read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

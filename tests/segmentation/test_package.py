@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from core.errors import ConfigInvalid, PackageInvalid
-from segmentation.importing.checkpoints import read_weights
 from segmentation.inference.engine import Engine
 from segmentation.package.network import build_network, shared_names
 from segmentation.package.package import (
@@ -24,6 +23,7 @@ from segmentation.package.package import (
     load_package,
     remove_package,
 )
+from segmentation.package.weights import read_weights
 from tests.segmentation.sources import RUN, Bomb, refused
 from tests.tiny_models import make_results_folder, make_volume
 
