@@ -76,7 +76,7 @@ def _publish_refusal(output: Path, rejection: StudyRejected) -> None:
 
 
 def _model_names(layout: Layout) -> list[str]:
-    from segmentation.package.package import default_models_path, list_packages
+    from segmentation.package.store import default_models_path, list_packages
 
     if layout.models is not None:
         os.environ["SEGNODE_MODELS"] = str(layout.models)
@@ -88,7 +88,8 @@ def _model_names(layout: Layout) -> list[str]:
 
 def _check_ready(layout: Layout) -> None:
     """Every model's files hold their hashes, and results can be written."""
-    from segmentation.package.package import default_models_path, find_package, load_package
+    from segmentation.package.package import load_package
+    from segmentation.package.store import default_models_path, find_package
 
     for name in _model_names(layout):
         load_package(find_package(name, default_models_path()))

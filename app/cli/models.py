@@ -62,7 +62,8 @@ def add(
     Exit codes: 0 added, 2 the name is taken or not usable, 4 the model is
     damaged, unsafe or not supported.
     """
-    from segmentation.package.package import add_package, folder_for_new_packages
+    from segmentation.package.package import add_package
+    from segmentation.package.store import folder_for_new_packages
 
     for source in path:
         if not source.exists():
@@ -105,7 +106,7 @@ def add_totalsegmentator(
     missing, damaged, or finds other structures.
     """
     from segmentation.importing.totalsegmentator import add_totalsegmentator as add_parts
-    from segmentation.package.package import folder_for_new_packages
+    from segmentation.package.store import folder_for_new_packages
 
     if not folder.is_dir():
         raise ConfigInvalid(f"{folder}: no such folder")
@@ -126,7 +127,7 @@ def list_models(as_json: AsJson = False) -> None:
       segnode models list
       SEGNODE_MODELS=/srv/models segnode models list --json
     """
-    from segmentation.package.package import default_models_path, list_packages
+    from segmentation.package.store import default_models_path, list_packages
 
     places = default_models_path()
     with hashing(shown=not as_json):
@@ -278,7 +279,7 @@ def remove(
       segnode models remove liver
       segnode models remove liver --yes
     """
-    from segmentation.package.package import default_models_path, find_package, remove_package
+    from segmentation.package.store import default_models_path, find_package, remove_package
 
     folder = find_package(name, default_models_path())
     if not yes and not as_json:
@@ -291,6 +292,7 @@ def remove(
 
 
 def _open(name: str) -> "Package":
-    from segmentation.package.package import default_models_path, find_package, open_package
+    from segmentation.package.package import open_package
+    from segmentation.package.store import default_models_path, find_package
 
     return open_package(find_package(name, default_models_path()))

@@ -34,7 +34,8 @@ def package(
     from app.map.image import DEFAULT_BASE, Build, build_image, fetch_wheels
     from app.map.manifests import parse_tag
     from runtime.logs import configure_logging
-    from segmentation.package.package import default_models_path, find_package, load_package
+    from segmentation.package.package import load_package
+    from segmentation.package.store import default_models_path, find_package
 
     configure_logging("package")
     if torch not in ("cpu", "cuda"):

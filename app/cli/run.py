@@ -95,7 +95,8 @@ def run_folder(
         raise ConfigInvalid(f"{input_folder} is not a folder; give the folder that holds the DICOM files")
     if len(set(models)) != len(models):
         raise ConfigInvalid("--model names the same package twice")
-    from segmentation.package.package import default_models_path, find_package, load_package
+    from segmentation.package.package import load_package
+    from segmentation.package.store import default_models_path, find_package
 
     packages = {name: load_package(find_package(name, default_models_path())) for name in models}
     if profile is not None:

@@ -136,7 +136,8 @@ def load_segmenter(settings: NodeSettings) -> StudySegmenter:
         If a model is missing, its hashes do not match, or its weights do not fit its network.
     """
     from app.graph_runner import Segmenter
-    from segmentation.package.package import default_models_path, find_package, load_package
+    from segmentation.package.package import load_package
+    from segmentation.package.store import default_models_path, find_package
 
     search_path = [settings.models] if settings.models is not None else default_models_path()
     names = sorted({name for route in settings.routes for name in route.models})

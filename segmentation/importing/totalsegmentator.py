@@ -27,7 +27,8 @@ from segmentation.importing.plans import read_labels
 from segmentation.importing.results_folder import ResultsFolder, is_results_folder, read_json
 from segmentation.importing.totalsegmentator_labels import STRUCTURES, Structure
 from segmentation.package.network_spec import PackageManifest
-from segmentation.package.package import MODEL_YAML, Package, assemble
+from segmentation.package.package import MODEL_YAML, Package
+from segmentation.package.store import assemble
 
 _CONFIGURATION = "3d_fullres"
 

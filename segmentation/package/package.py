@@ -15,29 +15,25 @@
 label or rule is another package, while a golden case that is added later is not.
 """
 
-import os
-import re
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from core.errors import ConfigInvalid, PackageInvalid
-from core.model_config import MODEL_NAME, ModelManifest, Profile, parse_model_manifest
+from core.errors import PackageInvalid
+from core.model_config import ModelManifest, Profile, parse_model_manifest
 from segmentation.importing.convert import convert
 from segmentation.importing.export_zip import extract_export
 from segmentation.importing.model_yaml_draft import write_model_yaml
 from segmentation.importing.results_folder import read_json, select
 from segmentation.package.golden_results import require_commissioning
-from segmentation.package.hashes import SUMS, check_sums, parse_sums, sha256_of_bytes, write_sums
+from segmentation.package.hashes import SUMS, check_sums, parse_sums, sha256_of_bytes
 from segmentation.package.network_spec import Configuration, Fold, PackageManifest
+from segmentation.package.store import assemble
 
 MODEL_YAML = "model.yaml"
 MANIFEST = "manifest.json"
-_PROJECT_MODELS = Path(__file__).parents[2] / "models"
 
 
 @dataclass(frozen=True)
@@ -174,93 +170,6 @@ def add_package(
         return network
 
     return assemble(name, models_folder, fill)
-
-
-def assemble(name: str, models_folder: Path, fill: Callable[[Path], PackageManifest]) -> Package:
-    """Make a package whole or not at all; ``fill`` writes weights, kept JSON and ``model.yaml`` below a folder.
-
-    Raises
-    ------
-    PackageInvalid
-        If what was written is no sound package, or as ``fill`` does.
-    ConfigInvalid
-        If the name is not usable or taken.
-    """
-    _check_name(name)
-    if (models_folder / name).exists():
-        raise ConfigInvalid(f"{models_folder / name} exists; remove it first (segnode models remove {name})")
-    models_folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".adding-", dir=models_folder) as work:
-        target = Path(work) / "package"
-        target.mkdir()
-        network = fill(target)
-        (target / MANIFEST).write_text(network.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
-        write_sums(target)
-        package = open_package(target)
-        target.rename(models_folder / name)
-    return replace(package, folder=models_folder / name)
-
-
-def remove_package(folder: Path) -> None:
-    """Remove a package; it disappears in one step, whatever happens after.
-
-    Raises
-    ------
-    PackageInvalid
-        If the folder is no package.
-    """
-    if not (folder / SUMS).is_file() and not (folder / MODEL_YAML).is_file():
-        raise PackageInvalid(f"{folder}: not a model package")
-    hidden = folder.with_name(f".removed-{folder.name}-{os.getpid()}")
-    folder.rename(hidden)
-    shutil.rmtree(hidden)
-
-
-def default_models_path() -> list[Path]:
-    """Folders that are searched for packages: ``SEGNODE_MODELS``, else the project's, then the user's data folder."""
-    configured = os.environ.get("SEGNODE_MODELS")
-    if configured:
-        return [Path(part) for part in configured.split(os.pathsep) if part]
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return [_PROJECT_MODELS, data / "segnode" / "models"]
-
-
-def folder_for_new_packages() -> Path:
-    """Where packages are added: the first folder of ``SEGNODE_MODELS``, else the user's data folder."""
-    path = default_models_path()
-    return path[0] if os.environ.get("SEGNODE_MODELS") else path[-1]
-
-
-def find_package(name: str, search_path: Iterable[Path]) -> Path:
-    """Folder of a package by its name; the first that the search path holds.
-
-    Raises
-    ------
-    ConfigInvalid
-        If there is none; the text names what there is.
-    """
-    places = list(search_path)
-    _check_name(name)
-    for place in places:
-        if (place / name).is_dir():
-            return place / name
-    known = ", ".join(path.name for path in list_packages(places)) or "none"
-    raise ConfigInvalid(f"no model {name!r} in {', '.join(map(str, places))}; there is: {known}")
-
-
-def list_packages(search_path: Iterable[Path]) -> list[Path]:
-    """Folders of all packages, sound or not, in the order in which they are found."""
-    found: dict[str, Path] = {}
-    for place in search_path:
-        for path in sorted(place.iterdir()) if place.is_dir() else ():
-            if path.is_dir() and not path.name.startswith("."):
-                found.setdefault(path.name, path)
-    return list(found.values())
-
-
-def _check_name(name: str) -> None:
-    if not re.fullmatch(MODEL_NAME, name):
-        raise ConfigInvalid(f"{name!r} is no name for a model: use lower case letters, digits, '.', '_' and '-'")
 
 
 def _read(path: Path) -> bytes:

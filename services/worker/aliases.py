@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.errors import ConfigInvalid, RequestCode, RequestRefused
 from core.files import locked, replace_file
-from segmentation.package.package import Package, default_models_path, find_package, load_package
+from segmentation.package.package import Package, load_package
+from segmentation.package.store import default_models_path, find_package
 from services.jobs.requests import PHASE_OF_FIELD, Task, image_fields
 from services.settings import ServiceSettings
 
