@@ -15,7 +15,7 @@ from bench.made import make_image
 from core.volume import Geometry
 from phantom.anatomy import Phantom
 from phantom.series import write_series
-from segmentation.package.package import add_package
+from segmentation.importing.add import add_package
 from segmentation.package.weights import read_weights
 from tests.tiny_models import write_results_folder
 from tests.tiny_plans import TinyPlan

@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 import torch
 
 from bench.cases import FULL, FULL_CONVOLUTIONS
+from segmentation.importing.add import add_package
 from segmentation.package.network import build_network
-from segmentation.package.package import add_package
 from tests.tiny_models import write_results_folder
 from tests.tiny_plans import TinyPlan
 

@@ -62,7 +62,7 @@ def add(
     Exit codes: 0 added, 2 the name is taken or not usable, 4 the model is
     damaged, unsafe or not supported.
     """
-    from segmentation.package.package import add_package
+    from segmentation.importing.add import add_package
     from segmentation.package.store import folder_for_new_packages
 
     for source in path:

@@ -15,7 +15,6 @@
 label or rule is another package, while a golden case that is added later is not.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,14 +22,9 @@ from pydantic import ValidationError
 
 from core.errors import PackageInvalid
 from core.model_config import ModelManifest, Profile, parse_model_manifest
-from segmentation.importing.convert import convert
-from segmentation.importing.export_zip import extract_export
-from segmentation.importing.model_yaml_draft import write_model_yaml
-from segmentation.importing.results_folder import read_json, select
 from segmentation.package.golden_results import require_commissioning
 from segmentation.package.hashes import SUMS, check_sums, parse_sums, sha256_of_bytes
 from segmentation.package.network_spec import Configuration, Fold, PackageManifest
-from segmentation.package.store import assemble
 
 MODEL_YAML = "model.yaml"
 MANIFEST = "manifest.json"
@@ -127,49 +121,6 @@ def open_package(folder: Path) -> Package:
     seal = sha256_of_bytes(listing)
     identity = f"{seal}  {SUMS}\n{sha256_of_bytes(text)}  {MODEL_YAML}\n"
     return Package(folder, manifest, network, sums, seal, sha256_of_bytes(identity.encode()))
-
-
-def add_package(
-    source: Path | Sequence[Path],
-    name: str,
-    models_folder: Path,
-    on_progress: Callable[[float], None] | None = None,
-) -> Package:
-    """Make a package of what nnU-Net left, whole or not at all.
-
-    Parameters
-    ----------
-    source
-        A results folder, the zip of ``nnUNetv2_export_model_to_zip``, the parent of several results folders, or several
-        results folders whose probabilities are to be averaged.
-    name
-        Name of the package and of its folder: lower case letters, digits, ``.``, ``_`` and ``-``.
-    on_progress
-        Called with the fraction that is done.
-
-    Returns
-    -------
-    Package
-        Opened, hashes checked; a trainer that is not known may still need a golden case before it loads.
-
-    Raises
-    ------
-    PackageInvalid
-        If the model is damaged, unsafe or not supported; the text names file and reason.
-    ConfigInvalid
-        If the name is not usable or taken.
-    """
-    sources = [source] if isinstance(source, Path) else list(source)
-
-    def fill(target: Path) -> PackageManifest:
-        is_zip = len(sources) == 1 and sources[0].is_file()
-        selection = select([extract_export(sources[0], target.parent / "export")] if is_zip else sources)
-        network = convert(selection, target, on_progress)
-        dataset = read_json(selection.members[0].path / "dataset.json")
-        write_model_yaml(target / MODEL_YAML, name, network, dataset, selection)
-        return network
-
-    return assemble(name, models_folder, fill)
 
 
 def _read(path: Path) -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from segmentation.package.package import add_package
+from segmentation.importing.add import add_package
 from tests.tiny_models import make_results_folder
 
 COARSE: dict[str, Any] = {

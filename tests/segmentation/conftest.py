@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from segmentation.package.package import Package, add_package
+from segmentation.importing.add import add_package
+from segmentation.package.package import Package
 from tests.tiny_models import make_results_folder
 
 

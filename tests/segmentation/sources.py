@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.errors import PackageInvalid
-from segmentation.package.package import add_package
+from segmentation.importing.add import add_package
 
 RUN = "pickle_ran"
 

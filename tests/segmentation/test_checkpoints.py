@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from segmentation.importing.add import add_package
 from segmentation.importing.checkpoints import read_checkpoint
-from segmentation.package.package import add_package
 from tests.tiny_models import DATASET, make_results_folder
 
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from core.errors import ConfigInvalid, PackageInvalid, RetryLater
+from segmentation.importing.add import add_package
 from segmentation.inference import sliding_window
 from segmentation.inference.engine import Engine, resolve_device
 from segmentation.inference.predictor import STAGES
-from segmentation.package.package import Package, add_package, load_package
+from segmentation.package.package import Package, load_package
 from tests.tiny_models import make_results_folder, make_volume
 
 SMALL = (10, 24, 22)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segmentation.package.package import add_package
+from segmentation.importing.add import add_package
 from tests.tiny_models import make_results_folder, make_volume
 
 HEAVY = ("nnunetv2", "batchgenerators", "acvl_utils", "pandas", "SimpleITK", "skimage", "sklearn", "matplotlib")

@@ -10,8 +10,9 @@ import SimpleITK as sitk
 
 from app.graph_runner import Segmenter
 from core.errors import ConfigInvalid, PackageInvalid
+from segmentation.importing.add import add_package
 from segmentation.inference.engine import Engine
-from segmentation.package.package import Package, add_package, load_package
+from segmentation.package.package import Package, load_package
 from segmentation.package.profile_results import MEASUREMENTS, measurement_of, warning_of
 from segmentation.verification.profile_benchmark import find_cases, measure
 from tests.segmentation import stock

@@ -12,9 +12,10 @@ import pytest
 from core.errors import ReasonCode, StudyRejected
 from core.model_config import KeepLargest, Open, PostprocessingStep
 from core.volume import Geometry
+from segmentation.importing.add import add_package
 from segmentation.inference.available_memory import Memory
 from segmentation.inference.memory_estimate import FINISHING_BYTES, STEP_BYTES, Need, check, of_study, predict, together
-from segmentation.package.package import Package, add_package
+from segmentation.package.package import Package
 from tests.tiny_models import make_results_folder
 
 pytestmark = pytest.mark.slow

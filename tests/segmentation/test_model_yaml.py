@@ -8,7 +8,8 @@ import yaml
 
 from core.dicom_text import LONGEST
 from core.model_config import Output
-from segmentation.package.package import Package, add_package
+from segmentation.importing.add import add_package
+from segmentation.package.package import Package
 from tests.segmentation.sources import edit_json
 
 

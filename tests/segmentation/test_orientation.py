@@ -9,8 +9,9 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from core.volume import Geometry, Volume
+from segmentation.importing.add import add_package
 from segmentation.inference.engine import Engine
-from segmentation.package.package import add_package, load_package
+from segmentation.package.package import load_package
 from segmentation.preprocessing.orientation import reorientation
 from tests.segmentation import stock
 from tests.tiny_models import make_directional, make_results_folder, make_volume, volume_of

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from core.errors import ConfigInvalid, PackageInvalid
+from segmentation.importing.add import add_package
 from segmentation.inference.engine import Engine
 from segmentation.package.network import build_network, shared_names
-from segmentation.package.package import Package, add_package, load_package
+from segmentation.package.package import Package, load_package
 from segmentation.package.store import default_models_path, find_package, list_packages, remove_package
 from segmentation.package.weights import read_weights
 from tests.segmentation.sources import RUN, Bomb, refused

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from core.errors import PackageInvalid
+from segmentation.importing.add import add_package
 from segmentation.inference.engine import Engine
 from segmentation.package.hashes import write_sums
-from segmentation.package.package import Package, add_package, load_package
+from segmentation.package.package import Package, load_package
 from tests.segmentation.sources import RUN, Bomb, change_checkpoint, edit_json, refused
 from tests.tiny_models import make_results_folder
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from core.errors import ConfigInvalid, PackageInvalid
+from segmentation.importing.add import add_package
 from segmentation.inference.engine import Engine
-from segmentation.package.package import Package, add_package, load_package
+from segmentation.package.package import Package, load_package
 from tests.segmentation.sources import change_checkpoint, edit_json, refused
 from tests.tiny_models import make_results_folder
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from core.errors import PackageInvalid
 from core.volume import Volume
+from segmentation.importing.add import add_package
 from segmentation.inference.engine import Engine
-from segmentation.package.package import add_package, load_package, open_package
+from segmentation.package.package import load_package, open_package
 from segmentation.verification.golden_case import run_golden_case
 from segmentation.verification.profile_benchmark import PROFILES
 from tests.conftest import PARITY

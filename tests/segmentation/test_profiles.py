@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from core.volume import Volume
 from phantom.anatomy import make_phantom, trunk_geometry
+from segmentation.importing.add import add_package
 from segmentation.inference import sliding_window
 from segmentation.inference.engine import Engine
 from segmentation.inference.predictor import precision_of
-from segmentation.package.package import Package, add_package, load_package
+from segmentation.package.package import Package, load_package
 from tests.tiny_models import make_results_folder, make_volume, volume_of
 
 pytestmark = pytest.mark.slow

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from core.volume import Volume
+from segmentation.importing.add import add_package
 from segmentation.inference import predictor as passage
 from segmentation.inference.engine import Engine
 from segmentation.inference.shared_images import SharedImages, frame_key
-from segmentation.package.package import Package, add_package
+from segmentation.package.package import Package
 from tests.tiny_models import make_results_folder, make_volume
 
 Add = Callable[..., Package]

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from segmentation.importing.add import add_package
 from segmentation.inference.engine import Engine
 from segmentation.inference.sliding_window import Window, predict_logits, predict_slabs
-from segmentation.package.package import add_package, load_package
+from segmentation.package.package import load_package
 from tests.segmentation import stock
 from tests.tiny_models import make_results_folder, make_volume
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from segmentation.importing.add import add_package
 from segmentation.importing.snomed_codes import PAIRED, SINGLE, TISSUE, meaning_of
-from segmentation.package.package import add_package
 from tests.segmentation.sources import edit_json
 
 # Names of TotalSegmentator's task "total". Its own table agrees, but for the subclavian arteries, where it gives both

@@ -9,12 +9,13 @@ import pytest
 
 from core.errors import ReasonCode, RetryLater, StudyRejected
 from core.volume import Geometry
+from segmentation.importing.add import add_package
 from segmentation.inference import model_pool as warm_models
 from segmentation.inference.available_memory import Memory
 from segmentation.inference.engine import Engine
 from segmentation.inference.memory_estimate import predict
 from segmentation.inference.model_pool import WarmModels, Wish
-from segmentation.package.package import Package, add_package
+from segmentation.package.package import Package
 from segmentation.verification.profile_benchmark import PROFILES
 from tests.tiny_models import make_results_folder, make_volume
 

@@ -9,7 +9,7 @@ import yaml
 from numpy.typing import NDArray
 
 from core.volume import Geometry
-from segmentation.package.package import add_package
+from segmentation.importing.add import add_package
 from services.images.shared_paths import Root, Roots, SharedFile
 from tests.tiny_models import make_results_folder, make_volume
 

@@ -14,10 +14,11 @@ from core.volume import Geometry
 from phantom import make_phantom
 from phantom.series import make_series, save_series, write_series
 from phantom.tags import SeriesTags
+from segmentation.importing.add import add_package
 from segmentation.inference.available_memory import Memory
 from segmentation.inference.memory_estimate import STEP_BYTES
 from segmentation.inference.model_pool import WarmModels
-from segmentation.package.package import add_package, load_package
+from segmentation.package.package import load_package
 from services.images.image_reader import ImageReader
 from services.images.limits import Limits
 from services.images.safe_open import OpenFile

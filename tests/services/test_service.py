@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from grpc_status import rpc_status
 
-from segmentation.package.package import add_package
+from segmentation.importing.add import add_package
 from segnode_client import CallFailed, Client
 from segnode_client.v1 import segmentation_pb2, segmentation_pb2_grpc
 from tests.node_process import wait_until

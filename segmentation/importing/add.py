@@ -1,0 +1,55 @@
+"""From a results folder or its zip to a sealed package."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from segmentation.importing.convert import convert
+from segmentation.importing.export_zip import extract_export
+from segmentation.importing.model_yaml_draft import write_model_yaml
+from segmentation.importing.results_folder import read_json, select
+from segmentation.package.network_spec import PackageManifest
+from segmentation.package.package import MODEL_YAML, Package
+from segmentation.package.store import assemble
+
+
+def add_package(
+    source: Path | Sequence[Path],
+    name: str,
+    models_folder: Path,
+    on_progress: Callable[[float], None] | None = None,
+) -> Package:
+    """Make a package of what nnU-Net left, whole or not at all.
+
+    Parameters
+    ----------
+    source
+        A results folder, the zip of ``nnUNetv2_export_model_to_zip``, the parent of several results folders, or several
+        results folders whose probabilities are to be averaged.
+    name
+        Name of the package and of its folder: lower case letters, digits, ``.``, ``_`` and ``-``.
+    on_progress
+        Called with the fraction that is done.
+
+    Returns
+    -------
+    Package
+        Opened, hashes checked; a trainer that is not known may still need a golden case before it loads.
+
+    Raises
+    ------
+    PackageInvalid
+        If the model is damaged, unsafe or not supported; the text names file and reason.
+    ConfigInvalid
+        If the name is not usable or taken.
+    """
+    sources = [source] if isinstance(source, Path) else list(source)
+
+    def fill(target: Path) -> PackageManifest:
+        is_zip = len(sources) == 1 and sources[0].is_file()
+        selection = select([extract_export(sources[0], target.parent / "export")] if is_zip else sources)
+        network = convert(selection, target, on_progress)
+        dataset = read_json(selection.members[0].path / "dataset.json")
+        write_model_yaml(target / MODEL_YAML, name, network, dataset, selection)
+        return network
+
+    return assemble(name, models_folder, fill)
