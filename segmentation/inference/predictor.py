@@ -14,7 +14,7 @@ from core.volume import Volume
 from segmentation.inference import sliding_window
 from segmentation.inference.shared_images import SharedImages, frame_key, image_key
 from segmentation.labels.composite import overlay
-from segmentation.labels.export_prediction import Prediction, labels_of_ensemble, labels_of_slabs
+from segmentation.labels.export_prediction import Prediction, labels_of_ensemble, labels_of_slabs, predict_logits
 from segmentation.package.network_spec import Configuration, Labels
 from segmentation.package.package import Package
 from segmentation.preprocessing.field_of_view import frame
@@ -103,7 +103,7 @@ class Passage:
         for member in members:
             data, grids = self._preprocess(member, image, spacing)
             # The members are compared at the end, so their logits stay, on the network's grid.
-            logits = self._within_memory(member, data, partial(sliding_window.predict_logits, shape=grids.new_shape))
+            logits = self._within_memory(member, data, partial(predict_logits, shape=grids.new_shape))
             predictions.append(Prediction(logits, grids, member))
         with self._timed("labels"):
             return labels_of_ensemble(predictions, network.labels)

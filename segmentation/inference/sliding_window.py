@@ -104,20 +104,6 @@ def predict_slabs(
                 yield slab[(slice(None), planes, *inner[2:])]
 
 
-def predict_logits(slabs: Iterator[torch.Tensor], shape: Sequence[int]) -> torch.Tensor:
-    """All slabs in one float16 ``(output, z, y, x)`` on the CPU, for what needs them more than once."""
-    logits: torch.Tensor | None = None
-    start = 0
-    for slab in slabs:
-        if logits is None:
-            logits = torch.empty((slab.shape[0], *shape), dtype=torch.half)
-        logits[:, start : start + slab.shape[1]] = slab.cpu()
-        start += slab.shape[1]
-    if logits is None:
-        raise ValueError(f"an image of shape {tuple(shape)} has no tiles")
-    return logits
-
-
 class _Rows:
     """Accumulators of the tiles that start at one place along axis 0, one for each network."""
 

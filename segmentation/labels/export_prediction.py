@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 
 from core.errors import PackageInvalid
-from segmentation.inference.sliding_window import predict_logits
 from segmentation.labels.label_handling import Decision, LargestLogit, RegionsInOrder, label_type
 from segmentation.labels.labeller import Labeller, Slab
 from segmentation.package.network_spec import Configuration, Labels
@@ -206,3 +205,17 @@ def _index_of_mean(probabilities: Sequence[torch.Tensor], labels: Labels) -> NDA
     for number, region in enumerate(mean.numpy(), start=1):
         index[region > 0.5] = number
     return index
+
+
+def predict_logits(slabs: Iterator[torch.Tensor], shape: Sequence[int]) -> torch.Tensor:
+    """All slabs in one float16 ``(output, z, y, x)`` on the CPU, for what needs them more than once."""
+    logits: torch.Tensor | None = None
+    start = 0
+    for slab in slabs:
+        if logits is None:
+            logits = torch.empty((slab.shape[0], *shape), dtype=torch.half)
+        logits[:, start : start + slab.shape[1]] = slab.cpu()
+        start += slab.shape[1]
+    if logits is None:
+        raise ValueError(f"an image of shape {tuple(shape)} has no tiles")
+    return logits

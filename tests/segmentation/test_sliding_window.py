@@ -10,7 +10,8 @@ import torch
 
 from segmentation.importing.add import add_package
 from segmentation.inference.engine import Engine
-from segmentation.inference.sliding_window import Window, predict_logits, predict_slabs
+from segmentation.inference.sliding_window import Window, predict_slabs
+from segmentation.labels.export_prediction import predict_logits
 from segmentation.package.package import load_package
 from tests.segmentation import stock
 from tests.tiny_models import make_results_folder, make_volume
