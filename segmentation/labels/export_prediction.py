@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from core.errors import PackageInvalid
 from segmentation.labels.label_handling import Decision, LargestLogit, RegionsInOrder, label_type
 from segmentation.labels.labeller import Labeller, Slab
+from segmentation.labels.torch_labels import label_with_torch
 from segmentation.package.network_spec import Configuration, Labels
 from segmentation.preprocessing.preprocess import Grids
 from segmentation.preprocessing.target_grid import axis_of, order_of
-from segmentation.preprocessing.torch_resampling import label_with_torch, resample_with_torch
+from segmentation.preprocessing.torch_resampling import resample_with_torch
 
 VOXELS_AT_ONCE = 2**16
 """Voxels on which an ensemble's members disagree that are decided at a time."""
