@@ -14,7 +14,7 @@ from runtime.settings_file import load_settings_file, problem_at
 from runtime.worker_settings import ExecutorName, Workers, this_host
 from services.images.limits import Limits
 from services.images.shared_paths import Root
-from services.jobs.requests import Task
+from services.tasks import Task
 
 EXAMPLE = "manifests/service.example.yaml"
 

@@ -159,7 +159,7 @@ def _aliases(config: Path) -> Any:
 
 
 def _task(name: str) -> Any:
-    from services.jobs.requests import Task
+    from services.tasks import Task
 
     if name not in get_args(Task):
         raise ConfigInvalid(f"{name}: a task is one of {', '.join(get_args(Task))}")

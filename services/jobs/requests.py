@@ -7,9 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, Vali
 
 from core.errors import RequestCode, RequestRefused
 from core.model_config import Open, Phase, PostprocessingStep, Smooth
+from services.tasks import Task
 
-Task = Literal["totalseg", "vessel", "ureter", "tumor"]
-"""The four segmentations; behind each stands the model package that its alias names."""
 Output = Literal["dicom_seg"]
 Registration = Literal["none", "rigid"]
 SharedPath = Annotated[str, Field(min_length=1, max_length=4096)]

@@ -9,8 +9,9 @@ from core.errors import ConfigInvalid, RequestCode, RequestRefused
 from core.files import locked, replace_file
 from segmentation.package.package import Package, load_package
 from segmentation.package.store import default_models_path, find_package
-from services.jobs.requests import PHASE_OF_FIELD, Task, image_fields
+from services.jobs.requests import PHASE_OF_FIELD, image_fields
 from services.settings import ServiceSettings
+from services.tasks import Task
 
 KEPT = 20
 """Earlier packages of a task that are remembered."""

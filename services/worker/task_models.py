@@ -7,7 +7,7 @@ from typing import Final
 from core.model_config import ProfileSettings
 from segmentation.package.hashes import SUMS
 from segmentation.package.package import MODEL_YAML, Package, load_package
-from services.jobs.requests import Task
+from services.tasks import Task
 from services.worker.aliases import Aliases, check_fits
 
 FINEST_MM: Final = 1.0

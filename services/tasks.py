@@ -1,0 +1,6 @@
+"""The tasks that the service offers."""
+
+from typing import Literal
+
+Task = Literal["totalseg", "vessel", "ureter", "tumor"]
+"""The four segmentations; behind each stands the model package that its alias names."""
