@@ -1,8 +1,10 @@
-"""TLS of connections that this node opens: versions and ciphers as BCP 195 (RFC 9325) and PS3.15 annex B ask for."""
+"""TLS of connections that this node opens and of those that peers open, by BCP 195 (RFC 9325) and PS3.15 annex B."""
 
+import hashlib
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, cast
 
 from core.errors import ConfigInvalid
 
@@ -59,3 +61,74 @@ def client_context(files: TlsFiles) -> ssl.SSLContext:
 def _no_password() -> str:
     # Without this, OpenSSL asks for the pass phrase of a key at the terminal, and waits.
     return ""
+
+
+@dataclass(frozen=True)
+class ServerTls:
+    """PEM files of the listening end.
+
+    Attributes
+    ----------
+    certificate
+        Its certificate, followed by the intermediate ones.
+    key
+        Its private key, without a pass phrase.
+    ca
+        Certificates of the authorities whose peers are believed.
+    minimum
+        The oldest version that is spoken.
+    """
+
+    certificate: Path
+    key: Path
+    ca: Path
+    minimum: Literal["1.2", "1.3"] = "1.2"
+
+
+@dataclass(frozen=True)
+class PeerCertificate:
+    """Who a peer proved to be.
+
+    Attributes
+    ----------
+    names
+        Common name of the subject, and alternative names (DNS, IP address, URI).
+    fingerprint
+        SHA-256 of the certificate, 64 hexadecimal digits.
+    """
+
+    names: frozenset[str]
+    fingerprint: str
+
+    def is_called(self, name: str) -> bool:
+        """Whether a name of ``node.yaml`` means this certificate: one of its names, or its fingerprint."""
+        return name in self.names or name.replace(":", "").lower() == self.fingerprint
+
+
+def server_context(files: ServerTls) -> ssl.SSLContext:
+    """TLS for connections that peers open; each has to show a certificate.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read, or is not what it should be (`ssl.SSLError` is one).
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if files.minimum == "1.3" else ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(TLS_1_2_CIPHERS)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.load_cert_chain(files.certificate, files.key)
+    context.load_verify_locations(files.ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def peer_certificate(connection: ssl.SSLSocket) -> PeerCertificate | None:
+    """The certificate that the peer of an encrypted connection has shown."""
+    encoded = connection.getpeercert(binary_form=True)
+    if encoded is None:
+        return None
+    content = cast(dict[str, Any], connection.getpeercert() or {})
+    names = {value for part in content.get("subject", ()) for key, value in part if key == "commonName"}
+    names |= {value for _, value in content.get("subjectAltName", ())}
+    return PeerCertificate(frozenset(names), hashlib.sha256(encoded).hexdigest())

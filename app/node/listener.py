@@ -14,12 +14,12 @@ from dicom_io.reception.access_control import Access
 from dicom_io.reception.listener import ACCEPTING, Listener
 from dicom_io.reception.observer import ReceptionRecord
 from dicom_io.reception.presentation_contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted
-from dicom_io.reception.tls_server import ServerTls, server_context
 from dicom_io.spool.counters import COUNTERS, Counters
 from dicom_io.spool.free_space import KeptFree
 from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.spool import Spool
+from dicom_io.tls import ServerTls, server_context
 from runtime.child import ParentLink, run_child, watch_threads
 from runtime.logs import configure_logging
 

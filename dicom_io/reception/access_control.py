@@ -9,7 +9,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from dicom_io.commitment.request import PUSH_MODEL
 from dicom_io.reception.presentation_contexts import VERIFICATION
 from dicom_io.reception.server import Rejection
-from dicom_io.reception.tls_server import PeerCertificate
+from dicom_io.tls import PeerCertificate
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _REPORTING = frozenset({str(PUSH_MODEL), str(VERIFICATION)})

@@ -24,8 +24,8 @@ from dicom_io.reception.observer import Observer
 from dicom_io.reception.presentation_contexts import VERIFICATION, Accepted
 from dicom_io.reception.server import NodeServer, Rejection
 from dicom_io.reception.storage_scp import NO_SUCH_CLASS, SUCCESS, Storage
-from dicom_io.reception.tls_server import peer_certificate
 from dicom_io.spool.ingest import Arrival
+from dicom_io.tls import peer_certificate
 
 GRACE_S = 5.0
 """How long associations may go on after the node was told to stop."""
