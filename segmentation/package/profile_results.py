@@ -10,8 +10,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.errors import PackageInvalid
+from core.files import write_whole
 from core.model_config import ModelManifest
-from segmentation.kept_files import write_whole
 from segmentation.package.hashes import sha256_of_bytes
 from segmentation.package.package import Package
 
