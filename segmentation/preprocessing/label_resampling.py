@@ -29,7 +29,8 @@ def resample_labels(labels: NDArray[np.int16], shape: Shape3, axis: int | None, 
     labels
         int16 ``(z, y, x)``; not modified.
     axis
-        As :func:`segmentation.preprocessing.target_grid.separate_axis` gives it: along this axis the nearest voxel counts.
+        As :func:`segmentation.preprocessing.target_grid.separate_axis` gives it: along this axis the nearest
+        voxel counts.
     order
         1, or 0 for the nearest voxel along every axis.
 

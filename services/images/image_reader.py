@@ -83,7 +83,8 @@ class ImageReader:
         Raises
         ------
         RequestRefused
-            As :class:`services.images.opened_image.OpenImage`; ``unreadable_image`` for a file that is of no form that is read.
+            As :class:`services.images.opened_image.OpenImage`; ``unreadable_image`` for a file that is of
+            no form that is read.
         """
         if image.path not in self._opened:
             opened = self._opened[image.path] = OpenImage(image, field, self._limits, self._on_step)

@@ -39,7 +39,8 @@ LISTENER = (
     "import app.node.listener, app.node.node, app.cli.main, app.cli.serve, app.cli.status, app.node.status_server"
 )
 WORKER = (
-    "import app.graph, app.node.worker, app.graph_runner, app.workflow.delivery_step, app.workflow.notices, app.node.node, app.cli.main, app.cli.serve\n"
+    "import app.graph, app.node.worker, app.graph_runner, app.workflow.delivery_step, app.workflow.notices\n"
+    "import app.node.node, app.cli.main, app.cli.serve\n"
     "import psycopg, dbos, httpx, cc3d, safetensors.torch, highdicom, dynamic_network_architectures.architectures.unet"
 )
 

@@ -17,7 +17,10 @@ SLICE_TOLERANCE = 0.25
 Above what ``dicom_io.images.grid.geometry`` lets through (0.1), far below the distance to a neighbour.
 """
 IN_PLANE_TOLERANCE_MM = 0.25
-"""Largest distance of an image from its place within the plane; ``dicom_io.images.grid.geometry`` lets 0.2 mm through."""
+"""Largest distance of an image from its place within the plane.
+
+``dicom_io.images.grid.geometry`` lets 0.2 mm through.
+"""
 
 
 def grid_slices(positions: ArrayLike, grid: Geometry) -> list[int]:
