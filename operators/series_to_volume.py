@@ -7,6 +7,7 @@ from typing import Any
 from monai.deploy.core import ExecutionContext, Fragment, InputContext, OutputContext
 
 from core.errors import StudyRejected
+from dicom_io.images.grid.geometry import layout_of
 from dicom_io.images.volume import SelectionRejectedError, VolumeReader
 from operators.model_run import ModelRun, ModelRunOperator
 from segmentation.inference.model_pool import Wish
@@ -55,4 +56,4 @@ def _wish(run: ModelRun) -> Wish:
     if run.selection is None:
         raise ValueError("series_to_volume comes after select_series")
     channels = run.selection.channels
-    return Wish(run.package, channels[0].layout.geometry, tuple(series.uid for series in channels))
+    return Wish(run.package, layout_of(channels[0]).geometry, tuple(series.uid for series in channels))

@@ -5,16 +5,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from filecmp import cmp
-from functools import cached_property
 from pathlib import Path
 
 from pydicom.uid import UID
 
 from core.errors import ReasonCode, StudyRejected
-from dicom_io.images.grid.geometry import Layout, lay_out
 from dicom_io.images.headers.attributes import MALFORMED, text, texts, uid
 from dicom_io.images.headers.image_classes import IMAGE_CLASSES
 from dicom_io.images.headers.instance import BadDicomError, Instance, NotDicomError, read_instance
+from dicom_io.images.headers.series import Series
 from dicom_io.images.pixels.pixels import same_pixels
 
 
@@ -35,53 +34,6 @@ class SetAside:
     series_uid: str
     reason: str
     count: int = 1
-
-
-@dataclass(frozen=True, eq=False)
-class Series:
-    """The images of one series, each SOP instance once, in order of their files.
-
-    Attributes
-    ----------
-    uid
-        Series Instance UID; empty where the images have none that is valid.
-    instances
-        Its images.
-    repeats
-        How many files repeated an image of the series and were left out.
-    conflicts
-        SOP Instance UIDs under which two different images were found.
-    unread
-        How many files and folders beside it could not be read; images of the series may be among them.
-    """
-
-    uid: str
-    instances: tuple[Instance, ...]
-    repeats: int = 0
-    conflicts: tuple[str, ...] = ()
-    unread: int = 0
-
-    @property
-    def layout(self) -> Layout:
-        """Its grid, found once however many models ask; see ``dicom_io.images.grid.geometry.lay_out``.
-
-        Raises
-        ------
-        StudyRejected
-            If it has none.
-        """
-        found = self._layout_or_refusal
-        if isinstance(found, StudyRejected):
-            # a new one each time: an error that is raised twice collects the tracebacks of both
-            raise StudyRejected(found.code, found.detail, found.series_uid)
-        return found
-
-    @cached_property
-    def _layout_or_refusal(self) -> Layout | StudyRejected:
-        try:
-            return lay_out(self)
-        except StudyRejected as error:
-            return error.with_traceback(None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 from core.errors import ReasonCode, StudyRejected
 from core.model_config import ModelManifest
 from core.volume import Geometry, Volume, stack_channels
-from dicom_io.images.grid.geometry import Layout
+from dicom_io.images.grid.geometry import Layout, layout_of
 from dicom_io.images.grid.padding import padding_value
 from dicom_io.images.headers.attributes import uid
 from dicom_io.images.headers.instance import rejected
+from dicom_io.images.headers.series import Series
 from dicom_io.images.pixels.pixel_layout import read_layout
 from dicom_io.images.pixels.pixels import Stored, check_stored, read_frames
 from dicom_io.images.resample import LARGEST_SHARE_OUTSIDE, resample, share_outside
 from dicom_io.images.selection.selection import Selection, select_series
-from dicom_io.images.study import Series, Study
+from dicom_io.images.study import Study
 
 MAX_VOXELS = 2**31
 """Largest volume: 2,048 slices of 1,024 x 1,024, 8 GiB as float32. Headers that ask for more are not believed."""
@@ -53,7 +54,7 @@ def read_volume(series: Series) -> Volume:
         If the series is no regular grid (see ``dicom_io.images.grid.geometry.lay_out``) or its pixels are
         ``truncated_pixels`` or ``unreadable_pixels``.
     """
-    layout = series.layout
+    layout = layout_of(series)
     frames, geometry = layout.frames, layout.geometry
     _check_size(layout)
     array = np.empty((1, *geometry.shape), np.float32)

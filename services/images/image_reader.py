@@ -12,9 +12,11 @@ import numpy as np
 from core.errors import ConfigInvalid, RequestCode, RequestRefused, StudyRejected
 from core.model_config import Channel, ModelManifest, Phase
 from core.volume import Geometry, Volume
+from dicom_io.images.grid.geometry import layout_of
+from dicom_io.images.headers.series import Series
 from dicom_io.images.selection.phases import phase_in_words
 from dicom_io.images.selection.selection import Selection, select_series
-from dicom_io.images.study import Series, Study, read_studies
+from dicom_io.images.study import Study, read_studies
 from dicom_io.images.volume import VolumeReader
 from segmentation.image_files import read_image
 from services.images.limits import Limits
@@ -97,7 +99,7 @@ class ImageReader:
         opened = self.open(image, field)
         if not opened.is_folder:
             return grid_of(opened.path, field, self._limits)
-        return self._select(image.path, field, _only(channel, manifest)).channels[0].layout.geometry
+        return layout_of(self._select(image.path, field, _only(channel, manifest)).channels[0]).geometry
 
     def read(self, image: SharedFile, field: str, channel: Channel, manifest: ModelManifest) -> Image:
         """Decode an image for a channel of a model.
@@ -166,7 +168,7 @@ class ImageReader:
 
 def _shape_of(series: Series) -> tuple[int, int, int] | None:
     try:
-        return series.layout.geometry.shape
+        return layout_of(series).geometry.shape
     except StudyRejected:
         return None  # no volume is made of it
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +12,7 @@ from core.errors import ReasonCode
 from dicom_io.images.grid.acquisition import Acquisition, acquisition_of
 from dicom_io.images.headers.attributes import integer, items, macro, number, numbers, text, value_of
 from dicom_io.images.headers.instance import Instance, rejected
-
-if TYPE_CHECKING:
-    from dicom_io.images.study import Series
+from dicom_io.images.headers.series import Series
 
 _GROUPS = "PerFrameFunctionalGroupsSequence"
 _SHARED = "SharedFunctionalGroupsSequence"
@@ -97,7 +94,7 @@ class _Frame:
     acquisition: Acquisition
 
 
-def list_frames(series: "Series") -> Frames:
+def list_frames(series: Series) -> Frames:
     """Read the geometry and rescaling of every frame.
 
     Raises

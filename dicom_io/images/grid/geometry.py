@@ -7,7 +7,6 @@ cross product of row and column direction, the distance of slices is the length 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +16,7 @@ from core.volume import Geometry
 from dicom_io.images.grid.acquisition import mixed_attributes
 from dicom_io.images.grid.frames import LARGEST_SPACING_MM, Frames, list_frames
 from dicom_io.images.headers.attributes import integer, text, uid
-
-if TYPE_CHECKING:
-    from dicom_io.images.study import Series
+from dicom_io.images.headers.series import Series
 
 MISSING_SLICE_FACTOR = 1.5
 """A gap above this multiple of the median gap is a missing slice."""
@@ -78,7 +75,29 @@ class Layout:
     warnings: tuple[str, ...]
 
 
-def lay_out(series: "Series") -> Layout:
+def layout_of(series: Series) -> Layout:
+    """Give the grid of a series, found once however many models ask.
+
+    Raises
+    ------
+    StudyRejected
+        As `lay_out`.
+    """
+    found = series.once(_layout_or_refusal)
+    if isinstance(found, StudyRejected):
+        # a new one each time: an error that is raised twice collects the tracebacks of both
+        raise StudyRejected(found.code, found.detail, found.series_uid)
+    return found
+
+
+def _layout_or_refusal(series: Series) -> Layout | StudyRejected:
+    try:
+        return lay_out(series)
+    except StudyRejected as error:
+        return error.with_traceback(None)
+
+
+def lay_out(series: Series) -> Layout:
     """Find the grid of a series, from headers alone.
 
     Raises
@@ -139,7 +158,7 @@ def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
     return vector / np.linalg.norm(vector)
 
 
-def patient_of(series: "Series") -> set[tuple[str, str]]:
+def patient_of(series: Series) -> set[tuple[str, str]]:
     """Who the images belong to: Patient ID, or the name where there is no ID. For comparison, never to be shown."""
     return {_patient(text(i.header, "PatientID"), text(i.header, "PatientName")) for i in series.instances}
 
@@ -148,7 +167,7 @@ def _patient(patient_id: str, name: str) -> tuple[str, str]:
     return ("id", patient_id) if patient_id else ("name", name.upper().strip("^= "))
 
 
-def _check_identity(series: "Series") -> str:
+def _check_identity(series: Series) -> str:
     """Check what makes the images one series of one patient; gives the Frame of Reference UID."""
     headers = [instance.header for instance in series.instances]
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
@@ -168,7 +187,7 @@ def _check_identity(series: "Series") -> str:
     return references.pop()
 
 
-def _check_uniform(series: "Series", frames: Frames) -> None:
+def _check_uniform(series: Series, frames: Frames) -> None:
     """Check what every frame must share."""
     if len(frames) == 0:
         raise StudyRejected(ReasonCode.TOO_FEW_SLICES, "It has no frame.", series.uid)
@@ -200,7 +219,7 @@ def _check_uniform(series: "Series", frames: Frames) -> None:
 
 
 def _check_stack(
-    series: "Series", positions: NDArray[np.float64], heights: NDArray[np.float64], direction: NDArray[np.float64]
+    series: Series, positions: NDArray[np.float64], heights: NDArray[np.float64], direction: NDArray[np.float64]
 ) -> None:
     """Check that sorted slices lie straight above each other at equal distances."""
     gaps = np.diff(heights)
@@ -241,7 +260,7 @@ def _check_stack(
         )
 
 
-def _warnings(series: "Series") -> tuple[str, ...]:
+def _warnings(series: Series) -> tuple[str, ...]:
     warnings = []
     counted = [integer(instance.header, "InstanceNumber") for instance in series.instances]
     found = sorted({number for number in counted if number is not None})

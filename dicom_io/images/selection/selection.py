@@ -14,11 +14,12 @@ from typing import Literal
 from core.errors import ReasonCode, StudyRejected
 from core.model_config import ModelManifest, SeriesRule
 from dicom_io.images.grid.geometry import patient_of
+from dicom_io.images.headers.series import Series
 from dicom_io.images.resample import LARGEST_SHARE_OUTSIDE, share_outside
 from dicom_io.images.selection.phases import PhaseFinding, find_phases
 from dicom_io.images.selection.rules import deciding_preference, rank, too_few_slices, unmet_conditions, wrong_modality
 from dicom_io.images.selection.traits import Traits, traits_of
-from dicom_io.images.study import Series, Study
+from dicom_io.images.study import Study
 
 _OnOtherGrid = Literal["refuse", "resample", "any"]
 _NOTHING_REFUSED: Mapping[str, StudyRejected] = MappingProxyType({})

@@ -8,10 +8,10 @@ import numpy as np
 
 from core.errors import StudyRejected
 from core.model_config import Plane
-from dicom_io.images.grid.geometry import Layout
+from dicom_io.images.grid.geometry import Layout, layout_of
 from dicom_io.images.headers.attributes import first_item, integer, items, number, text, texts
 from dicom_io.images.headers.instance import Instance
-from dicom_io.images.study import Series
+from dicom_io.images.headers.series import Series
 
 OBLIQUE_COSINE = 0.9
 """A stack is axial, coronal or sagittal where its normal lies within 26 degrees of that axis."""
@@ -88,7 +88,7 @@ def traits_of(series: Series, refusal: StudyRejected | None = None) -> Traits:
     layout = None
     if refusal is None:
         try:
-            layout = series.layout
+            layout = layout_of(series)
         except StudyRejected as error:
             refusal = error
     first = series.instances[0].header

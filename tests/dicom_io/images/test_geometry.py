@@ -224,7 +224,7 @@ def test_a_series_is_laid_out_once_for_all_models(good: bool, tmp_path: Path, mo
     write = ct_series()
     save_series(write if good else tilt(write), tmp_path)
     calls = []
-    monkeypatch.setattr("dicom_io.images.study.lay_out", lambda series: calls.append(series) or lay_out(series))
+    monkeypatch.setattr("dicom_io.images.grid.geometry.lay_out", lambda series: calls.append(series) or lay_out(series))
     study, reader = one_study(tmp_path), VolumeReader()
     for _ in range(3):
         selection = select_series(study, manifest())

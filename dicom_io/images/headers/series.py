@@ -1,0 +1,42 @@
+"""The images of one series, as their headers tell."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from dicom_io.images.headers.instance import Instance
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """The images of one series, each SOP instance once, in order of their files.
+
+    Attributes
+    ----------
+    uid
+        Series Instance UID; empty where the images have none that is valid.
+    instances
+        Its images.
+    repeats
+        How many files repeated an image of the series and were left out.
+    conflicts
+        SOP Instance UIDs under which two different images were found.
+    unread
+        How many files and folders beside it could not be read; images of the series may be among them.
+    """
+
+    uid: str
+    instances: tuple[Instance, ...]
+    repeats: int = 0
+    conflicts: tuple[str, ...] = ()
+    unread: int = 0
+    _found: dict[Callable[["Series"], Any], Any] = field(default_factory=dict, init=False, repr=False)
+
+    def once(self, find: Callable[["Series"], Found]) -> Found:
+        """What a function finds of the series, found at the first call however many ask."""
+        if find not in self._found:
+            self._found[find] = find(self)
+        found: Found = self._found[find]
+        return found
