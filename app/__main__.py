@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] = ()) -> int:
 
 
 def _run(layout: Layout) -> int:
-    from app.cli.run import run_folder
+    from app.run_folder import run_folder
 
     names = _model_names(layout)
     if not layout.input.is_dir() or not any(layout.input.iterdir()):

@@ -5,15 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import demo as demo_cli
-from app.cli import models as models_cli
-from app.cli import package as package_cli
-from app.cli import run as run_cli
-from app.cli import serve as serve_cli
-from app.cli import service as api_cli
-from app.cli import spool as spool_cli
-from app.cli import status as status_cli
-from app.cli import studies as studies_cli
+from app.cli import demo, models, package, run, serve, service, spool, status, studies
 from core.errors import SegnodeError
 from core.version import VERSION
 
@@ -24,17 +16,17 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,  # its tracebacks print local variables, and those can be a patient's
     rich_markup_mode="rich",
 )
-cli.command(name="run")(run_cli.run)
-cli.command(name="serve")(serve_cli.serve)
-cli.command(name="status")(status_cli.status)
-cli.command(name="demo")(demo_cli.demo)
-cli.command(name="package")(package_cli.package)
-cli.command(name="api")(api_cli.api)
-cli.command(name="call")(api_cli.call)
-cli.add_typer(models_cli.app, name="models")
-cli.add_typer(studies_cli.app, name="studies")
-cli.add_typer(spool_cli.app, name="spool")
-cli.add_typer(api_cli.aliases, name="aliases")
+cli.command(name="run")(run.run)
+cli.command(name="serve")(serve.serve)
+cli.command(name="status")(status.status)
+cli.command(name="demo")(demo.demo)
+cli.command(name="package")(package.package)
+cli.command(name="api")(service.api)
+cli.command(name="call")(service.call)
+cli.add_typer(models.app, name="models")
+cli.add_typer(studies.app, name="studies")
+cli.add_typer(spool.app, name="spool")
+cli.add_typer(service.aliases, name="aliases")
 
 
 def _show_version(wanted: bool) -> None:
@@ -59,7 +51,3 @@ def main() -> None:
     except SegnodeError as error:
         typer.echo(f"segnode: {error}", err=True)
         sys.exit(error.exit_code)
-
-
-if __name__ == "__main__":
-    main()

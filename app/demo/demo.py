@@ -147,7 +147,7 @@ def _write_settings(work: Path, node: Destination, pacs: DemoPacs) -> Path:
 
 @contextmanager
 def _running_node(config: Path, log: Path, step: _Steps) -> Iterator[None]:
-    command = [sys.executable, "-m", "app.cli.main", "serve", "--config", str(config)]
+    command = [sys.executable, "-m", "app.cli", "serve", "--config", str(config)]
     with (
         log.open("wb") as stderr,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr) as node,  # noqa: S603 - this program itself

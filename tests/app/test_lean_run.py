@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 HEAVY = ("nnunetv2", "batchgenerators", "pandas", "SimpleITK", "matplotlib")
 PROGRAM = """
 import json, sys
-from app.cli.run import run_folder
+from app.run_folder import run_folder
 from pathlib import Path
 
 code = run_folder(Path(sys.argv[1]), Path(sys.argv[2]), ["demo"], device="cpu")

@@ -28,7 +28,7 @@ from tests.postgres import Postgres
 def call_rebuild(node: NodeProcess, *options: str) -> str:
     """What ``segnode spool rebuild`` prints."""
     done = subprocess.run(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-m", "app.cli.main", "spool", "rebuild", "--config", str(node.config), *options],
+        [sys.executable, "-m", "app.cli", "spool", "rebuild", "--config", str(node.config), *options],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -44,7 +44,7 @@ def base(work: Path) -> str:
     return "localhost/segnode-base"
 
 
-PACKAGE = (sys.executable, "-m", "app.cli.main", "package", "--model", "demo", "--tag", "demo:1.0.0", "--output")
+PACKAGE = (sys.executable, "-m", "app.cli", "package", "--model", "demo", "--tag", "demo:1.0.0", "--output")
 
 
 @pytest.fixture(scope="session")
@@ -187,7 +187,7 @@ def test_a_real_ct_gives_the_same_voxels_as_segnode_run(
     assert done.returncode == 0, done.stderr
     (inside,) = output.glob("*/demo.seg.dcm")
     sys.stdout.write(f"\n{study.name}: {seconds:.1f} s from start to end, user {user}\n")
-    tool(sys.executable, "-m", "app.cli.main", "run", study, tmp_path, "--model", "demo", "--device", "cpu")
+    tool(sys.executable, "-m", "app.cli", "run", study, tmp_path, "--model", "demo", "--device", "cpu")
     (outside,) = tmp_path.glob("*/demo.seg.dcm")
     ours, theirs = dcmread(outside), dcmread(inside)
     assert [s.SegmentLabel for s in ours.SegmentSequence] == [s.SegmentLabel for s in theirs.SegmentSequence]

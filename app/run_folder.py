@@ -1,0 +1,140 @@
+"""Segment every study of a folder, with progress and a summary that a person reads: ``segnode run`` and the MAP."""
+
+import logging
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, TaskID
+from rich.table import Table
+
+from core.errors import ConfigInvalid, SegnodeError
+from core.model_config import Profile
+from core.report import Report
+from dicom_io.results.outbox import NO_STUDY_UID
+
+if TYPE_CHECKING:
+    from app.graph_runner import Segmenter
+    from dicom_io.images.study import Study
+
+logger = logging.getLogger("segnode")
+
+STUDIES_AT_ONCE = 2
+"""One is read or written while the network works on another."""
+
+
+def run_folder(
+    input_folder: Path,
+    output_folder: Path,
+    models: Sequence[str],
+    *,
+    nifti: bool = False,
+    device: str = "auto",
+    profile: Profile | None = None,
+) -> int:
+    """Segment every study of a folder, show what came of each, and give the exit code.
+
+    Parameters
+    ----------
+    profile
+        Of every model; ``None`` takes what each ``model.yaml`` says.
+
+    Raises
+    ------
+    ConfigInvalid
+        If the input is not a folder, a model's name is given twice, or there is no model of that name.
+    PackageInvalid
+        If a package is damaged or was changed.
+    StudyRejected
+        ``no_dicom`` if the folder holds no DICOM image.
+    """
+    if not input_folder.is_dir():
+        raise ConfigInvalid(f"{input_folder} is not a folder; give the folder that holds the DICOM files")
+    if len(set(models)) != len(models):
+        raise ConfigInvalid("--model names the same package twice")
+    from segmentation.package.package import load_package
+    from segmentation.package.store import default_models_path, find_package
+
+    packages = {name: load_package(find_package(name, default_models_path())) for name in models}
+    if profile is not None:
+        packages = {name: package.in_profile(profile) for name, package in packages.items()}
+    from app.graph_runner import Segmenter, timed_studies
+
+    segmenter = Segmenter(packages, device)
+    console = Console(stderr=True)
+    with console.status("Reading headers") if console.is_terminal else _quiet():
+        studies = timed_studies(input_folder)
+    codes = []
+    with _bars(console) as bars, ThreadPoolExecutor(STUDIES_AT_ONCE) as pool:
+        job = partial(_run_one, segmenter, output_folder, models, nifti, bars)
+        for (study, _), report in zip(studies, pool.map(job, studies), strict=True):
+            if isinstance(report, SegnodeError):
+                # Not even a report could be written: where to say so is here.
+                typer.echo(f"segnode: study {study.uid}: {report}", err=True)
+            else:
+                _show(report, output_folder / (study.uid or NO_STUDY_UID), segmenter.profiles)
+            codes.append(report.exit_code)
+    return max(codes)
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    yield
+
+
+def _run_one(
+    segmenter: "Segmenter",
+    output: Path,
+    models: Sequence[str],
+    nifti: bool,
+    bars: Progress,
+    job: "tuple[Study, float]",
+) -> Report | SegnodeError:
+    study, headers_s = job
+    tasks: dict[str, TaskID] = {}
+
+    def show(model: str, done: float) -> None:
+        if model not in tasks:
+            tasks[model] = bars.add_task(model, total=1.0)
+        bars.update(tasks[model], completed=done)
+
+    try:
+        return segmenter.run_study(study, output, models, nifti=nifti, headers_s=headers_s, on_progress=show)
+    except SegnodeError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - the command's outermost loop: one study never takes the next with it
+        # Only where it happened: an exception's text can quote a data element, and that can be a patient's.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("study %s failed: %s\n%s", study.uid, type(error).__name__, where)
+        return segmenter.publish_defect(study, output, type(error).__name__)
+    finally:
+        for task in tasks.values():
+            bars.remove_task(task)
+
+
+def _show(report: Report, folder: Path, profiles: Mapping[str, Profile]) -> None:
+    console = Console()
+    console.print(f"[bold]{report.outcome}[/bold]  study {report.study}", highlight=False)
+    if report.reason is not None:
+        console.print(f"  {report.reason.code}: {report.reason.message}", highlight=False, markup=False)
+    for model in report.models:
+        table = Table(
+            "label", "volume (ml)", title=f"{model.name}, profile {profiles[model.name]}", title_justify="left"
+        )
+        for label, volume in model.volumes_ml.items():
+            table.add_row(label, f"{volume:.1f}")
+        console.print(table)
+    if report.timings_s:
+        stages = "  ".join(f"{stage} {seconds:.1f}" for stage, seconds in report.timings_s.items())
+        console.print(f"  seconds: {stages}  on {report.device}", highlight=False)
+    console.print(f"  {folder}", highlight=False, soft_wrap=True)
