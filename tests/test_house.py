@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from email.message import Message
 from importlib.metadata import distributions
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("app", "core", "dicom_io", "operators", "phantom", "segmentation", "segnode_client", "services", "training")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+ROOMS = tuple(PROJECT["tool"]["segnode"]["rooms"])
 GRAPH_ROOMS = {"operators", "app/graph.py"}
 GPL = re.compile(r"(?<!L)(?<!Lesser )(?<!Library )(AGPL|GPL|Affero General|General Public License)", re.IGNORECASE)
 BUNDLED = {
@@ -35,9 +37,25 @@ def imported_modules(path: Path) -> set[str]:
     return names
 
 
+def test_every_tool_knows_the_same_rooms() -> None:
+    """A room is a folder at the top that holds the program's sources; the measurements are not installed."""
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    tools = PROJECT["tool"]
+    assert set(ROOMS) == folders
+    assert set(tools["importlinter"]["root_packages"]) == folders
+    assert set(tools["hatch"]["build"]["targets"]["wheel"]["packages"]) == folders - {"bench"}
+    assert set(tools["segnode"]["image_rooms"]) < folders
+
+
+def test_every_folder_of_a_room_is_a_package() -> None:
+    """A folder without ``__init__.py`` is passed over by import-linter and by the check of circles."""
+    folders = {path.parent for path in sources()}
+    assert [folder for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []
+
+
 def test_only_operators_and_graph_import_the_sdk() -> None:
     offenders = []
-    for path in sources():
+    for path in (path for path in sources() if path.relative_to(ROOT).parts[0] != "bench"):
         name = path.relative_to(ROOT).as_posix()
         if name in GRAPH_ROOMS or name.split("/")[0] in GRAPH_ROOMS:
             continue

@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import shutil
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distribution
@@ -35,7 +36,6 @@ from segmentation.package.package import MODEL_YAML, Package
 from segmentation.package.profile_results import MEASUREMENTS
 
 PROJECT = Path(__file__).parents[2]
-ROOMS = ("app", "core", "dicom_io", "operators", "segmentation", "services")
 WHEELS = "wheels"
 DEFAULT_EPOCH = 1767225600
 """2026-01-01: every file's time, unless ``SOURCE_DATE_EPOCH`` gives another."""
@@ -96,6 +96,12 @@ def write_context(image: Image, folder: Path) -> str:
     return digest_of(folder)
 
 
+def image_rooms() -> tuple[str, ...]:
+    """Give the rooms that an image holds, from ``pyproject.toml``."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    return tuple(project["tool"]["segnode"]["image_rooms"])
+
+
 def digest_of(context: Path) -> str:
     """SHA-256 over path, mode and content of every file but the wheelhouse."""
     total = hashlib.sha256()
@@ -123,7 +129,7 @@ def _make_room(folder: Path) -> None:
 
 
 def _write_program(target: Path) -> None:
-    for room in ROOMS:
+    for room in image_rooms():
         for path in sorted((PROJECT / room).rglob("*.py")):
             copy = target / path.relative_to(PROJECT)
             copy.parent.mkdir(parents=True, exist_ok=True)
