@@ -53,8 +53,8 @@ def test_every_state_is_explained(state: State) -> None:
 
 
 def test_every_code_of_the_node_has_its_remedy() -> None:
-    modules = ("workflow.py", "segmenting.py", "delivering.py", "intake.py")
-    sources = "".join((ROOT / "app" / name).read_text() for name in modules)
+    modules = ("study_flow.py", "segment_step.py", "delivery_step.py", "intake.py")
+    sources = "".join((ROOT / "app" / "workflow" / name).read_text() for name in modules)
     codes = set(re.findall(r"""(?:make_outcome\("\w+", |State\.FAILED, )"(\w+)\"""", sources)) | set(_CODES.values())
     assert {"no_route", "worker_died", "internal_error", "not_delivered"} <= codes
     for code in codes:
@@ -62,8 +62,8 @@ def test_every_code_of_the_node_has_its_remedy() -> None:
 
 
 def test_every_reason_to_turn_a_peer_away_is_explained() -> None:
-    transport = (ROOT / "dicom_io" / "reception" / "transport.py").read_text()
-    said = set(re.findall(r'_log_rejection\(address, [^)]*?"(\w+)"(?: if .* else "(\w+)")?', transport))
+    server = (ROOT / "dicom_io" / "reception" / "server.py").read_text()
+    said = set(re.findall(r'_log_rejection\(address, [^)]*?"(\w+)"(?: if .* else "(\w+)")?', server))
     reasons = {one.name.lower() for one in Rejection if one is not Rejection.TOO_MANY}
     reasons |= {reason for pair in said for reason in pair if reason}
     assert {"calling_ae", "too_many_from_address", "too_many_associations", "malformed_request"} <= reasons
