@@ -15,9 +15,12 @@ from dicom_io.spool.revision import State
 from dicom_io.spool.spool import Spool
 
 ROOT = Path(__file__).parents[1]
-CONFORMANCE = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
-RECEPTION = (ROOT / "docs" / "reception.md").read_text(encoding="utf-8")
-OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+DOCS = ROOT / "docs"
+CONFORMANCE = (DOCS / "conformance.md").read_text(encoding="utf-8")
+RECEPTION = (DOCS / "reception.md").read_text(encoding="utf-8")
+WATCHING = (DOCS / "operations" / "watching.md").read_text(encoding="utf-8")
+STUDIES = (DOCS / "operations" / "studies-that-failed.md").read_text(encoding="utf-8")
+NOTICES = (DOCS / "operations" / "urgent-studies-and-notices.md").read_text(encoding="utf-8")
 
 
 def test_the_conformance_statement_is_current() -> None:
@@ -44,12 +47,12 @@ def test_every_metric_is_explained(tmp_path: Path) -> None:
     spool.prepare()
     for family in Observatory(spool).collect():
         name = family.name + ("_total" if family.type == "counter" else "")
-        assert f"`{name}" in OPERATIONS, name
+        assert f"`{name}" in WATCHING, name
 
 
 @pytest.mark.parametrize("state", State)
 def test_every_state_is_explained(state: State) -> None:
-    assert re.search(rf"^\| .*`{state}`.* \| ", OPERATIONS, re.MULTILINE)
+    assert re.search(rf"^\| .*`{state}`.* \| ", STUDIES, re.MULTILINE)
 
 
 def test_every_code_of_the_node_has_its_remedy() -> None:
@@ -58,7 +61,7 @@ def test_every_code_of_the_node_has_its_remedy() -> None:
     codes = set(re.findall(r"""(?:make_outcome\("\w+", |State\.FAILED, )"(\w+)\"""", sources)) | set(_CODES.values())
     assert {"no_route", "worker_died", "internal_error", "not_delivered"} <= codes
     for code in codes:
-        assert f"| `{code}` |" in OPERATIONS, code
+        assert f"| `{code}` |" in STUDIES, code
 
 
 def test_every_reason_to_turn_a_peer_away_is_explained() -> None:
@@ -73,4 +76,4 @@ def test_every_reason_to_turn_a_peer_away_is_explained() -> None:
 
 def test_every_kind_of_notice_is_named() -> None:
     for kind in TITLES:
-        assert kind in OPERATIONS
+        assert kind in NOTICES
