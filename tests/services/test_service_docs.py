@@ -1,4 +1,4 @@
-"""The examples of docs/service.md, run as they are against a service with TLS and tokens."""
+"""The examples of docs/service/calling.md, run as they are against a service with TLS and tokens."""
 
 import json
 import os
@@ -20,13 +20,19 @@ from google.protobuf.json_format import MessageToDict, Parse
 from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from core.errors import RequestCode
 from segnode_client import Client, ServiceFailed, Tls, Unreachable
+from services.jobs.job import Problem
+from services.problems import GRPC_CODES, HTTP_STATUS, grpc_code, http_status
+from services.settings import ServiceSettings
 from tests.certificates import make_authority, make_certificate
 from tests.node_process import ROOT
 from tests.services.cases import ALIASES, make_models, write_case
 from tests.services.service_process import ServiceProcess
 
-PAGE = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
+PAGES = ROOT / "docs" / "service"
+PAGE = (PAGES / "calling.md").read_text(encoding="utf-8")
+CODES = sorted({*GRPC_CODES, *HTTP_STATUS, *map(str, RequestCode)})
 TOKEN = "a-token-of-this-test"  # noqa: S105 - of this test
 
 
@@ -80,6 +86,19 @@ def called(tmp_path_factory: pytest.TempPathFactory, peer: Callable[[str], str])
     service.start()
     yield Called(service, folder)
     assert service.stop() == 0
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_of_the_service_is_explained_with_its_statuses(code: str) -> None:
+    problem = Problem(code=code)
+    statuses = f"{http_status(problem).value}, `{grpc_code(problem).name}`"
+    rows = (PAGES / "problems.md").read_text(encoding="utf-8").splitlines()
+    assert any(f"`{code}`" in row and f"| {statuses} |" in row for row in rows), statuses
+
+
+@pytest.mark.parametrize("key", ServiceSettings.model_fields)
+def test_every_key_of_the_settings_is_explained(key: str) -> None:
+    assert re.search(rf"^\| .*`{key}`.* \| ", (PAGES / "settings.md").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_python(called: Called) -> None:
