@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from app.node.status_server import Observatory
+from app.workflow.intake import IMAGES_MISSING
 from core.report import _CODES
 from dicom_io.conformance import TABLES, names_of_tables, with_tables
 from dicom_io.delivery.store_scu import TRANSIENT_STATUSES
 from dicom_io.reception.server import Rejection
 from dicom_io.results.notice_image import TITLES
-from dicom_io.spool.revision import State
+from dicom_io.spool.revision import NO_DESTINATION, SUPERSEDED, State
 from dicom_io.spool.spool import Spool
 
 ROOT = Path(__file__).parents[1]
@@ -51,6 +52,12 @@ def test_every_metric_is_explained(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("state", State)
+def test_every_state_is_in_the_picture(state: State) -> None:
+    picture = (DOCS / "states.md").read_text(encoding="utf-8").split("```mermaid\n")[1].split("```")[0]
+    assert re.search(rf"\b{state}\b", picture)
+
+
+@pytest.mark.parametrize("state", State)
 def test_every_state_is_explained(state: State) -> None:
     assert re.search(rf"^\| .*`{state}`.* \| ", STUDIES, re.MULTILINE)
 
@@ -59,6 +66,7 @@ def test_every_code_of_the_node_has_its_remedy() -> None:
     modules = ("study_flow.py", "segment_step.py", "delivery_step.py", "intake.py")
     sources = "".join((ROOT / "app" / "workflow" / name).read_text() for name in modules)
     codes = set(re.findall(r"""(?:make_outcome\("\w+", |State\.FAILED, )"(\w+)\"""", sources)) | set(_CODES.values())
+    codes |= {NO_DESTINATION, SUPERSEDED, IMAGES_MISSING}
     assert {"no_route", "worker_died", "internal_error", "not_delivered"} <= codes
     for code in codes:
         assert f"| `{code}` |" in STUDIES, code
