@@ -1,0 +1,1 @@
+"""Processes and durable work, with no idea of DICOM or models: children, leases, queues, logs."""

@@ -1,0 +1,1 @@
+"""All that knows networks; no DICOM."""

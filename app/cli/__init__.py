@@ -1,0 +1,1 @@
+"""The ``segnode`` command, one file a command."""

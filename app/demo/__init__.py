@@ -1,0 +1,1 @@
+"""The demonstration: a made study through a PACS and the node, and a picture to look at."""

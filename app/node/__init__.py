@@ -1,0 +1,1 @@
+"""The node's processes: listener, worker, housekeeping, and what they show of themselves."""

@@ -1,0 +1,1 @@
+"""``node.yaml``: what one node listens to, runs and sends, validated and frozen."""

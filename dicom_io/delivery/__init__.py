@@ -1,1 +1,1 @@
-"""To the destinations: C-STORE, STOW-RS, storage commitment, and the trail of who got what."""
+"""To the destinations: C-STORE and STOW-RS; and C-FIND, which asks an archive what it has."""

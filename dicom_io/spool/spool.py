@@ -8,7 +8,7 @@
       open/<key>                     an empty file for each study that still has to be looked at
       trash/                         studies that are being deleted
       own/<hash>                     an empty file for each object that this node made
-      commitments/                   what peers were asked to confirm and what they answered (`delivery.transactions`)
+      commitments/                   what peers were asked to confirm and what they answered (`commitment.transactions`)
       counters/, processes-*.json    what the processes count, and which of them take work (`app.node.status`)
       .*.lock                        held by those that run
       studies/<key>/

@@ -1,0 +1,1 @@
+"""From logits to labels on the image's own grid."""

@@ -1,0 +1,1 @@
+"""What is done to labels before they are a result."""

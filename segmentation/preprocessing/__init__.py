@@ -1,0 +1,1 @@
+"""From an image to what the network sees, as nnU-Net does it."""

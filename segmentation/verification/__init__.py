@@ -1,0 +1,1 @@
+"""Proofs of a package: golden cases, and what each profile loses."""

@@ -1,0 +1,1 @@
+"""Masks on the shared volume: their names, locks and folders."""

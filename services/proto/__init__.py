@@ -1,0 +1,1 @@
+"""The service's protocol, and how its code is generated."""

@@ -1,0 +1,1 @@
+"""What a worker of the service does with a job."""

@@ -1,0 +1,1 @@
+"""Stored values of frames, decoded."""

@@ -1,0 +1,1 @@
+"""Which series feeds which channel of a model, and why."""

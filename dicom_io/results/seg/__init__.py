@@ -1,0 +1,1 @@
+"""The DICOM SEG: built on the source's grid, written, read back."""

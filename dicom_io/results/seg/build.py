@@ -1,6 +1,6 @@
 """DICOM SEG out: a label map as a segmentation object on the source's own grid, BINARY or LABELMAP.
 
-highdicom builds the modules from one slice; the frames are added here (``seg_frames``), since a loop over the frames
+highdicom builds the modules from one slice; the frames are added here (``frames``), since a loop over the frames
 that exist is several times faster than one over all segments and slices. BINARY pixels are not compressed; LABELMAP
 ones are, with RLE Lossless: small enough, quick to write, and dcmqi reads it where it refuses JPEG-LS.
 
