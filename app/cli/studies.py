@@ -1,15 +1,17 @@
 """``segnode studies``: look at the studies of a node, and run one again."""
 
 import json
-from typing import Annotated, Any
+import os
+import pwd
+from typing import Annotated, Any, Literal
 
 import typer
 
-from app.cli.audit import audit_handling
 from app.cli.options import AsJson, Config
 from app.node.spool_access import spool_to_change, spool_to_read
-from app.settings.node import load_settings
+from app.settings.node import NodeSettings, load_settings
 from core.errors import ConfigInvalid
+from dicom_io.audit.trail import Transfer
 from dicom_io.spool import study_actions as wishes
 from dicom_io.spool.isolation import DAMAGE, problem_of
 from dicom_io.spool.revision import Revision, State
@@ -51,7 +53,7 @@ def show(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     settings = load_settings(config)
     spool = spool_to_read(settings.spool)
     key = _find(spool, short_id)
-    audit_handling(settings, "R", what_is_kept(spool, key))
+    _audit(settings, "R", what_is_kept(spool, key))
     revisions = [_row(r) | {"outcome": r.read_outcome(), "deliveries": r.deliveries()} for r in spool.revisions(key)]
     if as_json:
         held = {"quarantined": spool.quarantined(key)}
@@ -80,7 +82,7 @@ def retry(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
         revision = wishes.run_again(spool, _find(spool, short_id))
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; wait until it is, see: segnode studies list") from error
-    audit_handling(settings, "U", what_is_kept(spool, revision.key))
+    _audit(settings, "U", what_is_kept(spool, revision.key))
     typer.echo(json.dumps(_row(revision)) if as_json else f"{revision.key} rev {revision.number} waits to run")
 
 
@@ -93,7 +95,7 @@ def release(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
         revision = wishes.release(spool, _find(spool, short_id))
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; see: segnode studies show {short_id}") from error
-    audit_handling(settings, "U", what_is_kept(spool, revision.key))
+    _audit(settings, "U", what_is_kept(spool, revision.key))
     typer.echo(json.dumps(_row(revision)) if as_json else f"{revision.key} rev {revision.number} takes the images in")
 
 
@@ -108,7 +110,7 @@ def forget(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
         wishes.forget(spool, key)
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; wait until it is, see: segnode studies list") from error
-    audit_handling(settings, "D", kept)
+    _audit(settings, "D", kept)
     typer.echo(json.dumps({"id": key, "forgotten": True}) if as_json else f"{key} is forgotten")
 
 
@@ -148,3 +150,15 @@ def _row(revision: Revision) -> dict[str, Any]:
         "priority": revision.priority,
         "notes": state.get("notes", []),  # a state of an earlier version has none
     }
+
+
+def _audit(settings: NodeSettings, action: Literal["R", "U", "D"], kept: Transfer) -> None:
+    """Say in the audit trail who looked at a study (R), had it run again (U), or deleted it (D)."""
+    settings.audit_trail().handled(_user(), action, kept)
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"user {os.getuid()}"
