@@ -18,15 +18,14 @@ from pynetdicom import DEFAULT_TRANSFER_SYNTAXES, PYNETDICOM_IMPLEMENTATION_UID,
 
 from core.version import VERSION
 from dicom_io.commitment.request import PUSH_MODEL, REPORT_SYNTAXES
-from dicom_io.delivery import store_scu as sender
-from dicom_io.delivery import stow
+from dicom_io.delivery import store_scu, stow
 from dicom_io.delivery.find_scu import STUDY_ROOT_FIND
 from dicom_io.images.headers.image_classes import IMAGE_CLASSES
-from dicom_io.reception import storage_scp as storing
+from dicom_io.reception import storage_scp
 from dicom_io.reception.limits import Limits
 from dicom_io.reception.negotiation import MAX_PDU_SIZE
 from dicom_io.reception.presentation_contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
-from dicom_io.results import notice_image as notice
+from dicom_io.results import notice_image
 from dicom_io.results.seg import build as seg
 from dicom_io.results.source_attributes import OPTIONAL, REQUIRED
 from dicom_io.spool.revision import State
@@ -76,28 +75,31 @@ def _roles() -> str:
     rows = [
         ("Verification", VERIFICATION, "SCP", _names(DEFAULT_TRANSFER_SYNTAXES)),
         ("the storage classes below", "", "SCP", "the transfer syntaxes below"),
-        (SegmentationStorage.name, SegmentationStorage, "SCU", _names(sender.UNCOMPRESSED)),
+        (SegmentationStorage.name, SegmentationStorage, "SCU", _names(store_scu.UNCOMPRESSED)),
         ("Label Map Segmentation Storage", _LABELMAP, "SCU", RLELossless.name),
         (
             SecondaryCaptureImageStorage.name,
             SecondaryCaptureImageStorage,
             "SCU, notices",
-            _names(sender.UNCOMPRESSED),
+            _names(store_scu.UNCOMPRESSED),
         ),
         (PUSH_MODEL.name, PUSH_MODEL, "SCU", _names(REPORT_SYNTAXES)),
-        (UID(STUDY_ROOT_FIND).name, STUDY_ROOT_FIND, "SCU", _names(sender.UNCOMPRESSED)),
+        (UID(STUDY_ROOT_FIND).name, STUDY_ROOT_FIND, "SCU", _names(store_scu.UNCOMPRESSED)),
     ]
     return _table(("SOP Class", "UID", "Role", "Transfer Syntaxes"), rows)
 
 
 def _statuses() -> str:
     rows = [
-        (f"0x{storing.SUCCESS:04X}", "the object is on the disk, its name too; or it was there; or the node made it"),
-        (f"0x{storing.PROCESSING_FAILURE:04X}", "what the node has of the study is damaged on its disk"),
-        (f"0x{storing.NO_SUCH_CLASS:04X}", "the context is of no storage class, or of another than the command's"),
-        (f"0x{storing.OUT_OF_RESOURCES:04X}", "the disk is full, has less free than is to stay free, or fails"),
-        (f"0x{storing.DOES_NOT_MATCH:04X}", "the UIDs of the command are not those of the object"),
-        (f"0x{storing.CANNOT_UNDERSTAND:04X}", "a UID is invalid or missing, or the object cannot be read"),
+        (
+            f"0x{storage_scp.SUCCESS:04X}",
+            "the object is on the disk, its name too; or it was there; or the node made it",
+        ),
+        (f"0x{storage_scp.PROCESSING_FAILURE:04X}", "what the node has of the study is damaged on its disk"),
+        (f"0x{storage_scp.NO_SUCH_CLASS:04X}", "the context is of no storage class, or of another than the command's"),
+        (f"0x{storage_scp.OUT_OF_RESOURCES:04X}", "the disk is full, has less free than is to stay free, or fails"),
+        (f"0x{storage_scp.DOES_NOT_MATCH:04X}", "the UIDs of the command are not those of the object"),
+        (f"0x{storage_scp.CANNOT_UNDERSTAND:04X}", "a UID is invalid or missing, or the object cannot be read"),
     ]
     return _table(("Status", "When"), rows)
 
@@ -117,9 +119,9 @@ def _limits() -> str:
 
 def _deadlines() -> str:
     rows = [
-        ("connection", f"{sender.CONNECT_TIMEOUT_S:.0f} s"),
-        ("association", f"{sender.ASSOCIATION_TIMEOUT_S:.0f} s"),
-        ("answer to a C-STORE, N-ACTION or STOW-RS request", f"{sender.ANSWER_TIMEOUT_S:.0f} s"),
+        ("connection", f"{store_scu.CONNECT_TIMEOUT_S:.0f} s"),
+        ("association", f"{store_scu.ASSOCIATION_TIMEOUT_S:.0f} s"),
+        ("answer to a C-STORE, N-ACTION or STOW-RS request", f"{store_scu.ANSWER_TIMEOUT_S:.0f} s"),
     ]
     return _table(("What is waited for", "At most"), rows)
 
@@ -141,7 +143,7 @@ def _inherited() -> str:
 
 
 def _notices() -> str:
-    titles = notice.TITLES
+    titles = notice_image.TITLES
     return _table(("`notices:`", "Title"), [(f"`{kind}`", title) for kind, title in titles.items()])
 
 

@@ -12,7 +12,7 @@ from app.node.spool_access import spool_to_change, spool_to_read
 from app.settings.node import NodeSettings, load_settings
 from core.errors import ConfigInvalid
 from dicom_io.audit.trail import Transfer
-from dicom_io.spool import study_actions as wishes
+from dicom_io.spool import study_actions
 from dicom_io.spool.isolation import DAMAGE, problem_of
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
@@ -79,7 +79,7 @@ def retry(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     settings = load_settings(config)
     spool = spool_to_change(settings.spool)
     try:
-        revision = wishes.run_again(spool, _find(spool, short_id))
+        revision = study_actions.run_again(spool, _find(spool, short_id))
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; wait until it is, see: segnode studies list") from error
     _audit(settings, "U", what_is_kept(spool, revision.key))
@@ -92,7 +92,7 @@ def release(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     settings = load_settings(config)
     spool = spool_to_change(settings.spool)
     try:
-        revision = wishes.release(spool, _find(spool, short_id))
+        revision = study_actions.release(spool, _find(spool, short_id))
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; see: segnode studies show {short_id}") from error
     _audit(settings, "U", what_is_kept(spool, revision.key))
@@ -107,7 +107,7 @@ def forget(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     key = _find(spool, short_id)
     kept = what_is_kept(spool, key)
     try:
-        wishes.forget(spool, key)
+        study_actions.forget(spool, key)
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; wait until it is, see: segnode studies list") from error
     _audit(settings, "D", kept)

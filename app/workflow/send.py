@@ -4,8 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.settings.destination import ClientTls, DicomDestination, WebDestination
-from dicom_io.delivery import store_scu as sender
-from dicom_io.delivery import stow
+from dicom_io.delivery import store_scu, stow
 from dicom_io.delivery.store_scu import Answer
 from dicom_io.tls import TlsFiles
 
@@ -26,13 +25,13 @@ def send_file(
         tls = _files(settings.tls)
         server = stow.WebDestination(settings.url, tls, settings.token_file, settings.token_env)
         return stow.send_by_web(path, server, may_go_on)
-    return sender.send_object(path, storage_scp(settings), calling_ae, may_go_on)
+    return store_scu.send_object(path, storage_scp(settings), calling_ae, may_go_on)
 
 
-def storage_scp(settings: DicomDestination) -> sender.Destination:
+def storage_scp(settings: DicomDestination) -> store_scu.Destination:
     """Where a destination's storage SCP is."""
     tls = _files(settings.tls) if settings.tls is not None else None
-    return sender.Destination(settings.host, settings.port, settings.ae_title, tls)
+    return store_scu.Destination(settings.host, settings.port, settings.ae_title, tls)
 
 
 def _files(tls: ClientTls) -> TlsFiles:

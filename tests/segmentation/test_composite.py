@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from core.errors import PackageInvalid
 from core.volume import Geometry
 from segmentation.importing.totalsegmentator import add_totalsegmentator
-from segmentation.inference import predictor as passage
+from segmentation.inference import predictor
 from segmentation.inference.engine import Engine
 from segmentation.inference.memory_estimate import predict
 from segmentation.labels.composite import overlay
@@ -37,7 +37,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(configuration.id)
         return preprocess(image, spacing, configuration, *others, **more)
 
-    monkeypatch.setattr(passage, "preprocess", counting)
+    monkeypatch.setattr(predictor, "preprocess", counting)
     return names
 
 

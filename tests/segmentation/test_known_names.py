@@ -5,7 +5,7 @@ import inspect
 import pkgutil
 import warnings
 
-from segmentation.importing import snomed_codes as vocabulary
+from segmentation.importing import snomed_codes
 from segmentation.package.known_trainers import keeps_the_network
 
 
@@ -37,7 +37,7 @@ def test_codes_are_those_of_dicom() -> None:
     from pydicom.sr._concepts_dict import concepts  # the public dictionary keeps one meaning of each code only
 
     known = {(value, meaning.casefold()) for c in concepts["SCT"].values() for value, (meaning, _) in c.items()}
-    rows = (*vocabulary.SINGLE, *vocabulary.PAIRED)
+    rows = (*snomed_codes.SINGLE, *snomed_codes.PAIRED)
     table = [code for _, category, kind in rows for code in (category, kind)]
-    for code in (*table, vocabulary.LEFT, vocabulary.RIGHT):
+    for code in (*table, snomed_codes.LEFT, snomed_codes.RIGHT):
         assert (code.value, code.meaning.casefold()) in known, code

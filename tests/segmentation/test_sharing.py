@@ -9,7 +9,7 @@ import pytest
 
 from core.volume import Volume
 from segmentation.importing.add import add_package
-from segmentation.inference import predictor as passage
+from segmentation.inference import predictor
 from segmentation.inference.engine import Engine
 from segmentation.inference.shared_images import SharedImages, frame_key
 from segmentation.package.package import Package
@@ -32,13 +32,13 @@ def add(tmp_path: Path) -> Add:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The configuration of every image that was normalised and resampled."""
     names: list[str] = []
-    original = passage.preprocess
+    original = predictor.preprocess
 
     def preprocess(image: Any, spacing: Any, configuration: Any, *others: Any, **more: Any) -> Any:
         names.append(configuration.name)
         return original(image, spacing, configuration, *others, **more)
 
-    monkeypatch.setattr(passage, "preprocess", preprocess)
+    monkeypatch.setattr(predictor, "preprocess", preprocess)
     return names
 
 

@@ -10,7 +10,7 @@ import pytest
 from core.errors import ReasonCode, RetryLater, StudyRejected
 from core.volume import Geometry
 from segmentation.importing.add import add_package
-from segmentation.inference import model_pool as warm_models
+from segmentation.inference import model_pool
 from segmentation.inference.available_memory import Memory
 from segmentation.inference.engine import Engine
 from segmentation.inference.memory_estimate import predict
@@ -122,7 +122,7 @@ class Host:
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Host:
-    monkeypatch.setattr(warm_models, "resident_bytes", lambda: 0)
+    monkeypatch.setattr(model_pool, "resident_bytes", lambda: 0)
     return Host()
 
 

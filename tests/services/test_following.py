@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.errors import RequestCode, RequestRefused, RetryLater
-from services.jobs import job_watcher as following
+from services.jobs import job_watcher
 from services.jobs.job import Job
 from services.jobs.job_watcher import Follower, Following
 
@@ -43,8 +43,8 @@ class StandIn:
 
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    monkeypatch.setattr(following, "POLL_S", 0.001)
-    monkeypatch.setattr(following, "AWAY_S", 0.001)
+    monkeypatch.setattr(job_watcher, "POLL_S", 0.001)
+    monkeypatch.setattr(job_watcher, "AWAY_S", 0.001)
     queue = StandIn()
     queue.set("one", 0.5)
     return queue
@@ -126,7 +126,7 @@ def test_patience_ends(queue: StandIn) -> None:
 
 
 def test_silence_is_broken_at_every_beat(queue: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "BEAT_S", 0.01)
+    monkeypatch.setattr(job_watcher, "BEAT_S", 0.01)
 
     async def test() -> None:
         jobs = Following(queue.read).follow(Follower("one"), 60)

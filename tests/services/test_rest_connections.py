@@ -9,7 +9,7 @@ import pytest
 
 from services.jobs.job import Job
 from services.rest import app as rest
-from services.rest import connections as rest_connections
+from services.rest import connections
 from services.rest.app import make_rest_app
 from services.server import _rest_server
 from services.settings import Listening
@@ -58,7 +58,7 @@ def on_a_connection(test: Callable[[asyncio.StreamReader, asyncio.StreamWriter],
 
 @pytest.mark.parametrize("begun", [b"", GET[:20]], ids=["nothing", "half a request"])
 def test_who_asks_for_nothing_loses_the_connection(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest_connections, "HEAD_S", 0.1)
+    monkeypatch.setattr(connections, "HEAD_S", 0.1)
 
     async def test(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(begun)
@@ -68,7 +68,7 @@ def test_who_asks_for_nothing_loses_the_connection(begun: bytes, monkeypatch: py
 
 
 def test_who_waits_is_answered_and_who_then_asks_by_half_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest_connections, "HEAD_S", HEAD_S)
+    monkeypatch.setattr(connections, "HEAD_S", HEAD_S)
 
     async def test(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(GET + GET)

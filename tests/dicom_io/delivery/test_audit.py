@@ -14,7 +14,7 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from dicom_io.audit import sinks as audit_sinks
+from dicom_io.audit import sinks
 from dicom_io.audit.sinks import SENDING, AuditFile, AuditSyslog
 from dicom_io.audit.trail import AuditTrail, Party, Transfer
 from dicom_io.spool.ingest import Arrival
@@ -152,7 +152,7 @@ def url_of(repository: socket.socket) -> str:
 def test_a_repository_that_is_silent_holds_nothing_up(
     silent: socket.socket, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit_sinks, "TIMEOUT_S", 3.0)
+    monkeypatch.setattr(sinks, "TIMEOUT_S", 3.0)
     written = trail(AuditSyslog(url_of(silent), TlsFiles()))
     for _ in range(5):
         written.application("start")
@@ -168,8 +168,8 @@ def test_a_repository_that_is_silent_holds_nothing_up(
 def test_no_more_wait_than_there_is_room_for(
     silent: socket.socket, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit_sinks, "TIMEOUT_S", 2.0)
-    monkeypatch.setattr(audit_sinks, "MAX_WAITING", 2)
+    monkeypatch.setattr(sinks, "TIMEOUT_S", 2.0)
+    monkeypatch.setattr(sinks, "MAX_WAITING", 2)
     written = trail(AuditSyslog(url_of(silent), TlsFiles()))
     for _ in range(10):
         written.application("start")

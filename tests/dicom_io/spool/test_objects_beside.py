@@ -2,7 +2,7 @@
 
 import pytest
 
-from dicom_io.spool import ingest as arrival
+from dicom_io.spool import ingest
 from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.received import study_key
 from dicom_io.spool.retention import delete_delivered
@@ -20,8 +20,8 @@ def report(number: int, data: bytes = b"report") -> Sent:
 def test_the_folder_is_listed_only_for_an_object_that_comes_again(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks, is_among = [], arrival._is_among
-    monkeypatch.setattr(arrival, "_is_among", lambda file, others: looks.append(file) or is_among(file, others))
+    looks, is_among = [], ingest._is_among
+    monkeypatch.setattr(ingest, "_is_among", lambda file, others: looks.append(file) or is_among(file, others))
     assert [put(Arrival(spool), report(number)) for number in range(3)] == ["set_aside"] * 3
     assert looks == []
     assert put(Arrival(spool), report(1)) == "repeated"

@@ -19,8 +19,7 @@ from pydicom.uid import (
 )
 
 from dicom_io.images.headers.part10 import file_head
-from dicom_io.spool import duplicates as repeats
-from dicom_io.spool import fingerprint as outline
+from dicom_io.spool import duplicates, fingerprint
 from dicom_io.spool.duplicates import Relation, compare
 from dicom_io.spool.fingerprint import read_outline
 from tests.faults.objects import element, image_bytes
@@ -136,14 +135,14 @@ def test_lengths_of_groups_are_no_attributes(tmp_path: Path) -> None:
 
 def test_what_asks_for_too_much_is_another_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = write(tmp_path / "a"), write(tmp_path / "b", named)
-    monkeypatch.setattr(outline, "MAX_ATTRIBUTES", 5)
+    monkeypatch.setattr(fingerprint, "MAX_ATTRIBUTES", 5)
     assert compare(first, second) is Relation.IMAGE
 
 
 def test_large_images_are_not_decoded_to_be_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = write(tmp_path / "a"), write(tmp_path / "b", syntax=RLELossless)
     assert compare(first, second) is Relation.SAME
-    monkeypatch.setattr(repeats, "MAX_DECODED_BYTES", 100)
+    monkeypatch.setattr(duplicates, "MAX_DECODED_BYTES", 100)
     assert compare(first, second) is Relation.IMAGE
     assert compare(first, write(tmp_path / "c", syntax=ImplicitVRLittleEndian)) is Relation.SAME
 
@@ -187,7 +186,7 @@ def test_a_machine_that_fails_is_no_other_image(tmp_path: Path, monkeypatch: pyt
         raise OSError(errno.EMFILE, "no descriptors")
 
     first, second = write(tmp_path / "a"), write(tmp_path / "b", named)
-    monkeypatch.setattr(repeats, "read_outline", fail)
+    monkeypatch.setattr(duplicates, "read_outline", fail)
     with pytest.raises(OSError, match="no descriptors"):
         compare(first, second)
 
