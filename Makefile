@@ -44,7 +44,8 @@ AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
 test-avx2: setup
 	$(AVX2) $(BIN)/python -c "import torch; assert torch.backends.cpu.get_cpu_capability() == 'AVX2'"
 	$(AVX2) $(PYTEST) --dist=worksteal \
-	  tests/segmentation/test_profiles.py tests/segmentation/test_parity.py tests/segmentation/test_warm_models.py
+	  tests/segmentation/inference/test_profiles.py tests/segmentation/inference/test_parity.py \
+	  tests/segmentation/inference/test_model_pool.py
 
 test-long: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.long_run $(if $(AGAIN),--again)
@@ -56,7 +57,7 @@ bench: setup
 	$(BIN)/python -m bench.peers --device $(DEVICE)
 
 image-test: setup
-	$(BIN)/python -m pytest -n 0 -p no:cacheprovider --capture=no --timeout=1800 tests/map/image_conformance.py
+	$(BIN)/python -m pytest -n 0 -p no:cacheprovider --capture=no --timeout=1800 tests/app/map/image_conformance.py
 
 CONTEXT := build/map/context
 compose: setup

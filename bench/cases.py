@@ -17,8 +17,8 @@ from phantom.anatomy import Phantom
 from phantom.series import write_series
 from segmentation.importing.add import add_package
 from segmentation.package.weights import read_weights
-from tests.tiny_models import write_results_folder
-from tests.tiny_plans import TinyPlan
+from tests.support.tiny_models import write_results_folder
+from tests.support.tiny_plans import TinyPlan
 
 ROWS = ("stock", "torch", "exact", "fast")
 """nnunetv2, nnunetv2 with ``resample_torch_fornnunet`` in its plans, and this project's two profiles."""

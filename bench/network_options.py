@@ -18,8 +18,8 @@ import torch
 from bench.cases import FULL, FULL_CONVOLUTIONS
 from segmentation.importing.add import add_package
 from segmentation.package.network import build_network
-from tests.tiny_models import write_results_folder
-from tests.tiny_plans import TinyPlan
+from tests.support.tiny_models import write_results_folder
+from tests.support.tiny_plans import TinyPlan
 
 SIDE = 128
 REPEATS = 2

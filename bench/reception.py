@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from pydicom.uid import generate_uid
 
-from tests.listener_process import ListenerProcess
-from tests.node_process import make_image
-from tests.peers import Orthanc, StorageServer, find_program
+from tests.support.listener_process import ListenerProcess
+from tests.support.node_process import make_image
+from tests.support.peers import Orthanc, StorageServer, find_program
 
 ASSOCIATIONS = (1, 4)
 

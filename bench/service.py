@@ -31,8 +31,8 @@ from core.volume import Geometry
 from segmentation.package.weights import read_weights
 from segnode_client import Client, Mask
 from segnode_client.client import Task
-from tests.services.cases import write_image
-from tests.services.service_process import ServiceProcess
+from tests.support.service_cases import write_image
+from tests.support.service_process import ServiceProcess
 
 MODELS = Path(__file__).parents[1] / "models"
 ALIASES = {"totalseg": "demo", "vessel": "vessel-phantom", "ureter": "ureter-phantom", "tumor": "demo"}

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.peers import find_program
-from tests.postgres import Postgres, find_postgres
-from tests.tiers import TIERS, the_guard, tier_of
+from tests.support.peers import find_program
+from tests.support.postgres import Postgres, find_postgres
+from tests.support.tiers import TIERS, the_guard, tier_of
 
 # The same examples in every run: what a search finds belongs into a test of its own, not into somebody's CI. How long
 # it takes to make them says how busy the machine is, and nothing of this project.

@@ -8,11 +8,11 @@ from functools import partial
 
 import pytest
 
-from tests import node_process, peers, postgres
-from tests.listener_process import ListenerProcess
-from tests.node_process import NodeProcess, free_port, wait_until
-from tests.services.service_process import ServiceProcess
-from tests.tiers import STARTERS, TIERS, Guard, starts_programs
+from tests.support import node_process, peers, postgres
+from tests.support.listener_process import ListenerProcess
+from tests.support.node_process import NodeProcess, free_port, wait_until
+from tests.support.service_process import ServiceProcess
+from tests.support.tiers import STARTERS, TIERS, Guard, starts_programs
 
 
 def runs() -> None:

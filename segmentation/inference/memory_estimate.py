@@ -1,8 +1,8 @@
 """How much memory a model needs for an image, said before anything is read; and what to do where there is less.
 
 Counted is what grows with the image, the patch and the classes: the volume, the network's image, the accumulators of
-the tiles, one tile with the network's own values, the labels. ``tests/segmentation/test_memory.py`` holds the counts
-against measured peaks.
+the tiles, one tile with the network's own values, the labels. A test holds the counts against measured peaks:
+``tests/segmentation/inference/test_memory_estimate.py``.
 """
 
 from collections.abc import Hashable, Mapping, Sequence

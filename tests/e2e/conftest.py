@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from segmentation.importing.add import add_package
-from tests.tiny_models import make_results_folder
+from tests.support.tiny_models import make_results_folder
 
 COARSE: dict[str, Any] = {
     "spacing": (6.0, 4.0, 4.0),

@@ -14,8 +14,8 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
 from dicom_io.commitment.request import PUSH_MODEL, PUSH_MODEL_INSTANCE
-from tests.node_process import NodeProcess, free_port, wait_until, write_study
-from tests.peers import Orthanc, store
+from tests.support.node_process import NodeProcess, free_port, wait_until, write_study
+from tests.support.peers import Orthanc, store
 
 PATIENT_S, IMPATIENT_S = 3600, 6
 

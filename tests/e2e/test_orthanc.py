@@ -15,8 +15,8 @@ from pydicom.dataset import Dataset
 from phantom import make_phantom, trunk_geometry
 from phantom.series import write_series
 from phantom.tags import StudyTags
-from tests.node_process import SEGNODE, NodeProcess, free_port, wait_until
-from tests.peers import Orthanc, store
+from tests.support.node_process import SEGNODE, NodeProcess, free_port, wait_until
+from tests.support.peers import Orthanc, store
 
 ROUTE_EVERYTHING = """
 function OnStoredInstance(instanceId, tags, metadata)

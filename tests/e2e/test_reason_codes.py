@@ -12,9 +12,9 @@ from phantom import make_phantom, trunk_geometry
 from phantom.series import make_series
 from phantom.tags import SeriesTags, StudyTags
 from tests.conftest import FAULT
-from tests.dicom_io.faults import FAULTS, path_as_uid
-from tests.node_process import SEGNODE, NodeProcess, wait_until
-from tests.peers import StorageServer
+from tests.support.node_process import SEGNODE, NodeProcess, wait_until
+from tests.support.peers import StorageServer
+from tests.support.series_faults import FAULTS, path_as_uid
 
 # Two images under one UID are one object to a receiver only if they are equal; both are kept, and refused together.
 CASES = {fault.__name__: (code, fault) for code, faults in FAULTS.items() for fault in faults if fault != path_as_uid}

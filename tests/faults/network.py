@@ -12,9 +12,9 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, 
 from dicom_io.commitment.request import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from tests.faults.objects import element, image_bytes, store_command
 from tests.faults.table import Fault
-from tests.listener_process import ListenerProcess
-from tests.node_process import PATIENCE_S
-from tests.upper_layer import ECHO, VERIFICATION, Connection, associate_rq, command, item, p_data, pdu, pdv
+from tests.support.listener_process import ListenerProcess
+from tests.support.node_process import PATIENCE_S
+from tests.support.upper_layer import ECHO, VERIFICATION, Connection, associate_rq, command, item, p_data, pdu, pdv
 
 SYNTAX = (str(ExplicitVRLittleEndian),)
 CT, MR = str(CTImageStorage), str(MRImageStorage)

@@ -14,9 +14,9 @@ from dicom_io.images.headers.instance import BadDicomError, NotDicomError, read_
 from dicom_io.images.pixels.pixels import check_stored, read_frames
 from dicom_io.spool.received import study_key
 from tests.faults.table import Fault
-from tests.listener_process import ListenerProcess
-from tests.node_process import make_image
-from tests.upper_layer import Connection, associate_rq, command, p_data, pdv
+from tests.support.listener_process import ListenerProcess
+from tests.support.node_process import make_image
+from tests.support.upper_layer import Connection, associate_rq, command, p_data, pdv
 
 CT = str(CTImageStorage)
 Change = Callable[[Dataset], None]

@@ -100,7 +100,7 @@ def main() -> None:
     """Entry of the process."""
     make_step = DBOS.step
     DBOS.step = lambda *args, **kwargs: lambda function: make_step(*args, **kwargs)(troubled(function))  # type: ignore[method-assign]
-    from tests.app.stub_worker import main as work
+    from tests.support.stub_worker import main as work
 
     work()
 

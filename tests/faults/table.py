@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.conftest import FAULT as FAULT  # for rows that are tests of their own
-from tests.listener_process import ListenerProcess
+from tests.support.listener_process import ListenerProcess
 
 
 @dataclass(frozen=True)

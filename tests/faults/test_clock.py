@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
-from tests.app.stub_worker import GO
 from tests.conftest import missing
-from tests.faults.receiver import Receiver
 from tests.faults.table import FAULT
-from tests.node_process import PATIENCE_S, NodeProcess, free_port, wait_until, write_study
-from tests.peers import store
+from tests.support.node_process import PATIENCE_S, NodeProcess, free_port, wait_until, write_study
+from tests.support.peers import store
+from tests.support.receiver import Receiver
+from tests.support.stub_worker import GO
 
 LIBRARY = "libfaketime.so.1"
 SLEEP = """

@@ -9,8 +9,8 @@ import pytest
 from pydicom.uid import generate_uid
 
 from tests.faults.objects import image_bytes, store_command
-from tests.listener_process import ListenerProcess
-from tests.upper_layer import ECHO, Connection, echo_from, p_data, pdu, pdv
+from tests.support.listener_process import ListenerProcess
+from tests.support.upper_layer import ECHO, Connection, echo_from, p_data, pdu, pdv
 
 FIRST_SEED = int(os.environ.get("SEGNODE_FUZZ_SEED", "0"))
 TRIES = int(os.environ.get("SEGNODE_FUZZ_TRIES", "25"))

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import pytest
 from pydicom.uid import CTImageStorage, generate_uid
 
-from tests.faults.receiver import Receiver
 from tests.faults.table import FAULT
-from tests.node_process import NodeProcess, free_port, wait_until, write_study
-from tests.peers import store
+from tests.support.node_process import NodeProcess, free_port, wait_until, write_study
+from tests.support.peers import store
+from tests.support.receiver import Receiver
 
 GOOD = "GOOD"
 

@@ -10,12 +10,12 @@ import pytest
 from pydicom.uid import generate_uid
 
 from dicom_io.spool.spool import Spool
-from tests.faults.namespace import in_small_tmpfs
 from tests.faults.objects import image_bytes, store_command
 from tests.faults.table import FAULT
-from tests.listener_process import ListenerProcess
-from tests.node_process import wait_until
-from tests.upper_layer import Connection, associate_rq, p_data, pdv
+from tests.support.listener_process import ListenerProcess
+from tests.support.namespace import in_small_tmpfs
+from tests.support.node_process import wait_until
+from tests.support.upper_layer import Connection, associate_rq, p_data, pdv
 
 Record = Callable[[str, object], None]
 

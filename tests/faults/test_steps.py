@@ -9,13 +9,13 @@ from pydicom.uid import generate_uid
 
 from dicom_io.spool.received import study_key
 from dicom_io.spool.spool import Spool
-from tests.faults.namespace import in_small_tmpfs
-from tests.faults.receiver import Receiver
 from tests.faults.table import FAULT
-from tests.node_process import NodeProcess, wait_until, write_study
-from tests.peers import store
+from tests.support.namespace import in_small_tmpfs
+from tests.support.node_process import NodeProcess, wait_until, write_study
+from tests.support.peers import store
+from tests.support.receiver import Receiver
 
-PROGRAM = ("-m", "tests.app.stub_node", "tests.faults.steps_worker")
+PROGRAM = ("-m", "tests.support.stub_node", "tests.faults.steps_worker")
 STEPS = ("route", "segment", "prepare_delivery", "send", "finish")
 TROUBLES = ("full", "sealed")
 KILLS = [f"die {step} {target}" for target in ("worker", "node") for step in STEPS]

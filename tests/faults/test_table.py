@@ -8,13 +8,13 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, generate_uid
 
 from dicom_io.tls import TlsFiles, client_context
-from tests.certificates import make_authority, make_certificate
 from tests.faults.network import NETWORK
 from tests.faults.objects import OBJECTS, image_bytes, store_command
 from tests.faults.table import FAULT, Fault
-from tests.listener_process import ListenerProcess
-from tests.node_process import wait_until
-from tests.upper_layer import Connection, associate_rq, p_data, pdv
+from tests.support.certificates import make_authority, make_certificate
+from tests.support.listener_process import ListenerProcess
+from tests.support.node_process import wait_until
+from tests.support.upper_layer import Connection, associate_rq, p_data, pdv
 
 LIMITS = {"first_pdu_seconds": 1.0, "pdu_seconds": 1.0, "object_bytes": 4 << 20}
 MAX_GROWTH_KIB = 64 * 1024

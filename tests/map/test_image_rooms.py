@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.map.context import PROJECT, image_rooms
-from tests.node_process import SEGNODE, NodeProcess, free_port
+from tests.support.node_process import SEGNODE, NodeProcess, free_port
 
 COMMAND = "from app.cli.main import main; main()"
 

@@ -9,7 +9,7 @@ import torch
 
 from segmentation.importing.add import add_package
 from segmentation.package.package import Package
-from tests.tiny_models import make_results_folder
+from tests.support.tiny_models import make_results_folder
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,9 @@ from grpc_status import rpc_status
 
 from segnode_client import CallFailed, Client, Tls
 from segnode_client.v1 import segmentation_pb2, segmentation_pb2_grpc
-from tests.certificates import make_authority, make_certificate
-from tests.services.cases import ALIASES, make_models, write_case
-from tests.services.service_process import ServiceProcess
+from tests.support.certificates import make_authority, make_certificate
+from tests.support.service_cases import ALIASES, make_models, write_case
+from tests.support.service_process import ServiceProcess
 
 
 @pytest.fixture(scope="module")

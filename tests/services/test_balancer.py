@@ -18,10 +18,10 @@ import pytest
 from segnode_client import Client
 from segnode_client.v1 import segmentation_pb2 as messages
 from segnode_client.v1 import segmentation_pb2_grpc as stubs
-from tests.node_process import ROOT, free_port, wait_until
-from tests.postgres import Postgres
-from tests.services.cases import ALIASES, make_models, write_case
-from tests.services.service_process import ServiceProcess
+from tests.support.node_process import ROOT, free_port, wait_until
+from tests.support.postgres import Postgres
+from tests.support.service_cases import ALIASES, make_models, write_case
+from tests.support.service_process import ServiceProcess
 
 BROKEN = "cases:broken"
 KEY = {"Idempotency-Key": "6f1c2f04-27c1-4f0e-9d5c-0d9a8f2f5b11"}

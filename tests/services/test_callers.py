@@ -22,10 +22,10 @@ from grpc_status import rpc_status
 from segnode_client import Client, RequestRefused
 from segnode_client.v1 import segmentation_pb2 as messages
 from segnode_client.v1 import segmentation_pb2_grpc as stubs
-from tests.node_process import wait_until
-from tests.postgres import Postgres
-from tests.services.cases import ALIASES, make_models, write_case
-from tests.services.service_process import ServiceProcess
+from tests.support.node_process import wait_until
+from tests.support.postgres import Postgres
+from tests.support.service_cases import ALIASES, make_models, write_case
+from tests.support.service_process import ServiceProcess
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

@@ -8,8 +8,8 @@ import yaml
 from phantom import Phase, make_phantom, trunk_geometry
 from phantom.series import write_series
 from segnode_client import Client
-from tests.node_process import ROOT
-from tests.services.service_process import ServiceProcess
+from tests.support.node_process import ROOT
+from tests.support.service_process import ServiceProcess
 
 pytestmark = pytest.mark.slow
 

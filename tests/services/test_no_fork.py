@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from segnode_client import Client
-from tests.node_process import ROOT
-from tests.services.cases import ALIASES, make_models, write_case
-from tests.services.service_process import SEGNODE, ServiceProcess
+from tests.support.node_process import ROOT
+from tests.support.service_cases import ALIASES, make_models, write_case
+from tests.support.service_process import SEGNODE, ServiceProcess
 
 CALL = re.compile(r"^(?P<pid>\d+) +(?P<call>clone3?|v?fork|execve)\(")
 MADE = re.compile(r"= (\d+)$")

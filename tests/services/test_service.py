@@ -23,10 +23,10 @@ from grpc_status import rpc_status
 from segmentation.importing.add import add_package
 from segnode_client import CallFailed, Client
 from segnode_client.v1 import segmentation_pb2, segmentation_pb2_grpc
-from tests.node_process import wait_until
-from tests.services.cases import ALIASES, make_models, write_case
-from tests.services.service_process import ServiceProcess
-from tests.tiny_models import make_results_folder
+from tests.support.node_process import wait_until
+from tests.support.service_cases import ALIASES, make_models, write_case
+from tests.support.service_process import ServiceProcess
+from tests.support.tiny_models import make_results_folder
 
 TASKS = {
     "totalseg": {"image_path": "A"},

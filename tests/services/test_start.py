@@ -12,8 +12,8 @@ import pytest
 
 from services.processes import OPEN_FILES, _make_place, _open_many_files
 from services.settings import load_service_settings
-from tests.node_process import ROOT
-from tests.services.service_process import SEGNODE, ServiceProcess
+from tests.support.node_process import ROOT
+from tests.support.service_process import SEGNODE, ServiceProcess
 
 
 def refused(service: ServiceProcess) -> str:

@@ -17,10 +17,10 @@ from core.errors import RetryLater
 from dicom_io.delivery.store_scu import Answer
 from dicom_io.delivery.stow import WebDestination, send_by_web
 from dicom_io.tls import TlsFiles
-from tests.certificates import make_authority, make_certificate
 from tests.conftest import missing
-from tests.node_process import free_port, make_image
-from tests.peers import Orthanc
+from tests.support.certificates import make_authority, make_certificate
+from tests.support.node_process import free_port, make_image
+from tests.support.peers import Orthanc
 
 PLUGINS = (Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so"),)
 

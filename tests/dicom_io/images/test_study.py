@@ -26,7 +26,7 @@ from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
 from phantom.series import make_series, save_series, write_series
 from phantom.tags import Encoding, SeriesTags, StudyTags
-from tests.dicom_io.series_helpers import ct_series, manifest, one_study, phantom, run
+from tests.support.series_helpers import ct_series, manifest, one_study, phantom, run
 
 
 def test_a_folder_of_any_shape_is_grouped_by_study_and_series(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from phantom.encoding import TRANSFER_SYNTAXES
 from phantom.intensity import Modality
 from phantom.series import make_series, save_series, write_series
 from phantom.tags import Encoding, SeriesTags
-from tests.dicom_io.faults import gap_in_instance_number, truncated_pixels
-from tests.dicom_io.series_helpers import DIRECTIONS, ct_series, manifest, one_study, phantom, read_with_simpleitk, run
+from tests.support.series_faults import gap_in_instance_number, truncated_pixels
+from tests.support.series_helpers import DIRECTIONS, ct_series, manifest, one_study, phantom, read_with_simpleitk, run
 
 REAL_SERIES = ("crlm-ct-1006", "sts-001-ct/dicom", "sts-002-ct/dicom", "totalsegmentator/example_ct_dicom")
 

@@ -16,7 +16,7 @@ from dicom_io.reception.dimse import C_ECHO_RQ, C_STORE_RQ, Command
 from dicom_io.reception.limits import Limits
 from dicom_io.reception.pdu_stream import ABORT, BUFFER_BYTES, Wire
 from tests.faults.objects import store_command
-from tests.upper_layer import ECHO, p_data, pdu, pdv
+from tests.support.upper_layer import ECHO, p_data, pdu, pdv
 
 LIMITS = Limits(pdu_seconds=60, idle_seconds=60, object_bytes=1 << 20)
 SOON_S = 30.0

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dicom_io.reception.association_request import MAX_ITEMS, RequestError, decode_request
-from tests.upper_layer import CONTEXTS, associate_rq, item, pdu
+from tests.support.upper_layer import CONTEXTS, associate_rq, item, pdu
 
 REQUEST = associate_rq()
 

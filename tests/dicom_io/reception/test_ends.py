@@ -12,8 +12,8 @@ from dicom_io.reception.association import Answered, Caller, Context, Request, S
 from dicom_io.reception.dimse import C_ECHO_RQ, Command
 from dicom_io.reception.limits import Limits
 from dicom_io.reception.server import LINGER_S, Admission, NodeServer, Rejection
-from tests.node_process import wait_until
-from tests.upper_layer import ECHO, IMPLICIT_LITTLE, VERIFICATION, Connection, associate_rq
+from tests.support.node_process import wait_until
+from tests.support.upper_layer import ECHO, IMPLICIT_LITTLE, VERIFICATION, Connection, associate_rq
 
 ABORTED = b"\x07"
 ECHO_ALONE = associate_rq(contexts=[(1, VERIFICATION, (IMPLICIT_LITTLE,))])

@@ -25,10 +25,10 @@ from dicom_io.reception.storage_scp import (
 )
 from dicom_io.spool.received import study_key
 from tests.faults.objects import image_bytes, store_command
-from tests.listener_process import ListenerProcess
-from tests.node_process import ROOT, make_image, wait_until, write_study
-from tests.peers import store
-from tests.upper_layer import Connection, p_data, pdv
+from tests.support.listener_process import ListenerProcess
+from tests.support.node_process import ROOT, make_image, wait_until, write_study
+from tests.support.peers import store
+from tests.support.upper_layer import Connection, p_data, pdv
 
 HEAVY = ("torch", "nnunetv2", "holoscan", "SimpleITK", "monai", "highdicom", "dbos", "scipy")
 

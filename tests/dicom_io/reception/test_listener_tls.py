@@ -15,10 +15,10 @@ from pydicom.uid import generate_uid
 
 from dicom_io.reception.access_control import Access, AllowedPeer
 from dicom_io.tls import TlsFiles, client_context
-from tests.certificates import Certificate, make_authority, make_certificate
-from tests.listener_process import ListenerProcess
-from tests.node_process import wait_until, write_study
-from tests.upper_layer import Connection, associate_rq, echo_from
+from tests.support.certificates import Certificate, make_authority, make_certificate
+from tests.support.listener_process import ListenerProcess
+from tests.support.node_process import wait_until, write_study
+from tests.support.upper_layer import Connection, associate_rq, echo_from
 
 Keys = dict[str, Certificate]
 PATIENCE_S = 5.0

@@ -11,7 +11,7 @@ from core.label_map import LabelMap
 from core.model_config import LabelSpec
 from core.volume import Geometry
 from dicom_io.results.nifti import write_nifti
-from tests.dicom_io.seg_cases import asymmetric_mask
+from tests.support.seg_cases import asymmetric_mask
 
 OBLIQUE = np.linalg.qr([[0.9, 0.2, 0.3], [-0.3, 0.8, 0.4], [0.1, -0.5, 0.8]])[0]
 SAGITTAL = np.array([[0.0, 0, 1], [1, 0, 0], [0, -1, 0]])

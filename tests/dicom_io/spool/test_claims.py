@@ -15,7 +15,7 @@ from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 from runtime.storage_id import spool_id
-from tests.arriving import Sent, put
+from tests.support.arriving import Sent, put
 
 EXAMPLE = Path(__file__).parents[3] / "manifests" / "node.example.yaml"
 

@@ -12,7 +12,7 @@ from core.files import locked, replace_file, sync_folder
 from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.received import study_key
 from dicom_io.spool.spool import Spool
-from tests.arriving import Sent, put
+from tests.support.arriving import Sent, put
 
 KEY = study_key("SEGNODE", "1.2")
 IMAGE = Sent("SEGNODE", "1.2", "1.2.3", True, b"image")

@@ -7,7 +7,7 @@ from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.received import study_key
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.spool import Spool
-from tests.arriving import Sent, put
+from tests.support.arriving import Sent, put
 
 KEY = study_key("SEGNODE", "1.2")
 DAY_S = 86400.0

@@ -12,7 +12,7 @@ from dicom_io.spool.received import is_uid, study_key
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
 from dicom_io.spool.study_actions import run_again
-from tests.arriving import Sent, put
+from tests.support.arriving import Sent, put
 
 
 def image(number: int, data: bytes = b"", *, study: str = "1.2", starts_work: bool = True) -> Sent:

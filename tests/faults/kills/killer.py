@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.node_process import PATIENCE_S, NodeProcess
+from tests.support.node_process import PATIENCE_S, NodeProcess
 
 SHARES = {"listener": 0.53, "node": 0.19, "worker": 0.28}
 """Of all kills; the node is killed alone, or with its children at one instant."""

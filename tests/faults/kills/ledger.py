@@ -17,7 +17,7 @@ from pydicom import dcmread
 from dicom_io.spool.received import object_name, study_key
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
-from tests.faults.receiver import Taken
+from tests.support.receiver import Taken
 
 CALLED_AE = "SEGNODE"
 RECENT_S = 30.0

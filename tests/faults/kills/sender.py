@@ -10,12 +10,12 @@ from pynetdicom import AE
 from pynetdicom.dsutils import encode
 
 from tests.faults.kills.ledger import CALLED_AE, Ledger
-from tests.node_process import make_image
+from tests.support.node_process import make_image
 
 GIVE_UP_S = 60.0
 LATE_S = 2.5
 WISHES = ("", "", "", "", "slow", "empty", "refuse missing_slice", "later")
-"""What the stand-in for the models is asked for (`tests.app.stub_worker`)."""
+"""What the stand-in for the models is asked for (`tests.support.stub_worker`)."""
 
 
 class Modality(threading.Thread):

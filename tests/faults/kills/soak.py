@@ -1,7 +1,7 @@
 """A node under load whose processes are killed without end: ``make soak SECONDS=3600``.
 
-The models are a stand-in (`tests.app.stub_worker`), so that a worker is back within seconds and a thousand kills fit
-into an hour; all else is the node itself: its processes, spool, workflow database and sender. Exit code 1 where a
+The models are a stand-in (`tests.support.stub_worker`), so that a worker is back within seconds and a thousand kills
+fit into an hour; all else is the node itself: its processes, spool, workflow database and sender. Exit code 1 where a
 promise was broken, 2 where there were fewer kills than an hour of it promises.
 """
 
@@ -18,8 +18,8 @@ from pathlib import Path
 from tests.faults.kills.killer import Killer, plan
 from tests.faults.kills.ledger import Ledger
 from tests.faults.kills.sender import Modality
-from tests.faults.receiver import Receiver
-from tests.node_process import NodeProcess
+from tests.support.node_process import NodeProcess
+from tests.support.receiver import Receiver
 
 KILL_EVERY_S = 3.2
 KILLS_PER_HOUR = {"all": 1000, "listener and node": 700}

@@ -9,12 +9,12 @@ import pytest
 from dicom_io.spool.received import object_name, study_key
 from dicom_io.spool.revision import Revision, State
 from dicom_io.spool.spool import Spool
-from tests.app.stub_worker import stub_result
 from tests.faults.kills.ledger import CALLED_AE, Ledger, data_set_of, digest_of
 from tests.faults.kills.soak import soak
-from tests.faults.receiver import Taken
 from tests.faults.table import FAULT
-from tests.node_process import PATIENCE_S, make_image
+from tests.support.node_process import PATIENCE_S, make_image
+from tests.support.receiver import Taken
+from tests.support.stub_worker import stub_result
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,153 @@
+"""``segnode serve`` and ``segnode studies`` as a person calls them."""
+
+import errno
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app.cli.spool import rebuild
+from app.cli.studies import app as studies
+from app.node.node import child_commands
+from core.errors import ConfigInvalid
+from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.revision import Revision, State
+from tests.support.arriving import Sent, put
+from tests.support.node_process import PATIENCE_S, ROOT, SEGNODE, NodeProcess, free_port
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> NodeProcess:
+    """The settings and the spool of a node that does not run."""
+    node = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")}, program=SEGNODE)
+    node.spool.prepare()
+    return node
+
+
+@pytest.fixture
+def refused(node: NodeProcess) -> Revision:
+    """A refused study in its spool."""
+    put(Arrival(node.spool), Sent("SEGNODE", "1.2.3", "1.2.3.4", True, b"image"))
+    (key,) = node.spool.study_keys()
+    revision = node.spool.revision(key, 0)
+    revision.write_state(state=State.REFUSED, reason={"code": "missing_slice", "message": "A slice is missing."})
+    return revision
+
+
+def call(node: NodeProcess, *arguments: str) -> str:
+    result = CliRunner().invoke(studies, [*arguments, "--config", str(node.config)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_list_shows_state_and_reason_but_no_uid(node: NodeProcess, refused: Revision) -> None:
+    line = call(node, "list")
+    assert all(text in line for text in (refused.key, "refused", "missing_slice", "1 images"))
+    assert "1.2.3" not in line
+    (row,) = json.loads(call(node, "list", "--json"))
+    assert (row["id"], row["state"], row["reason"]["code"]) == (refused.key, "refused", "missing_slice")
+
+
+def test_show_tells_which_study_it_is_and_why(node: NodeProcess, refused: Revision) -> None:
+    refused.write_delivery("pacs", {"state": "waiting", "attempts": 2, "reason": "no connection", "sent": []})
+    text = call(node, "show", refused.key[:5])
+    assert all(words in text for words in ("study 1.2.3 ", "called AE SEGNODE", "A slice is missing.", "2 attempts"))
+
+
+def test_retry_queues_it_once(node: NodeProcess, refused: Revision) -> None:
+    assert "waits to run" in call(node, "retry", refused.key)
+    assert refused.state is State.WAITING
+    with pytest.raises(ConfigInvalid, match="not at an end"):
+        call(node, "retry", refused.key)
+
+
+@pytest.mark.parametrize("short_id", ["ffffffffffffffff", ""])
+def test_an_unknown_or_ambiguous_id_is_said_to_be_one(node: NodeProcess, refused: Revision, short_id: str) -> None:
+    put(Arrival(node.spool), Sent("SEGNODE", "1.2.4", "1.2.4.4", True, b"image"))
+    with pytest.raises(ConfigInvalid, match="segnode studies list"):
+        call(node, "show", short_id)
+
+
+def test_root_changes_nothing_that_is_another_user_s(
+    node: NodeProcess, refused: Revision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = Path.stat
+
+    def of_another_user(self: Path, **options: bool) -> os.stat_result:
+        found = stat(self, **options)
+        return os.stat_result((*found[:4], 12345, *found[5:10])) if self.name == "studies" else found
+
+    monkeypatch.setattr(Path, "stat", of_another_user)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for command in ("retry", "release", "forget"):
+        with pytest.raises(ConfigInvalid, match="not to root; call this as the node's user"):
+            call(node, command, refused.key)
+    with pytest.raises(ConfigInvalid, match="not to root; call this as the node's user"):
+        rebuild(node.config)
+    assert refused.state is State.REFUSED
+    assert "A slice is missing." in call(node, "show", refused.key)
+
+
+def test_a_spool_whose_disk_is_not_mounted_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    node = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")})
+    node.spool.root.mkdir()
+    database = tmp_path / "node" / "workflow.sqlite"
+    database.write_bytes(b"as it was")
+    for command in (["list"], ["show", "0"], ["retry", "0"]):
+        with pytest.raises(ConfigInvalid, match="there is none; has this node ever been started"):
+            call(node, *command)
+    with pytest.raises(ConfigInvalid, match="there is none; has this node ever been started"):
+        rebuild(node.config)
+    assert database.read_bytes() == b"as it was"
+    assert list(node.spool.root.iterdir()) == []
+
+
+def test_a_user_who_may_not_read_the_spool_is_told_who_may(node: NodeProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(os, "scandir", denied)
+    for command in (["list"], ["show", "0"], ["retry", "0"]):
+        with pytest.raises(ConfigInvalid, match="Permission denied; call this as the node's user"):
+            call(node, *command)
+
+
+def serve(node: NodeProcess) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *SEGNODE, str(node.config)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)  # noqa: S603 - our own interpreter and program
+
+
+def test_wrong_settings_end_with_2(node: NodeProcess) -> None:
+    node.config.write_text(node.config.read_text().replace("quiet_seconds: 1.0", "quiet_seconds: soon"))
+    done = serve(node)
+    assert done.returncode == 2
+    assert "quiet_seconds" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_port_that_is_taken_ends_with_2(node: NodeProcess) -> None:
+    with socket.create_server(("127.0.0.1", node.port)):
+        done = serve(node)
+    assert done.returncode == 2
+    assert f"port {node.port}" in done.stderr
+
+
+def test_a_damaged_package_ends_with_4(tmp_path: Path) -> None:
+    package = tmp_path / "models" / "stub"
+    package.mkdir(parents=True)
+    (package / "model.yaml").write_text("schema: 1\nname: stub\n")
+    pacs = {"pacs": (free_port(), "PACS")}
+    done = serve(NodeProcess(tmp_path / "node", pacs, models_folder=package.parent, program=SEGNODE))
+    assert done.returncode == 4, done.stderr
+    assert "stub" in done.stderr
+    assert done.stdout == ""
+
+
+def test_several_processes_receive_where_that_is_wished() -> None:
+    assert list(child_commands("node.yaml", 3)) == ["listener", "listener-2", "listener-3", "worker"]
+    assert list(child_commands("node.yaml")) == ["listener", "worker"]

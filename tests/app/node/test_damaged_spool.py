@@ -1,0 +1,120 @@
+"""One study whose files are damaged: every other goes its way, and the log names the one."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom.uid import generate_uid
+from typer.testing import CliRunner
+
+from app.cli.main import cli
+from app.node.status import look
+from app.node.status_server import Observatory
+from core.errors import ConfigInvalid
+from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.retention import delete_delivered
+from dicom_io.spool.revision import State
+from tests.support.arriving import Sent, put
+from tests.support.node_process import NodeProcess, free_port, wait_until, write_study
+from tests.support.peers import StorageServer, store
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "folder"])
+def test_a_damaged_study_holds_up_no_other(damage: str, peer: Callable[[str], str], tmp_path: Path) -> None:
+    pacs = StorageServer(peer("storescp"), tmp_path / "pacs").start()
+    node = NodeProcess(tmp_path / "node", {"pacs": (pacs.port, "PACS")})
+    node.start()
+    try:
+        first, second = str(generate_uid()), str(generate_uid())
+        store(peer("storescu"), node.port, "SEGNODE", write_study(tmp_path / "first", first))
+        assert node.wait_for_end(first)["state"] == "delivered"
+        latest = node.latest(first)
+        assert latest is not None
+        state = latest.path / "state.json"
+        if damage == "folder":
+            (latest.path.parent / "rev-0.bak").mkdir()
+        elif damage == "empty":
+            state.write_bytes(b"")
+        else:
+            state.unlink()
+        node.stop()
+        node.start()
+        store(peer("storescu"), node.port, "SEGNODE", write_study(tmp_path / "second", second))
+        assert node.wait_for_end(second)["state"] == "delivered"
+        if damage != "folder":
+            wait_until(lambda: f"study_passed_over study={latest.key}" in node.log.read_text())
+        wait_until(lambda: not node.spool.open_keys())  # what is still looked at is not deleted
+        deleted = delete_delivered(node.spool, -1.0)
+        whole = node.latest(second)
+        assert whole is None
+        assert len(deleted) == (2 if damage == "folder" else 1)
+    finally:
+        node.stop()
+        pacs.stop()
+
+
+DAMAGE = {
+    "gone": None,
+    "empty": "",
+    "half": '{"state": "deliv',
+    "no object": "[]",
+    "unknown state": '{"state": "asleep", "since": "2026-01-01T00:00:00Z", "reason": null}',
+    "no time": '{"state": "waiting", "since": "", "reason": null}',
+}
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> NodeProcess:
+    """A node that does not run, with two studies that failed; the first is to be damaged."""
+    node = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")})
+    node.spool.prepare()
+    for study in ("1.2.1", "1.2.2"):
+        put(Arrival(node.spool), Sent("SEGNODE", study, f"{study}.1", True, b"image"))
+    for key in node.spool.study_keys():
+        node.spool.revision(key, 0).write_state(state=State.FAILED, reason={"code": "x", "message": ""})
+    return node
+
+
+def call(node: NodeProcess, *arguments: str) -> str:
+    return CliRunner().invoke(cli, [*arguments, "--config", str(node.config)], catch_exceptions=False).stdout
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_study_is_shown_by_name_and_hides_no_other(node: NodeProcess, damage: str) -> None:
+    damaged, _ = node.spool.study_keys()
+    state, content = node.spool.revision(damaged, 0).path / "state.json", DAMAGE[damage]
+    if content is None:
+        state.unlink()
+    else:
+        state.write_text(content)
+
+    overview = look(node.spool)
+    assert (list(overview.damaged), overview.studies["failed"]) == ([damaged], 1)
+    metrics = {metric.name: metric for metric in Observatory(node.spool).collect()}
+    assert metrics["segnode_damaged_studies"].samples[0].value == 1
+
+    assert f"  {damaged}: damaged, " in call(node, "status")
+    status = json.loads(call(node, "status", "--json"))
+    assert (list(status["damaged"]), status["studies"]["failed"]) == ([damaged], 1)
+
+
+@pytest.mark.parametrize("file", ["study.json", "rev-0/state.json"])
+def test_a_damaged_study_is_listed_and_wishes_for_it_say_what_to_do(node: NodeProcess, file: str) -> None:
+    damaged, whole = node.spool.study_keys()
+    (node.spool.folder(damaged) / file).write_text("")
+    if file != "study.json":  # of which a list needs nothing
+        rows = {row["id"]: row for row in json.loads(call(node, "studies", "list", "--json"))}
+        assert {key: row["state"] for key, row in rows.items()} == {damaged: "damaged", whole: "failed"}
+        assert f"{damaged}  damaged: JSONDecodeError" in call(node, "studies", "list")
+    for wish in ("show", "retry", "release", "forget"):
+        with pytest.raises(
+            ConfigInvalid, match=r"is damaged \(JSONDecodeError\); stop the node, then put its files back"
+        ):
+            CliRunner().invoke(
+                cli,
+                ["studies", wish, damaged, "--config", str(node.config)],
+                standalone_mode=False,
+                catch_exceptions=False,
+            )
+    assert node.spool.is_known(damaged)

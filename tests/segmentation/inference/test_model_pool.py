@@ -1,0 +1,188 @@
+"""Networks that stay and leave, one device for several studies, and memory that is promised before it is used."""
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.errors import ReasonCode, RetryLater, StudyRejected
+from core.volume import Geometry
+from segmentation.importing.add import add_package
+from segmentation.inference import model_pool
+from segmentation.inference.available_memory import Memory
+from segmentation.inference.engine import Engine
+from segmentation.inference.memory_estimate import predict
+from segmentation.inference.model_pool import WarmModels, Wish
+from segmentation.package.package import Package
+from segmentation.verification.profile_benchmark import PROFILES
+from tests.support.tiny_models import make_results_folder, make_volume
+
+SMALL = make_volume(shape=(8, 24, 22))
+GB = 2**30
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Package]:
+    """Three models of equal size; mirroring tells their profiles apart on every processor."""
+    folder = tmp_path_factory.mktemp("warm")
+    return [
+        add_package(make_results_folder(folder / name, mirror_axes=(2,), seed=seed), name, folder / "models")
+        for seed, name in enumerate(("one", "two", "three"))
+    ]
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the packages whose networks were loaded, in order."""
+    names: list[str] = []
+    original = Engine.__init__
+
+    def init(self: Engine, package: Package, device: str = "auto") -> None:
+        names.append(package.name)
+        original(self, package, device)
+
+    monkeypatch.setattr(Engine, "__init__", init)
+    return names
+
+
+def test_networks_stay_and_give_what_an_engine_gives(packages: list[Package], loaded: list[str]) -> None:
+    models = WarmModels("cpu")
+    masks = [models.segment(packages[0], SMALL).label_map.array for _ in range(2)]
+    assert loaded == ["one"]
+    expected = Engine(packages[0], "cpu").segment(SMALL).label_map.array
+    assert all(np.array_equal(mask, expected) for mask in masks)
+
+
+def test_the_least_recently_used_leaves_where_the_budget_is_full(packages: list[Package], loaded: list[str]) -> None:
+    one, two, three = packages
+    models = WarmModels("cpu", budget=2 * one.weight_bytes)
+    for package in (one, two, one, three, one, two):
+        models.segment(package, SMALL)
+    assert loaded == ["one", "two", "three", "two"], "two leaves for three, then three for two; one was used since"
+
+
+def test_a_model_larger_than_the_budget_runs_alone(packages: list[Package], loaded: list[str]) -> None:
+    models = WarmModels("cpu", budget=1)
+    for package in (packages[0], packages[0], packages[1]):
+        models.segment(package, SMALL)
+    assert loaded == ["one", "two"]
+
+
+def test_profiles_of_one_model_are_told_apart(packages: list[Package], loaded: list[str]) -> None:
+    models = WarmModels("cpu")
+    both = [packages[0].in_profile(profile) for profile in PROFILES]
+    exact, fast = (models.segment(package, SMALL).label_map.array for package in both)
+    for found, package in zip((exact, fast), both, strict=True):
+        assert np.array_equal(found, Engine(package, "cpu").segment(SMALL).label_map.array)
+    assert not np.array_equal(exact, fast)
+
+
+def test_a_warm_start_loads_what_the_budget_holds(packages: list[Package], loaded: list[str]) -> None:
+    models = WarmModels("cpu", budget=2 * packages[0].weight_bytes)
+    models.warm(packages)
+    assert loaded == ["one", "two"]
+    models.segment(packages[1], SMALL)
+    assert loaded == ["one", "two"]
+
+
+def test_one_network_runs_at_a_time(packages: list[Package], monkeypatch: pytest.MonkeyPatch) -> None:
+    running: list[int] = []
+    most: list[int] = []
+    original = Engine.segment
+
+    def segment(self: Engine, *arguments: Any, **more: Any) -> Any:
+        running.append(1)
+        most.append(len(running))
+        try:
+            return original(self, *arguments, **more)
+        finally:
+            running.pop()
+
+    monkeypatch.setattr(Engine, "segment", segment)
+    models = WarmModels("cpu")
+    threads = [threading.Thread(target=models.segment, args=(package, SMALL)) for package in packages]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1]
+
+
+class Host:
+    """A machine of 8 GB; what is held stays out of its ``free``."""
+
+    def __init__(self) -> None:
+        self.memory = Memory(8 * GB, 8 * GB)
+
+    def __call__(self) -> Memory:
+        return self.memory
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Host:
+    monkeypatch.setattr(model_pool, "resident_bytes", lambda: 0)
+    return Host()
+
+
+def wish(package: Package, slices: int) -> Wish:
+    return Wish(package, Geometry((slices, 512, 512), (1.5, 0.8, 0.8), (0.0, 0.0, 0.0), np.eye(3)), "ct")
+
+
+def test_what_fits_is_promised_and_what_never_fits_is_refused_alone(packages: list[Package], host: Host) -> None:
+    models = WarmModels("cpu", host=host)
+    with models.promise() as promise:
+        answers = promise.ask([wish(packages[0], 100), wish(packages[1], 9000), wish(packages[2], 100)])
+    assert [type(answer) for answer in answers] == [type(None), StudyRejected, type(None)]
+    assert answers[1] is not None
+    assert answers[1].code is ReasonCode.TOO_LARGE
+
+
+def test_memory_that_other_programs_hold_is_a_reason_to_try_later(packages: list[Package], host: Host) -> None:
+    models = WarmModels("cpu", host=host)
+    host.memory = replace(host.memory, free=GB // 4)
+    with models.promise() as promise, pytest.raises(RetryLater, match=r"GB are needed, 0\.3 GB are free"):
+        promise.ask([wish(packages[0], 400)])
+    host.memory = replace(host.memory, free=6 * GB)
+    with models.promise() as promise:
+        assert promise.ask([wish(packages[0], 400)]) == [None]
+
+
+def test_a_study_waits_for_another_of_the_same_process_and_not_longer(packages: list[Package], host: Host) -> None:
+    models = WarmModels("cpu", host=host)
+    one = predict(packages[0], wish(packages[0], 400).geometry, "cpu")
+    host.memory = replace(host.memory, free=int(1.5 * one.total))
+    asked, second = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with models.promise() as promise:
+            asked.set()
+            promise.ask([wish(packages[1], 400)])
+            second.set()
+
+    with models.promise() as promise:
+        promise.ask([wish(packages[0], 400)])
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        assert asked.wait(10)
+        assert not second.wait(0.3)
+    assert second.wait(10)
+    thread.join()
+
+
+def test_two_studies_that_fit_together_do_not_wait(packages: list[Package], host: Host) -> None:
+    models = WarmModels("cpu", host=host)
+    with models.promise() as first, models.promise() as second:
+        assert first.ask([wish(packages[0], 200)]) == second.ask([wish(packages[1], 200)]) == [None]
+
+
+def test_a_device_that_is_full_at_the_start_is_no_reason_not_to_start(
+    packages: list[Package], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise RetryLater("full")
+
+    monkeypatch.setattr(Engine, "__init__", full)
+    WarmModels("cpu").warm(packages)
+    assert caplog.messages == ["model_not_warm"]

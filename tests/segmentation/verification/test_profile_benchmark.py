@@ -1,0 +1,121 @@
+"""What profile fast loses, measured on cases and kept with the package for its weights and settings."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from app.graph_runner import Segmenter
+from core.errors import ConfigInvalid, PackageInvalid
+from segmentation.importing.add import add_package
+from segmentation.inference.engine import Engine
+from segmentation.package.package import Package, load_package
+from segmentation.package.profile_results import MEASUREMENTS, measurement_of, warning_of
+from segmentation.verification.profile_benchmark import find_cases, measure
+from tests.support import stock_nnunet as stock
+from tests.support.tiny_models import make_results_folder, make_volume
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Package:
+    return add_package(make_results_folder(tmp_path, "3d_fullres", mirror_axes=(2,)), "tiny", tmp_path / "models")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Two cases, and the truth of each: what profile exact gives."""
+    for number in range(2):
+        volume = make_volume(shape=(10, 24, 22), seed=number)
+        (file,) = stock.write_images(volume, tmp_path / "images")
+        Path(file).rename(tmp_path / "images" / f"secret{number}_0000.nrrd")
+    return tmp_path / "images"
+
+
+def test_a_measurement_says_what_two_engines_say(package: Package, images: Path, tmp_path: Path) -> None:
+    volumes = [make_volume(shape=(10, 24, 22), seed=number) for number in range(2)]
+    exact, fast = (
+        [Engine(package.in_profile(profile), "cpu").segment(volume).label_map.array for volume in volumes]
+        for profile in ("exact", "fast")
+    )
+    (tmp_path / "truth").mkdir()
+    for number, (mask, volume) in enumerate(zip(exact, volumes, strict=True)):
+        image = sitk.GetImageFromArray(mask)
+        image.SetSpacing(volume.geometry.spacing[::-1])
+        image.SetOrigin(volume.geometry.origin)
+        sitk.WriteImage(image, str(tmp_path / "truth" / f"secret{number}.nii.gz"))
+    told: list[float] = []
+    measured = measure(package, find_cases([images], 1, tmp_path / "truth"), "cpu", told.append)
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(1.0)
+    for case, ours, theirs in zip(measured.cases, exact, fast, strict=True):
+        assert case.mismatches == int((ours != theirs).sum()) > 0
+        for name, value in package.network.labels.outputs.items():
+            a, b = ours == value, theirs == value
+            assert case.dice[name] == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()), abs=1e-6)
+        assert case.exact.truth_dice == dict.fromkeys(package.network.labels.outputs, 1.0)
+        assert case.fast.truth_dice == case.dice
+        assert case.exact.seconds > 0
+        assert case.exact.peak_bytes is None or case.exact.peak_bytes > 10_000_000
+    first, second = (case.dice["liver"] for case in measured.cases)
+    assert first is not None
+    assert second is not None
+    assert measured.worst_dice["liver"] == min(first, second)
+    assert "secret" not in (package.folder / MEASUREMENTS).read_text()  # a file's name can be a patient's
+    assert load_package(package.folder).sha256 == package.sha256
+
+
+def test_a_measurement_counts_for_the_settings_it_was_made_with(package: Package, images: Path) -> None:
+    fast = package.in_profile("fast")
+    assert warning_of(package) is None
+    assert "segnode models measure tiny" in str(warning_of(fast))
+    measure(package, find_cases([images], 1, None), "cpu")
+    assert warning_of(fast) is None
+    assert measurement_of(package) == measurement_of(fast)
+    path = package.folder / "model.yaml"
+    path.write_text(path.read_text().replace("    step_size: 0.8", "    step_size: 0.9"))
+    assert measurement_of(load_package(package.folder)) is None
+
+
+def test_whoever_loads_the_models_is_warned(package: Package, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "segnode"):
+        Segmenter({"tiny": package}, "cpu")
+        assert caplog.messages == []
+        Segmenter({"tiny": package.in_profile("fast")}, "cpu")
+    assert caplog.messages == ["fast_is_not_measured"]
+
+
+def test_a_damaged_file_is_named(package: Package) -> None:
+    (package.folder / MEASUREMENTS).write_text(json.dumps({"measurements": [{}]}))
+    with pytest.raises(PackageInvalid, match=r"measurements\.json"):
+        measurement_of(package)
+
+
+def test_cases_go_by_nnunets_names(tmp_path: Path) -> None:
+    for name in ("a_0000.nii.gz", "a_0001.nii.gz", "b_0001.nii.gz", "b_0000.nii.gz", "notes.txt"):
+        (tmp_path / name).touch()
+    cases = find_cases([tmp_path], 2, None)
+    assert [[path.name for path in case.images] for case in cases] == [
+        ["a_0000.nii.gz", "a_0001.nii.gz"],
+        ["b_0000.nii.gz", "b_0001.nii.gz"],
+    ]
+    with pytest.raises(ConfigInvalid, match="the model takes 1 images, there are 2"):
+        find_cases([tmp_path], 1, None)
+    with pytest.raises(ConfigInvalid, match="no mask a"):
+        find_cases([tmp_path], 2, tmp_path)
+    with pytest.raises(ConfigInvalid, match="no image"):
+        find_cases([tmp_path / "notes.txt"], 1, None)
+    (tmp_path / "ct.nrrd").touch()
+    assert len(find_cases([tmp_path / "ct.nrrd"], 1, None)) == 1
+
+
+def test_a_truth_on_another_grid_is_refused(package: Package, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "truth").mkdir()
+    for number in range(2):
+        sitk.WriteImage(
+            sitk.GetImageFromArray(np.zeros((9, 24, 22), np.uint8)), str(tmp_path / f"truth/secret{number}.mha")
+        )
+    with pytest.raises(ConfigInvalid, match="does not lie on the image's grid"):
+        measure(package, find_cases([images], 1, tmp_path / "truth"), "cpu")

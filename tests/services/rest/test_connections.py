@@ -1,0 +1,93 @@
+"""Connections that ask for nothing, or never to the end: each gives its place back, and those that wait keep theirs."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from services.jobs.job import Job
+from services.rest import app as rest
+from services.rest import connections
+from services.rest.app import make_rest_app
+from services.server import _rest_server
+from services.settings import Listening
+from services.tokens import Tokens
+from tests.support.node_process import free_port
+
+HEAD_S = 1.5
+GET = b"GET /v1/jobs/1 HTTP/1.1\r\nHost: service\r\n\r\n"
+POST = b"POST /v1/jobs HTTP/1.1\r\nHost: service\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
+
+
+class Slow:
+    """Handlers that answer when a connection without a request would have ended long ago."""
+
+    async def get(self, job: str) -> Job:
+        """How far a job is."""
+        await asyncio.sleep(2 * HEAD_S)
+        return Job(id=job, state="running", progress=0.5)
+
+
+def on_a_connection(test: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]) -> None:
+    """Run what a test does on a connection to REST, for a minute at most."""
+    handlers: Any = Slow()
+    readiness: Any = None
+    port = free_port()
+    server = _rest_server(make_rest_app(handlers, readiness, Tokens(None), 5), Listening(port=port))
+
+    async def connected() -> None:
+        serving = asyncio.create_task(server.serve())
+        try:
+            while not server.started:
+                await asyncio.sleep(0.01)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            with closing(writer):
+                await test(reader, writer)
+        finally:
+            server.should_exit = True
+            await serving
+
+    async def within_a_minute() -> None:
+        async with asyncio.timeout(60):
+            await connected()
+
+    asyncio.run(within_a_minute())
+
+
+@pytest.mark.parametrize("begun", [b"", GET[:20]], ids=["nothing", "half a request"])
+def test_who_asks_for_nothing_loses_the_connection(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEAD_S", 0.1)
+
+    async def test(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(begun)
+        assert await reader.read() == b""
+
+    on_a_connection(test)
+
+
+def test_who_waits_is_answered_and_who_then_asks_by_half_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEAD_S", HEAD_S)
+
+    async def test(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(GET + GET)
+        for _ in range(2):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            await reader.readuntil(b'"problem":null}')
+        writer.write(GET[:20])
+        assert await reader.read() == b""
+
+    on_a_connection(test)
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest, "BODY_S", 0.1)
+
+    async def test(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(POST + b"{")
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b"application/problem+json" in answer
+
+    on_a_connection(test)

@@ -1,0 +1,136 @@
+"""The node's worker with a stand-in for the models: ``python -m tests.support.stub_worker node.yaml SLOT``.
+
+It answers by the study's description: ``refuse CODE``, ``empty``, ``break``, ``later``, ``slow``, ``kill``,
+``segfault``, ``hang``, ``hang once``, ``held`` (until there is a file `GO`), ``fill once``; for all else with a small
+SEG-like object whose UIDs follow from study and revision, while its content differs from run to run.
+Every run leaves a line in ``runs.txt``.
+"""
+
+import ctypes
+import errno
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage, generate_uid
+
+import app.node.worker
+import app.workflow.study_flow
+from app.settings.node import NodeSettings, load_settings
+from core.errors import OutOfMemory, ReasonCode, RetryLater, StudyRejected
+from core.report import ModelReport, Reason, Report
+from runtime.child import run_child
+from runtime.logs import configure_logging
+
+GO = "go"
+"""Beside ``runs.txt``; ends what is ``held``."""
+
+
+def stub_result(study: str, series: str, revision: int) -> Dataset:
+    """An object of the SEG class, without pixels."""
+    result = Dataset()
+    result.SOPClassUID = SegmentationStorage
+    result.SOPInstanceUID = generate_uid(
+        entropy_srcs=[study, series, str(revision), os.environ.get("STUB_VERSION", "")]
+    )
+    result.StudyInstanceUID = study
+    result.SeriesInstanceUID = generate_uid(entropy_srcs=[series, str(revision)])
+    result.PatientID = "made"
+    result.Modality = "SEG"
+    result.file_meta = FileMetaDataset()
+    result.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return result
+
+
+def fill(path: Path) -> None:
+    """Write until the disk is full.
+
+    Raises
+    ------
+    OSError
+        As it is then.
+    """
+    for size in (1 << 16, 1):
+        with path.open("ab", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(size))
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class StubSegmenter:
+    """Answers as `app.graph_runner.Segmenter` does; ``later`` is over at the third run."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+
+    def run(
+        self,
+        input_folder: Path,
+        output_folder: Path,
+        models: Sequence[str],
+        *,
+        revision: int = 0,
+        notes: Sequence[str] = (),
+    ) -> list[Report]:
+        headers = [dcmread(path, stop_before_pixels=True) for path in sorted(input_folder.iterdir())]
+        study, wish = str(headers[0].StudyInstanceUID), str(headers[0].get("StudyDescription", ""))
+        with self._log.open("a") as log:
+            log.write(f"{study} {revision} {len(headers)}\n")
+        if wish.startswith("refuse "):
+            rejection = StudyRejected(ReasonCode(wish.split()[1]))
+            return [Report(study=study, outcome="refused", reason=Reason.of(rejection), device="cpu")]
+        if wish == "break":
+            raise ZeroDivisionError("a programming error")
+        if wish == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if wish == "segfault":
+            ctypes.string_at(0)
+        if wish == "hang" or (wish == "hang once" and self._log.read_text().count(study) < 2):
+            time.sleep(600)
+        while wish == "held" and not self._log.with_name(GO).exists():
+            time.sleep(0.05)
+        if wish == "lost GPU" and self._log.read_text().count(study) < 2:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        if wish == "no memory" and self._log.read_text().count(study) < 2:
+            reason = Reason.of(OutOfMemory("the GPU's memory does not suffice now"))
+            return [Report(study=study, outcome="failed", reason=reason, device="cuda")]
+        if wish == "later" and self._log.read_text().count(study) < 3:
+            raise RetryLater("the disk is full")
+        if wish == "fill once" and self._log.read_text().count(study) < 2:
+            fill(output_folder / "filler")
+        if wish == "empty":
+            return [Report(study=study, outcome="nothing_found", device="cpu")]
+        if wish == "slow":
+            time.sleep(3)
+        folder = output_folder / study
+        folder.mkdir()
+        for model in models:
+            result = stub_result(study, str(headers[0].SeriesInstanceUID) + model, revision)
+            # So that it shows when what was made twice is delivered twice.
+            result.SeriesDescription = uuid4().hex
+            result.save_as(folder / f"{model}.seg.dcm", enforce_file_format=True)
+        done = tuple(ModelReport(name=model, sha256="0", outputs=(f"{model}.seg.dcm",)) for model in models)
+        return [Report(study=study, outcome="segmented", models=done, device="cpu")]
+
+
+def main() -> None:
+    """Entry of the process."""
+    configure_logging("worker")
+    if version := os.environ.get("STUB_VERSION"):
+        app.node.worker.WORKFLOW_VERSION = app.workflow.study_flow.WORKFLOW_VERSION = version
+
+    def make(settings: NodeSettings) -> StubSegmenter:
+        return StubSegmenter(settings.spool.parent / "runs.txt")
+
+    run_child(lambda: app.node.worker.work(load_settings(Path(sys.argv[1])), make, int(sys.argv[2])))
+
+
+if __name__ == "__main__":
+    main()
