@@ -102,6 +102,7 @@ def test_only_what_runs_is_in_it(context: Path) -> None:
         "core",
         "dicom_io",
         "operators",
+        "runtime",
         "segmentation",
         "services",
         f"segnode-{VERSION}.dist-info",

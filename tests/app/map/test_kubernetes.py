@@ -119,7 +119,7 @@ def test_selectors_meet_the_pods() -> None:
 def test_scaling_asks_for_a_metric_that_there_is() -> None:
     (trigger,) = only("ScaledObject", "worker")["spec"]["triggers"]
     assert trigger["type"] == "prometheus"
-    source = (PROJECT / "app" / "http_status.py").read_text(encoding="utf-8")
+    source = (PROJECT / "app" / "node" / "status_server.py").read_text(encoding="utf-8")
     assert trigger["metadata"]["query"].split("(")[1].split("{")[0] in source
 
 
