@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from socketserver import BaseServer
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -29,6 +30,10 @@ FAULT = "fault"
 PARITY = "parity"
 """Property under which a parity test records its line of the table at the end."""
 DATA = Path(os.environ.get("SEGNODE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+# A server in a test's own process looks so often whether it is to end; by default, twice a second, every end waits for it.
+BaseServer.serve_forever.__defaults__ = (0.02,)
 
 
 @pytest.hookimpl(tryfirst=True)
