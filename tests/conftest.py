@@ -11,7 +11,8 @@ from socketserver import BaseServer
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.peers import find_program
+from tests.support.node_process import free_port
+from tests.support.peers import ORTHANC_PLUGINS, Orthanc, find_program
 from tests.support.postgres import Postgres, find_postgres
 from tests.support.tiers import TIERS, the_guard, tier_of
 
@@ -32,7 +33,7 @@ PARITY = "parity"
 DATA = Path(os.environ.get("SEGNODE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
-# A server in a test's own process looks so often whether it is to end; by default, twice a second, every end waits for it.
+# So often a server in this process looks whether it is to end; by default every end waits half a second for it.
 BaseServer.serve_forever.__defaults__ = (0.02,)
 
 
@@ -98,8 +99,29 @@ def peer() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
+def orthanc_server(peer: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """An Orthanc for all tests of this process, with DICOMweb where that is installed.
+
+    The processes of one run have one each, for a test to find it empty: in one for all it would see, and take away,
+    what the others put there meanwhile.
+    """
+    plugins = [str(path) for path in ORTHANC_PLUGINS.glob("libOrthancDicomWeb.so")]
+    server = Orthanc(peer("Orthanc"), tmp_path_factory.mktemp("orthanc"), {}, plugins=plugins).start()
+    server.know("SEGNODE", "SEGNODE", free_port())
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def orthanc(orthanc_server: Orthanc) -> Orthanc:
+    """An empty Orthanc, which lets a node ask; nobody stops it."""
+    orthanc_server.empty()
+    return orthanc_server
+
+
+@pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
-    """A PostgreSQL."""
+    """A PostgreSQL for all tests of this process; the processes of one run have one each, as some tests stop theirs."""
     programs = find_postgres()
     if programs is None:
         missing("PostgreSQL is not installed")

@@ -82,11 +82,12 @@ class Keeper:
 
 @pytest.fixture(scope="module")
 def parties(
-    peer: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+    orthanc_server: Orthanc, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Orthanc, Keeper, NodeProcess]]:
     folder = tmp_path_factory.mktemp("commitment")
     port = free_port()
-    pacs = Orthanc(peer("Orthanc"), folder / "pacs", {"segnode": ("SEGNODE", port)}).start()
+    pacs = orthanc_server
+    pacs.know("SEGNODE", "SEGNODE", port)
     keeper = Keeper(port)
     node = NodeProcess(
         folder / "node",
@@ -107,7 +108,6 @@ def parties(
     node.start()
     yield pacs, keeper, node
     node.stop()
-    pacs.stop()
     if keeper.server is not None:
         keeper.server.shutdown()
 

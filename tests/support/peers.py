@@ -84,6 +84,9 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+ORTHANC_PLUGINS = Path("/usr/share/orthanc/plugins")
+
+
 class Orthanc:
     """An Orthanc with its database in a folder, optionally routing by a Lua script.
 
@@ -164,6 +167,21 @@ class Orthanc:
         except (OSError, HTTPException):  # it may hang up on whoever comes while it starts
             return False
         return True
+
+    def know(self, name: str, ae_title: str, port: int) -> None:
+        """Take a peer, as if it had been among the modalities from the start; by its AE title it may ask."""
+        self._change("PUT", f"modalities/{name}", {"AET": ae_title, "Host": "127.0.0.1", "Port": port})
+
+    def empty(self) -> None:
+        """Forget all that it was sent."""
+        for study in self.get("studies"):
+            self._change("DELETE", f"studies/{study}")
+
+    def _change(self, method: str, path: str, content: Any = None) -> None:
+        data = None if content is None else json.dumps(content).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}/{path}", data, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - this machine's
+            answer.read()
 
     def get(self, path: str) -> Any:
         """Answer of its REST interface."""

@@ -1,7 +1,7 @@
 """When a study is complete: silence, what its images say, what an archive has, and a longest wait."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent import futures
 from io import BytesIO
 from pathlib import Path
@@ -210,13 +210,6 @@ def test_a_rule_for_one_route_does_not_close_a_study_that_another_takes_too(tmp_
 
 
 COUNTED = {"complete_when": {"counted_by": "pacs"}, "longest_wait_seconds": LONGEST_S}
-
-
-@pytest.fixture
-def orthanc(peer: Callable[[str], str], tmp_path: Path) -> Iterator[Orthanc]:
-    server = Orthanc(peer("Orthanc"), tmp_path / "orthanc", {"SEGNODE": ("SEGNODE", free_port())}).start()
-    yield server
-    server.stop()
 
 
 def archived(orthanc: Orthanc, peer: Callable[[str], str], folder: Path, *images: Dataset) -> None:

@@ -19,28 +19,24 @@ STUDY = "1.2.826.0.1.8"
 Answers = Iterator[tuple[int, Dataset | None]]
 
 
-def test_orthanc_says_what_it_has(peer: Callable[[str], str], tmp_path: Path) -> None:
-    orthanc = Orthanc(peer("Orthanc"), tmp_path / "orthanc", {"SEGNODE": ("SEGNODE", free_port())}).start()
-    try:
-        (tmp_path / "study").mkdir()
-        images = [make_image(STUDY, number) for number in (1, 2, 3)]
-        images[2].SeriesInstanceUID = "1.2.3"
-        for number, image in enumerate(images):
-            image.save_as(tmp_path / "study" / f"{number}.dcm", enforce_file_format=True)
-        assert store(peer("storescu"), orthanc.dicom_port, "ORTHANC", tmp_path / "study") == 0
-        destination = Destination("127.0.0.1", orthanc.dicom_port, "ORTHANC")
-        first, second = images[0].SeriesInstanceUID, "1.2.3"
-        uids = [image.SOPInstanceUID for image in images]
-        found = {one.uid: one for one in find_series(destination, "SEGNODE", STUDY, {first: 2, second: 5})}
-        assert found == {
-            first: ArchivedSeries(first, "CT", 2),
-            second: ArchivedSeries(second, "CT", 1, frozenset(uids[2:])),
-        }
-        found = {one.uid: one for one in find_series(destination, "SEGNODE", STUDY, {})}
-        assert found[first].instances == frozenset(uids[:2])
-        assert find_series(destination, "SEGNODE", "1.2.3.4", {}) == []
-    finally:
-        orthanc.stop()
+def test_orthanc_says_what_it_has(orthanc: Orthanc, peer: Callable[[str], str], tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    images = [make_image(STUDY, number) for number in (1, 2, 3)]
+    images[2].SeriesInstanceUID = "1.2.3"
+    for number, image in enumerate(images):
+        image.save_as(tmp_path / "study" / f"{number}.dcm", enforce_file_format=True)
+    assert store(peer("storescu"), orthanc.dicom_port, "ORTHANC", tmp_path / "study") == 0
+    destination = Destination("127.0.0.1", orthanc.dicom_port, "ORTHANC")
+    first, second = images[0].SeriesInstanceUID, "1.2.3"
+    uids = [image.SOPInstanceUID for image in images]
+    found = {one.uid: one for one in find_series(destination, "SEGNODE", STUDY, {first: 2, second: 5})}
+    assert found == {
+        first: ArchivedSeries(first, "CT", 2),
+        second: ArchivedSeries(second, "CT", 1, frozenset(uids[2:])),
+    }
+    found = {one.uid: one for one in find_series(destination, "SEGNODE", STUDY, {})}
+    assert found[first].instances == frozenset(uids[:2])
+    assert find_series(destination, "SEGNODE", "1.2.3.4", {}) == []
 
 
 @contextmanager

@@ -20,9 +20,7 @@ from dicom_io.tls import TlsFiles
 from tests.conftest import missing
 from tests.support.certificates import make_authority, make_certificate
 from tests.support.node_process import free_port, make_image
-from tests.support.peers import Orthanc
-
-PLUGINS = (Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so"),)
+from tests.support.peers import ORTHANC_PLUGINS, Orthanc
 
 
 @pytest.fixture
@@ -74,20 +72,14 @@ class WebServer:
         self.server.server_close()
 
 
-def test_orthanc_stores_it_once(peer: Callable[[str], str], result: Path, tmp_path: Path) -> None:
-    plugin = PLUGINS[0]
-    if not plugin.exists():
+def test_orthanc_stores_it_once(orthanc: Orthanc, result: Path) -> None:
+    if not (ORTHANC_PLUGINS / "libOrthancDicomWeb.so").exists():
         missing("Orthanc's DICOMweb plugin is not installed")
-    orthanc = Orthanc(peer("Orthanc"), tmp_path / "pacs", {}, plugins=[str(plugin)]).start()
-    try:
-        target = WebDestination(f"http://127.0.0.1:{orthanc.http_port}/dicom-web")
-        answers = [send_by_web(result, target) for _ in range(2)]
-        (instance,) = orthanc.get("instances")
-        stored = orthanc.get_bytes(f"instances/{instance}/file")
-    finally:
-        orthanc.stop()
+    target = WebDestination(f"http://127.0.0.1:{orthanc.http_port}/dicom-web")
+    answers = [send_by_web(result, target) for _ in range(2)]
+    (instance,) = orthanc.get("instances")
     assert answers == [Answer(True), Answer(True)]
-    assert stored == result.read_bytes()
+    assert orthanc.get_bytes(f"instances/{instance}/file") == result.read_bytes()
 
 
 def test_the_body_is_the_file(result: Path) -> None:

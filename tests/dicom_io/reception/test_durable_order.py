@@ -11,7 +11,7 @@ from pathlib import Path
 from pydicom.uid import generate_uid
 
 from tests.support.listener_process import ListenerProcess
-from tests.support.node_process import wait_until, write_study
+from tests.support.node_process import PATIENCE_S, wait_until, write_study
 from tests.support.peers import store
 
 CALLS = "openat,write,fsync,rename,renameat,renameat2,sendto"
@@ -95,7 +95,7 @@ def stop(listener: ListenerProcess) -> None:
     """Stop the traced process; strace passes no signal on."""
     children = Path(f"/proc/{listener.process.pid}/task/{listener.process.pid}/children").read_text().split()
     os.kill(int(children[0]), signal.SIGTERM)
-    assert listener.process.wait(20) == 0
+    assert listener.process.wait(PATIENCE_S) == 0
     for stream in (listener.process.stdin, listener.process.stdout):
         assert stream is not None
         stream.close()
