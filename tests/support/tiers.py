@@ -116,6 +116,8 @@ def _used_by_function(function: FunctionType) -> Iterator[Any]:
 def _named(function: FunctionType) -> tuple[Any, ...]:
     names = _names(function.__code__)
     found = [function.__globals__[name] for name in names if name in function.__globals__]
+    if "getfixturevalue" in names:  # what that is cannot be read
+        found.append(subprocess)
     modules = [one for one in found if isinstance(one, ModuleType) and _is_of_the_tests(one.__name__)]
     return (*found, *(getattr(module, name) for module in modules for name in names if hasattr(module, name)))
 

@@ -17,6 +17,7 @@ from segmentation.inference.memory_estimate import predict
 from segmentation.inference.model_pool import WarmModels, Wish
 from segmentation.package.package import Package
 from segmentation.verification.profile_benchmark import PROFILES
+from tests.support.node_process import PATIENCE_S
 from tests.support.tiny_models import make_results_folder, make_volume
 
 SMALL = make_volume(shape=(8, 24, 22))
@@ -165,9 +166,9 @@ def test_a_study_waits_for_another_of_the_same_process_and_not_longer(packages: 
         promise.ask([wish(packages[0], 400)])
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
-        assert asked.wait(10)
+        assert asked.wait(PATIENCE_S)
         assert not second.wait(0.3)
-    assert second.wait(10)
+    assert second.wait(PATIENCE_S)
     thread.join()
 
 
