@@ -23,6 +23,8 @@ from segmentation.inference.engine import Engine
 from tests.e2e.conftest import make_model
 from tests.support.series_faults import drop_slice, empty_uid, unreadable_pixels
 
+pytestmark = pytest.mark.slow
+
 CANARIES = ("Canary^Patient", "CANARY-ID")
 STUDY = StudyTags(patient_name=CANARIES[0], patient_id=CANARIES[1])
 REPORT_KEYS = ["schema", "segnode", "study", "outcome", "reason", "series", "models", "timings_s", "device"]

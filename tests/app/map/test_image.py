@@ -7,6 +7,8 @@ import pytest
 from app.map.image import Build, build_image
 from core.errors import ConfigInvalid, RetryLater
 
+pytestmark = pytest.mark.peers  # programs of their own are started in the place of builders
+
 BUILD = Build("map", ("run",), "demo:1.0.0", {"TORCH": "cpu", "BASE_IMAGE": "base"})
 WANTED = "--target map --build-arg BASE_IMAGE=base --build-arg TORCH=cpu --tag demo:1.0.0"
 
