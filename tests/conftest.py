@@ -33,6 +33,9 @@ PARITY = "parity"
 DATA = Path(os.environ.get("SEGNODE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
+# Unless it is told, nnU-Net asks a program for the name of this machine, in whichever test imports it first.
+os.environ.setdefault("nnUNet_n_proc_DA", "1")
+
 # So often a server in this process looks whether it is to end; by default every end waits half a second for it.
 BaseServer.serve_forever.__defaults__ = (0.02,)
 
