@@ -1,4 +1,4 @@
-"""Text that DICOM can hold, checked where a person writes it: in the SEG it would come back as another text.
+"""Texts that DICOM can hold, checked where a person writes them: unchecked, a text would come back changed in the SEG.
 
 A backslash separates values, blanks at either end are padding and get lost, control characters are not allowed
 (PS3.5 sections 6.1.3, 6.2 and 6.4).
@@ -32,6 +32,6 @@ ShortString = Annotated[str, Field(max_length=16), AfterValidator(_fits)]
 
 
 def one_line(text: str) -> str:
-    """A text as one line that DICOM and YAML hold, of any length; characters that they do not hold become blanks."""
+    """Turn a text of any length into one line that DICOM and YAML can hold; other characters become blanks."""
     kept = (" " if c == "\\" or unicodedata.category(c) in (*_NO_TEXT, "Cn") else c for c in text)
     return " ".join("".join(kept).split())

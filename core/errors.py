@@ -6,8 +6,8 @@
     ├── StudyRejected    final: this study cannot be segmented, with a reason code     exit 3
     ├── RequestRefused   final: this call of the service cannot be done, with a code   exit 3
     ├── RetryLater       transient: the same work may succeed later                    exit 5
-    │   └── OutOfMemory  the GPU's memory does not suffice now                         exit 5
-    ├── Superseded       somebody else does this work by now                           (never leaves the worker)
+    │   └── OutOfMemory  the GPU has too little free memory now                        exit 5
+    ├── Superseded       another worker has taken over this work                       (never leaves the worker)
     ├── PackageInvalid   a model package cannot be loaded or added                     exit 4
     └── ConfigInvalid    settings or command line are wrong                            exit 2
 
@@ -19,7 +19,7 @@ from typing import ClassVar
 
 
 class ReasonCode(StrEnum):
-    """Why a series or a study is refused; the value is what reports and logs carry."""
+    """The reasons for which a series or a study is refused; reports and logs carry the value."""
 
     MISSING_SLICE = "missing_slice"
     UNEVEN_SPACING = "uneven_spacing"
@@ -50,7 +50,7 @@ class ReasonCode(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What the code means, in words for the person who has to act on it."""
+        """The meaning of the code, in words for the person who has to act on it."""
         return _SENTENCES[self]
 
 
@@ -69,7 +69,7 @@ _SENTENCES = {
     ReasonCode.NO_POSITION: "An image has no position or orientation in the patient.",
     ReasonCode.TOO_FEW_SLICES: "The series has too few slices.",
     ReasonCode.WRONG_MODALITY: "The series is of another modality than the model was trained for.",
-    ReasonCode.INVALID_SPACING: "The spacing of pixels or slices is missing or no possible number.",
+    ReasonCode.INVALID_SPACING: "Pixel or slice spacing is missing or invalid.",
     ReasonCode.EMPTY_UID: "An identifier (UID) that DICOM requires is empty or invalid.",
     ReasonCode.UNREADABLE_PIXELS: "The pixel data of an image cannot be decoded.",
     ReasonCode.TRUNCATED_PIXELS: "The pixel data of an image is shorter than its header says.",
@@ -78,14 +78,14 @@ _SENTENCES = {
     ReasonCode.NO_DICOM: "No DICOM images were found.",
     ReasonCode.SEG_TOO_LARGE: "The segmentation does not fit into one BINARY object.",
     ReasonCode.TOO_SMALL: "The image is smaller than half a voxel of the network along an axis.",
-    ReasonCode.COLOUR_RANGE: "The model takes colour images of values from 0 to 255, and the image is none.",
+    ReasonCode.COLOUR_RANGE: "The model expects 8-bit colour images (0 to 255); this image is not one.",
     ReasonCode.TOO_LARGE: "The series needs more memory than this machine has.",
     ReasonCode.SEG_MISMATCH: "The written segmentation, read back, is not the mask that went in.",
 }
 
 
 class SegnodeError(Exception):
-    """Base of the tree; ``exit_code`` is what ``segnode run`` ends with."""
+    """Base of the tree; ``segnode run`` exits with ``exit_code``."""
 
     exit_code: ClassVar[int] = 1
 
@@ -96,11 +96,11 @@ class StudyRejected(SegnodeError):
     Parameters
     ----------
     code
-        Why, as a code that tools can rely on.
+        The reason, as a code that tools can rely on.
     detail
-        What exactly was found, with numbers; never a patient's name or ID.
+        The exact finding, with numbers; never a patient's name or ID.
     series_uid
-        Series Instance UID of the offending series, where it is one series.
+        Series Instance UID of the offending series, if there is exactly one.
     """
 
     exit_code: ClassVar[int] = 3
@@ -117,12 +117,13 @@ class StudyRejected(SegnodeError):
         return f"{self.code.sentence} {self.detail}".rstrip()
 
     def __str__(self) -> str:
+        """Join code, message and series for logs."""
         where = f" (series {self.series_uid})" if self.series_uid else ""
         return f"{self.code}: {self.message}{where}"
 
 
 class RequestCode(StrEnum):
-    """Why a call of the inference service is refused, beside its images' reasons; the value is what callers get."""
+    """The reasons for which the inference service refuses a call, besides those of its images; callers get it."""
 
     INVALID_REQUEST = "invalid_request"
     PATH_OUTSIDE_ROOTS = "path_outside_roots"
@@ -139,23 +140,23 @@ class RequestCode(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What the code means, in words for the person who has to act on it."""
+        """The meaning of the code, in words for the person who has to act on it."""
         return _REQUEST_SENTENCES[self]
 
 
 _REQUEST_SENTENCES = {
-    RequestCode.INVALID_REQUEST: "The request is not complete, or asks for what does not exist.",
-    RequestCode.PATH_OUTSIDE_ROOTS: "A path leads out of the folders that this service may use.",
-    RequestCode.NO_SUCH_FILE: "An image or mask is not there.",
+    RequestCode.INVALID_REQUEST: "The request is incomplete or asks for something that does not exist.",
+    RequestCode.PATH_OUTSIDE_ROOTS: "A path leads outside the folders that this service may use.",
+    RequestCode.NO_SUCH_FILE: "An image or mask file does not exist.",
     RequestCode.UNREADABLE_IMAGE: "An image or mask cannot be read.",
     RequestCode.WRONG_PHASE: "An image is of another contrast phase than the request says.",
-    RequestCode.REGISTRATION_FAILED: "The images cannot be brought onto each other.",
-    RequestCode.MASK_IN_THE_WAY: "Another file lies where the mask belongs.",
+    RequestCode.REGISTRATION_FAILED: "The images cannot be registered to each other.",
+    RequestCode.MASK_IN_THE_WAY: "Another file already exists where the mask would be written.",
     RequestCode.UNKNOWN_JOB: "There is no such job.",
-    RequestCode.QUEUE_FULL: "More work is waiting than this service takes.",
-    RequestCode.DEADLINE_EXCEEDED: "The work was not done in the time that its caller gave.",
-    RequestCode.OVER_LIMITS: "An image or mask is larger than this service takes.",
-    RequestCode.JOB_TOO_LONG: "The job took longer than this service gives to one.",
+    RequestCode.QUEUE_FULL: "More work is waiting than this service accepts.",
+    RequestCode.DEADLINE_EXCEEDED: "The work was not done within the time that the caller allowed.",
+    RequestCode.OVER_LIMITS: "An image or mask is larger than this service accepts.",
+    RequestCode.JOB_TOO_LONG: "The job took longer than this service allows for one job.",
 }
 
 
@@ -165,9 +166,9 @@ class RequestRefused(SegnodeError):
     Parameters
     ----------
     code
-        Why, as a code that callers can rely on.
+        The reason, as a code that callers can rely on.
     detail
-        What exactly is wrong; neither a path nor anything of a patient.
+        The exact problem; it contains neither a path nor patient data.
     """
 
     exit_code: ClassVar[int] = 3
@@ -183,25 +184,26 @@ class RequestRefused(SegnodeError):
         return f"{self.code.sentence} {self.detail}".rstrip()
 
     def __str__(self) -> str:
+        """Join code and message for logs."""
         return f"{self.code}: {self.message}"
 
 
 class RetryLater(SegnodeError):
-    """Something outside the study failed for now: a peer that is down, a full disk."""
+    """A condition outside the study failed for now, such as a peer that is down or a full disk."""
 
     exit_code: ClassVar[int] = 5
 
 
 class Superseded(SegnodeError):
-    """Somebody else does this work by now, or it has been queued anew: what this run has of it is void."""
+    """Another worker has taken over this work, or it has been queued anew: the results of this run are void."""
 
 
 class OutOfMemory(RetryLater):
-    """The GPU's memory does not suffice now; it may never, so this is not tried for as long as others."""
+    """The GPU has too little free memory now; it may never have enough, so this is retried for a shorter time."""
 
 
 class PackageInvalid(SegnodeError):
-    """A model package or nnU-Net folder is damaged, unsafe or not supported; the text names what and where."""
+    """A model package or nnU-Net folder is damaged, unsafe or unsupported; the text names the file and the problem."""
 
     exit_code: ClassVar[int] = 4
 

@@ -1,4 +1,4 @@
-"""Files that are there whole, or not at all, after a power cut."""
+"""Writing files so that after a power cut each is there whole or not at all, and locks between processes."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ def write_synced(path: Path, data: bytes) -> None:
     Raises
     ------
     OSError
-        If the file cannot be written whole; what was written of it is removed.
+        If the file cannot be written whole; the part that was written is removed.
     """
     try:
         with path.open("xb") as file:
@@ -27,13 +27,13 @@ def write_synced(path: Path, data: bytes) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Flush to the disk what another writer put into a file."""
+    """Flush a file that another writer wrote to the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Flush a folder to the disk, so that the names in it are durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -59,19 +59,19 @@ def replace_file(path: Path, data: bytes) -> None:
 def locked(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold a lock between processes for the duration of the block; the kernel frees it if the holder dies.
 
-    Whoever waited for the lock of a folder that was deleted meanwhile holds nothing, and asks again.
+    If the lock file was deleted or replaced during the wait, the lock obtained is worthless, so it is requested again.
 
     Parameters
     ----------
     path
-        The lock file; it is created where missing, and stays.
+        The lock file; it is created if it is missing, and is not removed.
     on_wait
-        Called if somebody else holds the lock, before waiting for it.
+        Called before waiting, if another process or thread holds the lock.
 
     Raises
     ------
     OSError
-        If the file cannot be created, as where its folder is gone.
+        If the file cannot be created, for example because its folder is gone.
     """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -97,7 +97,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all, also after a loss of power."""
+    """Write or replace a text file (UTF-8) whole or not at all, even if the power fails."""
     temporary = path.with_name(f".{path.name}.new")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)

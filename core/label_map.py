@@ -1,4 +1,4 @@
-"""The mask that leaves the engine: one integer per voxel, and what each integer means."""
+"""The mask that leaves the engine: one integer per voxel, and the meaning of each integer."""
 
 from dataclasses import dataclass
 
@@ -21,6 +21,11 @@ class LabelMap:
         The grid, equal to that of the source series of channel 0.
     labels
         Meaning of each value that may occur, by ascending value.
+
+    Raises
+    ------
+    ValueError
+        If the array does not have the shape of the geometry.
     """
 
     array: NDArray[np.uint8] | NDArray[np.uint16]
@@ -28,11 +33,12 @@ class LabelMap:
     labels: tuple[LabelSpec, ...]
 
     def __post_init__(self) -> None:
+        """Check that the array has the shape of the geometry."""
         if self.array.shape != self.geometry.shape:
-            raise ValueError(f"mask {self.array.shape} is not on the grid {self.geometry.shape}")
+            raise ValueError(f"the mask of shape {self.array.shape} is not on the grid of shape {self.geometry.shape}")
 
     def voxel_counts(self) -> dict[str, int]:
-        """Number of voxels of every label, by name, zero included."""
+        """Count the voxels of every label, by name; a label without voxels counts 0."""
         counts = np.zeros(max((spec.value for spec in self.labels), default=0) + 1, dtype=np.int64)
         for plane in self.array:  # bincount makes 8 bytes of every voxel it is given
             found = np.bincount(plane.ravel(), minlength=counts.size)
@@ -40,11 +46,11 @@ class LabelMap:
         return {spec.name: int(counts[spec.value]) for spec in self.labels}
 
     def volumes_ml(self) -> dict[str, float]:
-        """Volume of every label in millilitres, by name, rounded to 0.001."""
+        """Compute the volume of every label in millilitres, by name, rounded to 0.001 ml."""
         ml = self.geometry.voxel_volume_mm3 / 1000.0
         return {name: round(count * ml, 3) for name, count in self.voxel_counts().items()}
 
     @property
     def is_empty(self) -> bool:
-        """Whether no voxel belongs to any label."""
+        """True if no voxel belongs to any label."""
         return not bool(self.array.any())

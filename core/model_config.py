@@ -1,4 +1,4 @@
-"""``model.yaml``: what nnU-Net does not know about a model, validated.
+"""``model.yaml``: the facts about a model that nnU-Net does not record, validated.
 
 The nnU-Net folder says how the network was trained. This file says which series feed which channel, what the labels
 mean, in which axis order the network saw its images, and what the result looks like in the PACS.
@@ -18,14 +18,14 @@ Orientation = Literal["acquired", "RAS", "LPS"]
 Plane = Literal["axial", "coronal", "sagittal", "oblique"]
 Phase = Literal["native", "arterial", "portal", "delayed"]
 Profile = Literal["exact", "fast"]
-"""``exact`` gives nnU-Net's labels; ``fast`` gives up some of them for time, as far as it is measured for a model."""
+"""``exact`` gives nnU-Net's labels; ``fast`` trades some of them for time; the loss is measured for each model."""
 Preference = Literal[
     "thinnest", "thickest", "most_slices", "earliest", "latest", "finest_pixels", "lowest_series_number"
 ]
 
 
 MODEL_NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
-"""What the whole name of a model must match: it names folders, queues and reports."""
+"""Pattern that the whole name of a model must match, because it names folders, queues and reports."""
 ModelName = Annotated[str, Field(pattern=f"^{MODEL_NAME}$")]
 Byte = Annotated[int, Field(ge=0, le=255)]
 
@@ -35,20 +35,22 @@ class _Frozen(BaseModel):
 
 
 class Range(_Frozen):
-    """A closed interval in mm; an end that is left out is open."""
+    """A closed interval in mm; an end that is left out is unbounded."""
 
     min: float | None = Field(default=None, ge=0)
     max: float | None = Field(default=None, gt=0)
 
     def __contains__(self, value: float) -> bool:
+        """Return whether a length in mm lies in the interval, ends included."""
         return (self.min is None or value >= self.min) and (self.max is None or value <= self.max)
 
     def __str__(self) -> str:
+        """Write the interval as ``MIN to MAX mm``."""
         return f"{self.min or 0:g} to {'any' if self.max is None else format(self.max, 'g')} mm"
 
 
 class SeriesRule(_Frozen):
-    """Which series may feed a channel. Every condition given must hold; patterns are searched, ignoring case."""
+    """The series that may feed a channel. Every condition given must hold; patterns are searched for, ignoring case."""
 
     modality: tuple[str, ...] = Field(min_length=1, description="DICOM Modality, any of")
     body_part: tuple[Pattern, ...] = Field(default=(), description="any of; a series without one is kept")
@@ -119,7 +121,7 @@ class FillHoles(_Frozen):
 
 
 class Open(_Frozen):
-    """Remove what a ball of a radius in mm does not fit into, such as thin rims (morphological opening)."""
+    """Remove parts into which a ball of a radius in mm does not fit, such as thin rims (morphological opening)."""
 
     step: Literal["open"]
     labels: tuple[int, ...] = ()
@@ -139,7 +141,7 @@ PostprocessingStep = Annotated[KeepLargest | RemoveSmall | FillHoles | Open | Sm
 
 
 class ProfileSettings(_Frozen):
-    """How a profile runs the networks; these are what ``fast`` does where ``model.yaml`` says nothing else."""
+    """The settings with which a profile runs the networks; the defaults are those of ``fast``."""
 
     mirroring: bool = False
     step_size: float = Field(default=0.8, gt=0, le=1)
@@ -151,7 +153,7 @@ class ProfileSettings(_Frozen):
 
 
 class Inference(_Frozen):
-    """How the networks run: ``mirroring`` and ``step_size`` in profile ``exact``, ``fast`` in the other."""
+    """The settings of the networks: ``mirroring`` and ``step_size`` for profile ``exact``, ``fast`` for the other."""
 
     profile: Profile = "exact"
     mirroring: bool = True
@@ -161,14 +163,14 @@ class Inference(_Frozen):
 
     @property
     def active(self) -> ProfileSettings:
-        """The settings of the profile that is chosen."""
+        """The settings of the chosen profile."""
         if self.profile == "fast":
             return self.fast
         return ProfileSettings(mirroring=self.mirroring, step_size=self.step_size, bf16=False, crop_to_body=False)
 
 
 class Output(_Frozen):
-    """What the result looks like in the PACS."""
+    """The form of the result in the PACS."""
 
     segmentation_type: Literal["BINARY", "LABELMAP"] = "BINARY"
     series_description: LongString = Field(default="", description="empty: the model's name")
@@ -206,23 +208,23 @@ class ModelManifest(_Frozen):
         return self
 
     def in_profile(self, profile: Profile) -> "ModelManifest":
-        """The same model, run in another profile."""
+        """Return the same model, set to run in another profile."""
         return self.model_copy(update={"inference": self.inference.model_copy(update={"profile": profile})})
 
     @property
     def content_description(self) -> str:
-        """The description as far as DICOM's Content Description (VR LO) holds it; three dots say that it goes on."""
+        """The description cut to the length of DICOM's Content Description (VR LO); three dots mark that it was cut."""
         text = one_line(self.description)
         return text if len(text) <= LONGEST else text[: LONGEST - 3].rstrip() + "..."
 
 
 def parse_model_manifest(data: bytes, path: Path) -> ModelManifest:
-    """Validate the bytes of a ``model.yaml``; the path is named in errors and not read.
+    """Validate the bytes of a ``model.yaml``; the path only appears in errors and is not read.
 
     Raises
     ------
     PackageInvalid
-        With file, line where known, key and reason.
+        If the content is not a valid ``model.yaml``; the text names file, line where known, key and reason.
     """
     try:
         text = data.decode("utf-8")

@@ -1,4 +1,4 @@
-"""``report.json``: what was done with one study, for tools and for the person who asks why.
+"""``report.json``: the record of what was done with one study, for tools and for the person who asks why.
 
 It carries UIDs, decisions, volumes and timings, and no attribute of the patient.
 """
@@ -20,7 +20,7 @@ class _Frozen(BaseModel):
 
 
 class Reason(_Frozen):
-    """Why a study was refused or failed."""
+    """The reason for which a study was refused or failed."""
 
     code: str
     message: str
@@ -28,7 +28,7 @@ class Reason(_Frozen):
 
     @classmethod
     def of(cls, error: SegnodeError, model: str | None = None) -> "Reason":
-        """The reason that an error states; with several models, which of them it concerns."""
+        """Build the reason from an error; ``model`` names the model that it concerns, where there are several."""
         prefix = f"{model}: " if model else ""
         if isinstance(error, StudyRejected):
             return cls(code=str(error.code), message=prefix + error.message, series=error.series_uid)
@@ -44,7 +44,7 @@ _CODES: dict[type[SegnodeError], str] = {
 
 
 class SeriesReport(_Frozen):
-    """What became of one series, and why."""
+    """The decision about one series, and the reason."""
 
     uid: str
     decision: str
@@ -53,7 +53,7 @@ class SeriesReport(_Frozen):
 
 
 class ModelReport(_Frozen):
-    """What one model found."""
+    """The result of one model."""
 
     name: str
     sha256: str
@@ -67,7 +67,7 @@ class Report(_Frozen):
     Attributes
     ----------
     notes
-        What was known before the run and its reader should know: that images of the study had not come, above all.
+        Facts known before the run that the reader should know: above all, that images of the study had not arrived.
     """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
@@ -83,12 +83,12 @@ class Report(_Frozen):
 
     @property
     def exit_code(self) -> int:
-        """What ``segnode run`` ends with for this study alone."""
+        """The exit code of ``segnode run`` for this study alone."""
         if self.outcome == "failed":
             codes = {code: error.exit_code for error, code in _CODES.items()}
             return codes.get(self.reason.code if self.reason else "", 1)
         return 0 if self.reason is None else StudyRejected.exit_code
 
     def to_json(self) -> str:
-        """The text of ``report.json``; it has ``notes`` only where there are some."""
+        """Write the report as the text of ``report.json``; the key ``notes`` is left out if there are none."""
         return self.model_dump_json(by_alias=True, indent=2, exclude=None if self.notes else {"notes"}) + "\n"

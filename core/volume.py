@@ -20,7 +20,7 @@ CHANNEL_TOLERANCE = 1e-2
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """A regular grid in the patient: where each voxel's centre lies.
+    """A regular grid in the patient, which gives the position of each voxel's centre.
 
     Attributes
     ----------
@@ -33,6 +33,11 @@ class Geometry:
     direction
         ``(3, 3)``; the columns are the LPS unit vectors along which the column, row and slice index grow, as in
         SimpleITK's ``GetDirection`` (which lists x, y, z of the array in this order).
+
+    Raises
+    ------
+    ValueError
+        If an axis has no voxels, or a spacing is not a positive finite number.
     """
 
     shape: tuple[int, int, int]
@@ -41,11 +46,12 @@ class Geometry:
     direction: NDArray[np.float64]
 
     def __post_init__(self) -> None:
+        """Check the grid, and make the direction a read-only float64 array."""
         direction = np.array(self.direction, dtype=np.float64).reshape(3, 3)
         direction.setflags(write=False)
         object.__setattr__(self, "direction", direction)
         if min(self.shape) < 1 or not all(np.isfinite(s) and s > 0 for s in self.spacing):
-            raise ValueError(f"not a grid: shape {self.shape}, spacing {self.spacing}")
+            raise ValueError(f"not a grid: shape {self.shape} must be at least 1, spacing {self.spacing} mm above 0")
 
     @property
     def affine(self) -> NDArray[np.float64]:
@@ -61,11 +67,22 @@ class Geometry:
         return float(np.prod(self.spacing) * abs(np.linalg.det(self.direction)))
 
     def index_to_lps(self, index: ArrayLike) -> NDArray[np.float64]:
-        """LPS mm of ``(..., 3)`` indices in ``(slice, row, column)`` order."""
+        """Convert voxel indices to patient coordinates.
+
+        Parameters
+        ----------
+        index
+            ``(..., 3)`` in ``(slice, row, column)`` order; fractions are allowed.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64 ``(..., 3)``: LPS coordinates in mm.
+        """
         return np.asarray(index, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
 
     def same_grid(self, other: "Geometry", tolerance: float = GEOMETRY_TOLERANCE) -> bool:
-        """Whether both grids have equal shape and all corner voxels within ``tolerance`` of each other (mm)."""
+        """Return whether both grids have equal shape and all corner voxels within ``tolerance`` mm of each other."""
         if self.shape != other.shape:
             return False
         last = np.array(self.shape, dtype=np.float64) - 1
@@ -73,7 +90,7 @@ class Geometry:
         return bool(np.abs(self.index_to_lps(corners) - other.index_to_lps(corners)).max() <= tolerance)
 
     def same_channel_grid(self, other: "Geometry") -> bool:
-        """Whether both grids count as one for the channels of a network: within ``CHANNEL_TOLERANCE`` of a voxel."""
+        """Return whether both grids count as one for channels of a network: within ``CHANNEL_TOLERANCE`` of a voxel."""
         return self.same_grid(other, CHANNEL_TOLERANCE * min(self.spacing))
 
 
@@ -96,10 +113,15 @@ class Volume:
     frame_of_reference_uid
         Frame of Reference UID of channel 0.
     warnings
-        What a person should know, e.g. a gap in InstanceNumber; never patient data.
+        Observations for the user, e.g. a gap in InstanceNumber; never patient data.
     padding_values
         For each channel, the value in ``array`` that marks voxels outside of the scanner's field of view, or ``None``
         where the images state none; such voxels keep this value.
+
+    Raises
+    ------
+    ValueError
+        If the array is not float32 on the grid, or a slice lacks its SOP Instance UID or frame number.
     """
 
     array: NDArray[np.float32]
@@ -112,6 +134,7 @@ class Volume:
     padding_values: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
+        """Check that the array lies on the grid and that every slice is named."""
         if self.array.dtype != np.float32 or self.array.shape[1:] != self.geometry.shape:
             raise ValueError(f"array {self.array.dtype} {self.array.shape} is not float32 on {self.geometry.shape}")
         if not len(self.sop_instance_uids) == len(self.frame_numbers) == self.geometry.shape[0]:
@@ -138,6 +161,16 @@ class Volume:
 
 def stack_channels(volumes: Sequence[Volume]) -> Volume:
     """Stack volumes on one grid along the channel axis; slices and frame of reference are channel 0's.
+
+    Parameters
+    ----------
+    volumes
+        At least one, in channel order; grids count as one by :meth:`Geometry.same_channel_grid`.
+
+    Returns
+    -------
+    Volume
+        All channels, on the geometry of the first volume.
 
     Raises
     ------

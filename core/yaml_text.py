@@ -1,4 +1,4 @@
-"""What every YAML file of this project needs: where a value stands, and patterns that compile."""
+"""Helpers for every YAML file of this project: the line of a value, and patterns that compile."""
 
 import re
 from typing import Annotated
@@ -20,7 +20,7 @@ Pattern = Annotated[str, AfterValidator(_compiles)]
 
 
 def line_of(text: str, location: tuple[int | str, ...]) -> int:
-    """1-based line in a YAML text at which the value of a validation error's location stands."""
+    """Find the 1-based line of a YAML text that holds the value at a validation error's location."""
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     line = 1
     for key in location:
