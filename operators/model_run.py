@@ -1,4 +1,4 @@
-"""What travels between the boxes: one model's way through the graph, and the operator that moves it on."""
+"""The message between the boxes, one model's run through the graph, and the operator that advances it."""
 
 import time
 from abc import abstractmethod
@@ -17,7 +17,7 @@ from dicom_io.images.study import Study
 from segmentation.package.package import Package
 
 Tell = Callable[[str, float], None]
-"""Told a model's name and the fraction that is done."""
+"""Callback with a model's name and the fraction that is done, 0 to 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +27,9 @@ class ModelRun:
     Attributes
     ----------
     study, package
-        What runs on what.
+        The images, and the model that runs on them.
     selection
-        Which series were taken, and why.
+        The series that were taken, and the reasons.
     volume
         The channels on one grid.
     label_map
@@ -39,7 +39,7 @@ class ModelRun:
     timings_s
         Seconds per stage of ``report.json``.
     rejection
-        Why the study is refused for this model; later boxes let such a run pass untouched.
+        The reason for which the study is refused for this model; later boxes let such a run pass untouched.
     """
 
     study: Study
@@ -52,7 +52,7 @@ class ModelRun:
     rejection: StudyRejected | None = None
 
     def timed(self, **seconds: float) -> "ModelRun":
-        """The same run with seconds added to stages."""
+        """Return the same run with seconds added to stages."""
         total = dict(self.timings_s)
         for stage, value in seconds.items():
             total[stage] = total.get(stage, 0.0) + value
@@ -60,17 +60,17 @@ class ModelRun:
 
 
 class ModelRunOperator(Operator):
-    """Receives ``runs``, advances each by one library call, and emits ``runs``.
+    """Operator that receives ``runs``, advances each by one library call, and emits ``runs``.
 
     A study that is refused for one model is not refused for the others, so a rejection becomes part of that run. Every
     other error leaves the graph and ends it.
     """
 
     stage: ClassVar[str | None] = None
-    """Stage of ``report.json`` to which the time of ``advance`` counts, where it does not say so itself."""
+    """Stage of ``report.json`` to which the time of ``advance`` counts; ``None`` if it times its own stages."""
 
     def setup(self, spec: OperatorSpec) -> None:
-        """One input and one output port."""
+        """Declare one input and one output port."""
         spec.input("runs")
         spec.output("runs")
 

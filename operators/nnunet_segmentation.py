@@ -13,7 +13,7 @@ from segmentation.package.package import Package
 
 
 class Segment(Protocol):
-    """What runs a package's warm networks: :meth:`segmentation.inference.model_pool.WarmModels.segment`."""
+    """The call that runs a package's warm networks: :meth:`segmentation.inference.model_pool.WarmModels.segment`."""
 
     def __call__(
         self, package: Package, volume: Volume, on_progress: Progress | None, shared: SharedImages | None
@@ -23,12 +23,12 @@ class Segment(Protocol):
 
 
 class NnunetSegmentationOperator(ModelRunOperator):
-    """Runs each package's networks on its volume; what their images have in common is made once.
+    """Operator that runs each package's networks on its volume; images that they share are made once.
 
     Parameters
     ----------
     segment
-        Runs one package's networks; it waits until the device is there.
+        Runs one package's networks; it waits until the device is free.
     on_progress
         Called with the model's name and the fraction of its tiles that are done.
     """
@@ -48,7 +48,7 @@ class NnunetSegmentationOperator(ModelRunOperator):
         op_output.emit(tuple(self._advance_timed(run) for run in runs), "runs")
 
     def advance(self, run: ModelRun) -> ModelRun:
-        """Segment; the engine times its own stages."""
+        """Segment one model's volume; the engine times its own stages."""
         if run.volume is None:
             raise ValueError("nnunet_segmentation comes after series_to_volume")
         name = run.package.manifest.name

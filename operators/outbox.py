@@ -1,4 +1,4 @@
-"""Last box: what leaves beside the SEG, and the hand-over to whoever runs the graph."""
+"""Last box: the files that leave beside the SEG, and the hand-over of the runs to the caller of the graph."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +11,7 @@ from operators.model_run import ModelRun, ModelRunOperator
 
 
 class OutboxOperator(ModelRunOperator):
-    """Puts the overlay picture (and NIfTI, where asked for) beside the SEG and hands the finished runs over.
+    """Operator that puts the overlay picture (and NIfTI, if requested) beside the SEG and hands over the finished runs.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class OutboxOperator(ModelRunOperator):
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
-        """One input port: this is where the graph ends."""
+        """Declare one input port: the graph ends here."""
         spec.input("runs")
 
     def compute(self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext) -> None:
@@ -41,7 +41,7 @@ class OutboxOperator(ModelRunOperator):
         self._on_complete(tuple(self._advance_timed(run) for run in runs))
 
     def advance(self, run: ModelRun) -> ModelRun:
-        """Write picture and NIfTI."""
+        """Write the overlay picture and, if requested, the NIfTI file."""
         if run.label_map is None or run.volume is None:
             raise ValueError("outbox comes after postprocess")
         return replace(

@@ -7,7 +7,7 @@ from segmentation.postprocessing.steps import postprocess
 
 
 class PostprocessOperator(ModelRunOperator):
-    """Applies the steps of ``model.yaml`` in their order."""
+    """Operator that applies the post-processing steps of ``model.yaml`` in their order."""
 
     stage = "postprocess"
 

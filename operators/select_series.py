@@ -1,4 +1,4 @@
-"""Second box: which series feed the model's channels."""
+"""Second box: the choice of the series that feed the model's channels."""
 
 from dataclasses import replace
 
@@ -7,11 +7,11 @@ from operators.model_run import ModelRun, ModelRunOperator
 
 
 class SelectSeriesOperator(ModelRunOperator):
-    """Chooses by the rules of the model's manifest; every series' decision stays with the run."""
+    """Operator that chooses by the rules of the model's manifest; the decision on every series stays with the run."""
 
     stage = "read"
 
     def advance(self, run: ModelRun) -> ModelRun:
-        """Select; a study without a usable series is refused for this model."""
+        """Select the series; a study without a usable one is refused for this model."""
         selection = select_series(run.study, run.package.manifest)
         return replace(run, selection=selection, rejection=selection.rejection)

@@ -16,7 +16,7 @@ AskForMemory = Callable[[Sequence[Wish]], list[StudyRejected | None]]
 
 
 class SeriesToVolumeOperator(ModelRunOperator):
-    """Reads each series once, however many models ask for it, and none for a model that memory does not suffice for.
+    """Operator that reads each series once, however many models use it, and none for a model that exceeds the memory.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from segmentation.package.package import Package
 
 
 class StudySourceOperator(Operator):
-    """Emits one :class:`ModelRun` for each package that is to run on the study."""
+    """Operator that emits one :class:`ModelRun` for each package that is to run on the study."""
 
     def __init__(
         self, fragment: Fragment, *args: Any, study: Study, packages: Sequence[Package], **kwargs: Any
@@ -20,9 +20,9 @@ class StudySourceOperator(Operator):
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
-        """One output port."""
+        """Declare one output port."""
         spec.output("runs")
 
     def compute(self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext) -> None:
-        """Emit the runs."""
+        """Emit one run for each package."""
         op_output.emit(self._runs, "runs")

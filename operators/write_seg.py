@@ -10,7 +10,7 @@ from operators.model_run import ModelRun, ModelRunOperator
 
 
 class WriteSegOperator(ModelRunOperator):
-    """Writes ``<model>.seg.dcm`` into the study's outbox and reads it back before it may leave."""
+    """Operator that writes ``<model>.seg.dcm`` into the study's outbox and reads it back before it may leave."""
 
     stage = "seg"
 
@@ -19,7 +19,7 @@ class WriteSegOperator(ModelRunOperator):
         super().__init__(fragment, *args, **kwargs)
 
     def advance(self, run: ModelRun) -> ModelRun:
-        """Write the SEG, unless nothing was found and the model asks for no empty object."""
+        """Write the SEG, unless the mask is empty and the model asks for no empty object."""
         if run.label_map is None or run.volume is None or run.selection is None:
             raise ValueError("write_seg comes after postprocess")
         # Every channel's: the result's UIDs derive from all that went in.
