@@ -1,1 +1,1 @@
-"""All that knows networks; no DICOM."""
+"""The network side: everything that deals with networks, and nothing that deals with DICOM."""

@@ -10,13 +10,24 @@ Box = tuple[slice, slice, slice]
 
 
 def bounding_boxes(array: NDArray[Any]) -> dict[int, Box]:
-    """The smallest box that holds each value's voxels; values that do not occur are not listed."""
+    """Find the smallest box that holds each value's voxels.
+
+    Parameters
+    ----------
+    array
+        Integer labels ``(slice, row, column)``; 0 is background.
+
+    Returns
+    -------
+    dict
+        The box of each value, in voxels along the array's axes; values that do not occur are left out.
+    """
     found = ndimage.find_objects(array)
     return {value: box for value, box in enumerate(found, start=1) if box is not None}
 
 
 def union(boxes: Iterable[Box]) -> Box | None:
-    """The smallest box that holds all of some boxes; ``None`` for none."""
+    """Find the smallest box that holds all of the boxes; ``None`` if there are none."""
     sides = list(zip(*boxes, strict=True))
     if not sides:
         return None

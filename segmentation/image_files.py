@@ -20,7 +20,7 @@ def read_image(paths: Sequence[Path], channels: int) -> Volume:
     Raises
     ------
     ConfigInvalid
-        If a file cannot be read, the grids differ, or there are not as many files as channels.
+        If a file cannot be read, the grids differ, or the number of files is not ``channels``.
     """
     volumes = []
     for path in paths:
@@ -28,11 +28,11 @@ def read_image(paths: Sequence[Path], channels: int) -> Volume:
         none = ("",) * geometry.shape[0]  # a file has no SOP instances
         volumes.append(Volume(array[None].astype(np.float32), geometry, none, (1,) * geometry.shape[0], ("",), ""))
     if len(volumes) != channels:
-        raise ConfigInvalid(f"the model takes {channels} images, {len(volumes)} were given")
+        raise ConfigInvalid(f"the model needs {channels} image(s), one per channel, but {len(volumes)} were given")
     try:
         return stack_channels(volumes)
     except ValueError as error:
-        raise ConfigInvalid(f"the images of the case: {error}") from error
+        raise ConfigInvalid(f"the images of the case cannot be combined: {error}") from error
 
 
 def read_mask(path: Path, grid: Geometry) -> NDArray[Any]:
@@ -41,21 +41,26 @@ def read_mask(path: Path, grid: Geometry) -> NDArray[Any]:
     Raises
     ------
     ConfigInvalid
-        If it cannot be read or does not lie on the image's grid.
+        If the file cannot be read, or the mask is not on the image's grid (``HEADER_TOLERANCE``).
     """
     mask, geometry = read_array(path)
     if not geometry.same_grid(grid, HEADER_TOLERANCE):
-        raise ConfigInvalid(f"{path}: the mask does not lie on the image's grid")
+        raise ConfigInvalid(f"{path}: the mask does not lie on the image's grid (shape, spacing, position)")
     return mask
 
 
 def read_array(path: Path) -> tuple[NDArray[Any], Geometry]:
-    """Voxels ``(slice, row, column)`` of one image file as they are stored, and their grid.
+    """Read the voxels of one image file as they are stored, and their grid.
+
+    Returns
+    -------
+    tuple
+        The array ``(slice, row, column)`` in the file's own type and unit, and its geometry (LPS, mm).
 
     Raises
     ------
     ConfigInvalid
-        If it cannot be read, or is no single 3d image.
+        If the file cannot be read, or is not a single 3d image.
     """
     import SimpleITK
 
@@ -67,7 +72,7 @@ def read_array(path: Path) -> tuple[NDArray[Any], Geometry]:
     except RuntimeError as error:
         raise ConfigInvalid(f"{path}: cannot be read: {str(error).splitlines()[-1].strip()}") from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise ConfigInvalid(f"{path}: not a single 3d image")
+        raise ConfigInvalid(f"{path}: expected a single 3d image with one value per voxel")
     x, y, z = image.GetSpacing()
     array = SimpleITK.GetArrayFromImage(image)
     geometry = Geometry(array.shape, (z, y, x), image.GetOrigin(), np.array(image.GetDirection()))

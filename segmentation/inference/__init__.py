@@ -1,1 +1,1 @@
-"""Networks at work: sliding window, models that stay warm, the memory that they need."""
+"""Running networks: the sliding window, models that stay loaded, the memory that they need."""

@@ -1,4 +1,4 @@
-"""What memory there is and what of it is free, as the kernel, the container and the GPU say.
+"""Total and free memory, as the kernel, the container and the GPU report them.
 
 References
 ----------
@@ -11,19 +11,19 @@ from pathlib import Path
 _VERSION_2 = ("memory.max", "memory.current", "inactive_file")
 _VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 _UNLIMITED = 2**60
-"""A limit of version 1 that nobody set is nearly 2**63."""
+"""Limits above this (bytes) mean no limit: an unset limit of version 1 is nearly 2**63."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes.
+    """An amount of memory in bytes.
 
     Attributes
     ----------
     free
-        Can be had now.
+        The part that can be allocated now.
     total
-        Could be had if nobody else held any.
+        The part that could be allocated if no other process held any.
     """
 
     free: int
@@ -31,12 +31,12 @@ class Memory:
 
 
 def host_memory(root: Path = Path("/")) -> Memory:
-    """Of the machine, or of the container where that has less.
+    """Measure the host's memory: the machine's, or the container's if that has less.
 
     Parameters
     ----------
     root
-        Where ``proc`` and ``sys`` are.
+        The folder that holds ``proc`` and ``sys``.
     """
     lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
     kilobytes = {name: int(rest.split()[0]) for name, rest in (line.split(":", 1) for line in lines)}
@@ -47,7 +47,7 @@ def host_memory(root: Path = Path("/")) -> Memory:
 
 
 def gpu_memory() -> Memory:
-    """Of the current CUDA device; what this process has cached there counts as free."""
+    """Measure the memory of the current CUDA device; blocks that torch caches for this process count as free."""
     import torch
 
     free, total = torch.cuda.mem_get_info()
@@ -55,7 +55,7 @@ def gpu_memory() -> Memory:
 
 
 def _limits(root: Path) -> list[tuple[int, int]]:
-    """Limit and use of every control group that this process is in, each within the one above it."""
+    """List limit and use in bytes of every control group that this process is in, each within the one above it."""
     found = []
     for line in (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines():
         _, controllers, path = line.split(":", 2)

@@ -1,4 +1,4 @@
-"""A model package's networks, loaded on a device, and run on one volume after the other."""
+"""The engine: a model package's networks, loaded on a device and run on one volume after the other."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -25,27 +25,37 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True)
 class EngineResult:
-    """Labels on the volume's grid, and seconds spent in each of ``preprocess``, ``network`` and ``labels``."""
+    """Labels on the volume's grid, and the seconds spent in each of ``preprocess``, ``network`` and ``labels``."""
 
     label_map: LabelMap
     timings_s: dict[str, float]
 
 
 def resolve_device(device: str) -> str:
-    """Turn ``auto`` into ``cuda`` where a GPU can be used, else ``cpu``; check a device that is asked for.
+    """Turn ``auto`` into ``cuda`` if a GPU can be used, else ``cpu``; check a device that is named explicitly.
+
+    Parameters
+    ----------
+    device
+        ``auto``, ``cuda`` or ``cpu``.
+
+    Returns
+    -------
+    str
+        ``cuda`` or ``cpu``.
 
     Raises
     ------
     ConfigInvalid
-        If the name is unknown, or ``cuda`` is asked for and not there.
+        If the name is unknown, or ``cuda`` is named and there is no usable GPU.
     """
     import torch
 
     if device not in ("auto", "cuda", "cpu"):
-        raise ConfigInvalid(f"device {device!r}: use auto, cuda or cpu")
+        raise ConfigInvalid(f"device {device!r} is unknown; use auto, cuda or cpu")
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
-        raise ConfigInvalid("device cuda: no CUDA device can be used here; use auto or cpu")
+        raise ConfigInvalid("device cuda: there is no CUDA device that can be used here; use auto or cpu")
     return "cuda" if available and device != "cpu" else "cpu"
 
 
@@ -55,18 +65,18 @@ class Engine:
     Parameters
     ----------
     package
-        As :func:`segmentation.package.package.load_package` gives it.
+        The package, as :func:`segmentation.package.package.load_package` returns it.
     device
         ``auto``, ``cuda`` or ``cpu``.
 
     Raises
     ------
     ConfigInvalid
-        If the device is not there.
+        If the device is not available.
     PackageInvalid
         If weights changed since the package was loaded, or do not fit their network.
     RetryLater
-        If the GPU's memory does not hold the networks now.
+        If the GPU has too little free memory now to hold the networks.
     """
 
     def __init__(self, package: Package, device: str = "auto") -> None:
@@ -92,24 +102,30 @@ class Engine:
         Parameters
         ----------
         volume
-            With as many channels as the model.
+            float32 ``(channel, slice, row, column)`` with as many channels as the model.
         on_progress
             Called with the fraction done, 0 to 1, after each tile of a network.
         shared
-            What this model has in common with others of the same study.
+            The images that this model shares with others of the same study; ``None`` if it runs alone.
         results_on_gpu
-            Whether a GPU also keeps image, logits and accumulators, or one tile at a time.
+            True keeps image, logits and accumulators on the GPU, too; False keeps there only one tile at a time.
         tiles_at_once
-            Tiles that a network sees together; labels are nnU-Net's own with one.
+            Tiles that a network sees together; with one, labels equal nnU-Net's own.
+
+        Returns
+        -------
+        EngineResult
+            The labels on the volume's grid, before post-processing, and the seconds per stage.
 
         Raises
         ------
         RetryLater
-            If the GPU's memory does not suffice now.
+            If the GPU has too little free memory now.
         PackageInvalid
             If the network's logits overflow, or its plans ask for a resampling that is not supported.
         StudyRejected
-            If the image has none of the network's voxels, or not the range of the model's images.
+            If the image is smaller than half a voxel of the network along an axis (``too_small``), or an RGB channel
+            leaves the range 0 to 255 (``colour_range``).
         ValueError
             If the number of channels is not the model's.
         """
@@ -119,7 +135,7 @@ class Engine:
 
         wanted = len(self.package.network.channels)
         if volume.array.shape[0] != wanted:
-            raise ValueError(f"the volume has {volume.array.shape[0]} channels, the model {wanted}")
+            raise ValueError(f"the volume has {volume.array.shape[0]} channels, but the model needs {wanted}")
         passage = Passage(
             self.package,
             self._networks,
@@ -145,7 +161,7 @@ class Engine:
                 raise PackageInvalid(f"{path}: {error.strerror or error}") from error
             # Hashed again: the bytes that count are those that are used.
             if sha256_of_bytes(content) != self.package.sums[fold.file]:
-                raise PackageInvalid(f"{path}: changed since the package was loaded")
+                raise PackageInvalid(f"{path}: the file changed since the package was loaded; load the package again")
             weights = read_weights(content, str(path))
             network = build_network(configuration.network)
             check_weights(network, weights, str(path))
@@ -162,4 +178,4 @@ def _out_of_memory_is_transient() -> "Iterator[None]":
         yield
     except torch.cuda.OutOfMemoryError as error:
         torch.cuda.empty_cache()
-        raise OutOfMemory(f"the GPU's memory does not suffice now: {str(error).splitlines()[0]}") from error
+        raise OutOfMemory(f"out of GPU memory now; retry later: {str(error).splitlines()[0]}") from error

@@ -1,7 +1,7 @@
-"""How much memory a model needs for an image, said before anything is read; and what to do where there is less.
+"""The memory that a model needs for an image, estimated before anything is read, and the refusal if there is less.
 
-Counted is what grows with the image, the patch and the classes: the volume, the network's image, the accumulators of
-the tiles, one tile with the network's own values, the labels. A test holds the counts against measured peaks:
+The estimate counts what grows with the image, the patch and the classes: the volume, the network's image, the
+accumulators of the tiles, one tile with the network's own values, the labels. A test compares it with measured peaks:
 ``tests/segmentation/inference/test_memory_estimate.py``.
 """
 
@@ -20,43 +20,43 @@ from segmentation.preprocessing.orientation import reorientation
 from segmentation.preprocessing.target_grid import Shape3, resampled_shape
 
 HELD_AT_ONCE = 9
-"""Times the first stage's features that a network holds at its widest place: skip, upsampled, both, their result."""
+"""Copies of the first stage's features that a network holds at its widest: skip, upsampled, both, their result."""
 BAND_PLANES = 2 * 21 + 16
-"""Planes between which a spline still reaches, and those that are made from them at a time."""
+"""Number of planes that a spline reaches, plus those that are computed from them at a time."""
 MASK_BYTES = 7
-"""Per voxel, where an image's nonzero mask is made: its components are numbered by 32 bits."""
+"""Bytes per voxel while an image's nonzero mask is made: its components are numbered with 32 bits."""
 DEVIATION_BYTES = 8
-"""Per voxel of one channel, where its standard deviation is taken."""
+"""Bytes per voxel of one channel while its standard deviation is computed."""
 STAGE_BYTES = 6
-"""Per voxel, where the first stage's labels are resampled for the second."""
+"""Bytes per voxel while the first stage's labels are resampled for the second."""
 FINISHING_BYTES = 6
-"""Per voxel, after the networks: labels, pictures and object."""
+"""Bytes per voxel after the networks: labels, pictures and DICOM object."""
 STEP_BYTES = {"keep_largest": 13, "remove_small": 13, "fill_holes": 18, "open": 16, "smooth": 45}
-"""Per voxel, labels included, at the peak of a step of post-processing on a label whose box is the whole image."""
+"""Bytes per voxel, labels included, at the peak of a post-processing step on a label whose box is the whole image."""
 LABELLING = {"cpu": 100 * 2**20, "cuda": 3 * 2**30}
-"""What turning logits to labels takes besides the logits, whatever their size."""
+"""Bytes that turning logits into labels takes besides the logits, whatever their size."""
 SMALLEST_LABELLING = 200 * 2**20
-"""The same on a GPU where it goes in the smallest steps."""
+"""The same on a GPU if it goes in the smallest steps."""
 MOST_TILES = 4
-"""More at once keep a GPU no busier."""
+"""Largest number of tiles at once; more do not keep a GPU busier."""
 BASE = 1.5 * 2**30
-"""What the process takes without any study: its libraries, and the like."""
+"""Bytes that the process takes without any study, mostly for its libraries."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes at the peak, on the host beyond the process itself, and on the GPU.
+    """Peak memory in bytes, on the host beyond the process itself, and on the GPU.
 
     Attributes
     ----------
     volume
-        The image as it is read, from then to the end.
+        The image, which is held from reading to the end.
     host
-        Besides the volume while the networks run.
+        Host memory besides the volume while the networks run.
     after
-        Besides the volume once they have run: labels, post-processing, pictures, the object.
+        Host memory besides the volume once they have run: labels, post-processing, pictures, the DICOM object.
     gpu
-        0 on a CPU.
+        GPU memory; 0 on a CPU.
     labels
         The part of ``after`` that stays until the study is written.
     """
@@ -69,28 +69,38 @@ class Need:
 
     @property
     def total(self) -> int:
-        """On the host."""
+        """The peak on the host, in bytes."""
         return self.volume + max(self.host, self.after)
 
     def __str__(self) -> str:
+        """Write the peaks in GB (1e9 bytes) for messages."""
         gpu = f" and {self.gpu / 1e9:.1f} GB on the GPU" if self.gpu else ""
         return f"{self.total / 1e9:.1f} GB{gpu}"
 
 
 def predict(package: Package, geometry: Geometry, device: str, *, results_on_gpu: bool = True) -> Need:
-    """What a package needs for an image.
+    """Estimate the memory that a package needs for an image.
 
     Parameters
     ----------
+    package
+        The model, with its active profile.
     geometry
-        Of the image.
+        The grid of the image.
     device
         ``cpu`` or ``cuda``.
+    results_on_gpu
+        True if a GPU also keeps image, logits and accumulators; False if it keeps only one tile at a time.
+
+    Returns
+    -------
+    Need
+        The peaks in bytes.
 
     Raises
     ------
     StudyRejected
-        If the image has none of a network's voxels.
+        ``too_small``, if the image is smaller than half a voxel of a network along an axis.
     """
     manifest, network = package.manifest, package.network
     turn = reorientation(geometry, manifest.orientation)
@@ -114,9 +124,9 @@ def predict(package: Package, geometry: Geometry, device: str, *, results_on_gpu
 
 
 def least(package: Package, geometry: Geometry, device: str) -> Need:
-    """What a package needs where it runs in the smallest slabs: on a GPU with everything but one tile on the host.
+    """Estimate the memory that a package needs at least: on a GPU, everything but one tile then lies on the host.
 
-    On a CPU slabs never are larger than a patch asks for.
+    On a CPU the result is that of :func:`predict`, since slabs there are never larger than a patch requires.
 
     Raises
     ------
@@ -127,19 +137,26 @@ def least(package: Package, geometry: Geometry, device: str) -> Need:
 
 
 def tiles_that_fit(package: Package, free: int) -> int:
-    """Tiles that a GPU with some bytes to spare may see together: in profile ``exact`` one, as nnU-Net does."""
+    """Compute the tiles that a GPU with ``free`` bytes left may see together; 1 in profile ``exact``, as in nnU-Net."""
     if package.manifest.inference.profile == "exact":
         return 1
     return max(1, min(MOST_TILES, 1 + max(free, 0) // max(_of_tile(package, c) for c in package.passes)))
 
 
 def check(package: Package, geometry: Geometry, device: str, host: Memory, gpu: Memory | None) -> None:
-    """Refuse an image that would not fit if nobody else held memory.
+    """Refuse an image that would not fit even if no other process held memory.
+
+    Parameters
+    ----------
+    device
+        ``cpu`` or ``cuda``.
+    host, gpu
+        The memory of this machine; ``gpu`` is ``None`` on a CPU.
 
     Raises
     ------
     StudyRejected
-        ``too_large``, with the figures; or as :func:`predict`.
+        ``too_large``, with the figures; ``too_small`` as :func:`predict`.
     """
     need = least(package, geometry, device)
     if need.total > host.total - BASE or (gpu is not None and need.gpu > gpu.total):
@@ -149,12 +166,12 @@ def check(package: Package, geometry: Geometry, device: str, host: Memory, gpu: 
 
 
 def together(needs: Sequence[Need]) -> int:
-    """Bytes that studies need on the host which overlap, while the networks run for one of them at a time."""
+    """Compute the bytes that overlapping studies need on the host, while the networks run for one of them at a time."""
     return sum(need.volume + need.after for need in needs) + max(max(need.host - need.after, 0) for need in needs)
 
 
 def of_study(needs: Mapping[object, Sequence[Need]]) -> Need:
-    """What one study needs whose models run one after the other; ``needs`` of each image that is read."""
+    """Combine the needs of one study whose models run one after the other; ``needs`` lists them by the image read."""
     every = [need for found in needs.values() for need in found]
     return Need(
         volume=sum(max(need.volume for need in found) for found in needs.values()),
@@ -166,7 +183,7 @@ def of_study(needs: Mapping[object, Sequence[Need]]) -> Need:
 
 
 def _waiting(keys: Sequence[Hashable], images: Sequence[int]) -> list[int]:
-    """For each pass of a composite the bytes of other images that an earlier one made and a later one wants."""
+    """Compute, for each pass, the bytes of other images that an earlier pass made and a later one will use."""
     return [
         sum(images[keys.index(key)] for key in set(keys[:index]) & set(keys[index + 1 :]) if key != keys[index])
         for index in range(len(keys))
@@ -175,7 +192,7 @@ def _waiting(keys: Sequence[Hashable], images: Sequence[int]) -> list[int]:
 
 @dataclass(frozen=True)
 class _Pass:
-    """One configuration's way: its peak on either side, its image, and its logits where they are kept."""
+    """Memory in bytes of one configuration's run: its peaks on host and GPU, its image, and its whole logits."""
 
     host: int
     gpu: int
@@ -193,7 +210,7 @@ class _Pass:
         *,
         results_on_gpu: bool,
     ) -> "_Pass":
-        """Count; ``shape`` and ``spacing`` in the model's axis order."""
+        """Estimate one configuration's run; ``shape`` and ``spacing`` (mm) are in the model's axis order."""
         forward = configuration.transpose_forward
         old = [shape[axis] for axis in forward]
         old_spacing = [spacing[axis] for axis in forward]
@@ -229,7 +246,7 @@ def _keeps_its_grid(configuration: Configuration) -> bool:
 
 
 def _of_preparing(configuration: Configuration, voxels: int) -> int:
-    """Bytes beside the image and the network's image while one is made from the other."""
+    """Estimate the bytes besides the image and the network's image while one is made from the other."""
     cascade = configuration.previous_stage is not None
     masked = cascade or any(n.use_mask for n in configuration.normalisation)
     deviates = any(n.scheme == "ZScoreNormalization" for n in configuration.normalisation)
@@ -239,14 +256,14 @@ def _of_preparing(configuration: Configuration, voxels: int) -> int:
 
 
 def _of_tile(package: Package, configuration: Configuration) -> int:
-    """Bytes of one tile's logits, and of the network while it makes them."""
+    """Estimate the bytes of one tile's logits, and of the network while it computes them."""
     patch, spec = configuration.patch_size, configuration.network
     mirrored = package.manifest.inference.active.mirroring and bool(configuration.mirror_axes)
     return prod(patch) * 4 * spec.outputs * (3 if mirrored else 2) + _of_network(spec, patch)
 
 
 def _of_network(spec: NetworkSpec, patch: tuple[int, ...]) -> int:
-    """Bytes of a network's own values on one patch, in single precision."""
+    """Estimate the bytes of a network's own values on one patch, in single precision."""
     features = spec.arguments.get("features_per_stage")
     first = features[0] if isinstance(features, list) else features
     widest = first if isinstance(first, int) else 32

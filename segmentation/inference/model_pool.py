@@ -1,8 +1,7 @@
-"""Networks kept ready on one device within a budget, and memory promised to the studies that want to use them.
+"""Networks kept ready on one device within a budget, and memory promised to the studies that use them.
 
-Two studies overlap: one is read, post-processed or written while another has the device. What they need together is
-counted, so a study waits where it does not fit beside another one of this process, and is refused where it does not
-fit at all.
+Two studies overlap: one is read, post-processed or written while another has the device. Their needs are added up, so
+that a study waits if it does not fit beside another one of this process, and is refused if it does not fit at all.
 """
 
 import logging
@@ -22,9 +21,9 @@ from segmentation.inference.shared_images import SharedImages
 from segmentation.package.package import Package
 
 GPU_SHARE = 0.5
-"""Of a GPU's memory that networks may keep; the other half is for images, logits and the networks' own values."""
+"""Share of a GPU's memory that networks may keep; the rest is for images, logits and the networks' own values."""
 HOST_SHARE = 0.25
-"""The same of a machine without a GPU."""
+"""The same share of the host's memory on a machine without a GPU."""
 
 _log = logging.getLogger("segnode")
 
@@ -36,7 +35,7 @@ class Wish:
     Attributes
     ----------
     image
-        Tells images apart: wishes for one image share its volume.
+        Hashable identity of the image: wishes for one image share its volume.
     """
 
     package: Package
@@ -54,12 +53,12 @@ class WarmModels:
     budget
         Bytes of weights that are kept; by default a share of the device's memory.
     host, gpu
-        Say what memory there is.
+        Functions that measure the memory of the host and of the GPU.
 
     Raises
     ------
     ConfigInvalid
-        If ``cuda`` is asked for and there is none.
+        If ``cuda`` is requested and there is no usable GPU.
     """
 
     def __init__(
@@ -83,14 +82,14 @@ class WarmModels:
     def segment(
         self, package: Package, volume: Volume, on_progress: Progress | None = None, shared: SharedImages | None = None
     ) -> EngineResult:
-        """Run a package's networks on a volume as soon as the device is there.
+        """Run a package's networks on a volume as soon as the device is free.
 
         Parameters
         ----------
         on_progress
             As :meth:`segmentation.inference.engine.Engine.segment` takes it.
         shared
-            What the models of one study have in common.
+            The images that the models of one study share.
 
         Raises
         ------
@@ -106,7 +105,7 @@ class WarmModels:
             return engine.segment(volume, on_progress, shared, results_on_gpu=spare >= 0, tiles_at_once=tiles)
 
     def warm(self, packages: Sequence[Package]) -> None:
-        """Load networks before the first study asks for them, as many as the budget and the device hold now.
+        """Load networks before the first study needs them, as many as the budget and the device hold now.
 
         Raises
         ------
@@ -127,7 +126,7 @@ class WarmModels:
 
     @contextmanager
     def promise(self) -> Iterator["Promise"]:
-        """What one study asks for memory with; all is given back at the end."""
+        """Open a promise by which one study asks for memory; all of it is given back at the end of the block."""
         promise = Promise(self)
         try:
             yield promise
@@ -148,7 +147,10 @@ class WarmModels:
         return engine
 
     def _make_room(self, package: Package, geometry: Geometry) -> int:
-        """Bytes of the GPU that are left where everything lies on it, other models given up for it where that helps."""
+        """Unload other models where that helps, and return the spare bytes of the GPU.
+
+        The number is what is left if everything lies on the GPU; below 0, not everything fits.
+        """
         need = predict(package, geometry, self.device).gpu
         while need > self._gpu().free and len(self._engines) > 1:
             self._unload_oldest()
@@ -196,33 +198,34 @@ class WarmModels:
                     self._promised[id(promise)] = need
                     return
                 if not self._promised:
-                    raise RetryLater(f"not enough memory now: {need} are needed, {there / 1e9:.1f} GB are free")
+                    free = f"{there / 1e9:.1f} GB are free"
+                    raise RetryLater(f"not enough memory now, retry later: {need} are needed, {free}")
                 self._changed.wait()
 
 
 class Promise:
-    """Memory for one study."""
+    """The memory promised to one study."""
 
     def __init__(self, models: WarmModels) -> None:
         self._models = models
 
     def ask(self, wishes: Sequence[Wish]) -> list[StudyRejected | None]:
-        """Ask once for all that a study is to run, before its images are read; waits while other studies hold memory.
+        """Ask once for the memory of all models of a study, before it is read; wait while other studies hold memory.
 
         Returns
         -------
         list
-            For each wish, why it cannot be fulfilled on this machine, or ``None``.
+            For each wish, the reason for which this machine cannot fulfil it, or ``None``.
 
         Raises
         ------
         RetryLater
-            If there would be enough, but others than this process hold it.
+            If the machine has enough memory, but other processes hold it.
         """
         return self._models._admit(self, wishes)
 
 
 def resident_bytes() -> int:
-    """What this process holds of the host's memory."""
+    """Measure the resident memory of this process, in bytes."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split("VmRSS:")[1].split()[0]) * 1024

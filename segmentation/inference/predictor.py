@@ -1,4 +1,4 @@
-"""One volume's way through a package's networks: preprocess, slabs of logits, labels; its seconds and progress."""
+"""The run of one volume through a package's networks: preprocess, slabs of logits, labels; with timing and progress."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,10 @@ STAGES = ("preprocess", "network", "labels")
 
 
 def precision_of(device: torch.device, *, bf16: bool) -> torch.dtype | None:
-    """In which precision networks compute: nnU-Net's, or bfloat16 where that is asked for and made by hardware."""
+    """Choose the precision of the networks: nnU-Net's, or bfloat16 if it is requested and the hardware computes it.
+
+    ``None`` means single precision throughout.
+    """
     if device.type == "cuda":
         return torch.bfloat16 if bf16 else torch.float16
     # Without such units it takes several times as long as single precision.
@@ -34,18 +37,20 @@ def precision_of(device: torch.device, *, bf16: bool) -> torch.dtype | None:
 
 
 class Passage:
-    """Made for one volume, used once.
+    """The run of one volume through a package's networks; it is used once.
 
     Parameters
     ----------
     networks
-        For each configuration its folds, on ``device``.
+        For each configuration's id its folds, on ``device``.
+    volume
+        float32 ``(channel, slice, row, column)``; not modified.
     shared
-        What other models of the same study made of the same volume, or will.
+        The images that other models of the same study made of the same volume, or will use.
     on_progress
         Called with the fraction done, 0 to 1, after each tile of a network.
     results_device
-        Where image, logits and accumulators are kept.
+        Device on which image, logits and accumulators are kept.
     tiles_at_once
         Tiles that a network sees together.
 
@@ -76,7 +81,7 @@ class Passage:
         self._reached = 0.0
 
     def labels(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """Labels ``(slice, row, column)`` on the volume's grid, contiguous, in the least type that holds them."""
+        """Compute the labels ``(slice, row, column)`` on the volume's grid, contiguous, uint8 or else uint16."""
         with self._timed("preprocess"):
             framed, spacing, framing = self._shared.get(
                 self._volume,
@@ -109,7 +114,7 @@ class Passage:
             return labels_of_ensemble(predictions, network.labels)
 
     def _merged(self, image: NDArray[np.float32], spacing: tuple[float, ...]) -> NDArray[np.integer[Any]]:
-        """One part's labels over the other's."""
+        """Write the labels of each part of a composite over those of the parts before it."""
         network = self._package.network
         merged = np.zeros(image.shape[1:], dtype=np.uint8 if max(network.labels.outputs.values()) < 256 else np.uint16)
         for part in network.parts:
@@ -142,7 +147,7 @@ class Passage:
     def _within_memory(
         self, configuration: Configuration, data: torch.Tensor, use: Callable[[Iterator[torch.Tensor]], Result]
     ) -> Result:
-        """Give ``use`` the slabs of logits, kept on the CPU where the GPU's memory does not hold them after all."""
+        """Pass the slabs of logits to ``use``; keep them on the CPU if the GPU turns out to have too little memory."""
         done = self._done
         try:
             return self._use(use, self._slabs(configuration, data, self._results_device))
@@ -191,7 +196,7 @@ class Passage:
             self.timings[stage] += time.perf_counter() - start
 
     def _tell(self, networks: float) -> None:
-        """Tell that this many networks of the current configuration are through; a repeated one does not go back."""
+        """Report how many networks of the configuration are done; a repeated run never lowers the fraction."""
         self._reached = max(self._reached, (self._done + networks) / self._count)
         if self._on_progress:
             self._on_progress(self._reached)

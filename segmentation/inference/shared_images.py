@@ -1,7 +1,7 @@
-"""What the models of one study have in common: images that are framed, normalised and resampled once.
+"""The images that the models of one study share, which are framed, normalised and resampled once.
 
-Models of equal spacing, resampling, normalisation and axis order see one image. What no further model will ask for is
-given up at once, so a model alone holds nothing longer than without this.
+Models of equal spacing, resampling, normalisation and axis order see one image. An image that no further model will use
+is dropped at once, so that a single model holds nothing longer than without sharing.
 """
 
 from collections import Counter
@@ -16,12 +16,12 @@ Result = TypeVar("Result")
 
 
 class SharedImages:
-    """For one study; one model after the other.
+    """The images shared by the models of one study, which run one after the other.
 
     Parameters
     ----------
     runs
-        Every model that is still to run, with the image on which it runs.
+        Every model that is still to run, with its volume.
     """
 
     def __init__(self, runs: Sequence[tuple[Package, Volume]]) -> None:
@@ -38,7 +38,17 @@ class SharedImages:
         self._kept: dict[Hashable, Any] = {}
 
     def get(self, volume: Volume, key: Hashable, make: Callable[[], Result]) -> Result:
-        """What another model made, or what is made now; kept while further models want it."""
+        """Return the image that another model made, or make it; it is kept while further models will use it.
+
+        Parameters
+        ----------
+        volume
+            The volume from which the image is made.
+        key
+            As :func:`frame_key` or :func:`image_key` returns it.
+        make
+            Makes the image if it is not kept.
+        """
         whole = id(volume.array), key
         found = self._kept[whole] if whole in self._kept else make()
         self._wanted[whole] -= 1
@@ -50,14 +60,14 @@ class SharedImages:
 
 
 def frame_key(package: Package) -> Hashable:
-    """Equal for models that look at the same part of an image."""
+    """Build a key that is equal for models that look at the same part of an image."""
     settings = package.manifest.inference.active
     is_ct = package.manifest.channels[0].series.modality == ("CT",)
     return settings.finest_useful_spacing, settings.crop_to_body and is_ct
 
 
 def image_key(package: Package, configuration: Configuration) -> Hashable:
-    """Equal for configurations whose networks see the same image."""
+    """Build a key that is equal for configurations whose networks see the same image."""
     return (
         frame_key(package),
         package.manifest.orientation,

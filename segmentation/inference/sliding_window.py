@@ -25,12 +25,12 @@ GAUSSIAN_SIGMA = 1 / 8
 GAUSSIAN_SCALE = 10.0
 
 INFINITY = 0x7C00
-"""Bits of infinity in half precision; whatever is not a number has more of them."""
+"""Bits of infinity in half precision; a value that is not a number has larger ones."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """How tiles are laid and seen.
+    """The layout of the tiles, and the way in which networks see them.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Window:
     mirror_axes
         Spatial axes over whose flips predictions are averaged.
     precision
-        In which networks compute what may be computed in less than single precision; ``None``: nothing.
+        Type for the operations that may run in less than single precision; ``None`` runs all in single precision.
     tiles_at_once
         Tiles that a network sees together; with more than one, logits differ in their last bits.
     """
@@ -62,7 +62,7 @@ def predict_slabs(
     results_device: torch.device,
     on_tile: Callable[[float], None],
 ) -> Iterator[torch.Tensor]:
-    """Mean logits of networks for one preprocessed image, as slabs that follow each other along axis 0.
+    """Predict the mean logits of networks for one preprocessed image, as slabs that follow each other along axis 0.
 
     Parameters
     ----------
@@ -70,8 +70,12 @@ def predict_slabs(
         The folds, in evaluation mode, on ``device``.
     data
         float32 ``(channel, z, y, x)``, on any device.
+    window
+        The tiles and the precision.
+    device
+        Device on which the networks run.
     results_device
-        Where image and logits are kept: ``device``, or the CPU where the GPU's memory does not hold them.
+        Device on which image and logits are kept: ``device``, or the CPU if the GPU's memory does not hold them.
     on_tile
         Called after each tile of each network with the fraction done.
 
@@ -83,7 +87,7 @@ def predict_slabs(
     Raises
     ------
     PackageInvalid
-        If the logits overflow half precision, as nnU-Net would refuse them too.
+        If the logits overflow half precision; nnU-Net refuses them, too.
     """
     patch_size = window.patch_size
     padded, inner = pad(data, patch_size)
@@ -129,7 +133,7 @@ class _Rows:
         self._finished = 0
 
     def add(self, start: int) -> Iterator[float]:
-        """Let finished planes go, and run every network on every tile of the row; yields the fraction done."""
+        """Drop finished planes, and run every network on every tile of the row; yields the fraction done."""
         for held in (*self._sums, self._weights[None]):
             for plane in range(self._finished, held.shape[1]):
                 held[:, plane - self._finished] = held[:, plane]
@@ -145,7 +149,7 @@ class _Rows:
             yield number / len(rows)
 
     def _predict(self, index: int, planes: slice, group: Sequence[tuple[slice, ...]]) -> Iterator[torch.Tensor]:
-        """Logits ``(output, z, y, x)`` of each tile of a group."""
+        """Predict the logits ``(output, z, y, x)`` of each tile of a group."""
         tiles = [self._padded[(slice(None), planes, *window)] for window in group]
         patches = torch.stack([tile[:, 0] if self._is_2d else tile for tile in tiles])
         with torch.autocast(self._device.type, self._window.precision, enabled=self._window.precision is not None):
@@ -164,7 +168,7 @@ class _Rows:
             self._weights[(slice(None), *window)] += self._gaussian
 
     def finish(self, planes: int) -> torch.Tensor:
-        """Mean logits of the first planes, a view that is valid until the next row is added."""
+        """Compute the mean logits of the first planes, a view that is valid until the next row is added."""
         done, *others = self._sums
         mean = done[:, :planes].div_(self._weights[:planes])
         for other in others:
@@ -179,7 +183,20 @@ class _Rows:
 
 
 def pad(data: torch.Tensor, patch_size: Sequence[int]) -> tuple[torch.Tensor, tuple[slice, ...]]:
-    """Pad with zeros to at least the patch, the image in the middle; also the slices that undo it."""
+    """Pad an image with zeros to at least the patch, with the image in the middle.
+
+    Parameters
+    ----------
+    data
+        ``(channel, z, y, x)``.
+    patch_size
+        In voxels; two values for 2d networks, which leave axis 0 as it is.
+
+    Returns
+    -------
+    tuple
+        The padded image (the same tensor if nothing is missing), and the slices that cut the image out again.
+    """
     minimum = [0] * (data.ndim - len(patch_size)) + list(patch_size)
     missing = [max(0, least - size) for least, size in zip(minimum, data.shape, strict=True)]
     before = [gap // 2 for gap in missing]
@@ -192,7 +209,10 @@ def pad(data: torch.Tensor, patch_size: Sequence[int]) -> tuple[torch.Tensor, tu
 
 
 def tile_starts(shape: Sequence[int], patch_size: Sequence[int], step_size: float) -> list[list[int]]:
-    """Where tiles start along each axis: evenly spread, at most ``step_size`` of the patch apart."""
+    """Compute where tiles start along each axis, in voxels: evenly spread, at most ``step_size`` of the patch apart.
+
+    ``shape`` is at least ``patch_size`` along each axis.
+    """
     starts = []
     for size, patch in zip(shape, patch_size, strict=True):
         count = int(np.ceil((size - patch) / (patch * step_size))) + 1
@@ -202,7 +222,7 @@ def tile_starts(shape: Sequence[int], patch_size: Sequence[int], step_size: floa
 
 
 def gaussian_weights(patch_size: Sequence[int]) -> torch.Tensor:
-    """float16 weights of a tile, largest in its centre, nowhere zero."""
+    """Compute the float16 weights of a tile, of the shape ``patch_size``: largest in its centre, nowhere zero."""
     impulse = np.zeros(tuple(patch_size))
     impulse[tuple(size // 2 for size in patch_size)] = 1
     sigmas = [size * GAUSSIAN_SIGMA for size in patch_size]

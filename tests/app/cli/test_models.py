@@ -100,7 +100,7 @@ def test_golden_case_needs_both_files_on_one_grid(tmp_path: Path) -> None:
         run("verify", "tiny", "--case", image)
     with pytest.raises(ConfigInvalid, match="does not lie on the image's grid"):
         run("verify", "tiny", "--case", image, "--expect", other, "--device", "cpu")
-    with pytest.raises(ConfigInvalid, match="the model takes 1 images, 2 were given"):
+    with pytest.raises(ConfigInvalid, match="the model needs 1 image"):
         run("verify", "tiny", "--case", image, "--case", image, "--expect", image, "--device", "cpu")
     (tmp_path / "text.nrrd").write_text("no image")
     with pytest.raises(ConfigInvalid, match="cannot be read"):

@@ -96,7 +96,7 @@ def test_one_slice(tmp_path: Path) -> None:
 
 
 def test_channels_must_be_the_models(package: Package) -> None:
-    with pytest.raises(ValueError, match="the volume has 2 channels, the model 1"):
+    with pytest.raises(ValueError, match="the volume has 2 channels, but the model needs 1"):
         Engine(package, "cpu").segment(make_volume(channels=2, shape=SMALL))
 
 
@@ -153,7 +153,7 @@ class TestMemory:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
         monkeypatch.setattr(sliding_window, "predict_slabs", predict)
-        with pytest.raises(RetryLater, match="memory does not suffice now: CUDA out of memory"):
+        with pytest.raises(RetryLater, match="out of GPU memory now; retry later: CUDA out of memory"):
             Engine(package, "cpu").segment(make_volume(shape=SMALL))
 
     @pytest.mark.parametrize(("slices", "spacing"), [(40, 3.0), (90, 3.0), (90, 1.5)])
