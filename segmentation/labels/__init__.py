@@ -1,1 +1,1 @@
-"""From logits to labels on the image's own grid."""
+"""The way from logits to labels on the image's own grid."""

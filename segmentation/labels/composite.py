@@ -1,4 +1,4 @@
-"""One mask of the labels that a composite's parts found, each in values of its own."""
+"""One mask made of the labels that a composite's parts found, each part in values of its own."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def overlay(merged: NDArray[np.integer[Any]], found: NDArray[np.integer[Any]], values: Mapping[int, int]) -> None:
-    """Write what one part found over what is there; its background leaves what is there.
+    """Write the labels of one part over those in ``merged``; the background of the part changes nothing.
 
     Parameters
     ----------
@@ -17,7 +17,7 @@ def overlay(merged: NDArray[np.integer[Any]], found: NDArray[np.integer[Any]], v
     found
         The part's labels, of the same shape.
     values
-        For each of the part's values the one to write.
+        The value to write for each of the part's values.
     """
     table = np.zeros(max(values) + 1, dtype=merged.dtype)
     table[list(values)] = list(values.values())

@@ -1,4 +1,4 @@
-"""From a network's logits to labels on the image's own grid: nnU-Net's way back, for one model and for ensembles.
+"""The way from a network's logits to labels on the image's own grid, as in nnU-Net, for one model and for ensembles.
 
 References
 ----------
@@ -23,19 +23,19 @@ from segmentation.preprocessing.target_grid import axis_of, order_of
 from segmentation.preprocessing.torch_resampling import resample_with_torch
 
 VOXELS_AT_ONCE = 2**16
-"""Voxels on which an ensemble's members disagree that are decided at a time."""
+"""Number of voxels, on which an ensemble's members disagree, that are decided at a time."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one network said of an image.
+    """The prediction of one network for an image.
 
     Attributes
     ----------
     logits
         float16 ``(output, z, y, x)`` on the network's grid, without padding.
     grids
-        As :func:`segmentation.preprocessing.preprocess.preprocess` gave it.
+        As :func:`segmentation.preprocessing.preprocess.preprocess` returned it.
     """
 
     logits: torch.Tensor
@@ -46,12 +46,21 @@ class Prediction:
 def labels_of_slabs(
     slabs: Iterator[torch.Tensor], grids: Grids, configuration: Configuration, labels: Labels
 ) -> NDArray[np.integer[Any]]:
-    """Labels on the image's grid from logits that come slab by slab and are gone afterwards.
+    """Compute labels on the image's grid from logits that come slab by slab and are not kept.
 
     Parameters
     ----------
     slabs
-        As :func:`segmentation.inference.sliding_window.predict_slabs` gives them.
+        float16 ``(output, planes, y, x)``, as :func:`segmentation.inference.sliding_window.predict_slabs` yields them.
+    grids, configuration
+        The grids and the configuration for which the logits were predicted.
+    labels
+        The labels of the data set.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(z, y, x)`` as :func:`labels_of_prediction`.
 
     Raises
     ------
@@ -72,7 +81,7 @@ def labels_of_slabs(
 
 
 def labels_of_prediction(prediction: Prediction, labels: Labels) -> NDArray[np.integer[Any]]:
-    """Labels ``(z, y, x)`` on the image's grid, uint8 or for 255 labels and more uint16.
+    """Compute labels ``(z, y, x)`` on the image's grid, as uint8, or as uint16 for 255 labels and more.
 
     Raises
     ------
@@ -87,9 +96,9 @@ def labels_of_prediction(prediction: Prediction, labels: Labels) -> NDArray[np.i
 
 
 def labels_of_ensemble(predictions: Sequence[Prediction], labels: Labels) -> NDArray[np.integer[Any]]:
-    """Labels of the members' mean probabilities.
+    """Compute the labels ``(z, y, x)`` of the members' mean probabilities.
 
-    A label on which all members agree is that of their mean, so probabilities are needed elsewhere only.
+    A label on which all members agree is that of their mean, so probabilities are needed only elsewhere.
 
     Raises
     ------
@@ -111,14 +120,14 @@ def labels_of_ensemble(predictions: Sequence[Prediction], labels: Labels) -> NDA
 
 
 def decision_of(labels: Labels) -> Decision:
-    """How a data set's outputs become labels."""
+    """Choose the rule by which a data set's outputs become labels."""
     if labels.has_regions:
         return RegionsInOrder(labels.regions_class_order or ())
     return LargestLogit(len(labels.outputs) + 1)
 
 
 def _labelled(prediction: Prediction, decision: Decision) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Planes of the crop, and their labels."""
+    """Label a prediction; yields planes of the crop, and their labels."""
     logits, grids, resampling = prediction.logits, prediction.grids, prediction.configuration.resampling_probabilities
     if resampling.function == "resample_torch_fornnunet":
         axis = axis_of(resampling, grids.new_spacing, grids.spacing)
@@ -130,7 +139,7 @@ def _labelled(prediction: Prediction, decision: Decision) -> Iterator[tuple[slic
 
 
 def _windows(slabs: Iterator[torch.Tensor], labeller: Labeller) -> Iterator[tuple[Slab, torch.Tensor]]:
-    """The labeller's slabs, each with its planes of the logits, which are valid until the next ones are asked for."""
+    """Yield the labeller's slabs, each with its planes of the logits, which are valid until the next are requested."""
     piece = next(slabs)
     begin, end = 0, piece.shape[1]
     for slab in labeller.slabs(piece.device):
@@ -158,7 +167,7 @@ def _windows(slabs: Iterator[torch.Tensor], labeller: Labeller) -> Iterator[tupl
 def _empty(
     grids: Grids, configuration: Configuration, decision: Decision
 ) -> tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]:
-    """Background on the image's grid, and a view of the crop in transposed order."""
+    """Make an array of background on the image's grid, and a view of its crop in transposed order."""
     shape = tuple(grids.shape[axis] for axis in configuration.transpose_backward)
     result = np.zeros(shape, dtype=label_type(decision.values))
     return result, result.transpose(configuration.transpose_forward)[grids.box]
@@ -179,7 +188,7 @@ def _labeller(size_in: Sequence[int], grids: Grids, configuration: Configuration
 
 
 def _probabilities(prediction: Prediction, voxels: Sequence[NDArray[np.int64]], labels: Labels) -> torch.Tensor:
-    """float32 ``(output, voxel)`` at voxels of the image, all inside of the crop."""
+    """Compute the probabilities, float32 ``(output, voxel)``, at voxels of the image, all inside the crop."""
     turned = [voxels[axis] for axis in prediction.configuration.transpose_forward]
     place = [index - part.start for index, part in zip(turned, prediction.grids.box, strict=True)]
     logits, grids, resampling = prediction.logits, prediction.grids, prediction.configuration.resampling_probabilities
@@ -194,7 +203,7 @@ def _probabilities(prediction: Prediction, voxels: Sequence[NDArray[np.int64]], 
 
 
 def _index_of_mean(probabilities: Sequence[torch.Tensor], labels: Labels) -> NDArray[np.int64]:
-    """Index into the decision's values by nnU-Net's rules for averaged probabilities."""
+    """Compute the index into the decision's values by nnU-Net's rules for averaged probabilities."""
     mean = probabilities[0]
     for further in probabilities[1:]:
         mean = mean + further
@@ -209,7 +218,13 @@ def _index_of_mean(probabilities: Sequence[torch.Tensor], labels: Labels) -> NDA
 
 
 def predict_logits(slabs: Iterator[torch.Tensor], shape: Sequence[int]) -> torch.Tensor:
-    """All slabs in one float16 ``(output, z, y, x)`` on the CPU, for what needs them more than once."""
+    """Collect all slabs in one float16 array ``(output, z, y, x)`` on the CPU, for uses that need them more than once.
+
+    Raises
+    ------
+    ValueError
+        If there is no slab.
+    """
     logits: torch.Tensor | None = None
     start = 0
     for slab in slabs:

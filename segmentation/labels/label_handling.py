@@ -1,8 +1,8 @@
-"""How logits become labels: the class with the largest one, or for regions every logit against a threshold.
+"""The rules by which logits become labels: the class with the largest one, or for regions a threshold on each logit.
 
 nnU-Net decides on logits that were interpolated in double precision and rounded to half precision. Here most
-decisions are made in single precision, which is safe wherever no rounding could change them; the rest is marked as
-doubtful, and decided again from nnU-Net's very numbers.
+decisions are made in single precision, which is safe wherever no rounding could change them; the other voxels are
+marked as doubtful, and decided again from exactly nnU-Net's numbers.
 
 References
 ----------
@@ -22,14 +22,14 @@ from core.errors import PackageInvalid
 HALF_STEP = 2.0**-10
 """Largest distance of neighbouring half-precision numbers, relative to their size."""
 HALF_LEAST = 1e-7
-"""A little more than the distance of the smallest half-precision numbers."""
+"""Slightly more than the distance of the smallest half-precision numbers."""
 SINGLE_ERROR = 2.0**-20
 """Bound on the error of interpolating in single precision, relative to the largest of the values (23 bits, 7 steps)."""
 _SLACK = 1.02
 
 
 class Decision(Protocol):
-    """What turns the outputs of a network at one voxel into an index into ``values``."""
+    """A rule that turns the outputs of a network at one voxel into an index into ``values``."""
 
     values: tuple[int, ...]
     index_type: torch.dtype
@@ -51,17 +51,23 @@ class Decision(Protocol):
         """
 
     def candidates(self, lowest: torch.Tensor, highest: torch.Tensor, size: float) -> list[int]:
-        """The outputs that can matter in cells, from their extremes ``(output, cell)``; ``size`` bounds the values."""
+        """Select the outputs that can matter in cells.
+
+        ``lowest`` and ``highest`` are the extremes ``(output, cell)`` at the corners; ``size`` bounds the values.
+        """
 
     def of_values(self, values: torch.Tensor, outputs: Sequence[int], size: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Decide on interpolated float32 values ``(output, …)`` of ``outputs``, which are changed; index, and doubt."""
+        """Decide on interpolated float32 values ``(output, …)`` of ``outputs``, and return index and doubt.
+
+        ``values`` is changed; ``size`` bounds the values.
+        """
 
     def exactly(self, values: NDArray[np.float16]) -> NDArray[np.int64]:
         """Decide on nnU-Net's own half-precision values ``(output, voxel)``."""
 
 
 class LargestLogit:
-    """Classes that exclude each other: the largest logit wins, of equal ones the first."""
+    """The rule for classes that exclude each other: the largest logit wins, of equal ones the first."""
 
     def __init__(self, classes: int) -> None:
         self.values = tuple(range(classes))
@@ -73,7 +79,7 @@ class LargestLogit:
         self._noise = 4 * 2.0 ** (self._bits - 23)
 
     def of_voxels(self, logits: torch.Tensor) -> torch.Tensor:
-        """As :meth:`Decision.of_voxels`.
+        """Decide as :meth:`Decision.of_voxels`.
 
         Raises
         ------
@@ -94,13 +100,13 @@ class LargestLogit:
         return winner.add_(doubtful.to(self.index_type), alpha=self.doubt)
 
     def candidates(self, lowest: torch.Tensor, highest: torch.Tensor, size: float) -> list[int]:
-        """Classes that somewhere reach what another class does not fall below."""
+        """Select the classes whose highest value reaches, in some cell, the lowest value of every other class."""
         margin = size * 4 * HALF_STEP + HALF_LEAST
         reached = (highest >= lowest.amax(0) - margin).any(1)
         return [int(index) for index in reached.nonzero().flatten()]
 
     def of_values(self, values: torch.Tensor, outputs: Sequence[int], size: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """As :meth:`Decision.of_values`."""
+        """Decide as :meth:`Decision.of_values`."""
         best = torch.full(values.shape[1:], -torch.inf, device=values.device)
         second, smaller = best.clone(), torch.empty_like(best)
         for index, value in zip(outputs, values, strict=True):
@@ -111,7 +117,7 @@ class LargestLogit:
         return self._read(best, second, size * SINGLE_ERROR)
 
     def exactly(self, values: NDArray[np.float16]) -> NDArray[np.int64]:
-        """As :meth:`Decision.exactly`."""
+        """Decide as :meth:`Decision.exactly`."""
         winners: NDArray[np.int64] = np.argmax(values.astype(np.float32), axis=0)
         return winners
 
@@ -125,7 +131,7 @@ class LargestLogit:
 
 
 class RegionsInOrder:
-    """Regions that overlap: each is there or not, and later ones overwrite earlier ones.
+    """The rule for regions that overlap: each is present or not, and later ones overwrite earlier ones.
 
     Parameters
     ----------
@@ -138,7 +144,7 @@ class RegionsInOrder:
         self.index_type, self.doubt = _index_type(len(self.values))
 
     def of_voxels(self, logits: torch.Tensor) -> torch.Tensor:
-        """As :meth:`Decision.of_voxels`; each region's rounded value keeps to its corners' side of the threshold.
+        """Decide as :meth:`Decision.of_voxels`; a region's rounded value stays on its corners' side of the threshold.
 
         Raises
         ------
@@ -154,11 +160,11 @@ class RegionsInOrder:
         return index
 
     def candidates(self, lowest: torch.Tensor, highest: torch.Tensor, size: float) -> list[int]:
-        """Every region."""
+        """Select every region."""
         return list(range(len(lowest)))
 
     def of_values(self, values: torch.Tensor, outputs: Sequence[int], size: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """As :meth:`Decision.of_values`."""
+        """Decide as :meth:`Decision.of_values`."""
         index = torch.zeros(values.shape[1:], dtype=self.index_type, device=values.device)
         doubtful = torch.zeros(values.shape[1:], dtype=torch.bool, device=values.device)
         limit = size * SINGLE_ERROR + 10 * HALF_LEAST
@@ -168,7 +174,7 @@ class RegionsInOrder:
         return index, doubtful
 
     def exactly(self, values: NDArray[np.float16]) -> NDArray[np.int64]:
-        """As :meth:`Decision.exactly`."""
+        """Decide as :meth:`Decision.exactly`."""
         index = np.zeros(values.shape[1:], dtype=np.int64)
         for number, value in enumerate(values, start=1):
             index[value >= region_threshold()] = number
@@ -177,7 +183,7 @@ class RegionsInOrder:
 
 @cache
 def region_threshold() -> float:
-    """The smallest half-precision logit whose sigmoid is above 0.5 in single precision, not the smallest above 0."""
+    """Find the smallest half-precision logit whose single-precision sigmoid exceeds 0.5, not the smallest above 0."""
     positive = torch.arange(1, 1024, dtype=torch.int16).view(torch.half)
     above = torch.sigmoid(positive.float()) > 0.5
     return float(positive[above][0])
@@ -188,5 +194,5 @@ def _index_type(count: int) -> tuple[torch.dtype, int]:
 
 
 def label_type(values: Sequence[int]) -> type[np.unsignedinteger[Any]]:
-    """The integer type in which nnU-Net keeps labels."""
+    """Return the integer type in which nnU-Net keeps labels of these values."""
     return np.uint8 if max(values) < 255 else np.uint16

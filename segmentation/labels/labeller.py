@@ -1,4 +1,4 @@
-"""Labels straight from a network's half-precision logits: interpolation and decision in one step, slab by slab.
+"""Labels made directly from a network's half-precision logits: interpolation and decision in one step, slab by slab.
 
 nnU-Net interpolates every class to the image's grid, and decides there. Interpolation weights are convex, so wherever
 the corners of a cell between the network's voxels agree, the label in the cell is theirs. Only cells whose corners
@@ -22,18 +22,18 @@ from segmentation.labels.label_handling import Decision
 from segmentation.preprocessing.interpolation import Cells, linear_cells, nearest_index, single_voxels
 
 LOGITS_AT_ONCE = {"cpu": 2**24, "cuda": 2**28}
-"""Logits that are turned to labels at a time, at least those of a few planes of cells."""
+"""Number of logits that are turned into labels at a time, at least those of a few planes of cells."""
 LEAST_PLANES = 4
-"""Fewer planes of cells in a slab would mean that many planes of logits, those between two slabs, are read twice."""
+"""Least planes of cells in a slab; with fewer, many planes of logits, those between two slabs, would be read twice."""
 DECIDED_AT_ONCE = {"cpu": 2**16, "cuda": 2**24}
-"""Voxels of the network whose logits are all read at a time, few enough on a CPU for its caches."""
+"""Number of the network's voxels whose logits are read at a time, few enough on a CPU for its caches."""
 CELLS_AT_ONCE = {"cpu": 2**13, "cuda": 2**18}
-"""Cells that are interpolated at a time, small enough on a CPU for its caches."""
+"""Number of cells that are interpolated at a time, few enough on a CPU for its caches."""
 
 
 @dataclass(frozen=True)
 class Slab:
-    """Planes ``source`` of the logits decide planes ``target`` of the labels (both along axis 0); ``cells`` inside."""
+    """Planes ``source`` of the logits, planes ``target`` of the labels that they decide, and ``cells``, on axis 0."""
 
     source: slice
     target: slice
@@ -41,7 +41,7 @@ class Slab:
 
 
 class Labeller:
-    """Turns logits on one grid into labels on another.
+    """The map from logits on one grid to labels on another.
 
     Parameters
     ----------
@@ -51,6 +51,11 @@ class Labeller:
         The axis that is resampled on its own, by nearest neighbour; ``None`` resamples all linearly.
     order
         1, or 0 for nearest neighbour along every axis.
+
+    Raises
+    ------
+    ValueError
+        If an axis is empty, or the order is neither 0 nor 1.
     """
 
     def __init__(
@@ -71,7 +76,7 @@ class Labeller:
         ]
 
     def slabs(self, device: torch.device) -> Iterator[Slab]:
-        """What can be labelled on its own, along axis 0 in order; each needs its ``source`` planes of the logits."""
+        """Yield the slabs that can be labelled on their own, along axis 0; each needs its ``source`` planes."""
         first = self._axes[0]
         plane = self.size_in[1] * self.size_in[2] * len(self._decision.values)
         step = max(LEAST_PLANES, LOGITS_AT_ONCE[device.type] // plane)
@@ -103,7 +108,7 @@ class Labeller:
         return _SlabOfCells(logits, axes, self._decision).labels()
 
     def values_at(self, logits: torch.Tensor, voxels: Sequence[NDArray[np.int64]]) -> NDArray[np.float16]:
-        """nnU-Net's interpolated logits ``(output, voxel)`` at some voxels ``(z, y, x)`` of the labels' grid."""
+        """Interpolate logits ``(output, voxel)``, as nnU-Net does, at some voxels ``(z, y, x)`` of the labels' grid."""
         cells = [axis.cell_of[at] for axis, at in zip(self._axes, voxels, strict=True)]
         return _stock_values(logits.flatten(1), logits.shape[1:], self._axes, cells, voxels)
 
@@ -139,7 +144,7 @@ class _SlabOfCells:
         return result
 
     def _settle(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Index of every cell, and the flat numbers of the cells whose corners disagree or are in doubt."""
+        """Compute the index of every cell, and the flat numbers of the cells whose corners disagree or are in doubt."""
         pieces = _pieces(self._logits.T, DECIDED_AT_ONCE[self._device.type])
         lowest = highest = torch.cat([self._decision.of_voxels(piece.T) for piece in pieces]).reshape(self._shape)
         for axis, cells in enumerate(self._axes):
@@ -171,7 +176,7 @@ class _SlabOfCells:
             result[part] = self._exactly(part).to(result)
 
     def _corners(self, where: Sequence[torch.Tensor]) -> torch.Tensor:
-        """float32 ``(output, side z, side y, side x, cell)``: the logits at the cells' corners."""
+        """Gather the logits at the cells' corners: float32 ``(output, side z, side y, side x, cell)``."""
         sides = [_sides(cells, self._device)[:, place] for cells, place in zip(self._axes, where, strict=True)]
         z, y, x = sides
         flat = (z[:, None, None] * self._shape[1] + y[None, :, None]) * self._shape[2] + x[None, None]
@@ -181,7 +186,7 @@ class _SlabOfCells:
         return picked.reshape(-1, *flat.shape).float()
 
     def _targets(self, where: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor | None]]:
-        """For each axis, the output voxels ``(voxel in the cell, cell)``, and float32 weights of the upper side."""
+        """Find for each axis the output voxels ``(voxel in the cell, cell)``, and the upper side's float32 weights."""
         targets: list[torch.Tensor] = []
         weights: list[torch.Tensor | None] = []
         for cells, place in zip(self._axes, where, strict=True):
@@ -199,7 +204,7 @@ class _SlabOfCells:
         return targets, weights
 
     def _exactly(self, voxels: torch.Tensor) -> torch.Tensor:
-        """Labels of flat voxels of the grid, from nnU-Net's own values."""
+        """Label flat voxels of the grid from nnU-Net's own values."""
         place = np.unravel_index(voxels.cpu().numpy(), self._grid)
         cells = [at if a.sides == 1 else a.cell_of[at] for a, at in zip(self._axes, place, strict=True)]
         index = self._decision.exactly(_stock_values(self._logits, self._shape, self._axes, cells, place))
@@ -227,7 +232,7 @@ def _stock_values(
 
 
 def _interpolated(corners: torch.Tensor, weights: Sequence[torch.Tensor | None]) -> torch.Tensor:
-    """float32 ``(output, voxel z, voxel y, voxel x, cell)`` from corners ``(output, side, side, side, cell)``."""
+    """Interpolate float32 corners ``(output, side, side, side, cell)`` to ``(output, voxel, voxel, voxel, cell)``."""
     values = corners
     for axis in (3, 2, 1):
         weight = weights[axis - 1]
@@ -251,7 +256,7 @@ def _pieces(tensor: torch.Tensor, length: int) -> Iterator[torch.Tensor]:
 
 
 def _part(cells: Cells, slab: Slab) -> Cells:
-    """The cells of a slab, counted from its first planes."""
+    """Select the cells of a slab, counted from its first planes."""
     lower = cells.lower[slab.cells] - slab.source.start
     return Cells(
         lower=lower,
@@ -262,7 +267,7 @@ def _part(cells: Cells, slab: Slab) -> Cells:
 
 
 def _sides(cells: Cells, device: torch.device) -> torch.Tensor:
-    """int64 ``(side, cell)``: the voxels of the input at the cells' sides."""
+    """List the voxels of the input at the cells' sides: int64 ``(side, cell)``."""
     return torch.from_numpy(np.stack([cells.lower, cells.upper][: cells.sides])).to(device)
 
 

@@ -10,7 +10,7 @@ from segmentation.preprocessing.torch_resampling import Arguments, resample_with
 def label_with_torch(
     logits: torch.Tensor, shape: Shape3, axis: int | None, arguments: Arguments, decision: Decision
 ) -> torch.Tensor:
-    """Labels ``(z, y, x)`` of float16 logits ``(output, z, y, x)``; one output at a time is at full resolution.
+    """Label float16 logits ``(output, z, y, x)`` as ``(z, y, x)``; one output at a time is at full resolution.
 
     These logits are not rounded to half precision after interpolation, so every voxel is decided from all outputs.
     """

@@ -1,1 +1,1 @@
-"""What is done to labels before they are a result."""
+"""The steps that clean labels before they become a result."""

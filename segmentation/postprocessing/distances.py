@@ -8,18 +8,20 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 VOXELS_AT_ONCE = 2**22
-"""For each of them some 25 bytes are taken; scipy's own distances of a whole mask would take twice as many of all."""
+"""Number of voxels per part, at some 25 bytes each; scipy's own distances take twice that, for the whole mask."""
 
 
 def deeper_than(mask: NDArray[np.bool_], depth_mm: float, spacing: Sequence[float]) -> NDArray[np.bool_]:
-    """The voxels of a mask that lie farther than a depth from every voxel outside of it.
+    """Find the voxels of a mask that lie farther than a depth from every voxel outside of it.
 
-    What is no farther lies within as many planes, so parts of the mask with that margin give what the whole would.
+    Nearer voxels lie within as many planes, so parts of the mask with that margin give the same as the whole.
 
     Parameters
     ----------
     mask
-        ``(slice, row, column)``; beyond the array's faces it is taken to go on.
+        ``(slice, row, column)``; beyond the array's faces it is assumed to continue.
+    depth_mm
+        The depth in mm.
     spacing
         Voxel spacing in mm along ``(slice, row, column)``.
     """

@@ -22,9 +22,9 @@ from segmentation.boxes import Box, bounding_boxes, union
 from segmentation.postprocessing.distances import deeper_than
 
 TRUNCATE = 3.0
-"""Where the Gaussian ends, in widths."""
+"""Distance at which the Gaussian is cut off, in widths."""
 THIN = 2.0
-"""How far from the rest of its label, in widths, a removed voxel counts as part of a thin structure."""
+"""Distance from the rest of its label, in widths, beyond which a removed voxel counts as part of a thin structure."""
 
 Mask = NDArray[np.bool_]
 _EVERY_NEIGHBOUR = np.ones((3, 3, 3), dtype=np.bool_)
@@ -40,7 +40,7 @@ def smooth_labels(
     array
         Integer labels ``(slice, row, column)``.
     values
-        The labels to smooth; those that do not occur are passed over.
+        The labels to smooth; those that do not occur are skipped.
     sigma_mm
         Width of the Gaussian in mm.
     spacing
@@ -73,7 +73,7 @@ def smooth_labels(
 
 
 def restored(before: Mask, kept: Mask, reach_mm: float, spacing: Sequence[float]) -> Mask:
-    """Which removed voxels a mask needs back to keep its thin structures and all its components in one piece each.
+    """Find the removed voxels that a mask needs back to keep its thin structures and each component in one piece.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def _thin_structures(removed: Mask, kept: Mask, reach_mm: float, spacing: Sequen
 
 
 def _neighbours(pieces: NDArray[Any], parts: NDArray[Any]) -> NDArray[np.int64]:
-    """Distinct pairs ``(piece, part)`` that touch, also at a corner."""
+    """List the distinct pairs ``(piece, part)`` that touch, also at a corner."""
     where = np.argwhere(pieces)
     numbers = pieces[tuple(where.T)].astype(np.int64)
     padded = np.pad(parts, 1)

@@ -1,4 +1,4 @@
-"""Clean a mask by the steps of ``model.yaml``, in physical units.
+"""The post-processing steps of ``model.yaml``, which clean a mask in physical units.
 
 Every step works inside the bounding boxes of the labels it touches, so that a hundred labels cost little more than
 their own voxels.
@@ -93,7 +93,7 @@ def _clear_components(
 
 
 def _fill_holes(array: NDArray[Any], values: Iterable[int], step: FillHoles, volume_mm3: float) -> None:
-    """Give the background inside a label to it; nested labels from the inside out, so that each fills its own."""
+    """Give the background inside a label to it; nested labels go from the inside out, so that each fills its own."""
     boxes = bounding_boxes(array)
     for value in sorted((v for v in values if v in boxes), key=lambda v: (_size(boxes[v]), v)):
         part = array[boxes[value]]
@@ -109,7 +109,7 @@ def _fill_holes(array: NDArray[Any], values: Iterable[int], step: FillHoles, vol
 
 
 def _open(array: NDArray[Any], values: Iterable[int], radius_mm: float, spacing: tuple[float, ...]) -> None:
-    """Set to background what no ball inside the label covers; beyond the image's faces the label goes on."""
+    """Set voxels that no ball inside the label covers to background; the label continues beyond the image's faces."""
     boxes = bounding_boxes(array)
     for value in (v for v in values if v in boxes):
         # One voxel more on every side: a face of the box is no face of the image.
@@ -131,7 +131,7 @@ def _is_any(part: NDArray[Any], values: Sequence[int]) -> Mask:
 
 
 def _sizes(components: NDArray[Any]) -> NDArray[np.int64]:
-    """Voxels of each component by its number, that of what is none first."""
+    """Count the voxels of each component by its number; number 0 counts those of no component."""
     # numpy.bincount would first make eight bytes of each voxel.
     return cc3d.statistics(components, no_slice_conversion=True)["voxel_counts"].astype(np.int64)
 

@@ -1,1 +1,1 @@
-"""From an image to what the network sees, as nnU-Net does it."""
+"""The way from an image to the network's input, as in nnU-Net."""

@@ -12,7 +12,9 @@ from segmentation.boxes import Box
 
 
 def nonzero_box(image: NDArray[np.float32]) -> Box:
-    """The smallest box around all voxels that are not zero in every channel; all of an image that is zero throughout.
+    """Find the smallest box around all voxels that are not zero in every channel.
+
+    The box of an image that is zero throughout is the whole image.
 
     Filling the mask's holes, as nnU-Net does before, does not change its box.
 
@@ -33,9 +35,10 @@ def nonzero_box(image: NDArray[np.float32]) -> Box:
 
 
 def nonzero_mask(image: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Voxels that are not zero in every channel, with enclosed holes filled, of an image cropped to their box.
+    """Mark the voxels that are not zero in every channel, holes filled, in an image cropped to their box.
 
-    Zeros that reach the image's faces are outside; across faces only, as in ``scipy.ndimage.binary_fill_holes``.
+    Zeros connected to the image's faces are outside; voxels connect across faces only, as in
+    ``scipy.ndimage.binary_fill_holes``.
     """
     import cc3d
 

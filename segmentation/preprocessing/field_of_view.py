@@ -1,7 +1,7 @@
-"""What profile ``fast`` shows a network of an image: fewer voxels, and of a CT only the patient; and the way back.
+"""The part of an image that profile ``fast`` shows a network: fewer voxels, and of a CT only the patient; and back.
 
 Voxels are averaged in whole blocks and the box has whole blocks as its sides, so that every label's place on the
-image's own grid is exact. In profile ``exact`` nothing of this happens.
+image's own grid is exact. Profile ``exact`` shows the whole image.
 """
 
 from collections.abc import Sequence
@@ -16,29 +16,29 @@ from segmentation.boxes import Box
 from segmentation.preprocessing.target_grid import Shape3
 
 BODY_HU = -500.0
-"""Tissue is above; air, and most of what lies on the patient, below. The lung is inside of what is above."""
+"""Tissue has higher HU; air, and most of what lies on the patient, lower. The lung is enclosed by tissue."""
 LOOKED_AT_MM = 4.0
-"""Distance of the voxels among which the body is looked for."""
+"""Distance in mm of the voxels among which the body is looked for."""
 LEAST_PART_ML = 10.0
-"""Parts of the body that are smaller are taken as noise; an arm, or a hand, is not."""
+"""Smaller parts (ml) are taken as noise; an arm or a hand is larger."""
 MARGIN_MM = 25.0
-"""Left around the body: lung without a wall at the edge of a small field of view, and context for the network."""
+"""Margin in mm around the body: for lung without a wall at the edge of a small field of view, and for context."""
 
 Spacing3 = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The part of an image that is looked at.
+    """The part of an image that the networks see.
 
     Attributes
     ----------
     shape
         ``(slice, row, column)`` of the whole image.
     blocks
-        Voxels that are averaged, along each axis.
+        Number of voxels that are averaged, along each axis.
     box
-        What of the blocks is kept.
+        The blocks that are kept.
     """
 
     shape: Shape3
@@ -47,13 +47,13 @@ class Frame:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the image is looked at as it is."""
+        """True if the networks see the image as it is."""
         return self.blocks == (1, 1, 1) and all(
             part == slice(0, size) for part, size in zip(self.box, self.shape, strict=True)
         )
 
     def undo(self, labels: NDArray[Any]) -> NDArray[Any]:
-        """Labels of the part on the whole image's grid, background around it; contiguous."""
+        """Put labels of the part back on the whole image's grid, with background around them; contiguous."""
         if self.is_whole:
             return np.ascontiguousarray(labels)
         result = np.zeros(self.shape, labels.dtype)
@@ -72,7 +72,7 @@ class Frame:
 def frame(
     image: NDArray[np.float32], spacing: Sequence[float], manifest: ModelManifest
 ) -> tuple[NDArray[np.float32], Spacing3, Frame]:
-    """What the active profile of a model shows its networks of an image.
+    """Cut an image to the part that the active profile of a model shows its networks.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def frame(
     Returns
     -------
     tuple
-        The image (itself, a view, or averaged), its spacing in mm, and where it lies.
+        The image (itself, a view, or averaged), its spacing in mm, and its place in the whole image.
     """
     settings = manifest.inference.active
     blocks = blocks_of(spacing, image.shape[1:], settings.finest_useful_spacing)
@@ -98,7 +98,7 @@ def frame(
 
 
 def average(image: NDArray[np.float32], blocks: Shape3) -> NDArray[np.float32]:
-    """Mean of every block of voxels ``(slice, row, column)``; blocks at the far ends may hold fewer voxels."""
+    """Average every block of voxels ``(slice, row, column)``; blocks at the far ends may hold fewer voxels."""
     starts = [np.arange(0, size, block) for size, block in zip(image.shape[1:], blocks, strict=True)]
     counts = [
         np.minimum(start + block, size) - start
@@ -115,9 +115,9 @@ def average(image: NDArray[np.float32], blocks: Shape3) -> NDArray[np.float32]:
 
 
 def body_box(image: NDArray[np.float32], spacing: Sequence[float]) -> Box:
-    """A box around the patient of a CT with a margin; all of an image in which none is found.
+    """Find a box around the patient of a CT with a margin; all of an image in which no patient is found.
 
-    Looked for among few voxels: every part of some size counts, so that an arm that lies apart stays in (and so does
+    The search uses few voxels. Every part of some size counts, so that an arm that lies apart stays in (and so does
     the table).
 
     Parameters
@@ -145,7 +145,7 @@ def body_box(image: NDArray[np.float32], spacing: Sequence[float]) -> Box:
 
 
 def blocks_of(spacing: Sequence[float], shape: Sequence[int], finest: float | None) -> Shape3:
-    """Voxels along each axis that are averaged so that they stay at most ``finest`` mm large."""
+    """Compute how many voxels are averaged along each axis so that they stay at most ``finest`` mm large."""
     if finest is None:
         return 1, 1, 1
     sizes = [max(1, min(int(finest / value + 1e-6), size)) for value, size in zip(spacing, shape, strict=True)]

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
 CACHED_SIZES = 64
-"""Matrices that are kept; one of 512 to 266 voxels takes 1.1 MB."""
+"""Number of matrices that are kept; one of 512 to 266 voxels takes 1.1 MB."""
 
 
 @lru_cache(maxsize=CACHED_SIZES)
 def axis_matrix(size_in: int, size_out: int, order: int) -> NDArray[np.float64]:
-    """The matrix ``(size_out, size_in)`` that resamples one axis, its edge values continued; read-only.
+    """Compute the matrix ``(size_out, size_in)`` that resamples one axis, its edge values continued; read-only.
 
     Parameters
     ----------
@@ -42,7 +42,9 @@ def axis_matrix(size_in: int, size_out: int, order: int) -> NDArray[np.float64]:
 
 
 def coordinates(size_in: int, size_out: int) -> NDArray[np.float64]:
-    """Where the voxel centres of the output lie on the input's axis, in voxels; up to half a voxel outside of it.
+    """Compute the positions of the output's voxel centres on the input's axis, in voxels.
+
+    They lie up to half a voxel outside of the axis.
 
     The order of operations is scipy's, since ties between two voxels hang on the last bit.
     """
@@ -52,7 +54,7 @@ def coordinates(size_in: int, size_out: int) -> NDArray[np.float64]:
 
 
 def nearest_index(size_in: int, size_out: int) -> NDArray[np.int64]:
-    """For each voxel of the output, the voxel of the input that order 0 takes."""
+    """Find, for each voxel of the output, the voxel of the input that order 0 takes."""
     inside = np.clip(coordinates(size_in, size_out), 0, size_in - 1)
     return np.floor(inside + 0.5).astype(np.int64)
 
@@ -79,7 +81,7 @@ class Cells:
 
     @property
     def sides(self) -> int:
-        """1 where output voxels are input voxels, 2 where they lie between two of them."""
+        """1 if output voxels are input voxels, 2 if they lie between two of them."""
         return 1 if self.upper is self.lower else 2
 
     @property
@@ -89,12 +91,12 @@ class Cells:
 
     @property
     def cell_of(self) -> NDArray[np.int64]:
-        """int64 ``(size_out,)``: the cell of each output voxel."""
+        """The cell of each output voxel: int64 ``(size_out,)``."""
         return np.repeat(np.arange(len(self.lower)), np.diff(self.first))
 
 
 def linear_cells(size_in: int, size_out: int) -> Cells:
-    """Cells of linear interpolation (order 1); equal sizes leave the axis as it is."""
+    """Build the cells of linear interpolation (order 1); equal sizes leave the axis as it is."""
     if size_in == size_out:
         return single_voxels(np.arange(size_in))
     position = coordinates(size_in, size_out)
@@ -112,6 +114,6 @@ def linear_cells(size_in: int, size_out: int) -> Cells:
 
 
 def single_voxels(index: NDArray[np.int64]) -> Cells:
-    """Cells of an axis whose output voxels are the input voxels ``index``, which ascend."""
+    """Build the cells of an axis whose output voxels are the input voxels ``index``, which ascend."""
     count = len(index)
     return Cells(index, index, np.arange(count + 1), np.stack([np.ones(count), np.zeros(count)]))

@@ -1,8 +1,8 @@
 """nnU-Net's resampling of a segmentation to another grid, which a cascade's second stage sees; equal at every voxel.
 
-nnU-Net interpolates every label's indicator and takes the largest; of equal ones the nearest voxel's label, else the
-lowest. Where the corners of a cell agree nothing has to be interpolated; elsewhere the indicators are summed up in
-scipy's order, since most ties are decided by the last bit.
+nnU-Net interpolates every label's indicator and takes the largest; of equal ones it takes the nearest voxel's label,
+else the lowest. Where the corners of a cell agree nothing has to be interpolated; elsewhere the indicators are summed
+up in scipy's order, since most ties are decided by the last bit.
 
 References
 ----------
@@ -22,7 +22,7 @@ PLANES_AT_ONCE = 16
 
 
 def resample_labels(labels: NDArray[np.int16], shape: Shape3, axis: int | None, order: int = 1) -> NDArray[np.int16]:
-    """Resample labels to ``shape``.
+    """Resample labels to ``shape`` ``(z, y, x)``, as nnU-Net does.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def resample_labels(labels: NDArray[np.int16], shape: Shape3, axis: int | None, 
     Raises
     ------
     ValueError
-        If an axis is empty or the order is another one.
+        If an axis is empty, or the order is neither 0 nor 1.
     """
     if min(*labels.shape, *shape) < 1 or order not in (0, 1):
         raise ValueError(f"cannot resample labels of {labels.shape} voxels to {shape} with order {order}")
@@ -69,7 +69,7 @@ def _cells_of(axes: Sequence[Cells]) -> list[NDArray[np.int64]]:
 def _settled(
     source: NDArray[np.int16], axes: Sequence[Cells], cell_of: Sequence[NDArray[np.int64]]
 ) -> tuple[NDArray[np.bool_], NDArray[np.int16]]:
-    """For each voxel of the result, whether the corners of its cell disagree, and the lowest of them."""
+    """Find, for each voxel of the result, whether the corners of its cell disagree, and the lowest of them."""
     lowest = highest = source
     for axis, cells in enumerate(axes):
         low, high = np.take(lowest, cells.lower, axis), np.take(highest, cells.lower, axis)

@@ -1,7 +1,7 @@
 """nnU-Net's normalisation schemes, measured on a whole channel and applied to any part of it.
 
-Measured with the same numpy operations on the same memory order as nnU-Net's, since the mean of many single-precision
-numbers depends on the order in which they are added.
+The measurement uses the same numpy operations on the same memory order as nnU-Net's, since the mean of many
+single-precision numbers depends on the order in which they are added.
 
 References
 ----------
@@ -17,19 +17,19 @@ from core.errors import ReasonCode, StudyRejected
 from segmentation.package.network_spec import Normalisation
 
 LEAST_SCALE = 1e-8
-"""nnU-Net's lower limit of what a channel is divided by."""
+"""nnU-Net's lower limit of a channel's divisor."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """What a normalisation does to a channel: clip, subtract, divide.
+    """The steps of a normalisation on a channel: clip, subtract, divide.
 
     Attributes
     ----------
     clip
         Bounds in the image's unit.
     masked
-        Whether voxels outside of the image's nonzero mask stay as they are.
+        True if voxels outside the image's nonzero mask stay as they are.
     bounds
         Least and greatest value of the channel after scaling.
     """
@@ -41,7 +41,7 @@ class Scaling:
     bounds: tuple[float, float]
 
     def apply(self, part: NDArray[np.float32], mask: NDArray[np.bool_] | None = None) -> None:
-        """Scale a part of the channel in place; ``mask`` of the same shape is needed where ``masked`` is set."""
+        """Scale a part of the channel in place; ``mask`` of the same shape is needed if ``masked`` is set."""
         if self.masked:
             part[mask] = (part[mask] - self.shift) / self.scale
             return
@@ -62,12 +62,12 @@ def measure(channel: NDArray[np.float32], normalisation: Normalisation, mask: ND
     channel
         float32 ``(z, y, x)``; not modified.
     mask
-        Of the nonzero voxels with holes filled; used where the normalisation uses one.
+        The nonzero voxels with holes filled, ``(z, y, x)``; needed only if the normalisation uses a mask.
 
     Raises
     ------
     StudyRejected
-        If a channel of an RGB image leaves the range 0 to 255.
+        ``colour_range``, if a channel of an RGB image leaves the range 0 to 255.
     """
     least, greatest = np.float32(channel.min()), np.float32(channel.max())
     clip: tuple[float, float] | None = None

@@ -1,4 +1,4 @@
-"""Bring an image into the axis order that a model was trained in, and its labels exactly back.
+"""The way of an image into the axis order in which a model was trained, and of its labels exactly back.
 
 Axes are permuted and flipped, never interpolated: an oblique image keeps its angle and gets the nearest order.
 
@@ -30,7 +30,7 @@ class Reorientation:
     axes
         For each axis of the result, the axis of the input it is taken from.
     flips
-        For each axis of the result, whether it runs backwards.
+        For each axis of the result, True if it runs backwards.
     """
 
     axes: tuple[int, int, int]
@@ -50,12 +50,12 @@ class Reorientation:
         return flipped.transpose(*(self.axes.index(axis) for axis in range(3)))
 
     def spacing(self, spacing: tuple[float, float, float]) -> tuple[float, float, float]:
-        """Spacing in mm of the reoriented axes."""
+        """Reorder a spacing in mm from the input's axes to the result's."""
         return spacing[self.axes[0]], spacing[self.axes[1]], spacing[self.axes[2]]
 
 
 def reorientation(geometry: Geometry, orientation: Orientation) -> Reorientation:
-    """What turns an array on ``geometry`` into a model's axis order.
+    """Find the permutation and flips that turn an array on ``geometry`` into a model's axis order.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From an image to what the network sees: transposed, cropped, normalised and resampled, as nnU-Net does it.
+"""The way from an image to the network's input: transposed, cropped, normalised and resampled, as in nnU-Net.
 
 Normalising and resampling go through the image plane after plane, so that besides the image and the result no array
 of their size exists.
@@ -77,19 +77,20 @@ def preprocess(
     previous
         For a cascade, the first stage's labels on the image's grid; they become further channels, one for each label.
     device
-        Where to resample, and where the result lies; the CPU by default.
+        Device on which the image is resampled and the result lies; the CPU by default.
 
     Returns
     -------
     torch.Tensor
         float32 ``(channel, z, y, x)``.
     Grids
-        What :func:`segmentation.labels.export_prediction.labels_of_logits` needs.
+        The grids that :func:`segmentation.labels.export_prediction.labels_of_slabs` needs for the way back.
 
     Raises
     ------
     StudyRejected
-        If the image has none of the network's voxels, or an RGB image leaves its range.
+        ``too_small``, if the image is smaller than half a voxel of the network along an axis; ``colour_range``, if an
+        RGB channel leaves the range 0 to 255.
     """
     forward = configuration.transpose_forward
     turned = image.transpose(0, *(1 + axis for axis in forward))

@@ -17,13 +17,13 @@ import torch
 from segmentation.preprocessing.interpolation import axis_matrix, nearest_index
 
 NEGLIGIBLE = 1e-12
-"""Weights below this are left out: a spline's influence falls by a factor of 3.7 from voxel to voxel."""
+"""Smaller weights are left out: a spline's influence falls by a factor of 3.7 from voxel to voxel."""
 BLOCK = 32
-"""Output voxels whose part of the matrix is multiplied at once."""
+"""Number of output voxels whose part of the matrix is multiplied at once."""
 BLOCK_PLANES = 16
 """The same along axis 0, smaller since the planes that a block needs are held at a time."""
 VOXELS_AT_ONCE = 2**19
-"""Input voxels that are brought to working precision at a time, at least one plane; more leave a CPU's caches."""
+"""Number of input voxels brought to working precision at a time, at least one plane; more leave a CPU's caches."""
 
 ReadPlanes = Callable[[int, int], torch.Tensor]
 
@@ -84,14 +84,14 @@ def resample_planes(
 
 
 def working_precision(device: torch.device) -> torch.dtype:
-    """Double on a CPU, as nnU-Net, which gives its very values; single on a GPU, within 1e-5 of the range."""
+    """Choose double precision on a CPU, for exactly nnU-Net's values; single on a GPU, within 1e-5 of the range."""
     return torch.float64 if device.type == "cpu" else torch.float32
 
 
 def _resample_apart(
     read: ReadPlanes, count: int, old_plane: tuple[int, ...], out: torch.Tensor, order: int, step: int
 ) -> None:
-    """Each slice in plane, clipped to its own range; along the slices the nearest one."""
+    """Resample each slice in plane, clipped to its own range; across the slices take the nearest one."""
     in_plane = _InPlane(old_plane, out.shape[1:], order, out.device)
     wanted = torch.from_numpy(nearest_index(count, out.shape[0])).to(out.device)
     for start in range(0, count, step):
@@ -124,7 +124,7 @@ def _resample_together(
 
 
 class _InPlane:
-    """Resample planes ``(plane, a, b)`` along their two axes."""
+    """The resampling of planes ``(plane, a, b)`` along their two axes."""
 
     def __init__(self, old: Sequence[int], new: Sequence[int], order: int, device: torch.device) -> None:
         self.dtype = working_precision(device)

@@ -1,4 +1,4 @@
-"""nnU-Net's rules for the target grid: its shape, and which axis of an anisotropic image is resampled on its own."""
+"""nnU-Net's rules for the target grid: its shape, and the axis of an anisotropic image that is resampled on its own."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,12 @@ Shape3 = tuple[int, int, int]
 
 
 def resampled_shape(shape: Sequence[int], spacing: Sequence[float], new_spacing: Sequence[float]) -> Shape3:
-    """Voxels along each axis after resampling from ``spacing`` to ``new_spacing`` (mm, array order).
+    """Compute the voxels along each axis after resampling from ``spacing`` to ``new_spacing`` (mm, array order).
 
     Raises
     ------
     StudyRejected
-        If less than half a voxel of an axis would be left.
+        ``too_small``, if less than half a voxel of an axis would be left.
 
     References
     ----------
@@ -27,7 +27,7 @@ def resampled_shape(shape: Sequence[int], spacing: Sequence[float], new_spacing:
     if min(sizes) < 1:
         raise StudyRejected(
             ReasonCode.TOO_SMALL,
-            f"Its content is {tuple(shape)} voxels of {tuple(spacing)} mm, a voxel of the network "
+            f"Its content is {tuple(shape)} voxels of {tuple(spacing)} mm; a voxel of the network is "
             f"{tuple(new_spacing)} mm.",
         )
     return sizes[0], sizes[1], sizes[2]
@@ -39,7 +39,7 @@ def separate_axis(
     force: bool | None = None,
     threshold: float = ANISOTROPY_THRESHOLD,
 ) -> int | None:
-    """The axis that is resampled apart from the two others, or ``None`` where all are resampled together.
+    """Find the axis that is resampled apart from the two others, or ``None`` if all are resampled together.
 
     Parameters
     ----------
@@ -71,7 +71,10 @@ def _is_anisotropic(spacing: Sequence[float], threshold: float) -> bool:
 
 
 def axis_of(resampling: Resampling, spacing: Sequence[float], new_spacing: Sequence[float]) -> int | None:
-    """What :func:`separate_axis` says with a plan's arguments; nnU-Net's function takes no axis apart by itself."""
+    """Call :func:`separate_axis` with a plan's arguments.
+
+    ``resample_data_or_seg_to_shape`` of nnU-Net separates no axis unless the plan says so.
+    """
     unless_said = False if resampling.function == "resample_data_or_seg_to_shape" else None
     force = resampling.arguments.get("force_separate_z", unless_said)
     threshold = resampling.arguments.get("separate_z_anisotropy_threshold", ANISOTROPY_THRESHOLD)
@@ -79,12 +82,12 @@ def axis_of(resampling: Resampling, spacing: Sequence[float], new_spacing: Seque
 
 
 def order_of(resampling: Resampling) -> int:
-    """The order of the splines in a plan's arguments.
+    """Read the order of the splines from a plan's arguments.
 
     Raises
     ------
     PackageInvalid
-        If slices are to be combined by another order than the nearest one, which no model was seen to need.
+        If the order across slices is not 0 (nearest slice); no known model needs another one.
     """
     if int(resampling.arguments.get("order_z") or 0) != 0:
         raise PackageInvalid(f"plans.json: {resampling.function} with order_z other than 0 is not supported")

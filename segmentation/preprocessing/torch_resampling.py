@@ -14,13 +14,13 @@ from segmentation.package.network_spec import Scalar
 from segmentation.preprocessing.target_grid import Shape3
 
 _SURE = 700.0
-"""Of 1000: above this nnU-Net takes a label at once, before it compares all of them."""
+"""Score, of 1000, above which nnU-Net takes a label at once, before it compares all of them."""
 
 Arguments = Mapping[str, Scalar]
 
 
 def resample_with_torch(channel: torch.Tensor, shape: Shape3, axis: int | None, arguments: Arguments) -> torch.Tensor:
-    """Resample one channel ``(z, y, x)``; the result is float32 unless nothing had to be done.
+    """Resample one channel ``(z, y, x)``; the result is float32 unless the shape is unchanged.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def resample_with_torch(channel: torch.Tensor, shape: Shape3, axis: int | None, 
 def resample_labels_with_torch(
     labels: torch.Tensor, shape: Shape3, axis: int | None, arguments: Arguments
 ) -> torch.Tensor:
-    """Resample labels ``(z, y, x)`` of a cascade's first stage: ``is_seg=True``."""
+    """Resample labels ``(z, y, x)`` of a cascade's first stage, as nnU-Net does with ``is_seg=True``."""
     if axis is None:
         return _resize_labels(labels[None, None], shape, "trilinear", arguments)[0, 0]
     in_plane = tuple(size for index, size in enumerate(shape) if index != axis)
@@ -67,7 +67,7 @@ def _resize_planes(planes: torch.Tensor, shape: tuple[int, ...], mode: str) -> t
 
 
 def _resize_labels(labels: torch.Tensor, shape: tuple[int, ...], mode: str, arguments: Arguments) -> torch.Tensor:
-    """``(1, channel, …)`` to the same with ``shape``."""
+    """Resample labels ``(1, channel, …)`` to ``shape``."""
     if labels.shape[2:] == torch.Size(shape):
         return labels
     values = torch.unique(labels)
