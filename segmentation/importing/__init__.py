@@ -1,1 +1,1 @@
-"""From a researcher's results folder, zip or TotalSegmentator's weights to a model package."""
+"""The import of a researcher's results folder, zip or TotalSegmentator's weights as a model package."""

@@ -1,4 +1,4 @@
-"""From a results folder or its zip to a sealed package."""
+"""The import of a results folder or its zip as a sealed package."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ def add_package(
     models_folder: Path,
     on_progress: Callable[[float], None] | None = None,
 ) -> Package:
-    """Make a package of what nnU-Net left, whole or not at all.
+    """Make a package of a model that nnU-Net trained, whole or not at all.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def add_package(
     Returns
     -------
     Package
-        Opened, hashes checked; a trainer that is not known may still need a golden case before it loads.
+        The opened package, hashes checked; with an unknown trainer it still needs a golden case before it loads.
 
     Raises
     ------

@@ -22,14 +22,14 @@ MAX_CHECKPOINT_BYTES = 8 * 2**30
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a package needs of one ``checkpoint_final.pth``.
+    """The parts of one ``checkpoint_final.pth`` that a package needs.
 
     Attributes
     ----------
     weights
         State dict of the network, on the CPU.
     mirror_axes
-        Spatial axes that inference may mirror; empty where training did not, or did not say.
+        Spatial axes that inference may mirror; empty if training did not mirror, or the checkpoint does not say.
     """
 
     weights: dict[str, "torch.Tensor"]
@@ -44,7 +44,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises
     ------
     PackageInvalid
-        If it is no nnU-Net v2 checkpoint, is damaged, compressed, too large, or asks for anything but tensors.
+        If the file is not an nnU-Net v2 checkpoint, is damaged, compressed or too large, or holds more than tensors.
     """
     _check_archive(path)
     content = _load(path)
@@ -74,7 +74,7 @@ def _check_archive(path: Path) -> None:
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise PackageInvalid(f"{path.name}: holds compressed entries, which torch.save never writes")
     if max(size, path.stat().st_size) > MAX_CHECKPOINT_BYTES:
-        raise PackageInvalid(f"{path.name}: {size} bytes, more than {MAX_CHECKPOINT_BYTES}")
+        raise PackageInvalid(f"{path.name}: {size} bytes, more than the allowed {MAX_CHECKPOINT_BYTES}")
 
 
 def _load(path: Path) -> Any:

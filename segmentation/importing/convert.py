@@ -1,4 +1,4 @@
-"""From nnU-Net's results folders to the sealed part of a package: JSON copied, weights converted, plans normalised."""
+"""The conversion of results folders to a package's sealed part: JSON copied, weights converted, plans normalised."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class PartSource:
     Attributes
     ----------
     folder
-        With its data set's name, which tells it from the other parts.
+        The folder, with its data set's name, which distinguishes it from the other parts.
     names
         The composite's value for each name of the composite that this part finds.
     values
@@ -46,7 +46,7 @@ class PartSource:
 
 
 def convert(selection: Selection, target: Path, on_progress: Callable[[float], None] | None = None) -> PackageManifest:
-    """Write ``nnunet/`` and ``weights/`` of a package below ``target`` and return what describes them.
+    """Write ``nnunet/`` and ``weights/`` of a package below ``target`` and return the manifest that describes them.
 
     Parameters
     ----------
@@ -88,19 +88,19 @@ def convert(selection: Selection, target: Path, on_progress: Callable[[float], N
 def convert_parts(
     sources: Sequence[PartSource], target: Path, on_progress: Callable[[float], None] | None = None
 ) -> PackageManifest:
-    """Write ``nnunet/`` and ``weights/`` of a composite below ``target`` and return what describes it.
+    """Write ``nnunet/`` and ``weights/`` of a composite below ``target`` and return the manifest that describes it.
 
     Parameters
     ----------
     sources
-        In the order in which they are merged, later ones over earlier ones.
+        The parts in the order in which they are merged, later ones over earlier ones.
     on_progress
         Called with the fraction of checkpoints that are converted.
 
     Raises
     ------
     PackageInvalid
-        If a part is damaged, unsafe or not supported, or has other labels or channels than the composite wants of it.
+        If a part is damaged, unsafe or not supported, or has other labels or channels than the composite needs.
     """
     step = _counter([source.folder for source in sources], on_progress)
     originals: dict[str, str] = {}
@@ -132,7 +132,7 @@ def convert_parts(
 
 
 def _counter(folders: Iterable[ResultsFolder], on_progress: Callable[[float], None] | None) -> Callable[[], None]:
-    """To be called for each checkpoint that is converted."""
+    """Build the function that is called for each converted checkpoint and reports the fraction that is done."""
     count = sum(len(folder.checkpoints()) for folder in folders)
     converted = 0
 
@@ -226,7 +226,7 @@ def _convert_folds(
         said = (checkpoint.trainer, checkpoint.configuration, checkpoint.mirror_axes)
         first = first or checkpoint
         if said[:2] != (folder.trainer, folder.configuration) or said[2] != first.mirror_axes:
-            raise PackageInvalid(f"{name}: made by {said}, which is not what its folder and the other folds say")
+            raise PackageInvalid(f"{name}: made by {said}, which contradicts its folder or the other folds")
         check_weights(network, checkpoint.weights, f"{name} of trainer {checkpoint.trainer}")
         stored = Path("weights") / folder.id / f"fold_{fold}.safetensors"
         (target / stored).parent.mkdir(parents=True, exist_ok=True)

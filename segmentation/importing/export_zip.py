@@ -1,4 +1,4 @@
-"""The zip of ``nnUNetv2_export_model_to_zip``, of which only what a package needs is unpacked."""
+"""The zip of ``nnUNetv2_export_model_to_zip``, from which only the files that a package needs are unpacked."""
 
 import lzma
 import struct
@@ -14,7 +14,7 @@ from segmentation.importing.results_folder import CHECKPOINT, KEPT_JSON, MAX_JSO
 MAX_ZIP_BYTES = 32 * 2**30
 MAX_ZIP_ENTRIES = 100_000
 MAX_ZIP_RATIO = 200
-"""Weights hardly compress and JSON shrinks some tenfold; beyond this a zip is made to fill the disk."""
+"""Largest compression ratio: weights hardly compress and JSON shrinks some tenfold; more is meant to fill the disk."""
 _READ = (*KEPT_JSON, "inference_information.json", "postprocessing.pkl", CHECKPOINT)
 _BLOCK = 1 << 20
 # What reading a damaged zip raises; NotImplementedError of an unknown compression is a RuntimeError.
@@ -25,7 +25,7 @@ _DAMAGE = (
 
 
 def extract_export(archive: Path, folder: Path) -> Path:
-    """Unpack what a package needs of the zip of ``nnUNetv2_export_model_to_zip``.
+    """Unpack the files that a package needs from the zip of ``nnUNetv2_export_model_to_zip``.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def extract_export(archive: Path, folder: Path) -> Path:
     Raises
     ------
     PackageInvalid
-        For entries that lead out of the folder, links, sizes beyond the limits, or a zip without a model.
+        If an entry leads out of the folder, is a link or exceeds the size limits, or the zip holds no model.
     """
     try:
         with zipfile.ZipFile(archive) as zipped:
@@ -56,13 +56,13 @@ def extract_export(archive: Path, folder: Path) -> Path:
             "or the zip of nnUNetv2_export_model_to_zip"
         )
     if len(parents) > 1:
-        raise PackageInvalid(f"{archive.name}: holds {len(parents)} data sets with results folders instead of one")
+        raise PackageInvalid(f"{archive.name}: holds results folders of {len(parents)} data sets, expected one")
     return parents.pop()
 
 
 def _check_entries(entries: Sequence[zipfile.ZipInfo], where: str) -> None:
     if len(entries) > MAX_ZIP_ENTRIES or sum(entry.file_size for entry in entries) > MAX_ZIP_BYTES:
-        raise PackageInvalid(f"{where}: more than {MAX_ZIP_ENTRIES} entries or {MAX_ZIP_BYTES} bytes")
+        raise PackageInvalid(f"{where}: more than the allowed {MAX_ZIP_ENTRIES} entries or {MAX_ZIP_BYTES} bytes")
     for entry in entries:
         path = PurePosixPath(entry.filename)
         if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in entry.filename:

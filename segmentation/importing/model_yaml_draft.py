@@ -1,6 +1,6 @@
-"""A first ``model.yaml``: what the nnU-Net folder tells is filled in, what a person must decide is marked.
+"""A first ``model.yaml``: facts of the nnU-Net folder are filled in, decisions for a person are marked.
 
-The text is written line by line and not dumped, because its comments are what makes it usable.
+The text is written line by line and not dumped, because its comments make it usable.
 """
 
 import colorsys
@@ -44,7 +44,7 @@ def write_model_yaml(
     Raises
     ------
     PackageInvalid
-        If ``postprocessing.json`` asks for a step that this project does not have.
+        If ``postprocessing.json`` contains a step that this project does not support.
     """
     steps = read_postprocessing(selection.postprocessing) if selection.postprocessing else []
     lines = [
@@ -73,12 +73,12 @@ def write_model_yaml(
 
 
 def read_postprocessing(path: Path) -> list[list[int]]:
-    """Steps of nnU-Net's ``postprocessing.json``: for each, the labels of which together the largest component stays.
+    """Read the steps of nnU-Net's ``postprocessing.json``: for each, the labels whose largest joint component stays.
 
     Raises
     ------
     PackageInvalid
-        For a function or an argument that is not nnU-Net's own "keep largest component".
+        If a function or an argument is not nnU-Net's own "keep largest component".
     """
     content = read_json(path)
     functions, arguments = content.get("postprocessing_fns"), content.get("postprocessing_kwargs")
@@ -188,7 +188,7 @@ def _labels(manifest: PackageManifest) -> list[str]:
 
 
 def _label_name(value: int, names: Sequence[str], used: set[str]) -> str:
-    """A name that DICOM holds and no other label has; ``used`` grows by it."""
+    """Build a name that DICOM can hold and no other label has, and add it to ``used``."""
     whole = one_line(" / ".join(names))
     name = whole[:LONGEST].rstrip()
     if not name or name in used:
@@ -203,7 +203,7 @@ def _code(code: Any) -> str:
 
 
 def colour(index: int, count: int) -> tuple[int, int, int]:
-    """Colour number ``index`` of ``count``, all of them different: hues in equal steps, lightness in three."""
+    """Compute RGB colour number ``index`` of ``count`` different ones: hues in equal steps, lightness in three."""
     lightness = (0.5, 0.7, 0.6)[index % 3]
     red, green, blue = colorsys.hls_to_rgb(index / max(count, 1), lightness, 0.9)
     return round(red * 255), round(green * 255), round(blue * 255)

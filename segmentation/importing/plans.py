@@ -1,4 +1,4 @@
-"""From nnU-Net's ``plans.json`` and ``dataset.json`` to this project's own description, refusing what is unknown.
+"""The reading of nnU-Net's ``plans.json`` and ``dataset.json``, in which everything unknown is refused.
 
 Plans name classes and functions of Python. Nothing here imports by a name that a file gives: a name is either in a
 table, or refused with its text.
@@ -36,12 +36,12 @@ the file's directions, as ``SimpleITKIO`` does; both ``…WithReorient`` bring t
 
 
 def resolve_configuration(plans: Json, name: str) -> dict[str, Any]:
-    """One configuration of the plans with all that it inherits.
+    """Merge one configuration of the plans with all that it inherits.
 
     Raises
     ------
     PackageInvalid
-        If it or a parent is not there, or the parents form a circle.
+        If it or a parent is missing, or the parents form a circle.
     """
     chain: list[Json] = []
     seen: set[str] = set()
@@ -60,7 +60,7 @@ def resolve_configuration(plans: Json, name: str) -> dict[str, Any]:
 
 
 def read_labels(dataset: Json) -> Labels:
-    """Labels and regions of ``dataset.json``.
+    """Read the labels and regions of ``dataset.json``.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def read_labels(dataset: Json) -> Labels:
 
 
 def read_channels(dataset: Json) -> tuple[str, ...]:
-    """Names of the input channels in order; ``modality`` is the key of datasets from nnU-Net v1.
+    """Read the names of the input channels in order; ``modality`` is the key of data sets from nnU-Net v1.
 
     Raises
     ------
@@ -98,12 +98,12 @@ def read_channels(dataset: Json) -> tuple[str, ...]:
 
 
 def orientation_of(plans: Json) -> tuple[str, str]:
-    """The plans' reader and the axis order in which it gave the training images.
+    """Read the plans' image reader and the axis order in which it gave the training images.
 
     Raises
     ------
     PackageInvalid
-        For any reader whose axis order is not known.
+        If the axis order of the reader is not known.
     """
     reader = str(plans.get("image_reader_writer"))
     if reader not in READERS:
@@ -115,7 +115,7 @@ def orientation_of(plans: Json) -> tuple[str, str]:
 
 
 def read_network(configuration: Json, channels: int, outputs: int) -> NetworkSpec:
-    """The network of a configuration, from plans of any age.
+    """Read the network of a configuration, from plans of any age.
 
     Raises
     ------
@@ -145,12 +145,12 @@ def read_network(configuration: Json, channels: int, outputs: int) -> NetworkSpe
 
 
 def read_normalisation(plans: Json, configuration: Json, channels: int) -> tuple[Normalisation, ...]:
-    """Normalisation of every channel.
+    """Read the normalisation of every channel.
 
     Raises
     ------
     PackageInvalid
-        For an unknown scheme, by name, or a channel without one.
+        If a scheme is unknown, which the text names, or a channel has none.
     """
     schemes = configuration.get("normalization_schemes", [])
     masks = configuration.get("use_mask_for_norm", [])
@@ -174,13 +174,13 @@ def read_normalisation(plans: Json, configuration: Json, channels: int) -> tuple
 
 
 def read_resampling(configuration: Json, purpose: str) -> Resampling:
-    """One of the three resampling functions, ``purpose`` being ``data``, ``seg`` or ``probabilities``.
+    """Read one of the three resampling functions; ``purpose`` is ``data``, ``seg`` or ``probabilities``.
 
     Raises
     ------
     PackageInvalid
-        For an unknown function or argument, by name, for splines that no short way to the labels exists for, and for
-        labels that are resampled as an image, or the other way round.
+        If a function or argument is unknown, which the text names; if probabilities or labels need splines, for which
+        the labeller has no method; or if labels are resampled as an image, or the other way round.
     """
     function = configuration.get(f"resampling_fn_{purpose}")
     if function not in get_args(ResamplingFunction):
@@ -206,7 +206,7 @@ def refuse_unknown_parts(plans: Json, configuration: Json) -> None:
     Raises
     ------
     PackageInvalid
-        By name.
+        If the plans name another one; the text names it.
     """
     for what, name, known in (
         ("label manager", plans.get("label_manager", "LabelManager"), "LabelManager"),
@@ -217,7 +217,7 @@ def refuse_unknown_parts(plans: Json, configuration: Json) -> None:
 
 
 def _old_architecture(configuration: Json) -> Json:
-    """What plans written before nnU-Net 2.5 mean; the same reconstruction as nnU-Net's own."""
+    """Reconstruct the architecture of plans written before nnU-Net 2.5, exactly as nnU-Net does."""
     name = configuration.get("UNet_class_name")
     paths = {path.rpartition(".")[2]: path for path in BUILDER_PATHS}
     if name not in ("PlainConvUNet", "ResidualEncoderUNet"):

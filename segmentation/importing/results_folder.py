@@ -1,4 +1,4 @@
-"""Where the parts of a trained model lie: results folders, or their parent.
+"""The folders of a trained model: results folders, or their parent.
 
 ::
 
@@ -22,18 +22,18 @@ from segmentation.importing.plans import resolve_configuration
 
 CHECKPOINT = "checkpoint_final.pth"
 KEPT_JSON = ("plans.json", "dataset.json", "dataset_fingerprint.json", "postprocessing.json", "training_cases.json")
-"""What a package keeps of a results folder. Others say where and with whom it was trained: host, paths, case names."""
+"""Files of a results folder that a package keeps. Others record where it was trained: host, paths, case names."""
 MAX_JSON_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
 class ResultsFolder:
-    """One trained configuration as nnU-Net left it, in a folder ``TRAINER__PLANS__CONFIGURATION``.
+    """One trained configuration as nnU-Net wrote it, in a folder ``TRAINER__PLANS__CONFIGURATION``.
 
     Attributes
     ----------
     dataset
-        Name of the data set's folder, where configurations of several are brought together.
+        Name of the data set's folder, set if configurations of several data sets are combined.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class ResultsFolder:
 
     @property
     def id(self) -> str:
-        """The folder's name, below that of the data set where there are several."""
+        """The folder's name, below that of the data set if there are several."""
         return f"{self.dataset}/{self.path.name}" if self.dataset else self.path.name
 
     @property
@@ -60,7 +60,7 @@ class ResultsFolder:
         return self.path.name.split("__")[2]
 
     def checkpoints(self) -> dict[int | str, Path]:
-        """Final checkpoint of every fold; ``fold_all`` counts where there is no other, as in nnU-Net's detection.
+        """Find the final checkpoint of every fold; ``fold_all`` counts only if there is no other, as in nnU-Net.
 
         Raises
         ------
@@ -83,18 +83,18 @@ class ResultsFolder:
 
 @dataclass(frozen=True)
 class Selection:
-    """What of a source becomes a package.
+    """The parts of a source that become a package.
 
     Attributes
     ----------
     members
-        Configurations whose probabilities are averaged; one where the model is no ensemble.
+        Configurations whose probabilities are averaged; one if the model is not an ensemble.
     previous_stages
         For each cascade among the members, by id, the configuration whose labels feed it.
     postprocessing
-        ``postprocessing.json`` of the members' cross-validation, where there is one.
+        ``postprocessing.json`` of the members' cross-validation, if there is one.
     pickled_postprocessing
-        Whether only a ``postprocessing.pkl`` was found, which is never read.
+        True if only a ``postprocessing.pkl`` was found, which is never read.
     """
 
     members: tuple[ResultsFolder, ...]
@@ -104,7 +104,7 @@ class Selection:
 
 
 def is_results_folder(path: Path) -> bool:
-    """Whether a folder is named and filled as nnU-Net's results of one configuration are."""
+    """Return whether a folder has the name and files of nnU-Net's results of one configuration."""
     return path.name.count("__") == 2 and (path / "plans.json").is_file() and (path / "dataset.json").is_file()
 
 
@@ -114,7 +114,7 @@ def read_small(path: Path) -> bytes:
     Raises
     ------
     PackageInvalid
-        With file and reason.
+        If it cannot be read; the text names file and reason.
     """
     try:
         with path.open("rb") as file:
@@ -132,7 +132,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     PackageInvalid
-        With file and reason.
+        If it cannot be read; the text names file and reason.
     """
     try:
         content = json.loads(read_small(path).decode("utf-8"))
@@ -152,7 +152,7 @@ def select(sources: Sequence[Path]) -> Selection:
     Raises
     ------
     PackageInvalid
-        If a folder is no results folder, it stays open which of several counts, or a cascade lacks its first stage.
+        If a folder is not a results folder, the choice among several is undecided, or a cascade lacks its first stage.
     """
     if len(sources) == 1 and not is_results_folder(sources[0]):
         members = _members_below(sources[0])

@@ -26,7 +26,7 @@ _SIDES = {"left": LEFT, "l": LEFT, "right": RIGHT, "r": RIGHT}
 
 @dataclass(frozen=True)
 class Meaning:
-    """Coded meaning of a label; ``certain`` is false where the name was not in the table."""
+    """Coded meaning of a label; ``certain`` is false if the name was not in the table."""
 
     category: Code
     type: Code
@@ -129,7 +129,7 @@ PAIRED: tuple[Row, ...] = (
 
 
 def meaning_of(name: str) -> Meaning:
-    """Look a label's name up; case, blanks and hyphens do not matter."""
+    """Look up a label's name; case, blanks and hyphens do not matter."""
     words = re.findall(r"[^\W_]+", name.casefold())
     sides = {_SIDES[word] for word in words if word in _SIDES}
     laterality = next(iter(sides)) if len(sides) == 1 else None

@@ -41,16 +41,16 @@ def add_totalsegmentator(
     Parameters
     ----------
     folder
-        Holds the five data sets' folders.
+        The folder that holds the five data sets' folders.
     name
-        Of the package and of its folder.
+        Name of the package and of its folder.
     on_progress
         Called with the fraction that is done.
 
     Raises
     ------
     PackageInvalid
-        If a part is missing, there twice, damaged, unsafe, or finds other structures; the text names it.
+        If a part is missing, present twice, damaged, unsafe, or finds other structures; the text names it.
     ConfigInvalid
         If the name is not usable or taken.
     """
@@ -87,22 +87,22 @@ def _part(folder: Path, number: int, structures: Sequence[Structure]) -> PartSou
 
 
 def _check_structures(results: ResultsFolder, structures: Sequence[Structure]) -> None:
-    """Refuse a network whose values mean something else: nothing later would notice that its labels are exchanged.
+    """Refuse a network whose values have other meanings: no later check would notice that its labels are exchanged.
 
-    TotalSegmentator goes by values alone, so some names may be spelt otherwise, but none may stand for another value.
+    TotalSegmentator goes by values alone, so some names may be spelt differently, but none may stand for another value.
     """
     wanted = {structure.own: structure.name for structure in structures}
     labels = read_labels(read_json(results.path / "dataset.json"))
     found = {value: name for name, value in labels.outputs.items()}
     if labels.has_regions or set(found) != set(wanted):
-        raise PackageInvalid(f"{results.id}: has {len(found)} labels, this part of TotalSegmentator {len(wanted)}")
+        raise PackageInvalid(f"{results.id}: has {len(found)} labels, this part of TotalSegmentator has {len(wanted)}")
     every = {structure.name for part in STRUCTURES.values() for structure in part}
     exchanged = [f"{value} is {found[value]}, not {wanted[value]}" for value in sorted(wanted)
                  if found[value] != wanted[value] and found[value] in every]  # fmt: skip
     unknown = sum(name not in every for name in found.values())
     if exchanged or unknown > len(wanted) // 2:
-        what = ", ".join(exchanged[:3]) or f"{unknown} of {len(wanted)} names are none of TotalSegmentator's"
-        raise PackageInvalid(f"{results.id}: another structure than this part of TotalSegmentator: {what}")
+        what = ", ".join(exchanged[:3]) or f"{unknown} of {len(wanted)} names are unknown to TotalSegmentator"
+        raise PackageInvalid(f"{results.id}: labels differ from this part of TotalSegmentator: {what}")
 
 
 def _model_yaml(name: str) -> list[str]:

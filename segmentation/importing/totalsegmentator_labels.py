@@ -20,7 +20,7 @@ _CYST = "367643001"
 
 @dataclass(frozen=True)
 class Structure:
-    """One structure; ``value`` is the one in the whole of 117, ``own`` the one that its network gives."""
+    """One structure; ``value`` is its label among all 117, ``own`` its label in the output of its network."""
 
     value: int
     own: int
@@ -184,4 +184,4 @@ def _structures() -> dict[int, tuple[Structure, ...]]:
 
 
 STRUCTURES: Mapping[int, tuple[Structure, ...]] = _structures()
-"""By number of the data set whose network finds them. The networks run, and overwrite each other, in this order."""
+"""Structures by number of the data set whose network finds them. The networks run and overwrite in this order."""

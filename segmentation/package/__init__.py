@@ -1,1 +1,1 @@
-"""What a model package is: sealed files, network, weights, and what was found out about it."""
+"""The model package: sealed files, network, weights, and the results measured with it."""

@@ -1,7 +1,7 @@
 """Golden cases: proof that a package infers here what nnU-Net inferred where the model was made.
 
-A golden case is an image and the mask that nnU-Net itself predicted for it (not an expert's contour: a good model does
-not reproduce that one to 99 %). Its outcome is kept beside the package; the image and its name are not, only hashes.
+A golden case is an image and the mask that nnU-Net itself predicted for it (not an expert's contour, which a good model
+does not reproduce to 99 %). Its outcome is kept beside the package; of the image only hashes are kept, not its name.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ from segmentation.package.known_trainers import keeps_the_network
 
 OUTCOMES = "commissioning.json"
 GOLDEN_DICE = 0.99
-"""Every label of a golden case must reach this Dice: above what another GPU's rounding moves, below any wrong layer."""
+"""Dice that every label of a golden case must reach; another GPU's rounding stays above it, a wrong layer below it."""
 
 
 class Outcome(BaseModel):
@@ -34,7 +34,7 @@ class Outcome(BaseModel):
     settings
         SHA-256 of the settings in ``model.yaml`` that change labels (orientation, inference).
     dice
-        Dice of every label by name; null where neither mask holds it: that label is not proven.
+        Dice of every label by name; null if neither mask holds it, in which case that label is not proven.
     agreement
         Fraction of voxels that are equal.
     """
@@ -63,7 +63,7 @@ class Outcomes(BaseModel):
 
 
 def settings_hash(manifest: ModelManifest) -> str:
-    """SHA-256 of what in ``model.yaml`` changes the network's labels; golden cases run in profile ``exact``."""
+    """Compute the SHA-256 of the settings that change the network's labels in profile ``exact``, as of golden cases."""
     inference = manifest.inference.model_dump_json(exclude={"profile", "fast"})
     return sha256_of_bytes(f"{manifest.orientation}\n{inference}".encode())
 
@@ -71,7 +71,7 @@ def settings_hash(manifest: ModelManifest) -> str:
 def compare(
     result: NDArray[np.integer], expected: NDArray[np.integer], labels: Iterable[tuple[str, int]]
 ) -> tuple[dict[str, float | None], float]:
-    """Dice of every label, and the fraction of equal voxels.
+    """Compute the Dice of every label, and the fraction of equal voxels.
 
     Parameters
     ----------
@@ -89,13 +89,16 @@ def compare(
 
 
 def judge(dice: dict[str, float | None], unexpected: Sequence[int]) -> bool:
-    """Whether a golden case passes: something to compare, every label equal enough, no value without a meaning."""
+    """Return whether a golden case passes.
+
+    It passes if some label occurs, every label reaches ``GOLDEN_DICE``, and the expected mask has no unknown value.
+    """
     values = [value for value in dice.values() if value is not None]
     return bool(values) and min(values) >= GOLDEN_DICE and not unexpected
 
 
 def read_outcomes(folder: Path) -> Outcomes:
-    """Outcomes that a package holds; none where it was never commissioned.
+    """Read the outcomes that a package holds; there are none if it was never commissioned.
 
     Raises
     ------
@@ -112,7 +115,7 @@ def read_outcomes(folder: Path) -> Outcomes:
 
 
 def store_outcome(folder: Path, outcome: Outcome) -> None:
-    """Append an outcome, written whole or not at all, also after a loss of power."""
+    """Append an outcome; the file is written whole or not at all, even if the power fails."""
     outcomes = Outcomes(cases=(*read_outcomes(folder).cases, outcome))
     write_whole(folder / OUTCOMES, outcomes.model_dump_json(indent=1) + "\n")
 
@@ -123,7 +126,7 @@ def require_commissioning(folder: Path, trainers: Iterable[str], seal: str, mani
     Raises
     ------
     PackageInvalid
-        Naming the trainer and the command that commissions.
+        If no golden case passed; the text names the trainer and the command that commissions.
     """
     doubtful = [trainer for trainer in trainers if not keeps_the_network(trainer)]
     if not doubtful:
@@ -141,5 +144,5 @@ def require_commissioning(folder: Path, trainers: Iterable[str], seal: str, mani
 
 
 def now() -> str:
-    """Time stamp of an outcome, UTC, to the second."""
+    """Return the time stamp of an outcome, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""SHA-256 of a package's files, in the format of ``sha256sum`` so that a person can check them without this program."""
+"""SHA-256 of a package's files, in the format of ``sha256sum``, so that they can be checked without this program."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ _BLOCK = 1 << 20
 
 
 def sha256_of_file(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
+    """Compute the hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -20,24 +20,24 @@ def sha256_of_file(path: Path) -> str:
 
 
 def sha256_of_bytes(content: bytes) -> str:
-    """Hexadecimal SHA-256 of bytes."""
+    """Compute the hexadecimal SHA-256 of bytes."""
     return hashlib.sha256(content).hexdigest()
 
 
 def write_sums(folder: Path) -> None:
-    """Write ``SHA256SUMS`` over all files below a folder but ``model.yaml``, which a person may edit."""
+    """Write ``SHA256SUMS`` for all files below a folder except ``model.yaml``, which a person may edit."""
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     lines = [f"{sha256_of_file(folder / name)}  {name}\n" for name in files if name not in (SUMS, "model.yaml")]
     (folder / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
 def parse_sums(content: bytes, path: Path) -> dict[str, str]:
-    """File names and their SHA-256 from the bytes of ``SHA256SUMS``; the path is named in errors and not read.
+    """Parse file names and their SHA-256 from the bytes of ``SHA256SUMS``; the path only appears in errors.
 
     Raises
     ------
     PackageInvalid
-        If a line is not of its format or leads out of the folder.
+        If a line is not in the format of ``sha256sum``, or its path leads outside the folder.
     """
     try:
         lines = content.decode("utf-8").splitlines()
@@ -48,7 +48,7 @@ def parse_sums(content: bytes, path: Path) -> dict[str, str]:
         digest, separator, name = line.partition("  ")
         parts = Path(name).parts
         if not separator or len(digest) != 64 or not parts or ".." in parts or Path(name).is_absolute():
-            raise PackageInvalid(f"{path}:{number}: not a line of sha256sum")
+            raise PackageInvalid(f"{path}:{number}: not a line of sha256sum: SHA-256, two blanks, relative path")
         sums[name] = digest
     return sums
 
@@ -59,7 +59,7 @@ def check_sums(folder: Path, sums: Mapping[str, str]) -> None:
     Raises
     ------
     PackageInvalid
-        Naming every file that is missing or altered.
+        If a file is missing or altered; the text names every such file.
     """
     problems = []
     for name, expected in sums.items():

@@ -1,8 +1,8 @@
-"""Which trainer classes are known to leave the network as the plans describe it.
+"""The trainer classes that are known to leave the network as the plans describe it.
 
 A trainer may override ``build_network_architecture``, and the weights of some such networks load into another one
-without an error and then infer wrongly. Only names below are taken without proof; any other trainer's package has to
-pass a golden case first (``commissioning.py``). A test compares the list with the classes of nnunetv2.
+without an error and then infer wrongly. Only the names below are trusted without proof; any other trainer's package
+has to pass a golden case first (``golden_results.py``). A test compares the list with the classes of nnunetv2.
 """
 
 import re
@@ -54,5 +54,5 @@ _LENGTH = re.compile(r"nnUNetTrainer_\d+epochs?(_NoMirroring)?")
 
 
 def keeps_the_network(trainer: str) -> bool:
-    """Whether a trainer class of this name is known to build the network that its plans describe."""
+    """Return whether a trainer class of this name is known to build the network that its plans describe."""
     return trainer in _BENIGN or _LENGTH.fullmatch(trainer) is not None

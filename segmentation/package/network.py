@@ -1,4 +1,4 @@
-"""Networks from their normalised description, out of a closed list of builders and operations.
+"""Networks built from their normalised description, with a closed list of builders and operations.
 
 nnU-Net's plans name classes that Python would import and call. Here a name selects from a table, and a name that is
 not in the table is refused.
@@ -111,7 +111,7 @@ def build_network(spec: NetworkSpec, device: str = "cpu") -> "torch.nn.Module":
 
 
 def shared_names(network: "torch.nn.Module") -> dict[str, str]:
-    """Names in the state dict that mean the same tensor as an earlier name, with that name."""
+    """Map names in the state dict to an earlier name of the same tensor; names of distinct tensors are left out."""
     first: dict[int, str] = {}
     aliases = {}
     for name, tensor in network.state_dict(keep_vars=True).items():
@@ -127,7 +127,7 @@ def check_weights(network: "torch.nn.Module", weights: Mapping[str, "torch.Tenso
     Raises
     ------
     PackageInvalid
-        Naming the first weights that are missing, left over or of another shape.
+        If weights are missing, left over, or of another shape or type; the text names the first of them.
     """
     expected = network.state_dict()
     missing, extra = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())

@@ -1,4 +1,4 @@
-"""``manifest.json``: all of a trained nnU-Net that running it needs, in one form whatever nnU-Net wrote it.
+"""``manifest.json``: all that running a trained nnU-Net needs, in one form for every version of nnU-Net.
 
 nnU-Net's plans inherit from each other, name Python classes and changed their form over the years; checkpoints are
 pickles. A package keeps the plans byte for byte, and runs from this file alone.
@@ -45,7 +45,7 @@ class _Frozen(BaseModel):
 
 
 class Normalisation(_Frozen):
-    """How one input channel is brought to the network's range."""
+    """The normalisation of one input channel to the network's range."""
 
     scheme: NormalisationScheme
     use_mask: bool = False
@@ -66,7 +66,7 @@ class Resampling(_Frozen):
         known = _RESAMPLING_ARGUMENTS[self.function]
         wrong = [name for name, value in self.arguments.items() if name not in known or not _fits(name, value)]
         if wrong:
-            raise ValueError(f"{self.function} takes no argument {sorted(wrong)}, or not with these values")
+            raise ValueError(f"{self.function} takes no argument {sorted(wrong)}, or not with the given values")
         return self
 
 
@@ -135,7 +135,7 @@ class Configuration(_Frozen):
 
 
 class Labels(_Frozen):
-    """``labels`` of ``dataset.json``: a value, or for regions the values that a region unites."""
+    """``labels`` of ``dataset.json``: one value for each name, or for regions the values that a region unites."""
 
     values: dict[str, int | tuple[int, ...]]
     regions_class_order: tuple[int, ...] | None = None
@@ -148,12 +148,12 @@ class Labels(_Frozen):
 
     @property
     def has_regions(self) -> bool:
-        """Whether the outputs are overlapping regions instead of classes."""
+        """True if the outputs are overlapping regions instead of classes."""
         return any(isinstance(value, tuple) and len(value) > 1 for value in self.values.values())
 
     @property
     def outputs(self) -> dict[str, int]:
-        """Every name that the result may carry with the integer that marks it, background and ignore left out."""
+        """The integer for each name that the result may carry; background and ignore are left out."""
         foreground = [
             (name, value)
             for name, value in self.values.items()
@@ -178,9 +178,9 @@ class Part(_Frozen):
     configuration
         Its id.
     labels
-        Of its own ``dataset.json``.
+        The labels of its own ``dataset.json``.
     values
-        For each value of its result the composite's.
+        The composite's value for each value of the network's result.
     """
 
     configuration: str
@@ -206,7 +206,7 @@ class PackageManifest(_Frozen):
     members
         Ids of the configurations that see the image: several make an ensemble or a composite.
     parts
-        Of a composite: the members, each with labels of its own. They are merged in this order, later ones over earlier
+        The members of a composite, each with labels of its own. They are merged in this order, later ones over earlier
         ones where both found something. Without parts the members' probabilities are averaged.
     originals
         SHA-256 of every file that was read when the package was added, by its name below the source.
@@ -245,11 +245,11 @@ class PackageManifest(_Frozen):
 
     @property
     def is_ensemble(self) -> bool:
-        """Whether the members' probabilities are averaged."""
+        """True if the members' probabilities are averaged."""
         return len(self.members) > 1 and not self.parts
 
     def configuration(self, identifier: str) -> Configuration:
-        """The configuration with this id."""
+        """Return the configuration with this id."""
         return next(c for c in self.configurations if c.id == identifier)
 
     @property

@@ -5,11 +5,11 @@
     models/NAME/
     ├── model.yaml                        edited by people: series, labels, codes, post-processing
     ├── manifest.json                     the plans, normalised; all that running reads of them
-    ├── nnunet/CONFIGURATION/*.json       what KEPT_JSON names, byte for byte as found
+    ├── nnunet/CONFIGURATION/*.json       the files that KEPT_JSON names, byte for byte as found
     ├── weights/CONFIGURATION/fold_0.safetensors
-    ├── SHA256SUMS                        of all of the above but model.yaml
-    ├── commissioning.json                outcomes of golden cases (commissioning.py)
-    └── measurements.json                 what profile fast loses and saves (measurements.py)
+    ├── SHA256SUMS                        of all of the above except model.yaml
+    ├── commissioning.json                outcomes of golden cases (golden_results.py)
+    └── measurements.json                 loss and gain of profile fast (profile_results.py)
 
 ``Package.sha256`` is the SHA-256 of the line-wise hashes of ``SHA256SUMS`` and ``model.yaml``: another weight, plan,
 label or rule is another package, while a golden case that is added later is not.
@@ -37,7 +37,7 @@ class Package:
     Attributes
     ----------
     folder
-        Where it lies.
+        Path of the package.
     manifest
         Its ``model.yaml``.
     network
@@ -63,7 +63,7 @@ class Package:
         return self.manifest.name
 
     def folds_of(self, configuration: Configuration) -> list[Fold]:
-        """The sets of weights with which a configuration runs: those that ``model.yaml`` names, else all."""
+        """List the sets of weights with which a configuration runs: those that ``model.yaml`` names, else all."""
         wanted = self.manifest.inference.folds
         return [fold for fold in configuration.folds if not wanted or fold.fold in wanted]
 
@@ -79,22 +79,22 @@ class Package:
 
     @property
     def weight_bytes(self) -> int:
-        """Size of the weights with which it runs."""
+        """Size in bytes of the weights with which the package runs."""
         files = [fold.file for c in self.network.configurations for fold in self.folds_of(c)]
         return sum((self.folder / file).stat().st_size for file in files)
 
     def in_profile(self, profile: Profile) -> "Package":
-        """The same package, run in another profile than ``model.yaml`` says."""
+        """Return the same package, set to run in this profile instead of the one in ``model.yaml``."""
         return replace(self, manifest=self.manifest.in_profile(profile))
 
 
 def load_package(folder: Path) -> Package:
-    """Load a package for use: every hash is checked, and golden cases where the trainer asks for them.
+    """Load a package for use: check every hash, and the golden cases if the trainer requires them.
 
     Raises
     ------
     PackageInvalid
-        With file and reason, where anything is missing, altered, contradictory or not commissioned.
+        If anything is missing, altered, contradictory or not commissioned; the text names file and reason.
     """
     package = open_package(folder)
     require_commissioning(package.folder, package.network.trainers, package.seal, package.manifest)
@@ -102,15 +102,15 @@ def load_package(folder: Path) -> Package:
 
 
 def open_package(folder: Path) -> Package:
-    """Load a package as :func:`load_package` does, but without asking whether it is commissioned.
+    """Load a package as :func:`load_package` does, but without requiring that it is commissioned.
 
     Raises
     ------
     PackageInvalid
-        With file and reason, where anything is missing, altered or contradictory.
+        If anything is missing, altered or contradictory; the text names file and reason.
     """
     if not folder.is_dir():
-        raise PackageInvalid(f"{folder}: no such package")
+        raise PackageInvalid(f"{folder}: there is no package folder at this path")
     # What is parsed is what was hashed, in one read: a file that is replaced meanwhile would lend its hash to another.
     listing, text = _read(folder / SUMS), _read(folder / MODEL_YAML)
     sums = parse_sums(listing, folder / SUMS)
@@ -135,7 +135,7 @@ def _read_manifest(path: Path, sums: dict[str, str]) -> PackageManifest:
         raise PackageInvalid(f"{path}: not listed in {SUMS}")
     content = _read(path)
     if sha256_of_bytes(content) != sums[MANIFEST]:
-        raise PackageInvalid(f"{path}: changed while the package was loaded")
+        raise PackageInvalid(f"{path}: changed while the package was loaded; load it again")
     try:
         network = PackageManifest.model_validate_json(content)
     except ValidationError as error:
@@ -153,7 +153,8 @@ def _check_agreement(path: Path, manifest: ModelManifest, network: PackageManife
     if outputs != named:
         raise PackageInvalid(f"{path}: labels: values {sorted(named)} are not the network's {sorted(outputs)}")
     if len(manifest.channels) != len(network.channels):
-        raise PackageInvalid(f"{path}: channels: {len(manifest.channels)}, the network has {len(network.channels)}")
+        counts = f"{len(manifest.channels)} listed, but the network has {len(network.channels)}"
+        raise PackageInvalid(f"{path}: channels: {counts}")
     for fold in manifest.inference.folds:
         for configuration in network.configurations:
             if fold not in [held.fold for held in configuration.folds]:

@@ -1,6 +1,6 @@
-"""What profile ``fast`` costs and saves, as measured on cases and kept beside the package.
+"""The loss and gain of profile ``fast``, measured on cases and kept beside the package.
 
-As with golden cases, only hashes of the files are kept, and a measurement counts for the weights and settings with
+As for golden cases, only hashes of the files are kept, and a measurement counts only for the weights and settings with
 which it was made.
 """
 
@@ -18,7 +18,7 @@ from segmentation.package.package import Package
 MEASUREMENTS = "measurements.json"
 
 Dice = dict[str, float | None]
-"""By label; null where neither mask holds it."""
+"""Dice by label name; null if neither mask holds the label."""
 
 
 class _Frozen(BaseModel):
@@ -26,16 +26,16 @@ class _Frozen(BaseModel):
 
 
 class ProfileRun(_Frozen):
-    """One profile on one case.
+    """The run of one profile on one case.
 
     Attributes
     ----------
     seconds
-        From the image in memory to labels, networks loaded.
+        Time from the image in memory to the labels, with the networks already loaded.
     peak_bytes
-        Most memory that the process held meanwhile, of the GPU where it ran there; null where the system tells none.
+        Peak memory of the process in that time, of the GPU if it ran there; null if the system does not report it.
     truth_dice
-        Against the truth, where there is one.
+        Dice against the truth, if there is one.
     """
 
     seconds: float
@@ -44,14 +44,14 @@ class ProfileRun(_Frozen):
 
 
 class CaseMeasurement(_Frozen):
-    """One image in both profiles.
+    """The comparison of both profiles on one image.
 
     Attributes
     ----------
     dice
-        Of ``fast`` against ``exact``, before post-processing.
+        Dice of ``fast`` against ``exact``, before post-processing.
     mismatches
-        Voxels with different labels.
+        Number of voxels with different labels.
     """
 
     image_sha256: tuple[str, ...]
@@ -64,14 +64,14 @@ class CaseMeasurement(_Frozen):
 
 
 class Measurement(_Frozen):
-    """All cases of one call.
+    """The results of all cases of one call.
 
     Attributes
     ----------
     seal
         SHA-256 of the package's ``SHA256SUMS`` at the time.
     settings
-        SHA-256 of what in ``model.yaml`` changes labels in either profile.
+        SHA-256 of the settings in ``model.yaml`` that change labels in either profile.
     """
 
     when: str
@@ -83,7 +83,7 @@ class Measurement(_Frozen):
 
     @property
     def worst_dice(self) -> Dice:
-        """For each label the least Dice of all cases that hold it."""
+        """The lowest Dice of each label over all cases that hold it."""
         worst: Dice = {}
         for case in self.cases:
             for label, value in case.dice.items():
@@ -100,13 +100,13 @@ class Measurements(_Frozen):
 
 
 def settings_of_profiles(manifest: ModelManifest) -> str:
-    """SHA-256 of what in ``model.yaml`` changes labels in either profile."""
+    """Compute the SHA-256 of the settings in ``model.yaml`` that change labels in either profile."""
     inference = manifest.inference.model_dump_json(exclude={"profile"})
     return sha256_of_bytes(f"{manifest.orientation}\n{inference}".encode())
 
 
 def read_measurements(folder: Path) -> Measurements:
-    """All that a package was measured; nothing where it never was.
+    """Read all measurements of a package; there are none if it was never measured.
 
     Raises
     ------
@@ -123,14 +123,14 @@ def read_measurements(folder: Path) -> Measurements:
 
 
 def store_measurement(folder: Path, measurement: Measurement) -> None:
-    """Append a measurement, written whole or not at all."""
+    """Append a measurement; the file is written whole or not at all."""
     known = read_measurements(folder).measurements
     whole = Measurements(measurements=(*known, measurement))
     write_whole(folder / MEASUREMENTS, whole.model_dump_json(indent=1) + "\n")
 
 
 def measurement_of(package: Package) -> Measurement | None:
-    """The newest measurement with a package's present weights and settings, if there is one.
+    """Find the newest measurement with a package's present weights and settings, if there is one.
 
     Raises
     ------
@@ -147,10 +147,10 @@ def measurement_of(package: Package) -> Measurement | None:
 
 
 def warning_of(package: Package) -> str | None:
-    """What to tell whoever runs a package in profile ``fast`` whose loss nobody has measured."""
+    """Write a warning if the package runs in profile ``fast`` and its loss has not been measured, else ``None``."""
     if package.manifest.inference.profile == "exact" or measurement_of(package) is not None:
         return None
     return (
-        f"{package.name}: nobody has measured what profile fast loses with these weights and settings; "
+        f"{package.name}: the loss of profile fast has not been measured with these weights and settings; "
         f"run: segnode models measure {package.name} IMAGES"
     )

@@ -1,4 +1,4 @@
-"""Where packages lie: the folders that are searched, and how one is put there or taken away whole."""
+"""The folders in which packages lie: searching them, and adding or removing a package as a whole."""
 
 import os
 import re
@@ -18,12 +18,12 @@ _PROJECT_MODELS = Path(__file__).parents[2] / "models"
 
 
 def assemble(name: str, models_folder: Path, fill: Callable[[Path], PackageManifest]) -> Package:
-    """Make a package whole or not at all; ``fill`` writes weights, kept JSON and ``model.yaml`` below a folder.
+    """Make a package, whole or not at all; ``fill`` writes weights, kept JSON and ``model.yaml`` below a folder.
 
     Raises
     ------
     PackageInvalid
-        If what was written is no sound package, or as ``fill`` does.
+        If ``fill`` raises it, or the files that it wrote are not a valid package.
     ConfigInvalid
         If the name is not usable or taken.
     """
@@ -43,22 +43,22 @@ def assemble(name: str, models_folder: Path, fill: Callable[[Path], PackageManif
 
 
 def remove_package(folder: Path) -> None:
-    """Remove a package; it disappears in one step, whatever happens after.
+    """Remove a package; it disappears in one step, even if the process is stopped afterwards.
 
     Raises
     ------
     PackageInvalid
-        If the folder is no package.
+        If the folder is not a package.
     """
     if not (folder / SUMS).is_file() and not (folder / MODEL_YAML).is_file():
-        raise PackageInvalid(f"{folder}: not a model package")
+        raise PackageInvalid(f"{folder}: not a model package; it has neither {SUMS} nor {MODEL_YAML}")
     hidden = folder.with_name(f".removed-{folder.name}-{os.getpid()}")
     folder.rename(hidden)
     shutil.rmtree(hidden)
 
 
 def default_models_path() -> list[Path]:
-    """Folders that are searched for packages: ``SEGNODE_MODELS``, else the project's, then the user's data folder."""
+    """List the folders that are searched: ``SEGNODE_MODELS``, else the project's, then the user's data folder."""
     configured = os.environ.get("SEGNODE_MODELS")
     if configured:
         return [Path(part) for part in configured.split(os.pathsep) if part]
@@ -67,18 +67,18 @@ def default_models_path() -> list[Path]:
 
 
 def folder_for_new_packages() -> Path:
-    """Where packages are added: the first folder of ``SEGNODE_MODELS``, else the user's data folder."""
+    """Return the folder to which packages are added: the first of ``SEGNODE_MODELS``, else the user's data folder."""
     path = default_models_path()
     return path[0] if os.environ.get("SEGNODE_MODELS") else path[-1]
 
 
 def find_package(name: str, search_path: Iterable[Path]) -> Path:
-    """Folder of a package by its name; the first that the search path holds.
+    """Find the folder of a package by its name; the first on the search path counts.
 
     Raises
     ------
     ConfigInvalid
-        If there is none; the text names what there is.
+        If there is none; the text lists the packages that exist.
     """
     places = list(search_path)
     _check_name(name)
@@ -90,7 +90,7 @@ def find_package(name: str, search_path: Iterable[Path]) -> Path:
 
 
 def list_packages(search_path: Iterable[Path]) -> list[Path]:
-    """Folders of all packages, sound or not, in the order in which they are found."""
+    """List the folders of all packages, valid or not, in the order in which they are found."""
     found: dict[str, Path] = {}
     for place in search_path:
         for path in sorted(place.iterdir()) if place.is_dir() else ():
@@ -101,4 +101,4 @@ def list_packages(search_path: Iterable[Path]) -> list[Path]:
 
 def _check_name(name: str) -> None:
     if not re.fullmatch(MODEL_NAME, name):
-        raise ConfigInvalid(f"{name!r} is no name for a model: use lower case letters, digits, '.', '_' and '-'")
+        raise ConfigInvalid(f"{name!r} is not a valid model name; use lower case letters, digits, '.', '_' and '-'")

@@ -1,4 +1,4 @@
-"""Weights of a package as safetensors: each tensor once, with a table of the names that share one."""
+"""Weights of a package as safetensors: each tensor once, with a table of the names that share a tensor."""
 
 import json
 import zipfile
@@ -43,8 +43,8 @@ def write_weights(weights: Mapping[str, "torch.Tensor"], aliases: Mapping[str, s
     Raises
     ------
     PackageInvalid
-        If two names that the network shares hold different numbers (which of them counts would depend on their
-        order), or a number is not finite.
+        If two names that share a tensor hold different numbers (the result would depend on their order), or a number
+        is not finite.
     """
     import torch
     from safetensors.torch import save_file
@@ -60,12 +60,12 @@ def write_weights(weights: Mapping[str, "torch.Tensor"], aliases: Mapping[str, s
 
 
 def read_weights(content: bytes, where: str) -> dict[str, "torch.Tensor"]:
-    """Read what :func:`write_weights` wrote: the full state dict, shared tensors under all of their names.
+    """Read a file of :func:`write_weights`: the full state dict, with shared tensors under all of their names.
 
     Raises
     ------
     PackageInvalid
-        If the bytes are no safetensors file with this project's table of aliases.
+        If the bytes are not a safetensors file with this project's table of aliases.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -84,4 +84,4 @@ def _check_tensors(weights: Mapping[str, Any], where: str) -> None:
 
     for name, tensor in weights.items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided:
-            raise PackageInvalid(f"{where}: {name!r} in network_weights is no plain tensor")
+            raise PackageInvalid(f"{where}: {name!r} in network_weights is not a plain tensor")

@@ -1,1 +1,1 @@
-"""Proofs of a package: golden cases, and what each profile loses."""
+"""Checks of a package: golden cases, and the loss of each profile."""

@@ -1,4 +1,4 @@
-"""Run a golden case: a package against the mask that nnU-Net itself predicted for an image."""
+"""Golden cases: a package is run against the mask that nnU-Net itself predicted for an image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def run_golden_case(
     Parameters
     ----------
     package
-        Opened; it need not be commissioned.
+        An opened package; it need not be commissioned.
     images
         One file per channel, in any format that SimpleITK reads (NIfTI, NRRD, MHA).
     expect
@@ -44,7 +44,7 @@ def run_golden_case(
     ConfigInvalid
         If files cannot be read, or grids or channels do not fit.
     RetryLater
-        If the GPU's memory does not suffice now.
+        If the GPU has too little free memory now.
     """
     volume = read_image(images, len(package.network.channels))
     expected = read_mask(expect, volume.geometry)

@@ -1,4 +1,4 @@
-"""Run both profiles of a package on cases, and say what ``fast`` loses and saves."""
+"""The benchmark of both profiles of a package on cases, which measures the loss and gain of ``fast``."""
 
 import re
 import time
@@ -35,14 +35,14 @@ _RESET = Path("/proc/self/clear_refs")
 
 @dataclass(frozen=True)
 class Case:
-    """One image, a file per channel, and the truth where it is known."""
+    """One image with a file per channel, and the truth if it is known."""
 
     images: tuple[Path, ...]
     truth: Path | None
 
 
 def find_cases(paths: Sequence[Path], channels: int, truth: Path | None) -> list[Case]:
-    """Cases among files and folders, by nnU-Net's names: ``NAME_0000.nii.gz``, one number per channel.
+    """Find cases among files and folders by nnU-Net's names: ``NAME_0000.nii.gz``, one number per channel.
 
     A model of one channel takes files of any name.
 
@@ -71,7 +71,8 @@ def find_cases(paths: Sequence[Path], channels: int, truth: Path | None) -> list
     found = []
     for (folder, name), images in cases.items():
         if len(images) != channels:
-            raise ConfigInvalid(f"{folder / name}: the model takes {channels} images, there are {len(images)}")
+            counts = f"the model needs {channels} image(s), one per channel, but there are {len(images)}"
+            raise ConfigInvalid(f"{folder / name}: {counts}")
         found.append(Case(tuple(sorted(images)), _truth_of(name, truth) if truth is not None else None))
     return found
 
@@ -92,7 +93,7 @@ def measure(
     Raises
     ------
     ConfigInvalid, RetryLater, StudyRejected
-        If a file cannot be read or a case not be segmented.
+        If a file cannot be read, or a case cannot be segmented.
     """
     engines = {profile: Engine(package.in_profile(profile), device) for profile in PROFILES}
     measured = []
@@ -164,7 +165,7 @@ def _truth_of(name: str, folder: Path) -> Path:
     for ending in ENDINGS:
         if (folder / f"{name}{ending}").is_file():
             return folder / f"{name}{ending}"
-    raise ConfigInvalid(f"{folder}: no mask {name} ({', '.join(ENDINGS)})")
+    raise ConfigInvalid(f"{folder}: no mask {name} in the folder ({', '.join(ENDINGS)})")
 
 
 def _stem(path: Path) -> str:

@@ -136,10 +136,10 @@ def _unfinished(weights: Path) -> None:
     [
         (_miss, "one folder Dataset293_… is needed, found: none"),
         (_double, "one folder Dataset293_… is needed, found: Dataset293_TotalSegmentator_part3.*, Dataset293_copy"),
-        (_exchange, "Dataset292.*: another structure .* 1 is rib_left_1, not sacrum"),
+        (_exchange, "Dataset292.*: labels differ .* 1 is rib_left_1, not sacrum"),
         (_relabel(lambda labels: labels.pop("kidney_cyst_right")), "Dataset291.* has 23 labels, this part .* 24"),
         (_relabel(_turn_sides), "Dataset291.*: 2 is kidney_left, not kidney_right"),
-        (_relabel(_rename_all, 294), "Dataset294.*: 23 of 23 names are none of TotalSegmentator's"),
+        (_relabel(_rename_all, 294), "Dataset294.*: 23 of 23 names are unknown to TotalSegmentator"),
         (_unfinished, "Dataset294.*no fold_"),
         (_second_channel, "Dataset295"),
     ],

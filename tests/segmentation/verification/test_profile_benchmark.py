@@ -101,7 +101,7 @@ def test_cases_go_by_nnunets_names(tmp_path: Path) -> None:
         ["a_0000.nii.gz", "a_0001.nii.gz"],
         ["b_0000.nii.gz", "b_0001.nii.gz"],
     ]
-    with pytest.raises(ConfigInvalid, match="the model takes 1 images, there are 2"):
+    with pytest.raises(ConfigInvalid, match=r"the model needs 1 image\(s\), one per channel, but there are 2"):
         find_cases([tmp_path], 1, None)
     with pytest.raises(ConfigInvalid, match="no mask a"):
         find_cases([tmp_path], 2, tmp_path)
