@@ -1,8 +1,8 @@
-"""Train the demo model with nnU-Net itself: ``python -m training.demo --data ../shared/data --work DIR``.
+"""The training of the demo model by nnU-Net itself: ``python -m training.demo --data ../shared/data --work DIR``.
 
-Writes an nnU-Net v2 raw dataset, lets nnU-Net extract the fingerprint and preprocess, trains its own plain
+The script writes an nnU-Net v2 raw data set, lets nnU-Net extract the fingerprint and preprocess, trains its own plain
 ``nnUNetTrainer`` and exports a results folder without the optimizer's state, with ``training_cases.json`` beside
-the weights. For demonstration, not for clinical use.
+the weights. The model is for demonstration, not for clinical use.
 
 Fifteen minutes on one shared CPU core reach the targets of ``training.evaluate`` (``--minutes 15``); a second, short
 round from a copy of that checkpoint (``--stage train --weights CHECKPOINT``, then ``--stage export``) takes most of
@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 
 def load_case(case: Case, data: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8], tuple[float, float, float]]:
-    """Image in HU and labels ``(slice, row, column)``, and spacing in mm, of one training case."""
+    """Load one training case: image in HU and labels ``(slice, row, column)``, and spacing in mm."""
     if isinstance(case.recipe, MadeCase):
         array, spacing = made_case(case.recipe)
         return array, label_tissues(array, spacing), spacing
@@ -65,7 +65,7 @@ def load_case(case: Case, data: Path) -> tuple[NDArray[np.float32], NDArray[np.u
 
 
 def write_raw(data: Path, work: Path) -> None:
-    """Write the raw dataset and its split (fold 0 validates on phantoms that are not trained on)."""
+    """Write the raw data set and its split (fold 0 validates on phantoms that are not trained on)."""
     cases = list(all_cases())
     for case in cases:
         array, labels, spacing = load_case(case, data)

@@ -24,7 +24,7 @@ HELD_OUT = "crlm-ct-1006"
 
 @dataclass(frozen=True)
 class Source:
-    """A real CT: its files relative to the data folder, and where it comes from."""
+    """A real CT: its files relative to the data folder, and its origin."""
 
     files: str
     licence: str
@@ -48,16 +48,16 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class Disguise:
-    """How a real CT is changed.
+    """The changes made to a real CT.
 
     Attributes
     ----------
     bottom
         The first slice that is kept, counted from the feet.
     thick
-        Neighbouring slices averaged into one.
+        Number of neighbouring slices averaged into one.
     noise_hu
-        Standard deviation of added noise.
+        Standard deviation of the added noise, in HU.
     scale, offset_hu
         Another calibration: ``HU * scale + offset``.
     """
@@ -90,7 +90,7 @@ class Case:
     validation: bool = False
 
     def describe(self) -> dict[str, Any]:
-        """What the case list says about it."""
+        """Describe the case as its entry in the case list."""
         use = "validation" if self.validation else "training"
         return {"name": self.name, "use": use, "source": self.source, "recipe": asdict(self.recipe)}
 
@@ -113,7 +113,7 @@ VALIDATION_PHANTOMS = 2
 
 
 def all_cases() -> Iterator[Case]:
-    """Every case, real ones first; the order and all parameters are fixed."""
+    """Yield every case, real ones first; the order and all parameters are fixed."""
     rng = np.random.default_rng(20)
     for source, variants in _VARIANTS.items():
         for number, (bottom, thick) in enumerate(variants):
@@ -131,7 +131,7 @@ def all_cases() -> Iterator[Case]:
 
 
 def source_files(source: str, data: Path) -> list[Path]:
-    """The files of a real source, sorted by name.
+    """Find the files of a real source, sorted by name.
 
     Raises
     ------
@@ -147,12 +147,12 @@ def source_files(source: str, data: Path) -> list[Path]:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Compute the hexadecimal SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def case_list(data: Path) -> dict[str, Any]:
-    """What the weights have seen: every source file with its hash, licence and citation, and every case."""
+    """List what the weights were trained on: every source file with hash, licence and citation, and every case."""
     sources = {
         name: {
             "licence": source.licence,

@@ -1,4 +1,4 @@
-"""Dice of a results folder against the rule's labels: ``python -m training.evaluate RESULTS SERIES --picture PNG``.
+"""The Dice of a results folder against the rule's labels: ``python -m training.evaluate RESULTS SERIES --picture PNG``.
 
 The network runs by nnU-Net itself, without mirroring; the truth is ``training.tissue_rule`` on the same series.
 """
@@ -24,7 +24,7 @@ _COLOURS = np.array([[0, 0, 0], [70, 120, 255], [255, 60, 60], [90, 255, 90]], d
 
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Dice of two masks; not a number where both are empty."""
+    """Compute the Dice of two masks; NaN if both are empty."""
     total = int(a.sum()) + int(b.sum())
     return 2.0 * int((a & b).sum()) / total if total else float("nan")
 
@@ -41,11 +41,11 @@ def predict(
     array
         HU ``(channel, slice, row, column)`` in the axial order that the model was trained in.
     spacing
-        mm along the last three axes.
+        Voxel spacing in mm along the last three axes.
     checkpoint
         File name in ``fold_0``.
     threads
-        CPU threads.
+        Number of CPU threads.
     """
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -65,7 +65,7 @@ def predict(
 
 
 def picture(array: NDArray[np.float32], spacing: tuple[float, float, float], masks: list[NDArray[np.uint8]]) -> Any:
-    """Three axial planes and two others, one row per mask, as a ``PIL.Image``; the head is on top."""
+    """Draw three axial planes and two others, one row per mask, as a ``PIL.Image``; the head is on top."""
     from PIL import Image
 
     count, rows, columns = array.shape

@@ -1,4 +1,4 @@
-"""Dice of a task's model on made patients that it has not seen, by nnU-Net itself and by this project's engine.
+"""The Dice of a task's model on made patients that it has not seen, by nnU-Net itself and by this project's engine.
 
 ``python -m training.evaluate_tasks vessel --results RESULTS --package models/vessel-phantom``
 """
@@ -42,7 +42,7 @@ class HeldOut:
 
     @property
     def volume(self) -> Volume:
-        """What an engine takes."""
+        """The channels as the engine's input."""
         channels = np.stack([phantom.array for phantom in self.phantoms]).astype(np.float32)
         geometry, slices = self.phantoms[0].geometry, self.phantoms[0].geometry.shape[0]
         return Volume(channels, geometry, ("",) * slices, (1,) * slices, ("",) * len(channels), "")
@@ -54,7 +54,7 @@ def make_held_out(seed: int, phases: tuple[Phase, ...], geometry: Geometry) -> H
 
 
 def held_out_scans(task: Task, recipe: Recipe) -> Iterator[tuple[int, tuple[Phase, ...], Geometry]]:
-    """Seed, phases and grid: four patients, in every phase that the task knows.
+    """Yield seed, phases and grid of each scan: four patients, in every phase that the task knows.
 
     The organs are measured on the whole trunk, the ureter on grids where it is at least 4 voxels wide.
     """
@@ -65,7 +65,7 @@ def held_out_scans(task: Task, recipe: Recipe) -> Iterator[tuple[int, tuple[Phas
 
 
 def scores(found: NDArray[Any], truth: NDArray[np.uint8], recipe: Recipe) -> dict[str, float]:
-    """Dice of each label."""
+    """Compute the Dice of each label."""
     return {name: dice(found == value, truth == value) for name, value in recipe.values.items() if value}
 
 

@@ -1,6 +1,6 @@
-"""Made patients to train on: phantoms whose anatomy, grid, posture, noise and calibration differ from case to case.
+"""Made patients for training: phantoms whose anatomy, grid, posture, noise and calibration differ from case to case.
 
-A case is drawn from its seed alone, and described completely by its fields. Seeds of training lie at ``TRAINED_FROM``
+A case is drawn from its seed alone, and described completely by its fields. Seeds of training are ``TRAINED_FROM``
 and above; every other seed is a patient that no weights have seen.
 """
 
@@ -34,13 +34,13 @@ class MadePatient:
     spacing, extent, centre
         The grid, ``(slice, row, column)``; the centre is LPS.
     turn_deg
-        How the patient lies in the scanner: rotation about x, y and z.
+        Posture in the scanner: rotation in degrees about x, y and z.
     tumour, tumour_at, ureter
-        What the seed's anatomy does not vary, see ``phantom.Patient``.
+        Parts of the anatomy that no seed varies, see ``phantom.patient.Patient``.
     shifts
-        Where each channel's patient has moved to by breathing, along z.
+        Shift of each channel's patient along z by breathing, in mm.
     noise
-        Standard deviation of noise that is added, of its own for each channel.
+        Standard deviation of the added noise in HU, which is drawn anew for each channel.
     scale, offset
         Calibration: ``HU * scale + offset``.
     """
@@ -61,7 +61,7 @@ class MadePatient:
 
     @property
     def anatomy(self) -> Patient:
-        """The seed's patient with this one's tumour and ureters."""
+        """The anatomy of the seed, with this case's tumour and ureters."""
         return replace(make_patient(self.seed), tumour=self.tumour, tumour_at=self.tumour_at, ureter=self.ureter)
 
     @property
@@ -71,14 +71,14 @@ class MadePatient:
         return trunk_geometry(self.spacing, extent=self.extent, centre=self.centre, direction=turn)
 
     def phantom(self, channel: int) -> Phantom:
-        """The patient in one channel's phase, as the phantom shows it; its labels are the truth of that channel."""
+        """Make the phantom of the patient in one channel's phase; its labels are the truth of that channel."""
         grid = self.geometry
         x, y, z = grid.origin
         moved = replace(grid, origin=(x, y, z - self.shifts[channel]))
         return make_phantom(moved, phase=self.phases[channel], seed=self.seed, patient=self.anatomy)
 
     def image(self, channel: int, phantom: Phantom) -> NDArray[np.float32]:
-        """HU of a channel's phantom with this scanner's noise and calibration."""
+        """Apply this scanner's noise and calibration to a channel's phantom; the result is in HU."""
         rng = np.random.default_rng([self.seed, channel])
         noise = rng.standard_normal(phantom.array.shape, dtype=np.float32) * np.float32(self.noise)
         return phantom.array * np.float32(self.scale) + np.float32(self.offset) + noise
@@ -96,17 +96,17 @@ def draw_patient(
     phases
         One for each channel.
     spacing
-        Smallest and largest in mm.
+        Smallest and largest spacing in mm.
     height
         Lowest and highest z in mm that the scan's middle may have.
 
     Raises
     ------
     ValueError
-        If the seed is one of those that are held out.
+        If the seed is held out.
     """
     if seed < TRAINED_FROM:
-        raise ValueError(f"seed {seed} is held out of every training; take {TRAINED_FROM} or above")
+        raise ValueError(f"seed {seed} is held out of every training; use {TRAINED_FROM} or above")
     rng = np.random.default_rng([seed, 77])
 
     def number(low: float, high: float) -> float:
@@ -136,5 +136,5 @@ def draw_patient(
 
 
 def sha256_of(array: NDArray[Any]) -> str:
-    """SHA-256 of an array's values and shape."""
+    """Compute the SHA-256 of an array's values and shape."""
     return hashlib.sha256(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes()).hexdigest()

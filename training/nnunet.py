@@ -1,6 +1,6 @@
-"""Train with nnU-Net itself on a CPU: raw data set, preprocessing, its own trainer, and a results folder to ship.
+"""Training by nnU-Net itself on a CPU: raw data set, preprocessing, its own trainer, and a results folder to ship.
 
-What the scripts of this room share. nnU-Net's trainer is used as it is but for what ``train`` says.
+The scripts of this room share this module. nnU-Net's trainer is unchanged except as ``train`` says.
 """
 
 import json
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Dataset:
-    """An nnU-Net data set, the trainer's class that learns it, and whether it does so by Adam instead of SGD.
+    """An nnU-Net data set, the class of its trainer, and the optimizer (Adam, or nnU-Net's default SGD).
 
     In a few hundred steps SGD gives up a label that is small and has no HU of its own; Adam begins to find it.
     """
@@ -41,7 +41,7 @@ class Dataset:
 
     @property
     def name(self) -> str:
-        """Name of its folders."""
+        """Name of the data set's folders."""
         return f"Dataset{self.number}_{self.title}"
 
     @property
@@ -52,9 +52,9 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train: so many epochs of so many iterations, or until the minutes of computing are over.
+    """The length of a training: a number of epochs of a number of iterations, or minutes of computing.
 
-    Where weights of an earlier round are given, training goes on from them, with their statistics frozen.
+    If weights of an earlier round are given, training continues from them, with their statistics frozen.
     """
 
     epochs: int = 50
@@ -63,7 +63,7 @@ class Schedule:
     weights: Path | None = None
 
     def share(self, epoch: int, seconds: float) -> float:
-        """How much of the training is over after so many epochs and seconds, 1 at the end."""
+        """Compute the fraction of the training that is over after some epochs and seconds; 1 at the end."""
         return epoch / self.epochs if self.minutes is None else seconds / (60.0 * self.minutes)
 
 
@@ -114,9 +114,9 @@ def describe_dataset(
     labels
         Value of each name, background included.
     drawn
-        How often each case counts in fold 0's training, by its name; 0 leaves it for validation.
+        Number of times that each case, by its name, counts in fold 0's training; 0 leaves it for validation.
     case_list
-        What the weights see; exported beside them.
+        The cases that the weights are trained on; exported beside them.
     """
     content = {
         "channel_names": {str(number): name for number, name in enumerate(channels)},
@@ -136,7 +136,7 @@ def describe_dataset(
 
 
 def preprocess(dataset: Dataset, network: Network, work: Path, processes: int) -> None:
-    """Fingerprint and preprocessing, by nnU-Net; the plans are ``small_plans``."""
+    """Let nnU-Net extract the fingerprint and preprocess; the plans are ``small_plans``."""
     from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprint_dataset, preprocess_dataset
 
     extract_fingerprint_dataset(dataset.number, num_processes=processes, check_dataset_integrity=True)
@@ -151,7 +151,7 @@ def preprocess(dataset: Dataset, network: Network, work: Path, processes: int) -
 
 
 def train(dataset: Dataset, work: Path, schedule: Schedule, threads: int, device: str) -> None:
-    """Train fold 0 with nnU-Net's own trainer, in bfloat16 autocast where the device is a CPU."""
+    """Train fold 0 with nnU-Net's own trainer, in bfloat16 autocast if the device is a CPU."""
     import torch
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
     from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoMirroring import (
@@ -189,7 +189,7 @@ def train(dataset: Dataset, work: Path, schedule: Schedule, threads: int, device
 
 
 def _adam(trainer: Any) -> tuple[Any, Any]:
-    """Optimizer and schedule as ``nnUNetTrainerAdam`` has them."""
+    """Build optimizer and schedule as ``nnUNetTrainerAdam`` does."""
     import torch
     from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 
@@ -201,8 +201,8 @@ def _adam(trainer: Any) -> tuple[Any, Any]:
 def _keep_hu(training_transforms: Callable[..., Any]) -> Callable[..., Any]:
     """Leave out nnU-Net's augmentations that change brightness, contrast and gamma.
 
-    HU are absolute: what tells lung from the air outside in a patch that shows nothing else is a tenth of the range,
-    which these augmentations move by a quarter. Calibration varies in the training cases themselves.
+    HU are absolute: in a patch that shows nothing else, lung differs from the air outside by a tenth of the range,
+    and these augmentations move values by a quarter of it. Calibration varies in the training cases themselves.
     """
 
     def transforms(*args: Any, **kwargs: Any) -> Any:
@@ -218,10 +218,10 @@ def _keep_hu(training_transforms: Callable[..., Any]) -> Callable[..., Any]:
 def _run(trainer: Any, schedule: Schedule) -> None:
     """Do what ``nnUNetTrainer.run_training`` does, with two additions.
 
-    Where minutes are given, this process's own time ends it, with the learning rate near zero by then: on a machine
-    that others use, nobody knows how many epochs an hour has. After ``FREEZE_AT`` of the training, the statistics of
-    batch normalization are averaged over many batches and kept, so that the network learns with what inference will
-    use.
+    If minutes are given, this process's own computing time ends the training, with the learning rate near zero at the
+    end: on a shared machine the number of epochs in an hour is unknown. After ``FREEZE_AT`` of the training, the
+    statistics of batch normalization are averaged over many batches and kept, so that the network learns with the
+    statistics that inference will use.
     """
     import torch
 
@@ -245,7 +245,7 @@ def _run(trainer: Any, schedule: Schedule) -> None:
 
 
 def _freeze_batch_norm(trainer: Any, *, measure: bool, batches: int = 25) -> None:
-    """Stop the statistics of batch normalization from following each batch; measure them first where asked."""
+    """Stop the statistics of batch normalization from following each batch; measure them first if ``measure``."""
     import torch
 
     layers = [m for m in trainer.network.modules() if isinstance(m, torch.nn.BatchNorm3d)]
@@ -261,7 +261,7 @@ def _freeze_batch_norm(trainer: Any, *, measure: bool, batches: int = 25) -> Non
 
 
 def autocast_forward(network: Any) -> None:
-    """Run a network's forward in bfloat16 on the CPU, which nnU-Net does not; logits come back in float32."""
+    """Make a network compute in bfloat16 on the CPU, which nnU-Net does not; logits come back in float32."""
     import torch
 
     plain = network.forward
@@ -280,7 +280,7 @@ def export(dataset: Dataset, work: Path, target: Path, checkpoint: str = "checkp
     Returns
     -------
     Path
-        The results folder, as ``nnUNetv2_train`` would have left it but smaller.
+        The results folder, as ``nnUNetv2_train`` would have written it, but smaller.
     """
     import torch
 

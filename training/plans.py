@@ -1,7 +1,7 @@
-"""Small nnU-Net plans: what the planner would write, with a network that a CPU can train.
+"""Small nnU-Net plans: those that the planner would write, with a network that a CPU can train.
 
-Batch instead of instance normalization: a patch that lies wholly in air or lung loses its HU when it is normalized
-by itself, and a patch large enough to show both is more than a CPU trains in an hour.
+The network uses batch instead of instance normalization: a patch that lies wholly in air or lung loses its HU when it
+is normalized by itself, and a patch large enough to show both is more than a CPU trains in an hour.
 """
 
 from collections.abc import Mapping
@@ -15,22 +15,22 @@ _RESAMPLE = "resample_data_or_seg_to_shape"
 
 @dataclass(frozen=True)
 class Network:
-    """What distinguishes one small network from another.
+    """The parameters of one small network.
 
     Attributes
     ----------
     spacing_mm, patch
-        Of its input, ``(slice, row, column)``; eight divides the patch.
+        Spacing and size of its input, ``(slice, row, column)``; the patch is divisible by eight.
     batch
-        Patches per step.
+        Number of patches per step.
     features
-        Channels of its four stages.
+        Number of channels of its four stages.
     image_spacing_mm, image_shape
         Medians over the training images, as the planner notes them.
     resampled_shape
         The median shape at the network's spacing.
     window_hu
-        Lowest and highest HU that the network tells apart; ``None`` for those of the labels. Where lung and bone are
+        Lowest and highest HU that the network distinguishes; ``None`` for those of the labels. If lung and bone are
         among the labels, soft tissues lie within a tenth of their range.
     """
 
@@ -52,13 +52,13 @@ def small_plans(
     Parameters
     ----------
     dataset_name
-        Such as ``Dataset901_SegnodeDemo``.
+        The full name, such as ``Dataset901_SegnodeDemo``.
     fingerprint
         nnU-Net's ``dataset_fingerprint.json``: the intensities of the foreground.
     network
-        What to build.
+        The network to describe.
     channels
-        CT images that go in together.
+        Number of CT images that the network sees together.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The four tasks of the service: what each network sees, what it names, which made patients it learns from."""
+"""The four tasks of the service: the input of each network, its labels, and the made patients that it learns from."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ _VALUES = {name: value for value, name in LABEL_NAMES.items()}
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one task's model comes about.
+    """The recipe of one task's model.
 
     Attributes
     ----------
     dataset
-        nnU-Net's name for it.
+        The data set for nnU-Net.
     channels
         Name of each channel, in the network's order.
     phases
@@ -30,13 +30,13 @@ class Recipe:
     labels
         Structures of the phantom (``phantom.LABEL_NAMES``) that make up each label, values 1, 2, ... in this order.
     network
-        What is trained.
+        The network that is trained.
     spacing
         Smallest and largest spacing of the training images, mm.
     height
         Lowest and highest z in mm of the middle of a training image.
     emphasis
-        How many times as often as the others the patients of a phase are drawn in training.
+        Factor by which the patients of a phase are drawn more often in training than the others.
     """
 
     dataset: Dataset
@@ -54,14 +54,14 @@ class Recipe:
         return {"background": 0} | {name: value for value, name in enumerate(self.labels, start=1)}
 
     def truth(self, phantom: Phantom) -> NDArray[np.uint8]:
-        """The task's labels of a phantom."""
+        """Make the task's labels from a phantom."""
         table = np.zeros(len(LABEL_NAMES), np.uint8)
         for name, structures in self.labels.items():
             table[[_VALUES[structure] for structure in structures]] = self.values[name]
         return table[phantom.labels]
 
     def patients(self) -> Iterator[tuple[str, MadePatient, bool]]:
-        """Name, patient, and whether it only validates, of every training case."""
+        """Yield name, patient, and whether it is only for validation, of every training case."""
         first = TRAINED_FROM + 100 * (self.dataset.number % 100)
         for number in range(PATIENTS + VALIDATION_PATIENTS):
             phases = self.phases[number % len(self.phases)]

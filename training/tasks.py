@@ -1,8 +1,8 @@
-"""Train the phantom model of a task with nnU-Net itself: ``python -m training.tasks vessel --work DIR --minutes 6``.
+"""Training of a task's phantom model by nnU-Net itself: ``python -m training.tasks vessel --work DIR --minutes 6``.
 
-Makes the patients (``training.made_patients``), lets nnU-Net preprocess and train its own trainer on them, and exports
-a results folder for ``segnode models add``, with the case list beside the weights. No data is needed. The models are
-for demonstration on made patients, not for clinical use: no network here has seen a person.
+The script makes the patients (``training.made_patients``), lets nnU-Net preprocess and train its own trainer on them,
+and exports a results folder for ``segnode models add``, with the case list beside the weights. No data is needed. The
+models are for demonstration on made patients, not for clinical use: no network here has seen a person.
 """
 
 import logging
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Task(StrEnum):
-    """Which of the service's tasks."""
+    """The tasks of the service."""
 
     TOTALSEG = "totalseg"
     VESSEL = "vessel"
@@ -38,7 +38,7 @@ class Task(StrEnum):
 
 
 class Stage(StrEnum):
-    """Which part of the work."""
+    """The parts of the work."""
 
     ALL = "all"
     PREPARE = "prepare"
@@ -47,7 +47,7 @@ class Stage(StrEnum):
 
 
 def case_entry(name: str, patient: MadePatient, validates: bool) -> dict[str, Any]:
-    """What the case list says of a case, but for its hashes."""
+    """Build the entry of a case in the case list, without its hashes."""
     return {"name": name, "use": "validation" if validates else "training", "patient": asdict(patient)}
 
 

@@ -47,7 +47,7 @@ def label_tissues(array: Image, spacing: Sequence[float]) -> NDArray[np.uint8]:
     array
         HU, ``(slice, row, column)`` with slices across the body's long axis.
     spacing
-        mm along ``(slice, row, column)``.
+        Voxel spacing in mm along ``(slice, row, column)``.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def label_tissues(array: Image, spacing: Sequence[float]) -> NDArray[np.uint8]:
 
 
 def _disc(radius_mm: float, spacing: Sequence[float]) -> Mask:
-    """In-plane structuring element ``(1, row, column)``."""
+    """Build an in-plane structuring element ``(1, row, column)``."""
     rows, columns = (int(radius_mm / s + 1e-6) for s in spacing[1:])
     y, x = np.mgrid[-rows : rows + 1, -columns : columns + 1]
     return np.asarray((y * spacing[1]) ** 2 + (x * spacing[2]) ** 2 <= radius_mm**2 + 1e-6)[None]
