@@ -1,4 +1,4 @@
-"""Sample the made patient on any grid: intensities of one contrast phase, and the anatomical truth.
+"""The made patient sampled on any grid: intensities of one contrast phase, and the anatomical truth.
 
 The anatomy is defined in patient coordinates and looked up at every voxel's centre, so that two geometries,
 however oblique or anisotropic, show one patient.
@@ -21,10 +21,10 @@ LABEL_NAMES = {
     8: "kidney_right", 9: "kidney_left", 10: "kidney_tumour", 11: "artery", 12: "vein", 13: "ureter_right",
     14: "ureter_left", 15: "bladder", 16: "heart", 17: "bowel", 18: "gas", 19: "gallbladder",
 }  # fmt: skip
-"""Values of ``Phantom.labels``; ``body`` is what has no name of its own (skin, fat, muscle, vessels of the lung)."""
+"""Values of ``Phantom.labels``; ``body`` is all tissue without a name of its own (skin, fat, muscle, lung vessels)."""
 
 POINT_SPREAD_MM = 0.6
-"""Standard deviation of the blur that a scanner adds."""
+"""Standard deviation in mm of the blur that a scanner adds."""
 
 NOISE_CT_HU = 12.0
 NOISE_MR = 10.0
@@ -35,7 +35,7 @@ _TISSUES = {name: number for number, name in enumerate(TISSUES)}
 
 @dataclass(frozen=True, eq=False)
 class Phantom:
-    """Voxels of the made patient and what they are.
+    """Voxels of the made patient, with their anatomical labels.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Phantom:
     geometry
         The grid of both.
     modality, phase, seed
-        What was asked for; phase ``None`` is native.
+        The arguments with which the phantom was made; phase ``None`` is native.
     label_names
         Name of each value of ``labels``; see ``LABEL_NAMES``.
     """
@@ -60,11 +60,11 @@ class Phantom:
     label_names: dict[int, str] = field(default_factory=lambda: dict(LABEL_NAMES))
 
     def mask(self, *names: str) -> NDArray[np.bool_]:
-        """Voxels of any of the named structures, ``(slice, row, column)``."""
+        """Mark the voxels of any of the named structures, ``(slice, row, column)``."""
         return np.isin(self.labels, [_LABELS[name] for name in names])
 
     def volume_ml(self, *names: str) -> float:
-        """Volume of the named structures in millilitres."""
+        """Compute the volume of the named structures in millilitres."""
         return float(self.mask(*names).sum()) * self.geometry.voxel_volume_mm3 / 1000.0
 
 
@@ -113,7 +113,7 @@ def make_phantom(
     Parameters
     ----------
     geometry
-        Where the voxel centres lie in LPS mm; the origin is in the middle of the trunk at the kidneys' height.
+        Grid of the voxel centres in LPS mm; the origin is in the middle of the trunk at the kidneys' height.
         A grid whose direction is not orthonormal (gantry tilt) is sampled as it is.
     phase
         Contrast phase ``A``, ``P``, ``D``, or ``None`` for native.
@@ -123,7 +123,7 @@ def make_phantom(
         The patient: the same seed is the same patient in every geometry, phase and modality. Noise depends on the
         seed, too, and not on the phase.
     patient
-        An anatomy to use in place of the seed's; texture and noise stay the seed's.
+        An anatomy to use instead of the seed's; texture and noise stay the seed's.
     """
     anatomy = patient or make_patient(seed)
     affine = np.diag([*(1.0 / s for s in anatomy.scale), 1.0]) @ geometry.affine
@@ -143,7 +143,7 @@ def make_phantom(
 def _paint(
     affine: NDArray[np.float64], shape: tuple[int, int, int], patient: Patient
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Tissue and label of every voxel of a grid whose affine leads to the nominal patient."""
+    """Paint tissue and label of every voxel of a grid whose affine leads to the nominal patient."""
     tissue, labels = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     for part in structures(patient):
         block = _block(part.shape, affine, shape)
@@ -159,7 +159,7 @@ def _paint(
 
 
 def _block(part: Shape, affine: NDArray[np.float64], shape: tuple[int, int, int]) -> tuple[slice, slice, slice] | None:
-    """Index ranges that hold every voxel of the part, or ``None`` where the part lies outside the grid."""
+    """Find the index ranges that hold every voxel of the part, or ``None`` if the part lies outside the grid."""
     corners = np.array(np.meshgrid(*zip(*part.bounds(), strict=True))).reshape(3, 8)
     index = np.linalg.inv(affine)[:3] @ np.vstack([corners, np.ones(8)])
     low = np.clip(np.ceil(index.min(axis=1) - 1e-6), 0, None).astype(int)
@@ -172,7 +172,7 @@ def _block(part: Shape, affine: NDArray[np.float64], shape: tuple[int, int, int]
 def _coordinates(
     affine: NDArray[np.float64], block: tuple[slice, slice, slice]
 ) -> tuple[Coordinates, Coordinates, Coordinates]:
-    """Nominal x, y and z of the block's voxel centres, each broadcastable to the block."""
+    """Compute nominal x, y and z of the block's voxel centres, each broadcastable to the block."""
     index = np.ogrid[block]
 
     def along(row: NDArray[np.float64]) -> Coordinates:
@@ -185,7 +185,7 @@ def _coordinates(
 def _waves(
     affine: NDArray[np.float64], shape: tuple[int, int, int], wavelengths: tuple[float, float], seed: int
 ) -> NDArray[np.float32]:
-    """A smooth pattern between -1 and 1, fixed in the patient: four plane waves of such lengths in mm."""
+    """Make a smooth pattern between -1 and 1, fixed in the patient: four plane waves, ``wavelengths`` in mm."""
     rng = np.random.default_rng([seed, 4])
     total = np.zeros(shape, np.float32)
     for _ in range(4):
@@ -199,7 +199,7 @@ def _waves(
 
 
 def _blur(array: NDArray[np.float32], sigma: list[float]) -> NDArray[np.float32]:
-    """Gaussian blur with a standard deviation in voxels per axis; axes where it is too small to matter stay."""
+    """Blur by a Gaussian with a standard deviation in voxels per axis; axes on which it is negligible are skipped."""
     for axis, width in enumerate(sigma):
         if width > 0.2:
             array = ndimage.gaussian_filter1d(array, width, axis=axis, mode="nearest")

@@ -1,4 +1,4 @@
-"""Write pixels of a dataset in any transfer syntax that ``dicom_io`` reads."""
+"""The encoding of a data set's pixels in any transfer syntax that ``dicom_io`` reads."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ COMPRESSED = (
     HTJ2KLosslessRPCL,
 )
 TRANSFER_SYNTAXES = UNCOMPRESSED + COMPRESSED
-"""All lossless: what is read back equals what was written."""
+"""The transfer syntaxes; all are lossless, so pixels that are read back equal those that were written."""
 
 
 def set_pixels(dataset: Dataset, stored: NDArray[np.int_], transfer_syntax: UID) -> None:
@@ -39,7 +39,7 @@ def set_pixels(dataset: Dataset, stored: NDArray[np.int_], transfer_syntax: UID)
     Parameters
     ----------
     dataset
-        Complete but for the pixel data; ``file_meta`` is given its transfer syntax here.
+        The data set, complete except for the pixel data; its ``file_meta`` gets the transfer syntax here.
     stored
         ``(row, column)``, or ``(frame, row, column)`` where NumberOfFrames is set.
 

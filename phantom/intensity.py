@@ -1,4 +1,4 @@
-"""What each tissue of the phantom looks like: CT in HU by contrast phase, MR in arbitrary units.
+"""The intensities of each tissue of the phantom: CT in HU by contrast phase, MR in arbitrary units.
 
 The HU are round textbook values, chosen to lie clearly on the right side of the thresholds that people use
 (gas below -500, fat near -100, soft tissue 0 to 100, bone above 200), not measurements of any patient.
@@ -66,13 +66,13 @@ _TEXTURE = {"lung": 35.0, "marrow": 60.0, "stool": 60.0, "liver": 5.0, "fat": 6.
 
 
 def intensities(modality: Modality, phase: Phase | None) -> NDArray[np.float32]:
-    """Mean value of each entry of ``TISSUES``: HU for CT, arbitrary units for MR."""
+    """Return the mean value of each entry of ``TISSUES``: HU for CT, arbitrary units for MR."""
     native, by_phase = (_NATIVE_HU, _PHASE_HU) if modality == "CT" else (_NATIVE_MR, _PHASE_MR)
     table = native | (by_phase[phase] if phase is not None else {})
     return np.array([table[t] for t in TISSUES], dtype=np.float32)
 
 
 def textures(modality: Modality) -> NDArray[np.float32]:
-    """Amplitude of the texture of each entry of ``TISSUES``, in the modality's unit."""
+    """Return the amplitude of the texture of each entry of ``TISSUES``, in the modality's unit."""
     scale = 1.0 if modality == "CT" else 0.6
     return np.array([scale * _TEXTURE.get(t, 0.0) for t in TISSUES], dtype=np.float32)

@@ -28,7 +28,7 @@ SOP_CLASSES: dict[tuple[Modality, bool], UID] = {
     ("MR", False): MRImageStorage,
     ("MR", True): EnhancedMRImageStorage,
 }
-"""SOP class by modality and whether the image is enhanced."""
+"""SOP class by modality and by whether the image is enhanced."""
 
 
 def number_text(value: float) -> str:
@@ -37,7 +37,7 @@ def number_text(value: float) -> str:
 
 
 def add_patient_and_study(dataset: Dataset, study: "StudyTags") -> None:
-    """Patient, General Study and their type 2 attributes."""
+    """Add the modules Patient and General Study with their type 2 attributes."""
     dataset.SpecificCharacterSet = study.character_set
     dataset.PatientName, dataset.PatientID = study.patient_name, study.patient_id
     dataset.PatientBirthDate, dataset.PatientSex = "19700101", "O"
@@ -47,14 +47,14 @@ def add_patient_and_study(dataset: Dataset, study: "StudyTags") -> None:
 
 
 def add_equipment(dataset: Dataset) -> None:
-    """General Equipment, and what Enhanced General Equipment asks for."""
+    """Add General Equipment, and the attributes that Enhanced General Equipment requires."""
     dataset.Manufacturer, dataset.ManufacturerModelName = "segnode", "phantom"
     dataset.DeviceSerialNumber, dataset.SoftwareVersions = "1", "1"
     dataset.PositionReferenceIndicator = ""
 
 
 def add_contrast(dataset: Dataset, agent: str, start_time: str, *, enhanced: bool) -> None:
-    """Contrast/Bolus, or for enhanced images the coded agent."""
+    """Add Contrast/Bolus, or for enhanced images the coded agent."""
     if not enhanced:
         dataset.ContrastBolusAgent, dataset.ContrastBolusStartTime = agent, start_time
         dataset.ContrastBolusRoute = "IV"
@@ -70,7 +70,7 @@ def add_contrast(dataset: Dataset, agent: str, start_time: str, *, enhanced: boo
 def add_image(
     dataset: Dataset, modality: Modality, series: "SeriesTags", encoding: "Encoding", rescale: tuple[float, float]
 ) -> None:
-    """General Image, Image Pixel but for the pixels, and the CT or MR Image module."""
+    """Add General Image, Image Pixel without the pixels, and the CT or MR Image module."""
     # enhanced images that call themselves original must tell how they were acquired; a made one cannot
     dataset.ImageType = ["DERIVED", "PRIMARY", "VOLUME", "NONE"] if encoding.enhanced else list(series.image_type)
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, encoding.photometric_interpretation
@@ -95,7 +95,7 @@ def add_image(
 
 
 def add_frame(dataset: Dataset, geometry: Geometry, number: int, thickness: float) -> None:
-    """Image Plane of one classic slice, counted from 0 in slice order."""
+    """Add Image Plane of one classic slice; ``number`` counts from 0 in slice order, ``thickness`` is in mm."""
     dataset.ImagePositionPatient = _position(geometry, number)
     dataset.ImageOrientationPatient = _orientation(geometry)
     dataset.PixelSpacing = [number_text(s) for s in geometry.spacing[1:]]
@@ -110,7 +110,7 @@ def add_functional_groups(
     rescale: tuple[float, float],
     thickness: float,
 ) -> None:
-    """Multi-frame Functional Groups: one stack, one frame a slice, in slice order."""
+    """Add Multi-frame Functional Groups: one stack, with one frame for each slice, in slice order."""
     dataset.NumberOfFrames = geometry.shape[0]
     organisation = f"{dataset.SOPInstanceUID[:-4]}1"
     dataset.DimensionOrganizationSequence = Sequence([_item(DimensionOrganizationUID=organisation)])

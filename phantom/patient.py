@@ -1,16 +1,16 @@
-"""One made patient: sizes and positions that differ from seed to seed, never the side an organ is on."""
+"""One made patient: sizes and positions differ from seed to seed, but never the side on which an organ lies."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 TABLE_SEEDS = 3
-"""Every patient but each third lies on a table."""
+"""Every patient except each third lies on a table."""
 
 
 @dataclass(frozen=True)
 class Patient:
-    """What the seed decides about the anatomy; lengths in mm.
+    """The anatomy that a seed decides; lengths in mm.
 
     Attributes
     ----------
@@ -29,11 +29,11 @@ class Patient:
     ureter
         Inner radius of both ureters; no seed changes it.
     breath
-        How much lower (inspiration) or higher the diaphragm stands.
+        Distance by which the diaphragm stands lower (inspiration) or higher.
     on_table
-        Whether a table lies behind the patient.
+        True if a table lies behind the patient.
     bowel_seed
-        Where the bowel loops and their gas lie.
+        Seed of the positions of the bowel loops and their gas.
     """
 
     scale: tuple[float, float, float]

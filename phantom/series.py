@@ -1,4 +1,4 @@
-"""Write a phantom as a DICOM series: classic or enhanced, in any geometry and transfer syntax.
+"""A phantom written as a DICOM series: classic or enhanced, in any geometry and transfer syntax.
 
 The series states its own truth: positions follow the phantom's grid, values its array, attributes its contrast phase.
 Everything derives from the arguments, so equal arguments give equal UIDs.
@@ -28,7 +28,7 @@ from phantom.tags import Encoding, SeriesTags, StudyTags, made_uid
 
 INJECTION_TIME = "101500"
 DELAY_SECONDS = {None: -120, "A": 35, "P": 70, "D": 300}
-"""Start of acquisition after the injection, by phase."""
+"""Start of the acquisition in seconds after the injection, by phase."""
 
 PHASE_WORDS = {None: "native", "A": "arterial", "P": "portal venous", "D": "delayed"}
 
@@ -83,7 +83,7 @@ def write_series(
 
 
 def save_series(datasets: list[Dataset], folder: Path) -> SeriesFiles:
-    """Write datasets as files ``IM0001``, ... into a folder, which is made where it is missing."""
+    """Write datasets as files ``IM0001``, ... into a folder, which is made if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     files = tuple(folder / f"IM{number:04d}" for number in range(1, len(datasets) + 1))
     for path, dataset in zip(files, datasets, strict=True):
@@ -99,7 +99,7 @@ def _stored_values(phantom: Phantom, encoding: Encoding) -> NDArray[np.int_]:
 
 
 def intercept_of(phantom: Phantom, encoding: Encoding) -> float:
-    """Rescale Intercept that the series carries."""
+    """Return the Rescale Intercept that the series carries."""
     if encoding.intercept is not None:
         return encoding.intercept
     return -1024.0 if phantom.modality == "CT" else 0.0

@@ -1,4 +1,4 @@
-"""Solid shapes in patient coordinates (LPS, mm), each able to say which points lie inside it.
+"""Solid shapes in patient coordinates (LPS, mm), each of which can test whether points lie inside it.
 
 A shape gives a bounding box, so that only the voxels near it are looked at, and a test for points. Coordinates
 come as three arrays that broadcast against each other.
@@ -16,13 +16,13 @@ Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 class Shape(Protocol):
-    """What the painter asks of a shape."""
+    """The interface of a shape for the painter."""
 
     def bounds(self) -> Bounds:
-        """Lower and upper corner, LPS mm."""
+        """Return the lower and upper corner of the bounding box, LPS mm."""
 
     def inside(self, x: Coordinates, y: Coordinates, z: Coordinates) -> NDArray[np.bool_]:
-        """Which of the points lie inside."""
+        """Return for each point (LPS mm) whether it lies inside."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Ellipsoid:
         return rotation
 
     def bounds(self) -> Bounds:
-        """Lower and upper corner, LPS mm."""
+        """Return the lower and upper corner of the bounding box, LPS mm."""
         reach = np.sqrt(((self._rotation() * np.array(self.radii)) ** 2).sum(axis=1))
         return np.array(self.centre) - reach, np.array(self.centre) + reach
 
     def inside(self, x: Coordinates, y: Coordinates, z: Coordinates) -> NDArray[np.bool_]:
-        """Which of the points lie inside."""
+        """Return for each point (LPS mm) whether it lies inside."""
         along = self._rotation().T / np.array(self.radii)[:, None]
         dx, dy, dz = x - self.centre[0], y - self.centre[1], z - self.centre[2]
         total = sum((float(a) * dx + float(b) * dy + float(c) * dz) ** 2 for a, b, c in along)
@@ -74,13 +74,13 @@ class Capsule:
     end_radius: float
 
     def bounds(self) -> Bounds:
-        """Lower and upper corner, LPS mm."""
+        """Return the lower and upper corner of the bounding box, LPS mm."""
         reach = max(self.start_radius, self.end_radius)
         both = np.array([self.start, self.end])
         return both.min(axis=0) - reach, both.max(axis=0) + reach
 
     def inside(self, x: Coordinates, y: Coordinates, z: Coordinates) -> NDArray[np.bool_]:
-        """Which of the points lie inside."""
+        """Return for each point (LPS mm) whether it lies inside."""
         axis = np.subtract(self.end, self.start)
         squared = float(axis @ axis) or 1.0
         dx, dy, dz = x - self.start[0], y - self.start[1], z - self.start[2]
@@ -91,7 +91,7 @@ class Capsule:
 
 
 def tube(points: NDArray[np.float64], radius: float, end_radius: float | None = None) -> list[Capsule]:
-    """Capsules along a line of ``(n, 3)`` LPS points, their radius (mm) going evenly from start to end."""
+    """Build capsules along a line of ``(n, 3)`` LPS points; their radius (mm) changes evenly from start to end."""
     radii = np.linspace(radius, radius if end_radius is None else end_radius, len(points))
     corners: list[Point] = [(float(p[0]), float(p[1]), float(p[2])) for p in points]
     return [Capsule(corners[i], corners[i + 1], float(radii[i]), float(radii[i + 1])) for i in range(len(corners) - 1)]
@@ -124,13 +124,13 @@ class Column:
     exponent: float = 2.0
 
     def bounds(self) -> Bounds:
-        """Lower and upper corner, LPS mm."""
+        """Return the lower and upper corner of the bounding box, LPS mm."""
         x, y = self.centre
         lower = np.array([x - max(self.half_x), y - max(self.half_y), self.bottom])
         return lower, np.array([x + max(self.half_x), y + max(self.half_y), self.top])
 
     def inside(self, x: Coordinates, y: Coordinates, z: Coordinates) -> NDArray[np.bool_]:
-        """Which of the points lie inside."""
+        """Return for each point (LPS mm) whether it lies inside."""
         half_x = np.interp(z, self.levels, self.half_x).astype(z.dtype)
         half_y = np.interp(z, self.levels, self.half_y).astype(z.dtype)
         across = np.abs((x - self.centre[0]) / half_x) ** self.exponent
@@ -146,11 +146,11 @@ class Box:
     upper: Point
 
     def bounds(self) -> Bounds:
-        """Lower and upper corner, LPS mm."""
+        """Return the lower and upper corner of the bounding box, LPS mm."""
         return np.array(self.lower), np.array(self.upper)
 
     def inside(self, x: Coordinates, y: Coordinates, z: Coordinates) -> NDArray[np.bool_]:
-        """Which of the points lie inside."""
+        """Return for each point (LPS mm) whether it lies inside."""
         low, high = self.lower, self.upper
         in_x, in_y = (x >= low[0]) & (x <= high[0]), (y >= low[1]) & (y <= high[1])
         return np.asarray(in_x & in_y & (z >= low[2]) & (z <= high[2]))

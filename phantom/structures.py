@@ -1,4 +1,4 @@
-"""The patient as a list of solid parts, painted in order: what comes later lies on top.
+"""The patient as a list of solid parts, painted in order: later parts lie on top.
 
 The origin is in the middle of the trunk at the height of the kidneys. All lengths are mm in LPS: the liver is at
 negative x (the patient's right), the spine at positive y, the lungs at positive z. Nothing here is symmetric on
@@ -26,7 +26,7 @@ class Part:
 
 
 def structures(patient: Patient) -> Iterator[Part]:
-    """All parts of the patient, in the order of painting."""
+    """Yield all parts of the patient, in the order of painting."""
     yield from _trunk(patient)
     yield from _chest(patient)
     yield from _abdomen(patient)

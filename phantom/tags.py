@@ -1,4 +1,4 @@
-"""What a made series says of itself: the tags of its study and its own, its encoding, its UIDs."""
+"""The DICOM tags of a made series: those of its study and its own, its encoding, its UIDs."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 @dataclass(frozen=True)
 class StudyTags:
-    """Whose study it is; every series of a study is written with the same one."""
+    """The tags of patient and study; every series of a study is written with the same ones."""
 
     name: str = "demo"
     patient_name: str = "Phantom^Made"
@@ -31,7 +31,7 @@ class StudyTags:
 
 @dataclass(frozen=True)
 class SeriesTags:
-    """What the series says about itself; ``None`` is derived from the phantom's modality and phase."""
+    """The tags of the series; ``None`` is derived from the phantom's modality and phase."""
 
     number: int = 1
     description: str | None = None
@@ -45,9 +45,9 @@ class SeriesTags:
 
 @dataclass(frozen=True)
 class Encoding:
-    """How values become stored pixels; the stored value is ``(value - intercept) / slope``, rounded.
+    """The encoding of values as stored pixels; the stored value is ``(value - intercept) / slope``, rounded.
 
-    ``intercept`` of ``None`` is -1024 for CT and 0 for MR. Classic MR images carry no rescale attributes where slope
+    ``intercept`` of ``None`` is -1024 for CT and 0 for MR. Classic MR images carry no rescale attributes if slope
     and intercept are 1 and 0. ``enhanced`` writes one multi-frame instance.
     """
 
