@@ -1,1 +1,1 @@
-"""Side by side against peers, and against the floor of what the machine can do."""
+"""Benchmarks beside peers, and against the floor that the machine sets."""

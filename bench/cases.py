@@ -1,4 +1,4 @@
-"""The cases of the comparison: an image, a model, and which logits labels are made of."""
+"""The cases of the comparison: an image, a model, and the logits of which labels are made."""
 
 import json
 import os
@@ -35,12 +35,12 @@ Spacing3 = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Case:
-    """What the rows are measured on.
+    """A case on which the rows are measured.
 
     Attributes
     ----------
     shape, spacing
-        Of a made image; empty where ``series`` names a real one below ``SEGNODE_TEST_DATA``.
+        Shape and spacing (mm) of a made image; empty if ``series`` names a real one below ``SEGNODE_TEST_DATA``.
     target
         The network's spacing in mm.
     model
@@ -48,11 +48,11 @@ class Case:
     logits
         ``anatomy`` and ``random`` are made (``bench.made``), ``network`` are the model's own.
     warm
-        Runs after the first in the same process.
+        Number of runs after the first in the same process.
     once
         Rows that run once only.
     rows
-        Of ``ROWS``.
+        The rows that are measured, of ``ROWS``.
     """
 
     name: str
@@ -96,7 +96,7 @@ QUICK = (
 
 
 def prepare(case: Case, folder: Path) -> bool:
-    """Write a case's series and models below a folder; tells whether its real series is there."""
+    """Write a case's series and models below a folder; return False if its real series is missing."""
     if case.series and not (DATA / case.series).is_dir():
         return False
     if (folder / "case.json").exists():
@@ -132,7 +132,7 @@ def _write_models(case: Case, folder: Path) -> float:
 
 
 def _write_demo(folder: Path) -> float:
-    """The demonstration model as nnU-Net would have left it, and as a package for the order in which series come."""
+    """Write the demonstration model as nnU-Net would have left it, and as a package for the series' axis order."""
     (results,) = (DEMO / "nnunet").iterdir()
     (weights,) = (DEMO / "weights" / results.name).iterdir()
     checkpoint = {

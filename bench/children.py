@@ -1,4 +1,4 @@
-"""Rows in processes of their own, with a limit on memory: a row that needs more is ended, and that is its result."""
+"""Rows in processes of their own, with a limit on memory: a row that exceeds it is ended, which is then its result."""
 
 import json
 import subprocess
@@ -15,22 +15,22 @@ LINES_KEPT = 12
 
 @dataclass(frozen=True)
 class Limits:
-    """What a row may use: resident memory in GB, and seconds."""
+    """The limits of a row: resident memory in GB (1e9 bytes), and seconds."""
 
     memory_gb: float
     seconds: float
 
 
 def available_gb() -> float:
-    """Memory that the machine has to give now."""
+    """Measure the memory that can be allocated now, in GB (1e9 bytes)."""
     text = Path("/proc/meminfo").read_text(encoding="ascii")
     return int(text.split("MemAvailable:")[1].split()[0]) * 1024 / 1e9
 
 
 def run_child(row: str, folder: Path, device: str, runs: int, limits: Limits) -> dict[str, Any]:
-    """Run ``bench.row``; its figures, or ``{"ended": why, "stage": where, "peak_gb": most seen}``.
+    """Run ``bench.row`` and return its figures, or ``{"ended": why, "stage": where, "peak_gb": most seen}``.
 
-    Why is ``out of memory``, ``out of time``, or ``failed``, and then standard error says how.
+    ``why`` is ``out of memory``, ``out of time``, or ``failed``; for the last, standard error gives the details.
     """
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         command = [sys.executable, "-m", "bench.row", row, str(folder), device, str(runs)]
@@ -55,7 +55,7 @@ def run_child(row: str, folder: Path, device: str, runs: int, limits: Limits) ->
 
 
 def _watch(process: "subprocess.Popen[str]", limits: Limits) -> tuple[float, str | None]:
-    """Wait for a process; the most memory that was seen, and why it was ended."""
+    """Wait for a process; return its peak memory in GB, and the reason if it was ended."""
     peak, why, start = 0.0, None, time.monotonic()
     while process.poll() is None:
         peak = max(peak, _resident_gb(process.pid))

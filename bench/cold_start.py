@@ -1,8 +1,8 @@
-"""What ``segnode run`` adds to importing torch and the App SDK, from the process's start to the network's first tile.
+"""The time that ``segnode run`` adds to importing torch and the App SDK, from process start to the first tile.
 
     python -m bench.cold_start imports | segnode ARGUMENT…
 
-is one such process; it prints the clock when it is there, and ends.
+is one such process; it prints the clock when it reaches that point, and ends.
 """
 
 import statistics
@@ -17,7 +17,7 @@ REPEATS = 5
 
 
 def measure(series: Path) -> dict[str, Any]:
-    """Medians of seconds; one run before the first to have every file in memory."""
+    """Measure medians of seconds; one run before the first brings every file into memory."""
     with tempfile.TemporaryDirectory() as output:
         wanted = {
             "imports_s": ["imports"],
@@ -31,7 +31,7 @@ def measure(series: Path) -> dict[str, Any]:
                 done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
                 lines = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("there ")]
                 if not lines:
-                    raise SystemExit(f"{' '.join(arguments)} did not come to the network:\n{done.stderr}")
+                    raise SystemExit(f"{' '.join(arguments)} did not reach the network:\n{done.stderr}")
                 if number:
                     seconds[name].append(float(lines[0]) - start)
     medians = {name: statistics.median(times) for name, times in seconds.items()}
@@ -48,7 +48,7 @@ def _there() -> NoReturn:
 
 
 def main() -> None:
-    """Come to where the clock is read."""
+    """Run up to the point at which the clock is read."""
     import torch
     from torch.nn.modules.module import register_module_forward_pre_hook
 

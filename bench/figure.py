@@ -1,4 +1,4 @@
-"""The figure of ``docs/performance.md``: why resampling is a product, and which cells need interpolation.
+"""The figure of ``docs/performance.md``: resampling as a product, and the cells that need interpolation.
 
 python -m bench.figure docs/images/short-cuts.png
 """
@@ -20,7 +20,7 @@ COLOURS = ("#f2f2f2", "#9ecae1", "#fdae6b", "#a1d99b")
 
 
 def main() -> None:
-    """Draw three panels, and write them to the file that is named."""
+    """Draw three panels, and write them to the named file."""
     mpl.rcParams.update({"font.size": 9, "axes.titlesize": 9})
     figure, panels = plt.subplots(1, 3, figsize=(12.8, 4.3), layout="constrained")
     _matrix(panels[0])

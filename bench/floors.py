@@ -1,4 +1,4 @@
-"""The least that each stage has to do: bytes that must move, products that must be made, and the seconds they take.
+"""The least work of each stage: bytes that must move, products that must be made, and the seconds that they take.
 
 Seconds are the larger of bytes and products, at the rates that ``bench.machine`` measures for copying and for matrix
 products on the same machine.
@@ -22,18 +22,18 @@ from segmentation.preprocessing.interpolation import axis_matrix
 from segmentation.preprocessing.resampling import NEGLIGIBLE
 
 LERPS = 7
-"""Products of a trilinear interpolation."""
+"""Number of products of a trilinear interpolation."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """Gigabytes that are read or written, and 1e9 operations (a product and a sum are two)."""
+    """Work in gigabytes that are read or written, and in 1e9 operations (a product and a sum are two)."""
 
     gbytes: float
     gflop: float
 
     def seconds(self, machine: dict[str, Any], precision: str) -> float:
-        """What no program on this machine can be faster than."""
+        """Compute the seconds below which no program on this machine can be."""
         return float(max(self.gbytes / machine["moved_gb_per_s"], self.gflop / machine[f"{precision}_gflop_per_s"]))
 
 
@@ -45,14 +45,14 @@ def floors_of(
     configuration: Configuration,
     step: float,
 ) -> dict[str, Work]:
-    """Floors of a case of one channel whose axes are all resampled together.
+    """Compute the floors of a case of one channel whose axes are all resampled together.
 
     Parameters
     ----------
     shape, grid
         ``(z, y, x)`` of the image and of the network.
     boundary_share
-        Share of cells whose corners disagree.
+        Fraction of cells whose corners disagree.
     """
     image, seen = prod(shape), prod(grid)
     return {
@@ -64,7 +64,7 @@ def floors_of(
 
 
 def packing_seconds(labels: NDArray[np.integer[Any]]) -> float:
-    """What ``numpy.packbits`` takes for the frames of a BINARY object, their masks being made already."""
+    """Measure the seconds of ``numpy.packbits`` for the frames of a BINARY object whose masks exist already."""
     seconds = 0.0
     for plane in labels:
         for value in np.flatnonzero(np.bincount(plane.ravel()))[1:]:
@@ -76,7 +76,7 @@ def packing_seconds(labels: NDArray[np.integer[Any]]) -> float:
 
 
 def _resampling_gflop(shape: Sequence[int], grid: Sequence[int]) -> float:
-    """The three matrix products, with what of the matrices is not negligible, in the order last axis first."""
+    """Count the 1e9 operations of the three matrix products, last axis first; negligible weights do not count."""
     z, y = shape[:2]
     new_y, new_x = grid[1:]
     weights = [

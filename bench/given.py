@@ -1,7 +1,7 @@
-"""Logits that a case gives in place of the network's own, and what is learnt of logits on their way to labels.
+"""Logits that a case puts in place of the network's own, and figures taken from logits on their way to labels.
 
 The network runs with all of its arithmetic and memory; then, off the clock, its logits are replaced by made ones, since
-a network of random weights gives no anatomy. In further runs it need not run again.
+a network of random weights gives no anatomy. Further runs can do without the network.
 """
 
 import time
@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 SLAB_PLANES = 64
-"""Planes that a row of tiles of 128 finishes at half a patch's step."""
+"""Number of planes that a row of tiles of 128 finishes at half a patch's step."""
 
 
 @dataclass
 class Given:
-    """Takes planes of logits in order, and hands them on as the case wants them.
+    """A filter that takes planes of logits in order, and passes them on as the case defines them.
 
     Attributes
     ----------
@@ -30,9 +30,9 @@ class Given:
     shape
         ``(z, y, x)`` of the network's grid.
     observe
-        Whether checksums of the network's planes, and winners for the share of boundary cells, are kept.
+        True keeps checksums of the network's planes, and winners for the share of boundary cells.
     seconds
-        Spent here, which is nobody's time.
+        Time spent here, which counts for no stage.
     """
 
     file: Path | None
@@ -63,7 +63,7 @@ class Given:
         self.seconds += time.perf_counter() - start
 
     def boundary_share(self) -> float:
-        """Share of cells between the network's voxels whose corners disagree."""
+        """Compute the fraction of cells between the network's voxels whose corners disagree."""
         cells = disagree = 0
         for below, above in zip(self._winners, self._winners[1:], strict=False):
             corners = [
@@ -95,14 +95,14 @@ def slabs_in_place_of(
     *,
     run_network: bool,
 ) -> Callable[..., Iterator[torch.Tensor]]:
-    """What takes the place of ``segmentation.inference.sliding_window.predict_slabs``.
+    """Build a replacement of ``segmentation.inference.sliding_window.predict_slabs``.
 
     Parameters
     ----------
     given_for
-        Called with the preprocessed image.
+        Called with the preprocessed image; returns the filter of its logits.
     run_network
-        Otherwise slabs come from the case alone, in memory that one patch's would take.
+        False takes slabs from the case alone, in the memory that those of one patch would take.
     """
 
     def replaced(*arguments: Any, **keywords: Any) -> Iterator[torch.Tensor]:

@@ -14,11 +14,11 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 BESIDE = {"build", "demo", "docs", "tests"}
-"""Folders at the top that are no rooms of the program."""
+"""Folders at the top that are not rooms of the program."""
 
 
 def sources(checkout: Path) -> dict[str, Path]:
-    """Files by the dotted name of their module, generated ones left out."""
+    """Find the files by the dotted name of their module, generated ones left out."""
     rooms = [path for path in sorted(checkout.iterdir()) if path.is_dir() and path.name[0] != "."]
     files = [file for room in rooms if room.name not in BESIDE for file in sorted(room.rglob("*.py"))]
     named = {".".join(file.relative_to(checkout).with_suffix("").parts): file for file in files}
@@ -26,7 +26,7 @@ def sources(checkout: Path) -> dict[str, Path]:
 
 
 def imports(file: Path) -> Iterator[str]:
-    """Dotted names that a module asks for, wherever in the file."""
+    """Yield the dotted names that a module imports, anywhere in the file."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -36,12 +36,12 @@ def imports(file: Path) -> Iterator[str]:
 
 
 def room_of(module: str, files: dict[str, Path]) -> str:
-    """Folder of a module, dotted; a module at the top of a room is in the room itself."""
+    """Return the folder of a module, dotted; a module at the top of a room is in the room itself."""
     return module if files[module].name == "__init__.py" else module.rpartition(".")[0]
 
 
 def arrows(files: dict[str, Path]) -> Counter[tuple[str, str]]:
-    """Imports between two folders, by how many files make them."""
+    """Count the imports between each two folders, by the number of files that make them."""
     found: Counter[tuple[str, str]] = Counter()
     for module, file in files.items():
         here = room_of(module, files)
@@ -51,7 +51,7 @@ def arrows(files: dict[str, Path]) -> Counter[tuple[str, str]]:
 
 
 def circles(files: dict[str, Path]) -> list[str]:
-    """A circle of imports among what lies side by side in one folder, for each folder that has one."""
+    """Find, for each folder that has one, a circle of imports among the items that lie side by side in it."""
     asked: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for module, file in files.items():
         for name in imports(file):
@@ -69,7 +69,7 @@ def circles(files: dict[str, Path]) -> list[str]:
 
 
 def _parting(first: str, second: str) -> tuple[str, str, str]:
-    """Folder that two modules share, and the step after which they part."""
+    """Find the folder that two modules share, and the next part of each one's name below it."""
     ours, theirs = first.split("."), second.split(".")
     shared = next(
         (i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs))

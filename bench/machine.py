@@ -1,4 +1,4 @@
-"""What the machine is, and how fast it copies and multiplies: the units of every floor."""
+"""The machine and its rates of copying and multiplying, which are the units of every floor."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ REPEATS = 5
 
 
 def describe(device: str) -> dict[str, Any]:
-    """Names and rates of what a bench ran on; rates are the best of some, with the threads that the rows have."""
+    """Describe the machine by names and rates; rates are the best of several, with the threads that the rows have."""
     cpu = next(
         (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.machine(),

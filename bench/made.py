@@ -1,4 +1,4 @@
-"""What a case is made of: an image like a CT, and logits like anatomy's or, as the worst case, random ones.
+"""The data of a case: an image like a CT, and logits like anatomy's or, as the worst case, random ones.
 
 The image is a body of 40 HU with noise of 30 in air. Each class of the logits but the first is an ellipsoid in the
 body; its logit is ``12 tanh(d / 6 mm)`` with the distance ``d`` to its surface, positive inside, so that it falls from
@@ -7,7 +7,7 @@ sign; all have noise of 0.3. Random logits are noise of 3 alone, so that hardly 
 
     python -m bench.made FILE SPECIFICATION
 
-writes logits in a process of its own, so that making them is in nobody's memory or time.
+writes logits in a process of its own, so that making them counts in no row's memory or time.
 """
 
 import json
@@ -32,20 +32,20 @@ RANDOM_NOISE = 3.0
 
 @dataclass(frozen=True)
 class Logits:
-    """Which logits are meant.
+    """The specification of made logits.
 
     Attributes
     ----------
     classes
-        Background included.
+        Number of classes, background included.
     image_mm
-        Size of the whole image along each axis.
+        Size of the whole image in mm along each axis.
     start_mm, stop_mm
-        The part of it that the network's grid covers.
+        The part of the image, in mm, that the network's grid covers.
     grid
-        The network's voxels along each axis.
+        Number of the network's voxels along each axis.
     random
-        The worst case.
+        True for noise alone, which is the worst case.
     """
 
     classes: int
@@ -56,7 +56,7 @@ class Logits:
     random: bool
 
     def path(self, folder: Path) -> Path:
-        """The file with these logits, float16 ``(class, z, y, x)``, made where it is missing."""
+        """Return the file with these logits, float16 ``(class, z, y, x)``; it is made if it is missing."""
         text = json.dumps(asdict(self))
         path = folder / f"logits-{'-'.join(map(str, self.grid))}-{'random' if self.random else 'anatomy'}.f16"
         if not path.exists():
@@ -66,7 +66,7 @@ class Logits:
 
 
 def make_image(shape: Sequence[int]) -> NDArray[np.int16]:
-    """HU ``(slice, row, column)``."""
+    """Make an image in HU ``(slice, row, column)``."""
     rng = np.random.default_rng(0)
     y, x = (np.linspace(-1, 1, size) for size in shape[1:])
     body = (y[:, None] / BODY[0]) ** 2 + (x / BODY[1]) ** 2 < 1

@@ -1,4 +1,4 @@
-"""Seconds and peak memory of the stages of a row, inside of the row's own process."""
+"""Seconds and peak memory of the stages of a row, measured inside the row's own process."""
 
 import gc
 import sys
@@ -14,12 +14,12 @@ STAGES = ("read", "preprocess", "network", "labels", "SEG")
 
 
 class Meter:
-    """Collects figures of one run; peaks are those since the last stage began.
+    """The meter of one run; peaks are those since the last stage began.
 
     Parameters
     ----------
     device
-        Where the row computes.
+        Device on which the row computes.
     """
 
     def __init__(self, device: str) -> None:
@@ -30,7 +30,7 @@ class Meter:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure what happens inside."""
+        """Measure seconds and peak memory of the block."""
         gc.collect()
         print_stage(name)
         self.reset()
@@ -40,7 +40,7 @@ class Meter:
         self.peak(name)
 
     def now(self) -> float:
-        """Seconds on the clock when the device has done what it was asked for."""
+        """Read the clock in seconds after the device has finished its work."""
         if self._cuda:
             torch.cuda.synchronize()
         return time.perf_counter()
@@ -58,18 +58,18 @@ class Meter:
             self.gpu_gb[name] = torch.cuda.max_memory_allocated() / 1e9
 
     def figures(self) -> dict[str, Any]:
-        """What a result holds of a run."""
+        """Return the figures of the run for its result."""
         return {"seconds": self.seconds, "peak_gb": self.peak_gb, "gpu_gb": self.gpu_gb}
 
 
 def peak_rss_gb() -> float:
-    """Largest resident memory of this process since it was last reset."""
+    """Read the largest resident memory of this process in GB since the last reset."""
     # Not getrusage, whose maximum a process inherits from the one that started it.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
 
 
 def print_stage(name: str) -> None:
-    """Tell the process that watches which stage begins: a row that is killed cannot tell it any more."""
+    """Tell the watching process which stage begins, because a row that is killed can no longer do so."""
     sys.stdout.write(f"stage {name}\n")
     sys.stdout.flush()

@@ -2,7 +2,7 @@
 
     python -m bench.network_options [--device cuda] [--options single bf16 …]
 
-What is kept and what was dropped stands in ``docs/performance.md``.
+``docs/performance.md`` says which options are used and which were dropped.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def make_network() -> torch.nn.Module:
-    """nnU-Net's PlainConvUNet 32 to 320, 20 classes, random calibrated weights."""
+    """Build nnU-Net's PlainConvUNet with 32 to 320 channels, 20 classes and random calibrated weights."""
     labels = {"background": 0, **{f"organ {index}": index for index in range(1, 20)}}
     plan = TinyPlan(labels=labels, spacing=(1.5,) * 3, patch_size=(SIDE,) * 3, mirror_axes=None)
     with TemporaryDirectory() as folder:
@@ -70,7 +70,7 @@ def make_network() -> torch.nn.Module:
 
 
 def options(network: torch.nn.Module, device: str) -> dict[str, Callable[[], tuple[Predict, int]]]:
-    """Each option prepares how tiles are predicted, and says how many at a time."""
+    """List the options by name; each prepares the prediction of tiles, and gives their number at a time."""
 
     def under(precision: torch.dtype, model: Predict) -> Predict:
         def predict(tile: torch.Tensor) -> torch.Tensor:

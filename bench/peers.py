@@ -2,12 +2,12 @@
 
     python -m bench.peers                             every case, some 40 minutes on two cores
     python -m bench.peers --device cuda               with a GPU, some minutes
-    python -m bench.peers --cases ct-20 --rows exact  a part; what was measured before stays in the file
+    python -m bench.peers --cases ct-20 --rows exact  a part; earlier results stay in the file
     python -m bench.peers --quick                     small cases, to see that it runs
 
-Every row runs in a process of its own, is cold in its first run and warm in further ones, and is ended where it needs
+Every row runs in a process of its own, is cold in its first run and warm in further ones, and is ended if it needs
 more memory than the limit. The network runs in the first run of a case with made logits only: its logits are replaced
-(``bench.made`` says by what), so that further runs show what lies around it.
+(see ``bench.made``), so that further runs show the stages around it.
 """
 
 import argparse
@@ -36,12 +36,12 @@ def main() -> None:
     """Measure, write the results, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--cases", nargs="+", help="of the table's, or " + ", ".join(OTHERS))
+    parser.add_argument("--cases", nargs="+", help="cases of the table, or " + ", ".join(OTHERS))
     parser.add_argument("--rows", nargs="+", choices=(*ROWS, ON_CPU))
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--memory-gb", type=float, help="limit of a row; 85 %% of what is free unless given")
-    parser.add_argument("--seconds", type=float, default=900, help="limit of a row")
-    parser.add_argument("--work", type=Path, help="keep series, models and logits there, for further parts")
+    parser.add_argument("--memory-gb", type=float, help="memory limit of a row in GB; default: 85 %% of free memory")
+    parser.add_argument("--seconds", type=float, default=900, help="time limit of a row")
+    parser.add_argument("--work", type=Path, help="folder in which series, models and logits are kept for later runs")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="peers-") as temporary:
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def run(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
-    """Measure what the arguments ask for, and write the file after each row."""
+    """Measure the requested cases and rows, and write the file after each row."""
     results: dict[str, Any] = {"machine": machine.describe(arguments.device), "cases": {}}
     if (arguments.cases or arguments.rows) and arguments.results.exists():
         results = json.loads(arguments.results.read_text(encoding="utf-8")) | {"machine": results["machine"]}
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
 
 
 def describe(case: Case) -> str:
-    """A case in words."""
+    """Describe a case in words."""
     made = {"anatomy": "logits like anatomy's", "random": "random logits", "network": "the network's own logits"}
     network = {"tiny": "a tiny network", "full": "a network of nnU-Net's size", "demo": "the demonstration model"}
     image = case.series or "{} x {} x {} at {} x {} x {} mm".format(*(case.shape or ()), *case.spacing)
@@ -92,7 +92,7 @@ def describe(case: Case) -> str:
 
 
 def compared(folder: Path, row: str, figures: dict[str, Any]) -> dict[str, Any]:
-    """Agreement of a row's first run with nnU-Net's."""
+    """Compare a row's first run with nnU-Net's, and return the agreement."""
     stock = folder / "stock.json"
     if row == "stock" or "ended" in figures or not stock.exists():
         return {}
@@ -114,7 +114,7 @@ def compared(folder: Path, row: str, figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def floors_of(case: Case, folder: Path, figures: dict[str, Any], units: dict[str, Any]) -> dict[str, Any]:
-    """The least that the stages of a case have to do, in seconds of this machine and in words."""
+    """Compute the floors of a case's stages, in seconds of this machine and in words."""
     (configuration,) = load_package(folder / "models" / "model").network.configurations
     work = floors.floors_of(
         case.shape or (), figures["grid"], case.classes, figures["boundary_share"], configuration, 0.5
@@ -131,7 +131,7 @@ def floors_of(case: Case, folder: Path, figures: dict[str, Any], units: dict[str
 
 
 def other(name: str, work: Path) -> dict[str, Any] | None:
-    """What is measured beside the cases; ``None`` where its real series is not there."""
+    """Measure one of the figures beside the cases; return ``None`` if its real series is missing."""
     if name == "cold_start":
         return cold_start.measure(SMALL_SERIES) if SMALL_SERIES.is_dir() else None
     folder = work / name

@@ -1,10 +1,10 @@
-"""Reception: how many images a second the node takes, beside Orthanc and ``storescp``, all on this machine in one run.
+"""Reception rate of the node in images per second, beside Orthanc and ``storescp``, on this machine in one run.
 
     python -m bench.reception [--images 500] [--size 512] [--rounds 3]
 
 The sender is DCMTK's ``storescu`` with ``TCP_NODELAY=1``; the rate is wall time from start to end, so connecting and
-reading the files are in it. The node and Orthanc answer only when an image is on disk for good (fsync); ``storescp``
-does not flush, and shows what the sender itself can do.
+reading the files are included. The node and Orthanc answer only when an image is on disk for good (fsync); ``storescp``
+does not flush, and shows the limit of the sender itself.
 """
 
 import argparse
@@ -46,9 +46,9 @@ class Rate:
     Attributes
     ----------
     receiver
-        Who received.
+        Name of the receiver.
     associations
-        How many sent at once.
+        Number of associations that sent at once.
     per_second
         Images per second, all associations together.
     """
@@ -59,7 +59,7 @@ class Rate:
 
 
 def write_images(folder: Path, count: int, size: int) -> None:
-    """CT slices of noise, one study for each association that may send."""
+    """Write CT slices of noise, one study for each association that may send."""
     pixels = np.random.default_rng(1).integers(-1000, 1000, (size, size), dtype=np.int16).tobytes()
     for share in range(max(ASSOCIATIONS)):
         study = generate_uid()
@@ -88,10 +88,10 @@ def start(name: str, folder: Path) -> _Running:
 
 
 def found(program: str) -> str:
-    """Path of a peer."""
+    """Find the path of a peer's program."""
     path = find_program(program)
     if path is None:
-        raise SystemExit(f"{program} is not installed")
+        raise SystemExit(f"{program} is not installed; please install it")
     return path
 
 

@@ -2,7 +2,7 @@
 
     python -m bench.row ROW FOLDER DEVICE RUNS
 
-``FOLDER`` is what ``bench.cases.prepare`` wrote. The result is ``FOLDER/ROW.json``; what the rows are compared by,
+``bench.cases.prepare`` wrote ``FOLDER``. The result is ``FOLDER/ROW.json``; the arrays for the comparison of rows are
 ``FOLDER/ROW-*.npy``. Standard output tells which stage begins.
 """
 

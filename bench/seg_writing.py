@@ -1,4 +1,4 @@
-"""Making and writing a SEG of many segments, beside ``numpy.packbits`` on the same masks.
+"""The time to make and write a SEG of many segments, beside ``numpy.packbits`` on the same masks.
 
 python -m bench.seg_writing FOLDER [--slices 400] [--segments 117] [--size 512]
 """
@@ -27,7 +27,7 @@ REPEATS = 3
 
 
 def make_mask(shape: tuple[int, int, int], segments: int) -> NDArray[np.uint8]:
-    """Ellipsoids, one for each segment, later ones over earlier ones."""
+    """Make a mask of ellipsoids, one for each segment, later ones over earlier ones."""
     rng = np.random.default_rng(0)
     mask = np.zeros(shape, dtype=np.uint8)
     for value in range(1, segments + 1):
@@ -43,7 +43,7 @@ def make_mask(shape: tuple[int, int, int], segments: int) -> NDArray[np.uint8]:
 
 
 def measure(folder: Path, shape: tuple[int, int, int], segments: int) -> dict[str, Any]:
-    """Seconds, medians of some runs."""
+    """Measure seconds, as medians of several runs."""
     mask = make_mask(shape, segments)
     geometry = Geometry(shape, (1.5, 0.78, 0.78), (0.0, 0.0, 0.0), np.eye(3))
     write_series(Phantom(mask.astype(np.int16), mask, geometry, "CT", None, 0), folder / "series")

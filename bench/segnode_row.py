@@ -1,4 +1,4 @@
-"""This project's rows: DICOM to SEG by the calls that its graph makes."""
+"""The rows of this project: DICOM to SEG by the calls that its graph makes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ PREDICT_SLABS = sliding_window.predict_slabs
 
 @dataclass
 class SegnodeRow:
-    """A warm engine, and what it needs to run a case."""
+    """A warm engine, and the data that it needs to run a case."""
 
     case: dict[str, Any]
     folder: Path
@@ -41,7 +41,7 @@ class SegnodeRow:
         return cls(case, folder, device, package, Engine(package, device))
 
     def run(self, meter: Meter, *, first: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Run the case once; arrays to compare, and facts, both of the first run only."""
+        """Run the case once; return arrays to compare, and facts, both of the first run only."""
         with meter.stage("read"):
             volume, sources = _read(Path(self.case["series_folder"]))
         seen: list[tuple[torch.Tensor, Given]] = []

@@ -3,7 +3,7 @@
     python -m bench.service                  some minutes on two cores
     python -m bench.service --requests 20    to see that it runs
 
-32 clients send 200 requests, each of which is worked on (``force``). nnU-Net's command gets a folder with 10 of the
+32 clients send 200 requests, each of which is computed anew (``force``). nnU-Net's command gets a folder with 10 of the
 cases; then it is called once for each of the four tasks of one case, and so is the batch endpoint. Every time is that
 of a user: of the command with its start, of a call to a service that has run before.
 """
@@ -37,7 +37,7 @@ from tests.support.service_process import ServiceProcess
 MODELS = Path(__file__).parents[1] / "models"
 ALIASES = {"totalseg": "demo", "vessel": "vessel-phantom", "ureter": "ureter-phantom", "tumor": "demo"}
 IMAGES = {"totalseg": "A", "vessel": "AP", "ureter": "D", "tumor": "A"}
-"""Phases that each task looks at."""
+"""Phases that each task uses."""
 SHAPE, SPACING = (24, 64, 64), (3.0, 1.5, 1.5)
 STOCK_CASES = 10
 # Looking for a trainer, nnU-Net imports every module of its own, and with the transformers torchvision, whose CUDA
@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--requests", type=int, default=200)
-    parser.add_argument("--cases", type=int, default=40, help="the requests go round them")
+    parser.add_argument("--cases", type=int, default=40, help="number of cases; requests take them in turn")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-service-") as temporary:
         figures = run(Path(temporary), arguments.clients, arguments.requests, arguments.cases)
@@ -101,7 +101,7 @@ def run(work: Path, clients: int, requests: int, cases: int) -> dict[str, Any]:
 
 
 def measure_load(client: Client, clients: int, requests: int, cases: int) -> dict[str, Any]:
-    """Latencies and throughput of a crowd of clients; a request that was not answered is lost."""
+    """Measure latencies and throughput of many clients at once; a request without an answer counts as lost."""
 
     def ask(number: int) -> float:
         return timed(lambda: client.totalseg(f"cases:{number % cases:03d}/A.nii.gz", force=True))
@@ -122,7 +122,7 @@ def measure_load(client: Client, clients: int, requests: int, cases: int) -> dic
 
 
 def ask_batch(client: Client, case: int) -> dict[str, Mask]:
-    """All four tasks of one case."""
+    """Request all four tasks of one case."""
     image = {letter: f"cases:{case:03d}/{letter}.nii.gz" for letter in "APD"}
     return client.batch(
         get_args(Task), image=image["A"], image_a=image["A"], image_p=image["P"], image_d=image["D"], force=True
@@ -130,14 +130,14 @@ def ask_batch(client: Client, case: int) -> dict[str, Mask]:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds that something takes."""
+    """Measure the seconds that a call takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def write_case(folder: Path, seed: int) -> None:
-    """Images of three phases on one grid."""
+    """Write images of three phases on one grid."""
     body = make_image(SHAPE).astype(np.float32)
     for phase, noise in zip("APD", islice(np.random.default_rng(seed).spawn(3), 3), strict=True):
         image = (body + noise.normal(0, 10, SHAPE)).astype(np.int16)
@@ -145,7 +145,13 @@ def write_case(folder: Path, seed: int) -> None:
 
 
 def write_results(model: str, number: int, folder: Path) -> tuple[Path, int, str, str]:
-    """A package as nnU-Net would have left it: ``nnUNet_results``, the data set's number, trainer and configuration."""
+    """Write a package as nnU-Net would have left it.
+
+    Returns
+    -------
+    tuple
+        ``nnUNet_results``, the data set's number, trainer and configuration.
+    """
     (described,) = (MODELS / model / "nnunet").iterdir()
     (weights,) = (MODELS / model / "weights" / described.name).iterdir()
     trainer, _, configuration = described.name.split("__")
@@ -164,7 +170,7 @@ def write_results(model: str, number: int, folder: Path) -> tuple[Path, int, str
 
 
 def predict(model: tuple[Path, int, str, str], cases: Sequence[Path], phases: str, output: Path) -> None:
-    """``nnUNetv2_predict`` on a folder of cases, with its defaults."""
+    """Run ``nnUNetv2_predict`` on a folder of cases, with its defaults."""
     results, dataset, trainer, configuration = model
     images = output / "in"
     images.mkdir(parents=True)

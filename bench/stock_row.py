@@ -1,4 +1,4 @@
-"""nnU-Net's rows: its own functions one after the other, from SimpleITK's reader to highdicom's own writer of a SEG."""
+"""The rows of nnU-Net: its own functions in order, from SimpleITK's reader to highdicom's own writer of a SEG."""
 
 import os
 import sys
@@ -25,7 +25,7 @@ from bench.meter import Meter
 
 @dataclass
 class StockRow:
-    """A predictor with its model loaded, and what it needs to run a case."""
+    """A predictor with its model loaded, and the data that it needs to run a case."""
 
     case: dict[str, Any]
     folder: Path
@@ -50,7 +50,7 @@ class StockRow:
         return cls(case, folder, predictor)
 
     def run(self, meter: Meter, *, first: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Run the case once; arrays to compare, and facts, both of the first run only."""
+        """Run the case once; return arrays to compare, and facts, both of the first run only."""
         stock = self.predictor
         with meter.stage("read"):
             names = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(self.case["series_folder"])  # type: ignore[no-untyped-call]
@@ -102,7 +102,7 @@ class StockRow:
 
 
 def _write_seg(labels: NDArray[np.integer[Any]], names: tuple[str, ...], path: Path) -> None:
-    """What a user of highdicom would write: it takes the mask whole, and leaves out empty frames itself."""
+    """Write a SEG as a user of highdicom would: it takes the whole mask, and leaves out empty frames itself."""
     algorithm = highdicom.AlgorithmIdentificationSequence("nnU-Net", codes.cid7162.ArtificialIntelligence, "2")
     segments = [
         highdicom.seg.SegmentDescription(

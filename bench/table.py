@@ -22,7 +22,7 @@ Results = Mapping[str, Any]
 
 
 def table_of(results: Results) -> str:
-    """Everything that was measured."""
+    """Write everything that was measured as a table."""
     lines = [_machine(results["machine"]), "", "targets"]
     for target in targets_of(results):
         found = "-" if target.found is None else f"{target.found:.2f}"
@@ -34,7 +34,7 @@ def table_of(results: Results) -> str:
 
 
 def page_with(results: Results) -> str:
-    """The page of the documentation with this table in it."""
+    """Put the table into the page of the documentation, and return the page."""
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     return f"{before}{BEGIN}```text\n{table_of(results)}```\n{END}{rest.partition(END)[2]}"
 

@@ -1,4 +1,4 @@
-"""What the comparison is to show, and whether it does."""
+"""The targets of the comparison, and whether they are met."""
 
 import statistics
 from collections.abc import Callable, Mapping
@@ -20,11 +20,11 @@ class Target:
     Attributes
     ----------
     what, unit
-        In words.
+        Name and unit, in words.
     limit
-        ``at least`` or ``at most`` this.
+        The least or the greatest value, as ``sense`` says.
     found
-        What was measured; ``None`` where its rows did not run.
+        The measured value; ``None`` if its rows did not run.
     """
 
     what: str
@@ -43,7 +43,7 @@ class Target:
 
 
 def targets_of(results: Results) -> list[Target]:
-    """Every target that there is, in the order in which they were set."""
+    """List every target, in the order in which they were set."""
     stock, torch, exact = (_row(results, "ct-20", row) for row in ("stock", "torch", "exact"))
     differ = exact.get("labels_differ") if exact is not None else None
     named = "preprocess + labels, 20 classes"
@@ -74,7 +74,7 @@ def targets_of(results: Results) -> list[Target]:
 
 
 def warm_s(row: Results, stage: str) -> float | None:
-    """Median of a stage over the warm runs; the cold one's where there is no other."""
+    """Compute the median seconds of a stage over the warm runs, or those of the cold run if there is no other."""
     runs = row.get("runs", [])
     times = [run["seconds"][stage] for run in runs[1:] if stage in run["seconds"]]
     cold = [run["seconds"][stage] for run in runs[:1] if stage in run["seconds"]]
@@ -82,13 +82,13 @@ def warm_s(row: Results, stage: str) -> float | None:
 
 
 def total_s(row: Results) -> float | None:
-    """Warm seconds of all stages."""
+    """Add up the warm seconds of all stages."""
     times = [warm_s(row, stage) for stage in STAGES]
     return float(sum(time for time in times if time is not None)) if any(times) else None
 
 
 def peak_gb(row: Results, stages: tuple[str, ...]) -> float:
-    """Largest memory in some stages of any run, or until the row was ended."""
+    """Find the largest memory in GB in some stages of any run, or until the row was ended."""
     if "ended" in row:
         return float(row["peak_gb"])
     return max(float(run["peak_gb"][stage]) for run in row["runs"] for stage in stages if stage in run["peak_gb"])
