@@ -1,4 +1,4 @@
-"""Figures of a source tree: what is counted, and that a circle is found."""
+"""Figures of a source tree count every import, and a circle is found."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The comparison runs, its rows agree, and what it says of them follows from what was measured."""
+"""The comparison runs, its rows agree, and its statements about them follow from the measurements."""
 
 import json
 import subprocess
@@ -68,7 +68,7 @@ def test_a_row_that_breaks_says_so_and_takes_no_other_with_it(
 
 
 def row(preprocess: float, labels: float, peak: float, **more: Any) -> dict[str, Any]:
-    """A cold run that took twice as long, and a warm one."""
+    """Make a row with a warm run, and a cold one that took twice as long."""
     stages = {"read": 1.0, "preprocess": preprocess, "network": 9.0, "labels": labels, "SEG": 1.0}
     return {
         "runs": [

@@ -1,4 +1,4 @@
-"""Texts that a SEG would give back changed are refused where they are written."""
+"""Texts that would come back changed from a SEG are refused where they are written."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ NOT_HELD = [r"left\right", "liver ", " liver", "li\nver", "li\tver", "liver\0", 
 
 
 def from_a_file(text: str, path: Path) -> object:
-    """A text after a round through a DICOM file."""
+    """Return a text after a round trip through a DICOM file."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -41,14 +41,14 @@ def from_a_file(text: str, path: Path) -> object:
 
 
 @pytest.mark.parametrize("text", NOT_HELD)
-def test_what_dicom_cannot_hold_is_refused(text: str) -> None:
+def test_text_that_dicom_cannot_hold_is_refused(text: str) -> None:
     for kind in (LongString, ShortString):
         with pytest.raises(ValidationError, match="DICOM"):
             TypeAdapter(kind).validate_python(text)
 
 
 @pytest.mark.parametrize("text", ["liver", "Lésion hépatique", "간", "a / b (c) ^ = 50 %", "x" * 64])
-def test_what_passes_comes_back_from_a_file(text: str, tmp_path: Path) -> None:
+def test_accepted_text_comes_back_unchanged_from_a_file(text: str, tmp_path: Path) -> None:
     assert from_a_file(TypeAdapter(LongString).validate_python(text), tmp_path / "x.dcm") == text
 
 
@@ -60,7 +60,7 @@ def test_the_lengths_are_those_of_the_standard() -> None:
 
 
 @pytest.mark.parametrize("text", [*NOT_HELD, "\ud800liver", "\ufffeliver", ""])
-def test_one_line_makes_it_fit(text: str) -> None:
+def test_one_line_makes_any_text_fit(text: str) -> None:
     TypeAdapter(LongString).validate_python(one_line(text))
     assert one_line("  Liver\n\n of\tthe \\ CT ") == "Liver of the CT"
 

@@ -73,11 +73,11 @@ def test_an_error_names_file_line_key_and_reason(old: str, new: str, line: int, 
         "name: \x07",
     ],
 )
-def test_what_is_no_manifest_is_refused(text: str) -> None:
+def test_content_that_is_not_a_manifest_is_refused(text: str) -> None:
     with pytest.raises(PackageInvalid, match=r"model\.yaml"):
         parse(text)
 
 
-def test_bytes_that_are_no_text_are_refused() -> None:
+def test_bytes_that_are_not_text_are_refused() -> None:
     with pytest.raises(PackageInvalid, match=r"model\.yaml"):
         parse_model_manifest(b"name: \xff", PATH)

@@ -15,7 +15,7 @@ def test_the_json_has_the_documented_keys() -> None:
     assert content["reason"] is None
 
 
-def test_notes_are_there_where_something_was_noted() -> None:
+def test_notes_are_written_only_if_there_are_some() -> None:
     report = Report(study="1.2.3", outcome="nothing_found", notes=("Images were still coming.",), device="cpu")
     content = json.loads(report.to_json())
     assert content.pop("notes") == ["Images were still coming."]

@@ -52,7 +52,7 @@ def test_another_grid_is_not_the_same_grid(change: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("spacing", [(0.0, 1.0, 1.0), (1.0, -1.0, 1.0), (1.0, 1.0, float("nan"))])
-def test_a_spacing_that_is_no_length_is_an_error(spacing: tuple[float, float, float]) -> None:
+def test_a_spacing_that_is_not_a_length_is_an_error(spacing: tuple[float, float, float]) -> None:
     with pytest.raises(ValueError, match="not a grid"):
         Geometry(shape=(2, 2, 2), spacing=spacing, origin=(0, 0, 0), direction=np.eye(3))
 

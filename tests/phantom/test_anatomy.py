@@ -17,7 +17,7 @@ def native() -> Phantom:
 
 
 def centre(phantom: Phantom, name: str) -> np.ndarray:
-    """LPS mm of a structure's centre of mass."""
+    """Compute a structure's centre of mass in LPS mm."""
     return phantom.geometry.index_to_lps(np.argwhere(phantom.mask(name)).mean(axis=0))
 
 

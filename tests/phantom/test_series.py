@@ -32,7 +32,7 @@ def test_dciodvfy_finds_no_error(
 
 
 @pytest.mark.parametrize("syntax", TRANSFER_SYNTAXES, ids=[uid.name for uid in TRANSFER_SYNTAXES])
-def test_pydicom_decodes_what_was_written(syntax: UID, tmp_path: Path) -> None:
+def test_pydicom_decodes_the_written_values(syntax: UID, tmp_path: Path) -> None:
     made = make_phantom(GEOMETRY)
     files = write_series(made, tmp_path, encoding=Encoding(transfer_syntax=syntax)).files
     for path, plane in zip(files, made.array, strict=True):

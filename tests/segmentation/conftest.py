@@ -31,11 +31,11 @@ def _no_units_that_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """A plain results folder."""
+    """Make a plain results folder."""
     return make_results_folder(tmp_path / "source", "3d_fullres")
 
 
 @pytest.fixture
 def package(results: Path, tmp_path: Path) -> Package:
-    """A sound package."""
+    """Add a sound package."""
     return add_package(results, "tiny", tmp_path / "models")

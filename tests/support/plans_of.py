@@ -28,7 +28,7 @@ class Stock:
     def preprocess(
         self, image: NDArray[np.float32], spacing: tuple[float, ...], previous: NDArray[Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """nnU-Net's preprocessing with the one-hot channels of a cascade appended."""
+        """Preprocess as nnU-Net does, with the one-hot channels of a cascade appended."""
         from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
         from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to_one_hot
 
@@ -44,7 +44,7 @@ class Stock:
     def export(
         self, logits: torch.Tensor, properties: dict[str, Any], *, probabilities: bool = False, copy: bool = True
     ) -> Any:
-        """nnU-Net's labels, or labels and probabilities, on the image's grid."""
+        """Export as nnU-Net does: labels, or labels and probabilities, on the image's grid."""
         from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 
         return convert_predicted_logits_to_segmentation_with_correct_shape(
@@ -68,7 +68,7 @@ def make_configuration(
     previous_stage: str | None = None,
     outputs: int = 4,
 ) -> Configuration:
-    """A configuration as a package holds it; its network is never built."""
+    """Make a configuration as a package holds it; its network is never built."""
     torch_like = {"force_separate_z": None, "memefficient_seg_resampling": False}
     spline = {"order_z": 0, "force_separate_z": None}
     arguments: dict[str, dict[str, Any]] = {
@@ -105,7 +105,7 @@ def make_configuration(
 
 
 def stock_of(configuration: Configuration, labels: Labels = PLAIN) -> Stock:
-    """The same for nnU-Net."""
+    """Make the same configuration for nnU-Net."""
     settings: dict[str, Any] = {
         "preprocessor_name": "DefaultPreprocessor",
         "patch_size": list(configuration.patch_size),

@@ -15,7 +15,7 @@ from core.volume import Volume
 
 
 def write_images(volume: Volume, folder: Path, ending: str = ".nrrd") -> list[str]:
-    """Write each channel of a volume to a file that names the case as nnU-Net wants it."""
+    """Write each channel of a volume to a file that names the case as nnU-Net requires."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for channel, array in enumerate(volume.array):
@@ -29,7 +29,7 @@ def write_images(volume: Volume, folder: Path, ending: str = ".nrrd") -> list[st
 
 
 def predictor(results_folder: Path) -> Any:
-    """nnU-Net's predictor with its defaults, on the CPU, loaded with nnU-Net's own (unsafe) loader."""
+    """Build nnU-Net's predictor with its defaults, on the CPU, loaded with nnU-Net's own (unsafe) loader."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     # Looking for a trainer, nnU-Net imports every module of its own, and with the transformers torchvision, whose
@@ -78,7 +78,7 @@ def ensemble(folders: Sequence[Path], output: Path, model: Path) -> NDArray[np.i
 
 
 def read_mask(folder: Path) -> NDArray[np.integer[Any]]:
-    """The one mask that nnU-Net wrote into a folder."""
+    """Read the one mask that nnU-Net wrote into a folder."""
     (path,) = [p for p in folder.iterdir() if p.name.startswith("case.") and p.suffix in (".nrrd", ".mha", ".gz")]
     mask: NDArray[np.integer[Any]] = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
     return mask

@@ -51,14 +51,14 @@ def make_results_folder(path: Path, kind: str = "3d_fullres", *, seed: int = 0, 
     kind
         One of ``KINDS``.
     seed
-        Of the weights.
+        Seed of the weights.
     **changes
-        Fields of :class:`TinyPlan` to set otherwise.
+        Fields of :class:`TinyPlan` with other values.
 
     Returns
     -------
     Path
-        What ``add_package`` takes: the results folder, or for an ensemble the data set's folder.
+        The source for ``add_package``: the results folder, or for an ensemble the data set's folder.
     """
     if kind not in KINDS:
         raise ValueError(f"{kind!r} is none of {KINDS}")
@@ -94,7 +94,7 @@ def make_volume(
     seed: int = 7,
     margin: int = 0,
 ) -> Volume:
-    """Smooth noise of mean 0 and standard deviation 300; ``margin`` voxels of zeros around it."""
+    """Make smooth noise of mean 0 and standard deviation 300, with ``margin`` voxels of zeros around it."""
     rng = np.random.default_rng(seed)
     array = np.stack([_noise(shape, rng) for _ in range(channels)]) * 300
     if margin:
@@ -106,7 +106,7 @@ def make_volume(
 
 
 def volume_of(array: NDArray[np.float32], geometry: Geometry) -> Volume:
-    """A volume with made UIDs."""
+    """Make a volume with made UIDs."""
     slices = geometry.shape[0]
     return Volume(
         array=array,
@@ -203,7 +203,7 @@ def write_results_folder(
 
 
 def _checkpoint(network: torch.nn.Module, plan: TinyPlan, plans: Any, dataset: Any, fold: int | str) -> dict[str, Any]:
-    """What ``nnUNetTrainer.save_checkpoint`` writes, numpy scalars of the log included."""
+    """Build the content that ``nnUNetTrainer.save_checkpoint`` writes, numpy scalars of the log included."""
     optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.99, nesterov=True)
     return {
         "network_weights": network.state_dict(),

@@ -36,7 +36,7 @@ REGION_LABELS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class TinyPlan:
-    """What tells one tiny model from another."""
+    """The parameters in which tiny models differ."""
 
     configuration: str = "3d_fullres"
     trainer: str = "nnUNetTrainer"
@@ -72,7 +72,7 @@ class TinyPlan:
 
 
 def plan_of(kind: str) -> TinyPlan:
-    """The plan of a kind; for an ensemble and a cascade, of its main member."""
+    """Return the plan of a kind; for an ensemble and a cascade, that of its main member."""
     table: dict[str, dict[str, Any]] = {
         "3d_fullres": {"mirror_axes": (0, 1, 2)},
         "2d": {"configuration": "2d", "patch_size": (32, 32), "spacing": (1.5, 1.5), "mirror_axes": (0, 1)},
@@ -95,13 +95,13 @@ def plan_of(kind: str) -> TinyPlan:
 
 
 def input_channels(plan: TinyPlan) -> int:
-    """Images, and for a cascade one more input per label."""
+    """Count the inputs: images, and for a cascade one more per label."""
     previous = len(plan.labels) - 1 - int("ignore" in plan.labels) if plan.configuration == "3d_cascade_fullres" else 0
     return len(plan.channels) + previous
 
 
 def architecture_of(plan: TinyPlan, features: tuple[int, ...], convolutions: int) -> dict[str, Any]:
-    """The ``architecture`` of a configuration."""
+    """Build the ``architecture`` of a configuration."""
     dimensions, stages = len(plan.patch_size), len(features)
     strides = [[1] * dimensions] + [[1 if size < 10 else 2 for size in plan.patch_size] for _ in range(stages - 1)]
     per_stage = "n_conv_per_stage" if plan.builder == "PlainConvUNet" else "n_blocks_per_stage"
@@ -128,7 +128,7 @@ def architecture_of(plan: TinyPlan, features: tuple[int, ...], convolutions: int
 
 
 def plans_json(plan: TinyPlan, features: tuple[int, ...], convolutions: int) -> dict[str, Any]:
-    """What ``plans.json`` holds."""
+    """Build the content of ``plans.json``."""
     architecture = architecture_of(plan, features, convolutions)
     configuration: dict[str, Any] = {
         "data_identifier": f"{plan.plans}_{plan.configuration}",
@@ -199,7 +199,7 @@ def _resampling(plan: TinyPlan) -> dict[str, Any]:
 
 
 def dataset_json_of(plan: TinyPlan) -> dict[str, Any]:
-    """What ``dataset.json`` holds."""
+    """Build the content of ``dataset.json``."""
     content: dict[str, Any] = {
         "channel_names": {str(i): name for i, name in enumerate(plan.channels)},
         "labels": plan.labels,

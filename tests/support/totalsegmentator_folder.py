@@ -20,7 +20,7 @@ RESULTS = "nnUNetTrainerNoMirroring__nnUNetPlans__3d_fullres"
 
 
 def labels_of(number: int) -> dict[str, int]:
-    """What ``dataset.json`` of a part says."""
+    """Build the labels of a part's ``dataset.json``."""
     return {"background": 0, **{structure.name: structure.own for structure in STRUCTURES[number]}}
 
 
@@ -46,7 +46,7 @@ def make_totalsegmentator(folder: Path, *, seed: int = 0, reader: str = "SimpleI
 
 
 def _raise_background(checkpoint: Path) -> None:
-    """Else each of 25 classes wins as often as background does, and the last part leaves nothing of the others."""
+    """Raise the background; else 25 classes win as often as it does, and the last part overwrites all others."""
     content = torch.load(checkpoint, weights_only=False)
     for name, tensor in content["network_weights"].items():
         if name.startswith("decoder.seg_layers") and name.endswith("bias"):
@@ -55,7 +55,7 @@ def _raise_background(checkpoint: Path) -> None:
 
 
 def make_directional_parts(folder: Path) -> list[Path]:
-    """The same with networks of which each marks in which direction the image gets brighter, by its values 1 to 6."""
+    """Write the same with networks each of which marks the direction of rising brightness by its values 1 to 6."""
     return [
         make_directional(folder, "SimpleITKIO", dataset=name, labels=labels_of(number))
         for number, name in DATASETS.items()

@@ -33,7 +33,7 @@ def refused(source: Path, tmp_path: Path, *words: str) -> str:
 
 
 class Bomb:
-    """Makes a file when it is unpickled."""
+    """An object that makes a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -33,7 +33,9 @@ def shipped() -> dict[str, Any]:
     return content
 
 
-def test_shipped_list_is_what_the_script_would_write(shipped: dict[str, Any], real_data: Callable[[str], Path]) -> None:
+def test_shipped_list_equals_the_output_of_the_script(
+    shipped: dict[str, Any], real_data: Callable[[str], Path]
+) -> None:
     """Equal to a list made now: the same cases, and the hashes of the files on disk."""
     data = real_data("totalsegmentator").parent
     assert shipped == json.loads(json.dumps(case_list(data)))

@@ -1,4 +1,4 @@
-"""What the phantom models have seen is what their recipes say, and no patient that is held out."""
+"""The phantom models were trained on the patients of their recipes, and on none that is held out."""
 
 import json
 from pathlib import Path

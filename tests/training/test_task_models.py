@@ -26,7 +26,7 @@ GRIDS: dict[Task, tuple[Triple, Triple, float]] = {
     Task.TUMOR: ((2.0, 2.0, 2.0), (150.0, 140.0, 240.0), -30.0),
 }
 NOT_FOUND = {("bladder", "D")}
-"""What a model names and does not find in a phase: the organs' network takes a bladder full of contrast for bone."""
+"""Labels that a model does not find in a phase: the organs' network takes a bladder full of contrast for bone."""
 CASES = [(task, phases) for task in GRIDS for phases in RECIPES[task].phases]
 SEED = 640
 

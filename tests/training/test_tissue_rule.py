@@ -17,7 +17,7 @@ def ellipse(x: float, y: float, half_x: float, half_y: float) -> NDArray[np.bool
 
 @pytest.fixture
 def trunk() -> NDArray[np.float32]:
-    """Twelve equal slices: an oval of 40 HU with two lungs, and a spine."""
+    """Make twelve equal slices: an oval of 40 HU with two lungs, and a spine."""
     plane = np.full(X.shape, -1000.0, np.float32)
     plane[ellipse(0, 0, 160, 100)] = 40.0
     plane[ellipse(-75, -10, 50, 60)] = -820.0

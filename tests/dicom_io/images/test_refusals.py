@@ -124,7 +124,7 @@ ELSEWHERE: Mapping[ReasonCode, Callable[..., None]] = {
     ReasonCode.SEG_MISMATCH: test_seg_read.test_one_voxel_more_or_less_is_a_mismatch,
     ReasonCode.TOO_SMALL: test_resampling.test_an_image_smaller_than_half_a_voxel_is_refused,
     ReasonCode.COLOUR_RANGE: test_preprocessing.test_rgb_and_its_range,
-    ReasonCode.TOO_LARGE: test_memory.test_what_no_empty_machine_holds_is_refused_with_figures,
+    ReasonCode.TOO_LARGE: test_memory.test_an_image_that_no_empty_machine_holds_is_refused_with_figures,
     ReasonCode.SEG_TOO_LARGE: test_seg.test_an_object_too_large_for_one_file_says_what_to_do,
 }
 """The test of each code that no fault of one series gives."""

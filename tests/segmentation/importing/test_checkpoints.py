@@ -15,7 +15,7 @@ from tests.support.tiny_models import DATASET, make_results_folder
 
 @pytest.fixture
 def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A results folder whose checkpoint ``nnUNetTrainer.save_checkpoint`` wrote after an epoch's bookkeeping."""
+    """Make a results folder whose checkpoint ``nnUNetTrainer.save_checkpoint`` wrote after an epoch's bookkeeping."""
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
     results = make_results_folder(tmp_path / "results", "3d_fullres")

@@ -13,7 +13,7 @@ from segmentation.package.package import Package
 from tests.support.trained_folders import edit_json
 
 
-def test_texts_of_the_data_set_are_made_to_fit(results: Path, tmp_path: Path) -> None:
+def test_texts_of_the_data_set_are_made_to_fit_dicom(results: Path, tmp_path: Path) -> None:
     def change(dataset: dict[str, Any]) -> None:
         dataset["labels"] = {"background": 0, "one\\two\nthree\x7f": 1, "x" * 70: 2, "x" * 71: 3}
         dataset["description"] = "line\nname: evil \ud800 \x7f"

@@ -17,7 +17,7 @@ from tests.support.trained_folders import edit_json
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    """A sound folder."""
+    """Make a sound folder."""
     make_totalsegmentator(tmp_path / "weights")
     return tmp_path / "weights"
 
@@ -145,7 +145,7 @@ def _unfinished(weights: Path) -> None:
     ],
     ids=["missing", "twice", "exchanged", "fewer", "sides", "others", "unfinished", "channels"],
 )
-def test_what_is_not_totalsegmentator_is_refused_by_name(
+def test_a_folder_that_is_not_totalsegmentators_is_refused_by_name(
     spoil: Callable[[Path], None], words: str, weights: Path, tmp_path: Path
 ) -> None:
     spoil(weights)

@@ -10,7 +10,7 @@ GB = 2**30
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:
-    """A made ``/proc`` and ``/sys``; 24 GB, 20 of them free."""
+    """Make a ``/proc`` and ``/sys`` of a machine with 24 GB, 20 of them free."""
     made = {"proc/meminfo": f"MemTotal: {24 * 2**20} kB\nMemFree: 1 kB\nMemAvailable: {20 * 2**20} kB\n", **files}
     for name, text in made.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)

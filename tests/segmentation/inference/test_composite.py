@@ -30,7 +30,7 @@ OFFSETS = (0, 24, 50, 68, 91)
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The configuration of every image that was normalised and resampled."""
+    """List the configuration of every image that was normalised and resampled."""
     names: list[str] = []
 
     def counting(image: Any, spacing: Any, configuration: Any, *others: Any, **more: Any) -> Any:
@@ -76,7 +76,7 @@ def test_parts_that_see_another_image_get_their_own(tmp_path: Path, counted: lis
 
 
 def test_an_image_that_a_later_part_wants_counts_meanwhile(tmp_path: Path) -> None:
-    """Where the part with another image runs last, nothing waits beside it."""
+    """No image waits beside the part with another image if that part runs last."""
     geometry = Geometry((100, 256, 256), (3.0, 1.5, 1.5), (0.0, 0.0, 0.0), np.eye(3))
     needs = {}
     for number in (292, 295):  # of as many classes

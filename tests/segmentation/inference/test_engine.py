@@ -22,14 +22,14 @@ SMALL = (10, 24, 22)
 
 @pytest.fixture
 def package(tmp_path: Path) -> Package:
-    """A plain model."""
+    """Add a plain model."""
     return add_package(
         make_results_folder(tmp_path, "3d_fullres", folds=(0, 1), mirror_axes=(2,)), "tiny", tmp_path / "models"
     )
 
 
 def edited(package: Package, old: str, new: str) -> Package:
-    """The package after an edit of its ``model.yaml``."""
+    """Edit the package's ``model.yaml``, and load it again."""
     path = package.folder / "model.yaml"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
@@ -43,7 +43,7 @@ def test_device_names() -> None:
         resolve_device("tpu")
 
 
-def test_cuda_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_cuda_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigInvalid, match="no CUDA device"):
         resolve_device("cuda")

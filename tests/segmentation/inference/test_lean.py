@@ -1,4 +1,4 @@
-"""What running a model loads: no training framework, no second image library."""
+"""Running a model loads neither a training framework nor a second image library."""
 
 import json
 import subprocess

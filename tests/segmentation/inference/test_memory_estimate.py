@@ -1,4 +1,4 @@
-"""Memory as it is predicted, against peaks that were measured; and what is refused."""
+"""Predicted memory against measured peaks, and the images that are refused."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from tests.support.tiny_models import make_results_folder
 pytestmark = pytest.mark.slow
 
 FACTOR = 1.5
-"""Within which prediction and measurement agree, both ways, for what the networks need besides the volume."""
+"""Factor within which prediction and measurement agree, both ways, for the networks' need besides the volume."""
 GB = 2**30
 RESET = Path("/proc/self/clear_refs")
 
@@ -156,7 +156,7 @@ def test_a_gpu_holds_all_or_one_tile_at_a_time(tmp_path: Path) -> None:
     assert predict(package, grid(400, 512, 512), "cpu").gpu == 0
 
 
-def test_what_no_empty_machine_holds_is_refused_with_figures(tmp_path: Path) -> None:
+def test_an_image_that_no_empty_machine_holds_is_refused_with_figures(tmp_path: Path) -> None:
     package = package_of(tmp_path)
     large = grid(3000, 512, 512)
     need = predict(package, large, "cpu")

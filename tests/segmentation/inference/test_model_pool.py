@@ -26,7 +26,7 @@ GB = 2**30
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Package]:
-    """Three models of equal size; mirroring tells their profiles apart on every processor."""
+    """Add three models of equal size; mirroring makes their profiles differ on every processor."""
     folder = tmp_path_factory.mktemp("warm")
     return [
         add_package(make_results_folder(folder / name, mirror_axes=(2,), seed=seed), name, folder / "models")
@@ -36,7 +36,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Package]:
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the packages whose networks were loaded, in order."""
+    """List the names of the packages whose networks were loaded, in order."""
     names: list[str] = []
     original = Engine.__init__
 
@@ -48,7 +48,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_networks_stay_and_give_what_an_engine_gives(packages: list[Package], loaded: list[str]) -> None:
+def test_networks_stay_loaded_and_give_the_labels_of_an_engine(packages: list[Package], loaded: list[str]) -> None:
     models = WarmModels("cpu")
     masks = [models.segment(packages[0], SMALL).label_map.array for _ in range(2)]
     assert loaded == ["one"]
@@ -112,7 +112,7 @@ def test_one_network_runs_at_a_time(packages: list[Package], monkeypatch: pytest
 
 
 class Host:
-    """A machine of 8 GB; what is held stays out of its ``free``."""
+    """A machine of 8 GB; memory that is held does not count in its ``free``."""
 
     def __init__(self) -> None:
         self.memory = Memory(8 * GB, 8 * GB)
@@ -131,7 +131,9 @@ def wish(package: Package, slices: int) -> Wish:
     return Wish(package, Geometry((slices, 512, 512), (1.5, 0.8, 0.8), (0.0, 0.0, 0.0), np.eye(3)), "ct")
 
 
-def test_what_fits_is_promised_and_what_never_fits_is_refused_alone(packages: list[Package], host: Host) -> None:
+def test_a_model_that_fits_gets_memory_and_one_that_never_fits_is_refused_alone(
+    packages: list[Package], host: Host
+) -> None:
     models = WarmModels("cpu", host=host)
     with models.promise() as promise:
         answers = promise.ask([wish(packages[0], 100), wish(packages[1], 9000), wish(packages[2], 100)])
@@ -178,7 +180,7 @@ def test_two_studies_that_fit_together_do_not_wait(packages: list[Package], host
         assert first.ask([wish(packages[0], 200)]) == second.ask([wish(packages[1], 200)]) == [None]
 
 
-def test_a_device_that_is_full_at_the_start_is_no_reason_not_to_start(
+def test_a_device_that_is_full_at_the_start_does_not_stop_the_start(
     packages: list[Package], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*_: object) -> None:

@@ -50,7 +50,7 @@ def compare(kind: str, ours: NDArray[Any], theirs: NDArray[Any], labels: int, re
 
 
 def predict_with_nnunet(kind: str, source: Path, files: list[str], work: Path) -> NDArray[Any]:
-    """What a user of nnU-Net does for this kind of model."""
+    """Predict this kind of model as a user of nnU-Net does."""
     if kind == "cascade":
         stock.predict(source.with_name("nnUNetTrainer__nnUNetPlans__3d_lowres"), files, work / "lowres")
         return stock.predict(source, files, work / "out", previous=work / "lowres")
@@ -68,7 +68,7 @@ def predict_with_nnunet(kind: str, source: Path, files: list[str], work: Path) -
 
 
 def volume_for(kind: str, rows: int = 40) -> Volume:
-    """A volume that suits the kind: two channels, or zeros around, so that the crop and the mask count."""
+    """Make a volume that suits the kind: two channels, or zeros around, so that crop and mask have an effect."""
     channels = 2 if kind == "two_channels" else 1
     margin = 4 if kind in ("cropped", "two_channels", "regions_ensemble") else 0
     return make_volume(channels=channels, shape=(20, rows, 36), margin=margin)
@@ -91,8 +91,8 @@ def test_labels_equal_those_of_nnunet(kind: str, tmp_path: Path, record_property
 
 @pytest.mark.filterwarnings("ignore:Detected old nnU-Net plans format:UserWarning")
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_profile_fast_loses(kind: str, tmp_path: Path, record_property: Record) -> None:
-    """Random networks change their mind at every small change, so this is far worse than any trained model."""
+def test_loss_of_profile_fast_is_recorded(kind: str, tmp_path: Path, record_property: Record) -> None:
+    """Labels of random networks change with every small difference, so the loss far exceeds a trained model's."""
     package = add_package(make_results_folder(tmp_path, kind), "tiny", tmp_path / "models")
     # So many rows that fast takes fewer tiles: without mirroring and bf16, profiles of a model differ by nothing else.
     volume = volume_for(kind, rows=48)

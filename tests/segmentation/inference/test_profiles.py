@@ -23,7 +23,7 @@ DEMO = Path(__file__).parents[3] / "models" / "demo"
 
 
 def edited(package: Package, **settings: str) -> Package:
-    """The package with other settings of profile fast in its ``model.yaml``."""
+    """Set other settings of profile fast in the package's ``model.yaml``, and load it again."""
     path = package.folder / "model.yaml"
     head, fast = path.read_text().split("  fast:", 1)
     lines = fast.splitlines()
@@ -43,7 +43,7 @@ def package(tmp_path: Path) -> Package:
     return add_package(make_results_folder(tmp_path, "3d_fullres", mirror_axes=(2,)), "tiny", tmp_path / "models")
 
 
-def test_fast_that_does_the_same_gives_the_same(package: Package) -> None:
+def test_fast_with_the_settings_of_exact_gives_equal_labels(package: Package) -> None:
     volume = make_volume()
     same = edited(package, mirroring="true", step_size="0.5", bf16="false", crop_to_body="false")
     same = edited(same, finest_useful_spacing="null")

@@ -20,7 +20,7 @@ Add = Callable[..., Package]
 
 @pytest.fixture
 def add(tmp_path: Path) -> Add:
-    """Add a package of a kind under a name."""
+    """Return a function that adds a package of a kind under a name."""
 
     def make(name: str, kind: str = "3d_fullres", **changes: Any) -> Package:
         return add_package(make_results_folder(tmp_path / name, kind, **changes), name, tmp_path / "models")
@@ -30,7 +30,7 @@ def add(tmp_path: Path) -> Add:
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The configuration of every image that was normalised and resampled."""
+    """List the configuration of every image that was normalised and resampled."""
     names: list[str] = []
     original = predictor.preprocess
 

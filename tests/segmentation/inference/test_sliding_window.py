@@ -1,4 +1,4 @@
-"""Logits against nnU-Net's own sliding window, bit by bit, and what predicting them holds in memory."""
+"""Logits against nnU-Net's own sliding window, bit by bit, and the memory that predicting them takes."""
 
 from itertools import pairwise
 from pathlib import Path

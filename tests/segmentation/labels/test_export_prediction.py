@@ -28,7 +28,7 @@ def image_with_margin() -> NDArray[np.float32]:
 def prediction_of(
     configuration: Configuration, outputs: int, seed: int = 0, *, smooth: bool = True
 ) -> tuple[Prediction, dict[str, Any]]:
-    """Made logits on the grid on which the network would see the image, and nnU-Net's record of it."""
+    """Make logits on the grid on which the network would see the image, and nnU-Net's record of it."""
     image = image_with_margin()
     data, grids = preprocess(image, SPACING, configuration, PLAIN)
     _, properties = stock_of(configuration).preprocess(image, SPACING)

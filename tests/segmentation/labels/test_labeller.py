@@ -23,7 +23,7 @@ ISOTROPIC: Spacing = (1.0, 1.0, 1.0)
 def stock_labels(
     logits: torch.Tensor, shape: Shape3, spacing: Spacing, new_spacing: Spacing, manager: LabelManager, order: int = 1
 ) -> NDArray[np.integer]:
-    """nnU-Net's resampling and decision."""
+    """Label by nnU-Net's own resampling and decision."""
     resampled = resample_data_or_seg_to_shape(
         logits.clone(), shape, spacing, new_spacing, is_seg=False, order=order, order_z=0, force_separate_z=None
     )
@@ -156,7 +156,7 @@ def test_many_classes() -> None:
     compare(anatomy_logits(140, (6, 8, 9)), (6, 15, 14))
 
 
-def test_slabs_and_parts_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slabs_and_parts_equal_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     logits = anatomy_logits(5, (20, 21, 22))
     shape = (31, 37, 35)
     whole = our_labels(logits, shape, None, LargestLogit(5))
@@ -172,7 +172,7 @@ def test_slabs_and_parts_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("decision", [LargestLogit(3), RegionsInOrder((1, 2, 3))])
 @pytest.mark.parametrize("bad", [float("inf"), -float("inf"), float("nan")])
 @pytest.mark.parametrize("output", [0, 2])
-def test_logits_that_are_no_numbers_are_refused(decision: Decision, bad: float, output: int) -> None:
+def test_logits_that_are_not_finite_are_refused(decision: Decision, bad: float, output: int) -> None:
     logits = random_logits(3, (4, 5, 6))
     logits[output, 2, 3, 4] = bad
     with pytest.raises(PackageInvalid, match="overflow"):

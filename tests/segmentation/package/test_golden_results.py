@@ -1,4 +1,4 @@
-"""Outcomes of golden cases are kept, all of them, and on the disk before anybody counts on them."""
+"""Outcomes of golden cases are kept, all of them, and are on the disk before they count."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Packages: what goes in comes out, and what is damaged or hostile is refused by name."""
+"""Packages keep every file as it was, and damaged or hostile sources are refused by name."""
 
 import json
 import os
@@ -169,7 +169,7 @@ class TestModelYaml:
         assert package.manifest.orientation == orientation
         assert ("# DECIDE: `acquired`" in (package.folder / "model.yaml").read_text()) == (orientation == "acquired")
 
-    def test_ignore_label_is_no_label(self, tmp_path: Path) -> None:
+    def test_ignore_label_is_not_a_label(self, tmp_path: Path) -> None:
         package = add_package(make_results_folder(tmp_path, "ignore"), "tiny", tmp_path / "models")
         assert [label.value for label in package.manifest.labels] == [1, 2, 3]
 

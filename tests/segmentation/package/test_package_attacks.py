@@ -1,4 +1,4 @@
-"""What is hostile is refused by name, and none of its code runs."""
+"""Hostile files are refused by name, and none of their code runs."""
 
 import json
 import pickle
@@ -226,7 +226,7 @@ class TestForgedPackage:
             load_package(package.folder)
 
     @pytest.mark.parametrize("content", [b"", b"\xff" * 64, b"\x10\0\0\0\0\0\0\0{'no': 'json'}   "])
-    def test_weights_that_are_no_safetensors(self, package: Package, content: bytes) -> None:
+    def test_weights_that_are_not_safetensors_are_refused(self, package: Package, content: bytes) -> None:
         (package.folder / package.network.configurations[0].folds[0].file).write_bytes(content)
         write_sums(package.folder)
         with pytest.raises(PackageInvalid, match="not weights of a package"):

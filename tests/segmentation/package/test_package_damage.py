@@ -1,4 +1,4 @@
-"""What is damaged is refused with file and reason: packages, and results folders on their way in."""
+"""Damaged packages, and damaged results folders on import, are refused with file and reason."""
 
 import shutil
 from pathlib import Path
@@ -101,6 +101,6 @@ class TestDamage:
             add_package(results, "tiny", package.folder.parent)
 
     @pytest.mark.parametrize("name", ["../out", "Upper", "", "a/b", ".hidden"])
-    def test_name_that_is_no_name(self, results: Path, tmp_path: Path, name: str) -> None:
-        with pytest.raises(ConfigInvalid, match="no name for a model"):
+    def test_invalid_name_is_refused(self, results: Path, tmp_path: Path, name: str) -> None:
+        with pytest.raises(ConfigInvalid, match="is not a valid model name"):
             add_package(results, name, tmp_path / "models")

@@ -40,7 +40,7 @@ def components(mask: NDArray[np.bool_]) -> int:
 
 
 def blobs(seed: int, shape: tuple[int, int, int] = (12, 30, 34)) -> NDArray[np.uint8]:
-    """Labels 0 to 3 in many pieces of all sizes, with corner contacts and ties."""
+    """Make labels 0 to 3 in many pieces of all sizes, with corner contacts and ties."""
     rng = np.random.default_rng(seed)
     fields = ndimage.gaussian_filter(rng.normal(size=(4, *shape)), (0, 0.4, 0.9, 0.9))
     fields[0] += 0.5
@@ -135,7 +135,7 @@ def test_fill_holes_up_to_a_volume_and_never_at_the_border() -> None:
 
 
 def tube(shape: tuple[int, int, int] = (14, 40, 40)) -> NDArray[np.uint8]:
-    """A thin vessel, one voxel wide and stepping over corners, out of a thick trunk beside an organ."""
+    """Make a thin vessel, one voxel wide and stepping over corners, out of a thick trunk beside an organ."""
     array = np.zeros(shape, np.uint8)
     array[1:13, 4:14, 4:14] = 1
     for step in range(20):

@@ -1,4 +1,4 @@
-"""What profile fast leaves out of an image, and that labels come back to their very voxels."""
+"""Profile fast leaves out only the intended part of an image, and labels come back to exactly their voxels."""
 
 from itertools import product
 from typing import Any

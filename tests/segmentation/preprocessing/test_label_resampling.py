@@ -17,7 +17,7 @@ SPACINGS: list[Spacing] = [ISOTROPIC, (5.0, 1.0, 1.0), (1.0, 5.0, 1.1), (1.0, 1.
 
 
 def blobs(shape: Shape3, seed: int, smooth: float) -> NDArray[np.int16]:
-    """Labels -1 (outside of the nonzero mask) to 3."""
+    """Make labels -1 (outside of the nonzero mask) to 3."""
     fields = np.random.default_rng(seed).normal(size=(5, *shape))
     fields = np.stack([gaussian_filter(field, smooth) for field in fields])
     labels: NDArray[np.int16] = (fields.argmax(0) - 1).astype(np.int16)

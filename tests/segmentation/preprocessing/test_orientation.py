@@ -25,7 +25,7 @@ NIFTI = np.diag([-1.0, -1.0, 1.0])
 
 
 def rotation(degrees: float, axis: int) -> NDArray[np.float64]:
-    """Rotation about a patient axis."""
+    """Build a rotation about a patient axis."""
     cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     first, second = [a for a in range(3) if a != axis]
     matrix = np.eye(3)
@@ -46,7 +46,7 @@ ACQUISITIONS = {
 
 
 def blob(direction: NDArray[np.float64], shape: tuple[int, int, int] = (30, 34, 32)) -> Volume:
-    """A bright ball around the patient's origin, 2 mm voxels, in any acquisition order."""
+    """Make a bright ball around the patient's origin, 2 mm voxels, in any acquisition order."""
     geometry = Geometry(shape, (2.0, 2.0, 2.0), (0.0, 0.0, 0.0), direction)
     centre = geometry.index_to_lps((np.array(shape) - 1) / 2)
     geometry = Geometry(shape, geometry.spacing, tuple(-centre), direction)
@@ -57,7 +57,7 @@ def blob(direction: NDArray[np.float64], shape: tuple[int, int, int] = (30, 34, 
 @pytest.mark.parametrize("acquisition", ACQUISITIONS)
 @pytest.mark.parametrize("orientation", ["RAS", "LPS"])
 def test_network_sees_the_patient_the_way_it_was_trained(acquisition: str, orientation: str, tmp_path: Path) -> None:
-    """Where the ball gets brighter to the patient's right, the voxel lies on the ball's left, and so on."""
+    """A voxel where the ball gets brighter to the patient's right lies on the ball's left, and so on."""
     package = add_package(make_directional(tmp_path), "directional", tmp_path / "models")
     _set_orientation(package.folder, orientation)
     package = load_package(package.folder)

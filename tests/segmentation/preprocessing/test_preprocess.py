@@ -25,7 +25,7 @@ SPACING = (2.5, 1.1, 0.9)
 def made(
     channels: int = 1, shape: tuple[int, ...] = (20, 31, 28), margin: int = 0, seed: int = 0
 ) -> NDArray[np.float32]:
-    """Smooth noise around a high mean; ``margin`` voxels of zeros around, a hole and a bay inside."""
+    """Make smooth noise around a high mean; ``margin`` voxels of zeros around, a hole and a bay inside."""
     rng = np.random.default_rng(seed)
     image = np.stack([gaussian_filter(rng.normal(size=shape), 1.0) * 900 + 400 for _ in range(channels)])
     if margin:
@@ -134,7 +134,7 @@ def test_views_are_measured_in_the_order_of_a_files_array() -> None:
     compare(configuration, image[:, 1:-1], SPACING, limit=1e-9)
 
 
-def test_parts_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_equal_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resampling, "VOXELS_AT_ONCE", 1000)
     compare(make_configuration(schemes=SCHEMES, use_mask=True), made(4, (25, 40, 38), margin=3))
     compare(

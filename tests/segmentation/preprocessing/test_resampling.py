@@ -24,7 +24,7 @@ SPACINGS = st.tuples(*[st.sampled_from([0.24, 0.5, 0.78, 1.0, 1.25, 1.5, 3.0, 3.
 
 
 def made(shape: tuple[int, ...], seed: int = 0) -> NDArray[np.float32]:
-    """Noise with a step in it, so that a cubic spline overshoots and clipping counts."""
+    """Make noise with a step in it, so that a cubic spline overshoots and clipping counts."""
     image = np.random.default_rng(seed).normal(size=shape)
     image[..., shape[-1] // 2 :] += 8
     return image.astype(np.float32)
@@ -39,7 +39,7 @@ def resample_image(
     order: int = 3,
     force_separate_z: bool | None = None,
 ) -> torch.Tensor:
-    """Every channel of an image, as preprocessing has it resampled."""
+    """Resample every channel of an image as preprocessing does."""
     source = torch.as_tensor(image)
     axis = separate_axis(spacing, new_spacing, force_separate_z)
     result = torch.empty((len(source), *shape))
@@ -51,7 +51,7 @@ def resample_image(
 
 
 def agreement(ours: torch.Tensor, theirs: NDArray[np.float32]) -> float:
-    """Largest difference as a share of the standard deviation."""
+    """Compute the largest difference as a fraction of the standard deviation."""
     assert ours.shape == theirs.shape
     return float(np.abs(ours.numpy() - theirs).max() / max(float(theirs.std()), 1e-6))
 
@@ -125,7 +125,7 @@ def test_shape_and_axis_are_those_of_nnunet(
     force=st.sampled_from([None, True, False]),
 )
 @settings(max_examples=60, deadline=None)
-def test_any_grid_gives_what_nnunet_gives(
+def test_any_grid_equals_nnunet(
     old: tuple[int, int, int],
     new: tuple[int, int, int],
     spacing: Spacing,
@@ -191,7 +191,7 @@ def test_an_empty_axis_is_a_programming_error() -> None:
 
 
 def test_single_precision_stays_within_a_thousandth(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a GPU computes with, tried on the CPU."""
+    """The single precision of a GPU is tried on the CPU."""
     monkeypatch.setattr(resampling, "working_precision", lambda _: torch.float32)
     image = made((1, 30, 90, 80)) * 300
     old, new = (1.5, 0.8, 0.8), (2.0, 1.5, 1.5)

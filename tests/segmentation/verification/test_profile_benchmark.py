@@ -1,4 +1,4 @@
-"""What profile fast loses, measured on cases and kept with the package for its weights and settings."""
+"""The loss of profile fast is measured on cases and kept with the package for its weights and settings."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ def package(tmp_path: Path) -> Package:
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Two cases, and the truth of each: what profile exact gives."""
+    """Write two cases, and as the truth of each the labels of profile exact."""
     for number in range(2):
         volume = make_volume(shape=(10, 24, 22), seed=number)
         (file,) = stock.write_images(volume, tmp_path / "images")
@@ -34,7 +34,7 @@ def images(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def test_a_measurement_says_what_two_engines_say(package: Package, images: Path, tmp_path: Path) -> None:
+def test_a_measurement_equals_the_results_of_two_engines(package: Package, images: Path, tmp_path: Path) -> None:
     volumes = [make_volume(shape=(10, 24, 22), seed=number) for number in range(2)]
     exact, fast = (
         [Engine(package.in_profile(profile), "cpu").segment(volume).label_map.array for volume in volumes]
@@ -79,7 +79,7 @@ def test_a_measurement_counts_for_the_settings_it_was_made_with(package: Package
     assert measurement_of(load_package(package.folder)) is None
 
 
-def test_whoever_loads_the_models_is_warned(package: Package, caplog: pytest.LogCaptureFixture) -> None:
+def test_profile_fast_without_a_measurement_is_warned_about(package: Package, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "segnode"):
         Segmenter({"tiny": package}, "cpu")
         assert caplog.messages == []
@@ -93,7 +93,7 @@ def test_a_damaged_file_is_named(package: Package) -> None:
         measurement_of(package)
 
 
-def test_cases_go_by_nnunets_names(tmp_path: Path) -> None:
+def test_cases_are_found_by_nnunets_names(tmp_path: Path) -> None:
     for name in ("a_0000.nii.gz", "a_0001.nii.gz", "b_0001.nii.gz", "b_0000.nii.gz", "notes.txt"):
         (tmp_path / name).touch()
     cases = find_cases([tmp_path], 2, None)
