@@ -14,5 +14,5 @@ class PostprocessOperator(ModelRunOperator):
     def advance(self, run: ModelRun) -> ModelRun:
         """Post-process the mask."""
         if run.label_map is None:
-            raise ValueError("postprocess comes after nnunet_segmentation")
+            raise ValueError("postprocess got a run without a mask; it must come after nnunet_segmentation")
         return replace(run, label_map=postprocess(run.label_map, run.package.manifest.postprocessing))

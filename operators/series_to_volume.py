@@ -43,7 +43,7 @@ class SeriesToVolumeOperator(ModelRunOperator):
     def advance(self, run: ModelRun) -> ModelRun:
         """Read the selected series; one whose pixels cannot be read gives way to the next that fits."""
         if run.selection is None:
-            raise ValueError("series_to_volume comes after select_series")
+            raise ValueError("series_to_volume got a run without a selection; it must come after select_series")
         try:
             volume, selection = self._reader.read(run.study, run.package.manifest, run.selection)
         except SelectionRejectedError as rejection:
@@ -54,6 +54,6 @@ class SeriesToVolumeOperator(ModelRunOperator):
 
 def _wish(run: ModelRun) -> Wish:
     if run.selection is None:
-        raise ValueError("series_to_volume comes after select_series")
+        raise ValueError("series_to_volume got a run without a selection; it must come after select_series")
     channels = run.selection.channels
     return Wish(run.package, layout_of(channels[0]).geometry, tuple(series.uid for series in channels))

@@ -21,7 +21,7 @@ class WriteSegOperator(ModelRunOperator):
     def advance(self, run: ModelRun) -> ModelRun:
         """Write the SEG, unless the mask is empty and the model asks for no empty object."""
         if run.label_map is None or run.volume is None or run.selection is None:
-            raise ValueError("write_seg comes after postprocess")
+            raise ValueError("write_seg got a run without a mask, volume or selection; it must come after postprocess")
         # Every channel's: the result's UIDs derive from all that went in.
         sources = [instance for series in run.selection.channels for instance in series.instances]
         outputs = self._outbox.put_seg(run.label_map, run.volume, sources, run.package.manifest, run.package.sha256)
