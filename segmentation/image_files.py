@@ -17,6 +17,18 @@ HEADER_TOLERANCE = 1e-2
 def read_image(paths: Sequence[Path], channels: int) -> Volume:
     """Read one file per channel as a volume without DICOM's identifiers.
 
+    Parameters
+    ----------
+    paths
+        One file per channel, in channel order, in any format that SimpleITK reads (NIfTI, NRRD, MHA).
+    channels
+        Number of channels that the model needs.
+
+    Returns
+    -------
+    Volume
+        float32 ``(channel, slice, row, column)`` in the unit of the files; all UIDs are empty.
+
     Raises
     ------
     ConfigInvalid
@@ -36,7 +48,12 @@ def read_image(paths: Sequence[Path], channels: int) -> Volume:
 
 
 def read_mask(path: Path, grid: Geometry) -> NDArray[Any]:
-    """Read a mask ``(slice, row, column)``.
+    """Read a mask ``(slice, row, column)`` in the file's own type.
+
+    Parameters
+    ----------
+    grid
+        The grid of the image, on which the mask has to lie.
 
     Raises
     ------

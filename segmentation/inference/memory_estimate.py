@@ -137,7 +137,10 @@ def least(package: Package, geometry: Geometry, device: str) -> Need:
 
 
 def tiles_that_fit(package: Package, free: int) -> int:
-    """Compute the tiles that a GPU with ``free`` bytes left may see together; 1 in profile ``exact``, as in nnU-Net."""
+    """Compute the tiles that a GPU with ``free`` bytes left may see together; 1 in profile ``exact``, as in nnU-Net.
+
+    ``free`` is the number of bytes left besides those of :func:`predict`, which counts one tile.
+    """
     if package.manifest.inference.profile == "exact":
         return 1
     return max(1, min(MOST_TILES, 1 + max(free, 0) // max(_of_tile(package, c) for c in package.passes)))
@@ -162,7 +165,9 @@ def check(package: Package, geometry: Geometry, device: str, host: Memory, gpu: 
     if need.total > host.total - BASE or (gpu is not None and need.gpu > gpu.total):
         has = f"{host.total / 1e9:.1f} GB" + (f" and {gpu.total / 1e9:.1f} GB on the GPU" if gpu else "")
         sizes = " x ".join(map(str, geometry.shape))
-        raise StudyRejected(ReasonCode.TOO_LARGE, f"{package.name} on {sizes} voxels needs {need}; there are {has}.")
+        raise StudyRejected(
+            ReasonCode.TOO_LARGE, f"{package.name} needs {need} for {sizes} voxels; this machine has {has}."
+        )
 
 
 def together(needs: Sequence[Need]) -> int:

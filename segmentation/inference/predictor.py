@@ -41,6 +41,8 @@ class Passage:
 
     Parameters
     ----------
+    package
+        The model, with its active profile.
     networks
         For each configuration's id its folds, on ``device``.
     volume
@@ -49,6 +51,8 @@ class Passage:
         The images that other models of the same study made of the same volume, or will use.
     on_progress
         Called with the fraction done, 0 to 1, after each tile of a network.
+    device
+        Device on which the networks run.
     results_device
         Device on which image, logits and accumulators are kept.
     tiles_at_once

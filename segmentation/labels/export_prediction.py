@@ -100,6 +100,13 @@ def labels_of_ensemble(predictions: Sequence[Prediction], labels: Labels) -> NDA
 
     A label on which all members agree is that of their mean, so probabilities are needed only elsewhere.
 
+    Parameters
+    ----------
+    predictions
+        At least one; all of the same image.
+    labels
+        The labels of the data set, which the members share.
+
     Raises
     ------
     PackageInvalid

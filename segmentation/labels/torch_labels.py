@@ -13,6 +13,17 @@ def label_with_torch(
     """Label float16 logits ``(output, z, y, x)`` as ``(z, y, x)``; one output at a time is at full resolution.
 
     These logits are not rounded to half precision after interpolation, so every voxel is decided from all outputs.
+
+    Parameters
+    ----------
+    shape
+        ``(z, y, x)`` of the labels.
+    axis
+        As :func:`segmentation.preprocessing.target_grid.separate_axis` gives it.
+    arguments
+        ``mode`` and ``aniso_axis_mode`` of the plans.
+    decision
+        The rule by which the outputs become labels.
     """
     values = torch.tensor(decision.values, dtype=torch.int32, device=logits.device)
     index = torch.zeros(shape, dtype=decision.index_type, device=logits.device)

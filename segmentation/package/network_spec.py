@@ -227,7 +227,7 @@ class PackageManifest(_Frozen):
         ids = [c.id for c in self.configurations]
         wanted = set(self.members) | {c.previous_stage for c in self.configurations if c.previous_stage}
         if len(set(ids)) != len(ids) or not wanted <= set(ids):
-            raise ValueError(f"configurations {ids} do not hold {sorted(wanted)} once each")
+            raise ValueError(f"configurations {ids} must hold each of {sorted(wanted)} exactly once")
         return self
 
     @model_validator(mode="after")
@@ -236,7 +236,7 @@ class PackageManifest(_Frozen):
             return self
         ids = [part.configuration for part in self.parts]
         if not ids == list(self.members) == [c.id for c in self.configurations]:
-            raise ValueError(f"the parts {ids} are not the members and the configurations, in the same order")
+            raise ValueError(f"the parts {ids} must be the members and the configurations, in the same order")
         if any(c.previous_stage for c in self.configurations):
             raise ValueError("a part of a composite cannot be a cascade")
         if {value for part in self.parts for value in part.values.values()} != set(self.labels.outputs.values()):

@@ -12,7 +12,7 @@ from segmentation.boxes import Box
 
 
 def nonzero_box(image: NDArray[np.float32]) -> Box:
-    """Find the smallest box around all voxels that are not zero in every channel.
+    """Find the smallest box around all voxels that differ from zero in at least one channel.
 
     The box of an image that is zero throughout is the whole image.
 
@@ -35,10 +35,20 @@ def nonzero_box(image: NDArray[np.float32]) -> Box:
 
 
 def nonzero_mask(image: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Mark the voxels that are not zero in every channel, holes filled, in an image cropped to their box.
+    """Mark the voxels that differ from zero in at least one channel, with enclosed holes filled.
 
     Zeros connected to the image's faces are outside; voxels connect across faces only, as in
     ``scipy.ndimage.binary_fill_holes``.
+
+    Parameters
+    ----------
+    image
+        ``(channel, z, y, x)``, cropped to its :func:`nonzero_box`.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(z, y, x)``.
     """
     import cc3d
 

@@ -98,7 +98,20 @@ def frame(
 
 
 def average(image: NDArray[np.float32], blocks: Shape3) -> NDArray[np.float32]:
-    """Average every block of voxels ``(slice, row, column)``; blocks at the far ends may hold fewer voxels."""
+    """Average every block of voxels; blocks at the far ends may hold fewer voxels.
+
+    Parameters
+    ----------
+    image
+        ``(channel, slice, row, column)``; not modified.
+    blocks
+        Number of voxels in a block along ``(slice, row, column)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 ``(channel, slice, row, column)``, one voxel for each block.
+    """
     starts = [np.arange(0, size, block) for size, block in zip(image.shape[1:], blocks, strict=True)]
     counts = [
         np.minimum(start + block, size) - start
@@ -145,7 +158,15 @@ def body_box(image: NDArray[np.float32], spacing: Sequence[float]) -> Box:
 
 
 def blocks_of(spacing: Sequence[float], shape: Sequence[int], finest: float | None) -> Shape3:
-    """Compute how many voxels are averaged along each axis so that they stay at most ``finest`` mm large."""
+    """Compute how many voxels are averaged along each axis.
+
+    Parameters
+    ----------
+    spacing, shape
+        Spacing in mm, and voxels, along ``(slice, row, column)``.
+    finest
+        Largest size in mm of an averaged voxel, unless a single voxel is larger; ``None`` averages nothing.
+    """
     if finest is None:
         return 1, 1, 1
     sizes = [max(1, min(int(finest / value + 1e-6), size)) for value, size in zip(spacing, shape, strict=True)]

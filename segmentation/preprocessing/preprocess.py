@@ -74,6 +74,10 @@ def preprocess(
         modified.
     spacing
         In mm, in array order.
+    configuration
+        The network's configuration: axis order, spacing, normalisation and resampling.
+    labels
+        The labels of the data set, used for ``previous``.
     previous
         For a cascade, the first stage's labels on the image's grid; they become further channels, one for each label.
     device

@@ -41,7 +41,15 @@ def resample_with_torch(channel: torch.Tensor, shape: Shape3, axis: int | None, 
 def resample_labels_with_torch(
     labels: torch.Tensor, shape: Shape3, axis: int | None, arguments: Arguments
 ) -> torch.Tensor:
-    """Resample labels ``(z, y, x)`` of a cascade's first stage, as nnU-Net does with ``is_seg=True``."""
+    """Resample labels ``(z, y, x)`` of a cascade's first stage, as nnU-Net does with ``is_seg=True``.
+
+    Parameters
+    ----------
+    axis
+        As :func:`segmentation.preprocessing.target_grid.separate_axis` gives it.
+    arguments
+        ``mode``, ``aniso_axis_mode`` and ``memefficient_seg_resampling`` of the plans.
+    """
     if axis is None:
         return _resize_labels(labels[None, None], shape, "trilinear", arguments)[0, 0]
     in_plane = tuple(size for index, size in enumerate(shape) if index != axis)

@@ -162,7 +162,7 @@ def test_an_image_that_no_empty_machine_holds_is_refused_with_figures(tmp_path: 
     need = predict(package, large, "cpu")
     check(package, large, "cpu", Memory(0, need.total + 2 * GB), None)
     with pytest.raises(
-        StudyRejected, match=r"model on 3000 x 512 x 512 voxels needs .* GB; there are 4.3 GB"
+        StudyRejected, match=r"model needs .* GB for 3000 x 512 x 512 voxels; this machine has 4.3 GB"
     ) as caught:
         check(package, large, "cpu", Memory(4 * GB, 4 * GB), None)
     assert caught.value.code is ReasonCode.TOO_LARGE
