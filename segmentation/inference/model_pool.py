@@ -147,9 +147,9 @@ class WarmModels:
         return engine
 
     def _make_room(self, package: Package, geometry: Geometry) -> int:
-        """Unload other models where that helps, and return the spare bytes of the GPU.
+        """Unload other models if the GPU is short of memory, and return its spare bytes.
 
-        The number is what is left if everything lies on the GPU; below 0, not everything fits.
+        These are the bytes that are left if everything lies on the GPU; below 0, not everything fits.
         """
         need = predict(package, geometry, self.device).gpu
         while need > self._gpu().free and len(self._engines) > 1:

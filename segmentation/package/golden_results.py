@@ -63,7 +63,7 @@ class Outcomes(BaseModel):
 
 
 def settings_hash(manifest: ModelManifest) -> str:
-    """Compute the SHA-256 of the settings that change the network's labels in profile ``exact``, as of golden cases."""
+    """Compute the SHA-256 of the settings that change labels in profile ``exact``, in which golden cases run."""
     inference = manifest.inference.model_dump_json(exclude={"profile", "fast"})
     return sha256_of_bytes(f"{manifest.orientation}\n{inference}".encode())
 
