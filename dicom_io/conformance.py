@@ -28,7 +28,7 @@ from dicom_io.reception.presentation_contexts import STORAGE_CLASSES, TRANSFER_S
 from dicom_io.results import notice_image
 from dicom_io.results.seg import build as seg
 from dicom_io.results.source_attributes import OPTIONAL, REQUIRED
-from dicom_io.spool.revision import State
+from dicom_io.spool.records import State
 
 PAGE = Path(__file__).parents[1] / "docs" / "conformance.md"
 _MARKED = re.compile(r"(<!-- table ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)

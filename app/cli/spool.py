@@ -10,7 +10,8 @@ from app.node.status import read_processes
 from app.settings.node import load_settings
 from core.errors import ConfigInvalid
 from dicom_io.spool.isolation import apart
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.records import State
+from dicom_io.spool.revision import Revision
 
 app = typer.Typer(help="Look after the spool, which is the truth about every study.", no_args_is_help=True)
 

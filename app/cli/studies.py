@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import typer
@@ -14,7 +15,8 @@ from core.errors import ConfigInvalid
 from dicom_io.audit.trail import Transfer
 from dicom_io.spool import study_actions
 from dicom_io.spool.isolation import DAMAGE, problem_of
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.records import RevisionState
+from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from dicom_io.spool.study_patient import what_is_kept
 
@@ -28,23 +30,74 @@ DAMAGED = "damaged"
 """In place of the state of a study whose files cannot be read."""
 
 
+@dataclass(frozen=True)
+class _Row:
+    """One revision, as its files are at this moment."""
+
+    revision: Revision
+    state: RevisionState
+    images: int
+
+    @classmethod
+    def of(cls, revision: Revision) -> "_Row":
+        return cls(revision, revision.read_state(), revision.image_count())
+
+    def to_json(self) -> dict[str, Any]:
+        state = self.state
+        return {
+            "id": self.revision.key,
+            "revision": self.revision.number,
+            "state": str(state.state),
+            "since": state.since,
+            "images": self.images,
+            "reason": state.reason.to_json() if state.reason is not None else None,
+            "priority": state.priority,
+            "notes": list(state.notes),
+        }
+
+
+@dataclass(frozen=True)
+class _Newest:
+    """A study's newest revision, and how many of its images wait for a person."""
+
+    row: _Row
+    quarantined: int
+
+    def to_json(self) -> dict[str, Any]:
+        return self.row.to_json() | {"quarantined": self.quarantined}
+
+    def line(self) -> str:
+        row, state = self.row, self.row.state
+        reason = state.reason.code if state.reason is not None else ""
+        reason += f" ({self.quarantined} quarantined)" if self.quarantined else ""
+        where = f"{row.revision.key}  {state.since}  rev {row.revision.number}"
+        return f"{where}  {row.images:5d} images  {state.state} {reason}"
+
+
+@dataclass(frozen=True)
+class _Damaged:
+    """A study whose files cannot be read."""
+
+    key: str
+    problem: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"id": self.key, "state": DAMAGED, "problem": self.problem}
+
+    def line(self) -> str:
+        return f"{self.key}  {DAMAGED}: {self.problem}"
+
+
 @app.command("list")
 def list_studies(config: Config, as_json: AsJson = False) -> None:
     """List every study with its state; one whose files cannot be read is ``damaged``."""
     spool = spool_to_read(load_settings(config).spool)
     rows = [row for key in spool.study_keys() if (row := _newest(spool, key)) is not None]
     if as_json:
-        typer.echo(json.dumps(rows))
+        typer.echo(json.dumps([row.to_json() for row in rows]))
         return
     for row in rows:
-        if row["state"] == DAMAGED:
-            typer.echo(f"{row['id']}  {DAMAGED}: {row['problem']}")
-            continue
-        reason = row["reason"]["code"] if row["reason"] else ""
-        reason += f" ({row['quarantined']} quarantined)" if row["quarantined"] else ""
-        typer.echo(
-            f"{row['id']}  {row['since']}  rev {row['revision']}  {row['images']:5d} images  {row['state']} {reason}"
-        )
+        typer.echo(row.line())
 
 
 @app.command("show")
@@ -54,23 +107,17 @@ def show(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     spool = spool_to_read(settings.spool)
     key = _find(spool, short_id)
     _audit(settings, "R", what_is_kept(spool, key))
-    revisions = [_row(r) | {"outcome": r.read_outcome(), "deliveries": r.deliveries()} for r in spool.revisions(key)]
     if as_json:
         held = {"quarantined": spool.quarantined(key)}
+        revisions = [_whole(revision) for revision in spool.revisions(key)]
         typer.echo(json.dumps({"id": key, **spool.study(key), **held, "revisions": revisions}))
         return
     facts = spool.study(key)
     typer.echo(f"{key}  study {facts['study']}  called AE {facts['called_ae']}")
     if held_back := spool.quarantined(key):
         typer.echo(f"  {held_back} images came with other pixels or geometry under a UID that was here; see: release")
-    for row in revisions:
-        typer.echo(f"  rev {row['revision']}: {row['state']} since {row['since']}, {row['images']} images")
-        if row["reason"]:
-            typer.echo(f"    {row['reason']['code']}: {row['reason']['message']}")
-        for note in row["notes"]:
-            typer.echo(f"    note: {note}")
-        for name, delivery in row["deliveries"].items():
-            typer.echo(f"    {name}: {delivery['state']}, {delivery['attempts']} attempts {delivery['reason']}")
+    for revision in spool.revisions(key):
+        _say(revision)
 
 
 @app.command("retry")
@@ -83,7 +130,9 @@ def retry(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; wait until it is, see: segnode studies list") from error
     _audit(settings, "U", what_is_kept(spool, revision.key))
-    typer.echo(json.dumps(_row(revision)) if as_json else f"{revision.key} rev {revision.number} waits to run")
+    typer.echo(
+        json.dumps(_Row.of(revision).to_json()) if as_json else f"{revision.key} rev {revision.number} waits to run"
+    )
 
 
 @app.command("release")
@@ -96,7 +145,11 @@ def release(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; see: segnode studies show {short_id}") from error
     _audit(settings, "U", what_is_kept(spool, revision.key))
-    typer.echo(json.dumps(_row(revision)) if as_json else f"{revision.key} rev {revision.number} takes the images in")
+    typer.echo(
+        json.dumps(_Row.of(revision).to_json())
+        if as_json
+        else f"{revision.key} rev {revision.number} takes the images in"
+    )
 
 
 @app.command("forget")
@@ -123,33 +176,42 @@ def _find(spool: Spool, short_id: str) -> str:
     try:
         spool.study(key)
         for revision in spool.revisions(key):
-            _row(revision)
+            _Row.of(revision)
     except DAMAGE as error:
         remedy = f"stop the node, then put its files back from a backup, or move {spool.folder(key)} away"
         raise ConfigInvalid(f"{key} is damaged ({problem_of(error)}); {remedy}") from error
     return key
 
 
-def _newest(spool: Spool, key: str) -> dict[str, Any] | None:
+def _newest(spool: Spool, key: str) -> _Newest | _Damaged | None:
     try:
         latest = spool.latest_revision(key)
-        return _row(latest) | {"quarantined": spool.quarantined(key)} if latest is not None else None
+        return _Newest(_Row.of(latest), spool.quarantined(key)) if latest is not None else None
     except DAMAGE as error:
-        return {"id": key, "state": DAMAGED, "problem": problem_of(error)} if spool.is_known(key) else None
+        return _Damaged(key, problem_of(error)) if spool.is_known(key) else None
 
 
-def _row(revision: Revision) -> dict[str, Any]:
-    state = revision.read_state()
-    return {
-        "id": revision.key,
-        "revision": revision.number,
-        "state": str(State(state["state"])),
-        "since": state["since"],
-        "images": revision.image_count(),
-        "reason": state["reason"],
-        "priority": revision.priority,
-        "notes": state.get("notes", []),  # a state of an earlier version has none
+def _answer(revision: Revision, what: str, as_json: bool) -> None:
+    typer.echo(json.dumps(_Row.of(revision).to_json()) if as_json else f"{revision.key} rev {revision.number} {what}")
+
+
+def _whole(revision: Revision) -> dict[str, Any]:
+    outcome = revision.read_outcome()
+    return _Row.of(revision).to_json() | {
+        "outcome": outcome.to_json() if outcome is not None else None,
+        "deliveries": {name: delivery.to_json() for name, delivery in revision.deliveries().items()},
     }
+
+
+def _say(revision: Revision) -> None:
+    row = _Row.of(revision)
+    typer.echo(f"  rev {revision.number}: {row.state.state} since {row.state.since}, {row.images} images")
+    if row.state.reason is not None:
+        typer.echo(f"    {row.state.reason.code}: {row.state.reason.message}")
+    for note in row.state.notes:
+        typer.echo(f"    note: {note}")
+    for name, delivery in revision.deliveries().items():
+        typer.echo(f"    {name}: {delivery.state}, {delivery.attempts} attempts {delivery.reason}")
 
 
 def _audit(settings: NodeSettings, action: Literal["R", "U", "D"], kept: Transfer) -> None:

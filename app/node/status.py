@@ -13,7 +13,8 @@ from pathlib import Path
 
 from core.files import replace_file
 from dicom_io.spool.isolation import DAMAGE, problem_of
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.records import PENDING, State
+from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
 # Machines that share a spool each have a node of their own.
@@ -97,14 +98,12 @@ def look(spool: Spool) -> Overview:
 
 def _look_at(revision: Revision) -> tuple[State, list[str], float]:
     """State, destinations that wait for it, and seconds that it has waited."""
-    content = revision.read_state()
-    state = State(content["state"])
-    pending = []
+    known = revision.read_state()
+    state, pending = known.state, []
     if state is State.DELIVERING:
-        states = {name: delivery["state"] for name, delivery in revision.deliveries().items()}
-        pending = [name for name in states if states[name] in ("waiting", "committing")]
+        pending = [name for name, delivery in revision.deliveries().items() if delivery.state in PENDING]
     waits = state is not State.RECEIVING and not state.is_final
-    return state, pending, _age_s(content["since"]) if waits else 0.0
+    return state, pending, _age_s(known.since) if waits else 0.0
 
 
 def _age_s(since: str) -> float:

@@ -10,8 +10,8 @@ What each destination has got lies in ``deliveries/<name>.json`` of the revision
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from pydicom import dcmread
@@ -25,12 +25,12 @@ from dicom_io.commitment.request import ask_for_commitment
 from dicom_io.commitment.transactions import Transactions
 from dicom_io.delivery.store_scu import Answer
 from dicom_io.spool.claims import Claim
-from dicom_io.spool.revision import ARRIVED, WITHDRAWN, Revision, State
+from dicom_io.spool.records import ARRIVED, PENDING, WITHDRAWN, Delivery, State
+from dicom_io.spool.revision import Revision
 
 MAX_ROUNDS = 3
 """How often objects are sent that the peer accepts and then does not keep."""
 
-PENDING = frozenset({"waiting", "committing"})
 _FIRST_LOOK_S, _LONGEST_LOOK_S = 1.0, 60.0
 
 _log = logging.getLogger("segnode")
@@ -72,40 +72,41 @@ class Deliveries:
             delivery = revision.read_delivery(destination)
         if delivery is None:
             return "delivered", 0.0
-        if delivery["state"] == "waiting":
+        if delivery.state == "waiting":
             delivery = self._send(claim, destination, delivery)
-        if delivery["state"] == "committing":
+        if delivery.state == "committing":
             delivery = self._commit(claim, destination, delivery)
-        if delivery["state"] == "waiting":
-            return "waiting", self._retry(destination).wait_s(delivery["attempts"] - 1)
-        return delivery["state"], _look_wait_s(delivery)
+        if delivery.state == "waiting":
+            return "waiting", self._retry(destination).wait_s(delivery.attempts - 1)
+        return delivery.state, _look_wait_s(delivery)
 
-    def _send(self, claim: Claim, destination: str, delivery: dict[str, Any]) -> dict[str, Any]:
-        delivery = {**delivery, "attempts": delivery["attempts"] + 1}
+    def _send(self, claim: Claim, destination: str, delivery: Delivery) -> Delivery:
+        delivery = replace(delivery, attempts=delivery.attempts + 1)
         try:
             delivery = self._send_all(claim, destination, delivery)
         except (RetryLater, ConfigInvalid) as error:  # what is wrong with a certificate's file is corrected by a person
-            given_up = self._retry(destination).is_last(delivery["attempts"] - 1)
-            sent = (claim.revision.read_delivery(destination) or delivery)["sent"]
-            delivery = {**delivery, "sent": sent, "state": "failed" if given_up else "waiting", "reason": str(error)}
+            given_up = self._retry(destination).is_last(delivery.attempts - 1)
+            sent = (claim.revision.read_delivery(destination) or delivery).sent
+            state = "failed" if given_up else "waiting"
+            delivery = replace(delivery, sent=sent, state=state, reason=str(error))
         claim.write_delivery(delivery)
         self._say(claim.revision, destination, delivery)
         return delivery
 
-    def _send_all(self, claim: Claim, destination: str, delivery: dict[str, Any]) -> dict[str, Any]:
+    def _send_all(self, claim: Claim, destination: str, delivery: Delivery) -> Delivery:
         settings = self._settings.destinations.get(destination)
         if settings is None:
-            return {**delivery, "state": "failed", "reason": "the destination is no longer in node.yaml"}
-        for name in delivery["files"]:
-            if name in delivery["sent"]:
+            return replace(delivery, state="failed", reason="the destination is no longer in node.yaml")
+        for name in delivery.files:
+            if name in delivery.sent:
                 continue
             claim.confirm()
             answer = self._send_audited(claim.revision.results / name, settings, claim.may_go_on)
             if not answer.accepted:
-                return {**delivery, "state": "refused", "reason": answer.reason}
-            delivery = {**delivery, "sent": [*delivery["sent"], name], "reason": answer.reason}
+                return replace(delivery, state="refused", reason=answer.reason)
+            delivery = replace(delivery, sent=(*delivery.sent, name), reason=answer.reason)
             claim.write_delivery(delivery)
-        return {**delivery, "state": "delivered" if self._commitment(destination) is None else "committing"}
+        return replace(delivery, state="delivered" if self._commitment(destination) is None else "committing")
 
     def _send_audited(
         self, path: Path, settings: DicomDestination | WebDestination, may_go_on: Callable[[], bool]
@@ -125,68 +126,67 @@ class Deliveries:
             self._audit.transferred(me, peer, transfer, complete=complete)
         return answer
 
-    def _commit(self, claim: Claim, destination: str, delivery: dict[str, Any]) -> dict[str, Any]:
+    def _commit(self, claim: Claim, destination: str, delivery: Delivery) -> Delivery:
         settings, commitment = self._settings.destinations.get(destination), self._commitment(destination)
-        asked = delivery.get("transaction")
+        asked = delivery.transaction
         if not isinstance(settings, DicomDestination) or commitment is None:
-            delivery = {**delivery, "state": "delivered"}  # nobody asks for it any more
+            delivery = replace(delivery, state="delivered")  # nobody asks for it any more
         elif asked is None:
             delivery = self._ask(claim, destination, settings, delivery)
         else:
-            delivery = self._look(claim.revision, commitment, delivery)
+            delivery = self._look(claim.revision, commitment, delivery, asked)
         claim.write_delivery(delivery)
         # Only now: as long as the delivery names a transaction, whoever goes on with it waits for its report.
-        if asked is not None and delivery.get("transaction") != asked:
+        if asked is not None and delivery.transaction != asked:
             self._transactions.close(asked)
-        if delivery["state"] != "committing":
+        if delivery.state != "committing":
             self._say(claim.revision, destination, delivery)
         return delivery
 
-    def _ask(
-        self, claim: Claim, destination: str, settings: DicomDestination, delivery: dict[str, Any]
-    ) -> dict[str, Any]:
-        objects = [_uids(claim.revision.results / name) for name in delivery["files"]]
+    def _ask(self, claim: Claim, destination: str, settings: DicomDestination, delivery: Delivery) -> Delivery:
+        objects = [_uids(claim.revision.results / name) for name in delivery.files]
         claim.confirm()
         transaction = self._transactions.open(objects)
         try:
             answer = ask_for_commitment(self._transactions, transaction, storage_scp(settings), self._settings.ae_title)
         except (RetryLater, ConfigInvalid) as error:
             self._transactions.close(transaction)
-            looked = int(delivery.get("looked", 0)) + 1
+            looked = delivery.looked + 1
             given_up = self._retry(destination).is_last(looked)
-            return {**delivery, "looked": looked, "state": "failed" if given_up else "committing", "reason": str(error)}
+            state = "failed" if given_up else "committing"
+            return replace(delivery, looked=looked, state=state, reason=str(error))
         if not answer.accepted:
             self._transactions.close(transaction)
-            return {**delivery, "state": "failed", "reason": answer.reason}
-        asked_now = {**delivery, "transaction": transaction, "looked": 0, "waited_s": 0.0, "reason": ""}
+            return replace(delivery, state="failed", reason=answer.reason)
+        asked_now = replace(delivery, transaction=transaction, looked=0, waited_s=0.0, reason="")
         if self._transactions.report(transaction) is None:
             return asked_now
-        judged = self._judge(claim.revision, asked_now)
+        judged = self._judge(claim.revision, asked_now, transaction)
         self._transactions.close(transaction)
         return judged
 
-    def _look(self, revision: Revision, commitment: Commitment, delivery: dict[str, Any]) -> dict[str, Any]:
-        if self._transactions.report(delivery["transaction"]) is not None:
-            return self._judge(revision, delivery)
+    def _look(self, revision: Revision, commitment: Commitment, delivery: Delivery, transaction: str) -> Delivery:
+        if self._transactions.report(transaction) is not None:
+            return self._judge(revision, delivery, transaction)
         # Waits are added up, as a clock that jumps must not end one.
-        waited = float(delivery["waited_s"]) + _look_wait_s(delivery)
-        delivery = {**delivery, "looked": delivery["looked"] + 1, "waited_s": waited}
+        waited = delivery.waited_s + _look_wait_s(delivery)
+        delivery = replace(delivery, looked=delivery.looked + 1, waited_s=waited)
         if waited <= commitment.deadline_seconds:
             return delivery
         reason = f"the destination has not confirmed storage within {commitment.deadline_seconds:.0f} s"
-        return _without_transaction(delivery) | {"state": "failed", "reason": reason}
+        return replace(delivery.without_transaction(), state="failed", reason=reason)
 
-    def _judge(self, revision: Revision, delivery: dict[str, Any]) -> dict[str, Any]:
-        report = self._transactions.report(delivery["transaction"])
+    def _judge(self, revision: Revision, delivery: Delivery, transaction: str) -> Delivery:
+        report = self._transactions.report(transaction)
         failed = dict(report.failed) if report is not None else {}
-        rounds = int(delivery.get("rounds", 0)) + 1
-        delivery = _without_transaction(delivery) | {"rounds": rounds}
+        delivery = replace(delivery.without_transaction(), rounds=delivery.rounds + 1)
         if not failed:
-            return delivery | {"state": "committed", "reason": ""}
+            return replace(delivery, state="committed", reason="")
         reasons = ", ".join(sorted({f"0x{reason:04X}" for reason in failed.values()}))
-        reason = f"the destination does not keep {len(failed)} of {len(delivery['files'])} objects ({reasons})"
-        kept = [name for name in delivery["sent"] if _uids(revision.results / name)[1] not in failed]
-        return delivery | {"state": "failed" if rounds >= MAX_ROUNDS else "waiting", "sent": kept, "reason": reason}
+        reason = f"the destination does not keep {len(failed)} of {len(delivery.files)} objects ({reasons})"
+        kept = tuple(name for name in delivery.sent if _uids(revision.results / name)[1] not in failed)
+        state = "failed" if delivery.rounds >= MAX_ROUNDS else "waiting"
+        return replace(delivery, state=state, sent=kept, reason=reason)
 
     def _commitment(self, destination: str) -> Commitment | None:
         settings = self._settings.destinations.get(destination)
@@ -197,20 +197,19 @@ class Deliveries:
         return settings.retry if settings is not None else Retry()
 
     @staticmethod
-    def _say(revision: Revision, destination: str, delivery: dict[str, Any]) -> None:
+    def _say(revision: Revision, destination: str, delivery: Delivery) -> None:
         fields = {"study": revision.key, "revision": revision.number, "destination": destination}
-        reason = delivery["reason"] or "none"
-        _log.info(
-            f"delivery_{delivery['state']}", extra=fields | {"attempt": delivery["attempts"] - 1, "reason": reason}
-        )
+        fields |= {"attempt": delivery.attempts - 1, "reason": delivery.reason or "none"}
+        _log.info(f"delivery_{delivery.state}", extra=fields)
 
 
 def end_of(revision: Revision) -> tuple[State, str, str] | None:
     """State, reason code and message that a revision ends with; None while a delivery is under way."""
-    states = {name: delivery["state"] for name, delivery in revision.deliveries().items()}
+    states = {name: delivery.state for name, delivery in revision.deliveries().items()}
     if PENDING & set(states.values()):
         return None
-    outcome = (revision.read_outcome() or {}).get("outcome")
+    known = revision.read_outcome()
+    outcome = known.outcome if known is not None else None
     if outcome in ("refused", "failed"):
         return State(outcome), "", ""  # what was sent is the notice; the reason is noted already
     undelivered = sorted(name for name, state in states.items() if state not in (*ARRIVED, WITHDRAWN))
@@ -221,12 +220,8 @@ def end_of(revision: Revision) -> tuple[State, str, str] | None:
     return State.COMMITTED if "committed" in states.values() else State.DELIVERED, "", ""
 
 
-def _without_transaction(delivery: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in delivery.items() if key not in ("transaction", "looked", "waited_s")}
-
-
-def _look_wait_s(delivery: dict[str, Any]) -> float:
-    return float(min(_FIRST_LOOK_S * 2.0 ** min(delivery.get("looked", 0), 20), _LONGEST_LOOK_S))
+def _look_wait_s(delivery: Delivery) -> float:
+    return float(min(_FIRST_LOOK_S * 2.0 ** min(delivery.looked, 20), _LONGEST_LOOK_S))
 
 
 def _transfer(path: Path) -> Transfer:

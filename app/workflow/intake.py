@@ -6,7 +6,8 @@ from typing import Protocol
 
 from app.workflow.completion import Arrivals, Completion, Verdict
 from dicom_io.spool.isolation import apart
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.records import RecordedReason, State
+from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
 IMAGES_MISSING = "images_missing"
@@ -49,10 +50,10 @@ def _begin_again(spool: Spool, work: StudyWork, revision: Revision) -> bool:
         return False
     with spool.changing(revision):
         old = revision.read_state()
-        if State(old["state"]).is_final:
+        if old.state.is_final:
             return False  # it came to its end meanwhile
-        state = State.WAITING if old["state"] == State.RUNNING else old["state"]
-        revision.write_state(state=state, run=old["run"] + 1)
+        state = State.WAITING if old.state is State.RUNNING else old.state
+        revision.write_state(state=state, run=old.run + 1)
     _log.warning("study_begun_again", extra={"study": revision.key, "revision": revision.number})
     work.enqueue(revision)
     return True
@@ -122,7 +123,7 @@ class Intake:
     def _show_missing(self, arrivals: Arrivals, verdict: Verdict) -> None:
         arrivals.missing = verdict.missing
         revision, message = arrivals.revision, "; ".join(map(str, verdict.missing))
-        reason = {"code": IMAGES_MISSING, "message": f"Still to come: {message}."} if verdict.missing else None
+        reason = RecordedReason(IMAGES_MISSING, f"Still to come: {message}.") if verdict.missing else None
         with self._spool.changing(revision):
             if revision.state is State.RECEIVING:
                 revision.write_state(reason=reason)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from app.settings.node import NodeSettings
 from app.workflow.routing import matching_routes
@@ -10,13 +9,14 @@ from core.errors import ReasonCode
 from dicom_io.images.headers.facts import read_series_facts
 from dicom_io.results.notice_image import Notice, NoticeKind, build_notice, read_notice_header
 from dicom_io.results.seg.build import write_seg
+from dicom_io.spool.records import Outcome, RecordedReason
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
 _log = logging.getLogger("segnode")
 
 
-def notice_kind(models: Sequence[str], outcome: Mapping[str, Any]) -> NoticeKind | None:
+def notice_kind(models: Sequence[str], outcome: Outcome) -> NoticeKind | None:
     """What there is to say to a destination that was to get these models' results; None where a result says it.
 
     Parameters
@@ -24,16 +24,16 @@ def notice_kind(models: Sequence[str], outcome: Mapping[str, Any]) -> NoticeKind
     models
         The destination's models.
     outcome
-        As `app.workflow.outcome.make_outcome` gives it.
+        What the graph answered.
     """
-    files = outcome["files"]
-    if outcome["outcome"] == "refused":
+    files = outcome.files
+    if outcome.outcome == "refused":
         return "refused"
-    if outcome["outcome"] == "failed":
+    if outcome.outcome == "failed":
         return "failed"
-    if outcome["reason"] and any(model not in files for model in models):
+    if outcome.reason and any(model not in files for model in models):
         return "refused"
-    if outcome["outcome"] == "nothing_found" or not any(files.get(model) for model in models):
+    if outcome.outcome == "nothing_found" or not any(files.get(model) for model in models):
         return "nothing_found"
     return None
 
@@ -66,7 +66,7 @@ def write_notices(
     for destination, models in plan.items():
         kind = notice_kind(models, outcome)
         if kind is not None and kind in wanted.get(destination, ()):
-            name = _write(revision, facts["study"], destination, kind, models, outcome["reason"])
+            name = _write(revision, facts["study"], destination, kind, models, outcome.reason)
             if name is not None:
                 written[destination] = name
     return written
@@ -78,20 +78,19 @@ def _write(
     destination: str,
     kind: NoticeKind,
     models: Sequence[str],
-    reason: Mapping[str, str] | None,
+    reason: RecordedReason | None,
 ) -> str | None:
     state = revision.read_state()
-    run = int(state["run"])
-    path = revision.results / f"notice-{run}-{destination}.dcm"
+    path = revision.results / f"notice-{state.run}-{destination}.dcm"
     if not path.exists():
-        code, message = (reason["code"], reason["message"]) if reason and kind != "nothing_found" else ("", "")
+        code, message = (reason.code, reason.message) if reason and kind != "nothing_found" else ("", "")
         header = None if code == ReasonCode.MIXED_PATIENTS else read_notice_header(revision.images)
         if header is None:
             # Whom it would be filed under is not known.
             _log.warning("no_notice", extra={"study": revision.key, "revision": revision.number, "kind": kind})
             return None
-        said = " ".join([message, *state.get("notes", [])]).strip()
+        said = " ".join([message, *state.notes]).strip()
         notice = Notice(kind, code, said, tuple(models), revision.key)
         revision.results.mkdir(exist_ok=True)
-        write_seg(build_notice(notice, header, study_uid, [revision.number, run]), path)
+        write_seg(build_notice(notice, header, study_uid, [revision.number, state.run]), path)
     return path.name

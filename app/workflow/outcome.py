@@ -1,17 +1,17 @@
-"""What the graph answered and what a destination is to get, as the spool keeps it: plain JSON."""
+"""What the graph answered and what a destination is to get, as the spool keeps it (`dicom_io.spool.records`)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from core.errors import OutOfMemory, RetryLater
 from core.report import Report
+from dicom_io.spool.records import Delivery, Outcome, RecordedReason
 
 _PASSING = {"retry_later": RetryLater, "out_of_memory": OutOfMemory}
 
 
 def make_outcome(
     outcome: str, code: str = "", message: str = "", *, files: Mapping[str, Sequence[str]] | None = None
-) -> dict[str, Any]:
+) -> Outcome:
     """An entry for ``outcome.json``.
 
     Parameters
@@ -23,14 +23,11 @@ def make_outcome(
     files
         Objects to deliver by the model that made them, relative to the results folder.
     """
-    return {
-        "outcome": outcome,
-        "reason": {"code": code, "message": message} if code else None,
-        "files": {model: list(names) for model, names in (files or {}).items()},
-    }
+    reason = RecordedReason(code, message) if code else None
+    return Outcome(outcome, reason, {model: tuple(names) for model, names in (files or {}).items()})
 
 
-def outcome_of(reports: Sequence[Report]) -> dict[str, Any]:
+def outcome_of(reports: Sequence[Report]) -> Outcome:
     """The entry for a run of the graph on one study.
 
     Raises
@@ -54,6 +51,6 @@ def outcome_of(reports: Sequence[Report]) -> dict[str, Any]:
     return make_outcome(report.outcome, code, message, files=files)
 
 
-def make_delivery(files: Sequence[str]) -> dict[str, Any]:
+def make_delivery(files: Sequence[str]) -> Delivery:
     """An entry for ``deliveries/<name>.json``, before anything was sent."""
-    return {"state": "waiting", "attempts": 0, "reason": "", "files": list(files), "sent": []}
+    return Delivery(tuple(files))

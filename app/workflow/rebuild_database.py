@@ -110,7 +110,7 @@ class _Queue:
         self._spool = spool
 
     def enqueue(self, revision: Revision) -> None:
-        run, incarnation = revision.read_state()["run"], self._spool.incarnation(revision.key)
+        run, incarnation = revision.read_state().run, self._spool.incarnation(revision.key)
         self._client.enqueue(
             {
                 "queue_name": STUDY_QUEUE,

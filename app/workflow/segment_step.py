@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 from app.workflow.attempts import Tries
 from app.workflow.outcome import make_outcome, outcome_of
@@ -18,7 +18,7 @@ from core.files import sync_folder
 from core.report import Reason, Report
 from dicom_io.spool.claims import Claim
 from dicom_io.spool.counters import COUNTERS, Counters
-from dicom_io.spool.revision import State
+from dicom_io.spool.records import Outcome, RecordedReason, State
 
 MAX_WAITS_FOR_MEMORY = 10
 """How often a study waits for GPU memory, with waits that double, so for about a quarter of an hour in all."""
@@ -102,29 +102,28 @@ class Segmenting:
             what = f"{type(problem).__name__} at {Path(place.filename).name}:{place.lineno}"
             outcome = make_outcome("failed", "internal_error", what)
         publish(claim, outcome)
-        return str(outcome["outcome"])
+        return outcome.outcome
 
     def end_process(self) -> NoReturn:
         """End this process, between two studies: one that runs would be counted as having cost a worker."""
         with self._one_at_a_time:
             os._exit(RetryLater.exit_code)
 
-    def _run_graph(self, claim: Claim, models: Sequence[str]) -> dict[str, Any]:
+    def _run_graph(self, claim: Claim, models: Sequence[str]) -> Outcome:
         with self._tries.counted(claim) as deaths:
             with claim.held() as revision:
                 known = revision.read_state()
                 if deaths >= self._max_deaths:
-                    return _set_aside(deaths, known.get("overtimes", 0))
+                    return _set_aside(deaths, known.overtimes)
                 for leftover in (revision.results, *revision.path.glob("results.*")):
                     shutil.rmtree(leftover, ignore_errors=True)
                 claim.results.mkdir()
                 revision.write_state(state=State.RUNNING, reason=None)
             extra = {"study": revision.key, "revision": revision.number, "models": len(models)}
             _log.info("study_running", extra=extra)
-            notes: list[str] = known.get("notes", [])
             try:
                 reports = self._segmenter.run(
-                    revision.images, claim.results, models, revision=revision.number, notes=notes
+                    revision.images, claim.results, models, revision=revision.number, notes=known.notes
                 )
             except StudyRejected as rejection:
                 return make_outcome("refused", str(rejection.code), rejection.message)
@@ -142,7 +141,7 @@ class Segmenting:
         self._counters.raise_to("gpu_memory_peak", gpu_memory_peak())
 
 
-def publish(claim: Claim, outcome: dict[str, Any]) -> None:
+def publish(claim: Claim, outcome: Outcome) -> None:
     """Keep what the graph answered; from here on it is not run again for this revision.
 
     Raises
@@ -158,7 +157,7 @@ def publish(claim: Claim, outcome: dict[str, Any]) -> None:
         revision.write_outcome(outcome)
 
 
-def _set_aside(deaths: int, overtimes: int) -> dict[str, Any]:
+def _set_aside(deaths: int, overtimes: int) -> Outcome:
     if not overtimes:
         return make_outcome("failed", "worker_died", f"The worker died {deaths} times over this study.")
     message = f"Of {deaths} times that this study was tried, {overtimes} took longer than work.study_minutes."
@@ -168,7 +167,7 @@ def _set_aside(deaths: int, overtimes: int) -> dict[str, Any]:
 def _wait(claim: Claim, reason: Reason) -> None:
     shutil.rmtree(claim.results, ignore_errors=True)  # where the disk is full, this makes room
     with claim.held() as revision:
-        revision.write_state(state=State.WAITING, reason={"code": reason.code, "message": reason.message})
+        revision.write_state(state=State.WAITING, reason=RecordedReason(reason.code, reason.message))
     extra = {"study": revision.key, "revision": revision.number, "reason": reason.message}
     _log.warning("study_waiting", extra=extra)
 

@@ -11,6 +11,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Concatenate, ParamSpec, TypeVar
 
 from dbos import DBOS, DBOSConfiguredInstance
@@ -19,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.settings.node import NodeSettings
 from app.workflow.attempts import Tries
-from app.workflow.delivery_step import PENDING, Deliveries, end_of
+from app.workflow.delivery_step import Deliveries, end_of
 from app.workflow.notices import write_notices
 from app.workflow.outcome import make_delivery, make_outcome
 from app.workflow.routing import matching_routes
@@ -36,7 +37,8 @@ from app.workflow.workflow_ids import (
 from core.errors import Superseded
 from dicom_io.images.headers.facts import read_series_facts
 from dicom_io.spool.claims import Claim, take
-from dicom_io.spool.revision import NO_DESTINATION, WITHDRAWN, Revision, State
+from dicom_io.spool.records import NO_DESTINATION, PENDING, WITHDRAWN, Outcome, RecordedReason, State
+from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from runtime.lease_table import reason_of
 from runtime.worker_lease import Tenure
@@ -115,7 +117,7 @@ class StudyFlow(DBOSConfiguredInstance):
     def enqueue(self, revision: Revision) -> None:
         """Queue the work on a closed revision; queueing it again changes nothing."""
         incarnation = self._spool.incarnation(revision.key)
-        self._enqueue_study(revision.key, incarnation, revision.number, revision.read_state()["run"], 0)
+        self._enqueue_study(revision.key, incarnation, revision.number, revision.read_state().run, 0)
 
     def is_under_way(self, revision: Revision) -> bool:
         """Whether a workflow still has this revision to do, of a version that somebody does."""
@@ -223,7 +225,7 @@ class StudyFlow(DBOSConfiguredInstance):
         """Run the graph once, and keep what it answered in the spool: its outcome, or ``waiting``."""
         claim = self._claim(key, number, run)
         if (known := claim.revision.read_outcome()) is not None:
-            return str(known["outcome"])
+            return known.outcome
         if models:
             return self._segmenting.run(claim, models, waits=attempt, max_waits=MAX_ATTEMPTS - 1)
         publish(claim, make_outcome("refused", "no_route", "No route of node.yaml takes a study like this."))
@@ -234,12 +236,11 @@ class StudyFlow(DBOSConfiguredInstance):
     def prepare_delivery(self, key: str, number: int, run: int, plan: dict[str, list[str]], outcome: str) -> list[str]:
         """Note what each destination is to get, a notice where a route asks for one; with nothing to send, end here."""
         with self._claim(key, number, run).held() as revision:
-            known = revision.read_outcome() or {}
-            files: dict[str, list[str]] = known.get("files", {})
-            reason = known.get("reason")
+            known = revision.read_outcome() or Outcome(outcome)
+            files, reason = known.files, known.reason
             notices = write_notices(self._settings, self._spool, revision, plan)
             wanted = {
-                destination: sorted({name for model in models for name in files.get(model, [])})
+                destination: sorted({name for model in models for name in files.get(model, ())})
                 + ([notices[destination]] if destination in notices else [])
                 for destination, models in plan.items()
             }
@@ -254,7 +255,7 @@ class StudyFlow(DBOSConfiguredInstance):
                     )
                 else:
                     state = State.NOTHING_FOUND if outcome == "segmented" else State(outcome)
-                    _end(revision, state, *((reason["code"], reason["message"]) if reason else ()))
+                    _end(revision, state, *((reason.code, reason.message) if reason else ()))
                 return []
             for name in {name for names in wanted.values() for name in names}:
                 header = dcmread(revision.results / name, specific_tags=["SOPInstanceUID"], stop_before_pixels=True)
@@ -286,13 +287,13 @@ class StudyFlow(DBOSConfiguredInstance):
 def _give_up_all_but(wanted: Mapping[str, list[str]], revision: Revision) -> None:
     """End deliveries that no route asks for any more; nobody would go on with them, and their study never end."""
     for name, delivery in revision.deliveries().items():
-        if delivery["state"] in PENDING and not wanted.get(name):
+        if delivery.state in PENDING and not wanted.get(name):
             reason = "no route of node.yaml sends this study there any more"
-            revision.write_delivery(name, {**delivery, "state": WITHDRAWN, "reason": reason})
+            revision.write_delivery(name, replace(delivery, state=WITHDRAWN, reason=reason))
 
 
 def _end(revision: Revision, state: State, code: str = "", message: str = "") -> None:
-    reason = {"code": code, "message": message} if code else revision.read_state()["reason"]
+    reason = RecordedReason(code, message) if code else revision.read_state().reason
     revision.write_state(state=state, reason=reason)
-    extra = {"study": revision.key, "revision": revision.number, "reason": reason["code"] if reason else "none"}
+    extra = {"study": revision.key, "revision": revision.number, "reason": reason.code if reason else "none"}
     _log.info(f"study_{state}", extra=extra)

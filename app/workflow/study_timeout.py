@@ -77,6 +77,6 @@ class Timekeeper(Timekeeping):
         revision = self._spool.revision(key, number)
         try:
             with self._spool.changing(revision):
-                revision.write_state(overtimes=revision.read_state().get("overtimes", 0) + 1)
+                revision.write_state(overtimes=revision.read_state().overtimes + 1)
         except OSError as error:
             _log.warning("overtime_not_noted", extra={"study": key, "problem": error.strerror})

@@ -8,11 +8,12 @@ lease is confirmed may claim (`Tenure`).
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from core.errors import Superseded
+from dicom_io.spool.records import Delivery, RecordedClaim, RevisionState
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
@@ -82,7 +83,7 @@ class Claim:
         """Whether what was begun under a confirmed claim may go on; asks nobody, so it can be asked for each packet."""
         return self.tenure.holds()
 
-    def write_delivery(self, delivery: dict[str, Any]) -> None:
+    def write_delivery(self, delivery: Delivery) -> None:
         """Keep what the claim's destination has got.
 
         Raises
@@ -92,15 +93,15 @@ class Claim:
         """
         assert self.destination is not None  # noqa: S101 - a claim on a delivery names it
         with self.held() as revision:
-            revision.write_delivery(self.destination, {**delivery, "claim": self._note()})
+            revision.write_delivery(self.destination, replace(delivery, claim=self._record()))
 
     @property
     def results(self) -> Path:
         """A folder for what this claim's run of the graph writes, until it is published: nobody else writes there."""
         return self.revision.path / f"results.{self.number}"
 
-    def _note(self) -> dict[str, Any]:
-        return {"by": self.tenure.executor, "number": self.number}
+    def _record(self) -> RecordedClaim:
+        return RecordedClaim(self.tenure.executor, self.number)
 
 
 def take(spool: Spool, tenure: Tenure, revision: Revision, run: int, destination: str | None = None) -> Claim:
@@ -126,19 +127,19 @@ def take(spool: Spool, tenure: Tenure, revision: Revision, run: int, destination
             if not tenure.holds():
                 continue  # it took long to get the lock: somebody else may work here by now
             subject = _subject(revision, destination)
-            if revision.read_state()["run"] != run or subject is None:
+            if revision.read_state().run != run or subject is None:
                 raise Superseded(f"{revision.key} rev {revision.number}: this work has been queued anew")
             claim = Claim(spool, tenure, revision, destination, _number(subject) + 1)
-            if destination is None:
-                revision.write_state(claim=claim._note())
+            if destination is not None and isinstance(subject, Delivery):
+                revision.write_delivery(destination, replace(subject, claim=claim._record()))
             else:
-                revision.write_delivery(destination, {**subject, "claim": claim._note()})
+                revision.write_state(claim=claim._record())
             return claim
 
 
-def _subject(revision: Revision, destination: str | None) -> dict[str, Any] | None:
+def _subject(revision: Revision, destination: str | None) -> RevisionState | Delivery | None:
     return revision.read_state() if destination is None else revision.read_delivery(destination)
 
 
-def _number(subject: dict[str, Any] | None) -> int:
-    return int(((subject or {}).get("claim") or {}).get("number", 0))
+def _number(subject: RevisionState | Delivery | None) -> int:
+    return subject.claim.number if subject is not None and subject.claim is not None else 0

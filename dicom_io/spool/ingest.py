@@ -14,7 +14,8 @@ from dicom_io.spool.duplicates import Relation, compare
 from dicom_io.spool.free_space import KeptFree
 from dicom_io.spool.incoming import IncomingFile
 from dicom_io.spool.received import ReceivedObject, is_uid, object_name, study_key
-from dicom_io.spool.revision import ENDED_WELL, Revision, State
+from dicom_io.spool.records import ENDED_WELL, State
+from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
 Placed = Literal["stored", "new_revision", "replaced", "quarantined", "repeated", "set_aside"]

@@ -62,4 +62,4 @@ def delete_delivered(
 
 
 def _ended_at(revision: Revision) -> float:
-    return float(calendar.timegm(time.strptime(revision.read_state()["since"], "%Y-%m-%dT%H:%M:%SZ")))
+    return float(calendar.timegm(time.strptime(revision.read_state().since, "%Y-%m-%dT%H:%M:%SZ")))

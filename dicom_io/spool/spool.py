@@ -39,7 +39,8 @@ from uuid import uuid4
 
 from core.files import locked, replace_file, sync_folder
 from dicom_io.spool.own_results import OwnObjects
-from dicom_io.spool.revision import SUPERSEDED, Revision, State
+from dicom_io.spool.records import SUPERSEDED, RecordedReason, State
+from dicom_io.spool.revision import Revision
 
 ABANDONED_AFTER_S = 3600.0
 """Age from which a file in ``incoming`` belongs to a process that died."""
@@ -191,7 +192,7 @@ class Spool:
         for image, name in images.items():
             image.replace(opening.images / name)
         sync_folder(opening.images)
-        opening.write_state(state=state, priority=latest.priority if latest is not None else "routine")
+        opening.begin(state, latest.priority if latest is not None else "routine")
         self.mark_open(key)
         opening.path.rename(self._studies / key / f"rev-{number}")
         sync_folder(self._studies / key)
@@ -219,7 +220,7 @@ class Spool:
         with self.locked(revision.key):
             if revision.state is not State.RECEIVING or revision.arrival_stamp() != stamp:
                 return False
-            revision.write_state(state=State.WAITING, reason=None, notes=list(notes), priority=priority)
+            revision.write_state(state=State.WAITING, reason=None, notes=tuple(notes), priority=priority)
             return True
 
     def supersede(self, revision: Revision) -> None:
@@ -229,7 +230,7 @@ class Spool:
         """
         if revision.state is State.RECEIVING:
             message = f"A corrected description came while it was receiving; revision {revision.number + 1} has it."
-            revision.write_state(state=State.REFUSED, reason={"code": SUPERSEDED, "message": message})
+            revision.write_state(state=State.REFUSED, reason=RecordedReason(SUPERSEDED, message))
 
     def unmark(self, key: str) -> None:
         """Stop looking at a study, unless it is receiving again."""

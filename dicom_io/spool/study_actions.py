@@ -1,10 +1,10 @@
 """What a person may ask for a study: to run it again, to take quarantined images in, to forget it."""
 
-from typing import Any
 from uuid import uuid4
 
 from core.files import sync_folder
-from dicom_io.spool.revision import ARRIVED, ENDED_WELL, NO_DESTINATION, WITHDRAWN, Revision, State
+from dicom_io.spool.records import ARRIVED, ENDED_WELL, NO_DESTINATION, WITHDRAWN, Outcome, State
+from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
 
@@ -26,34 +26,31 @@ def run_again(spool: Spool, key: str) -> Revision:
             raise ValueError("the study is not at an end")
         if latest.state in ENDED_WELL:
             return spool.open_revision(key, State.WAITING)
-        outcome = latest.read_outcome()
-        reason = latest.read_state()["reason"] or {}
+        outcome, state = latest.read_outcome(), latest.read_state()
         if outcome is not None and (
-            outcome["outcome"] in ("refused", "failed")
-            or reason.get("code") == NO_DESTINATION
+            outcome.outcome in ("refused", "failed")
+            or (state.reason is not None and state.reason.code == NO_DESTINATION)
             or _lacks_files(latest, outcome)
         ):
             latest.forget_outcome()
             latest.forget_deliveries()
         for name, delivery in latest.deliveries().items():
-            if delivery["state"] not in (*ARRIVED, WITHDRAWN):
-                again = {"state": "waiting", "attempts": 0, "rounds": 0, "reason": ""}
-                latest.write_delivery(name, {**delivery, **again})
-        run = latest.read_state()["run"] + 1
+            if delivery.state not in (*ARRIVED, WITHDRAWN):
+                latest.write_delivery(name, delivery.begun_again())
         latest.forget_tries()
-        latest.write_state(state=State.WAITING, run=run, overtimes=0, reason=None)
+        latest.write_state(state=State.WAITING, run=state.run + 1, overtimes=0, reason=None)
         spool.mark_open(key)
         return latest
 
 
-def _lacks_files(revision: Revision, outcome: dict[str, Any]) -> bool:
+def _lacks_files(revision: Revision, outcome: Outcome) -> bool:
     """Whether anything that was made, or is still to be sent, is no longer there."""
-    made = [name for names in outcome.get("files", {}).values() for name in names]
+    made = [name for names in outcome.files.values() for name in names]
     unsent = [
         name
         for delivery in revision.deliveries().values()
-        if delivery["state"] not in (*ARRIVED, WITHDRAWN)
-        for name in delivery["files"]
+        if delivery.state not in (*ARRIVED, WITHDRAWN)
+        for name in delivery.files
     ]
     return not all((revision.results / name).is_file() for name in (*made, *unsent))
 

@@ -12,7 +12,7 @@ from dicom_io.conformance import TABLES, names_of_tables, with_tables
 from dicom_io.delivery.store_scu import TRANSIENT_STATUSES
 from dicom_io.reception.server import Rejection
 from dicom_io.results.notice_image import TITLES
-from dicom_io.spool.revision import NO_DESTINATION, SUPERSEDED, State
+from dicom_io.spool.records import NO_DESTINATION, SUPERSEDED, State
 from dicom_io.spool.spool import Spool
 
 ROOT = Path(__file__).parents[2]

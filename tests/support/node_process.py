@@ -21,8 +21,9 @@ import yaml
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.records import State
 from dicom_io.spool.spool import Spool
+from tests.support.seen_revision import SeenRevision
 
 ROOT = Path(__file__).parents[2]
 SEGNODE = ("-c", "from app.cli.main import main; main()", "serve", "--config")
@@ -257,11 +258,12 @@ class NodeProcess:
         assert self._process is not None
         return self._process.pid
 
-    def latest(self, study: str) -> Revision | None:
+    def latest(self, study: str) -> SeenRevision | None:
         """Newest revision of a study by its Study Instance UID."""
         for key in self.spool.study_keys():
             if self.spool.study(key)["study"] == study:
-                return self.spool.latest_revision(key)
+                revision = self.spool.latest_revision(key)
+                return SeenRevision(revision) if revision is not None else None
         return None
 
     def wait_for_end(self, study: str, revision: int = 0, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
@@ -271,7 +273,7 @@ class NodeProcess:
             latest = self.latest(study)
             if latest is None or latest.number < revision:
                 return None
-            state = self.spool.revision(latest.key, revision).read_state()
+            state = SeenRevision(self.spool.revision(latest.key, revision)).read_state()
             return state if State(state["state"]).is_final else None
 
         try:

@@ -16,7 +16,8 @@ from pydicom.uid import generate_uid
 
 from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.received import study_key
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.records import State
+from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from tests.support.arriving import Sent, put
 from tests.support.node_process import PATIENCE_S, QUICK_RETRY, ROOT, make_image, wait_until
@@ -142,8 +143,8 @@ class Machines:
     def runner(self, key: str) -> str | None:
         """Name of the machine whose models are at work on a study now, and which holds no lock of it."""
         state = self.revision(key).read_state()
-        is_running = state["state"] == "running" and self.runs(key) > 0  # its state is written under the lock
-        return str(state["claim"]["by"]).removesuffix("-1") if is_running else None
+        is_running = state.state == "running" and self.runs(key) > 0  # its state is written under the lock
+        return state.claim.by.removesuffix("-1") if is_running and state.claim is not None else None
 
     def wait_for_end(self, *keys: str, timeout_s: float = PATIENCE_S) -> list[str]:
         """Final states of studies."""

@@ -16,7 +16,8 @@ from app.cli.studies import app as studies
 from app.node.node import child_commands
 from core.errors import ConfigInvalid
 from dicom_io.spool.ingest import Arrival
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.records import Delivery, RecordedReason, State
+from dicom_io.spool.revision import Revision
 from tests.support.arriving import Sent, put
 from tests.support.node_process import PATIENCE_S, ROOT, SEGNODE, NodeProcess, free_port
 
@@ -35,7 +36,7 @@ def refused(node: NodeProcess) -> Revision:
     put(Arrival(node.spool), Sent("SEGNODE", "1.2.3", "1.2.3.4", True, b"image"))
     (key,) = node.spool.study_keys()
     revision = node.spool.revision(key, 0)
-    revision.write_state(state=State.REFUSED, reason={"code": "missing_slice", "message": "A slice is missing."})
+    revision.write_state(state=State.REFUSED, reason=RecordedReason("missing_slice", "A slice is missing."))
     return revision
 
 
@@ -54,7 +55,7 @@ def test_list_shows_state_and_reason_but_no_uid(node: NodeProcess, refused: Revi
 
 
 def test_show_tells_which_study_it_is_and_why(node: NodeProcess, refused: Revision) -> None:
-    refused.write_delivery("pacs", {"state": "waiting", "attempts": 2, "reason": "no connection", "sent": []})
+    refused.write_delivery("pacs", Delivery(("a.dcm",), attempts=2, reason="no connection"))
     text = call(node, "show", refused.key[:5])
     assert all(words in text for words in ("study 1.2.3 ", "called AE SEGNODE", "A slice is missing.", "2 attempts"))
 

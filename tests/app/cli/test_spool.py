@@ -17,7 +17,7 @@ from app.cli.spool import rebuild
 from core.errors import ConfigInvalid
 from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.received import study_key
-from dicom_io.spool.revision import State
+from dicom_io.spool.records import State
 from runtime.lease_table import Holder, Leases
 from tests.support.arriving import Sent, put
 from tests.support.node_process import ROOT, NodeProcess, free_port, wait_until, write_study

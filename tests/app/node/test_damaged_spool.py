@@ -13,8 +13,8 @@ from app.node.status import look
 from app.node.status_server import Observatory
 from core.errors import ConfigInvalid
 from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.records import RecordedReason, State
 from dicom_io.spool.retention import delete_delivered
-from dicom_io.spool.revision import State
 from tests.support.arriving import Sent, put
 from tests.support.node_process import NodeProcess, free_port, wait_until, write_study
 from tests.support.peers import StorageServer, store
@@ -72,7 +72,7 @@ def node(tmp_path: Path) -> NodeProcess:
     for study in ("1.2.1", "1.2.2"):
         put(Arrival(node.spool), Sent("SEGNODE", study, f"{study}.1", True, b"image"))
     for key in node.spool.study_keys():
-        node.spool.revision(key, 0).write_state(state=State.FAILED, reason={"code": "x", "message": ""})
+        node.spool.revision(key, 0).write_state(state=State.FAILED, reason=RecordedReason("x", ""))
     return node
 
 

@@ -107,7 +107,7 @@ def test_a_machine_that_sleeps_while_it_connects_sends_nothing(
             worker.wait_until_ready()
         study = machines.study()
         assert door.knocked.wait(PATIENCE_S)
-        sender = machines.revision(study).deliveries()["pacs"]["claim"]["by"].removesuffix("-1")
+        sender = machines.revision(study).deliveries()["pacs"].claim.by.removesuffix("-1")
         workers[sender].send(signal.SIGSTOP)
         assert machines.wait_for_end(study) == [DELIVERED]
         before = contents(machines.revision(study).path)
@@ -213,7 +213,7 @@ def test_one_node_runs_several_workers(peer: Callable[[str], str], pacs: Storage
 
         def runners() -> set[str]:
             states = [node.spool.revision(key, 0).read_state() for key in node.spool.study_keys()]
-            return {state["claim"]["by"] for state in states if state["state"] == "running"}
+            return {state.claim.by for state in states if state.state == "running"}
 
         wait_until(lambda: runners() == {"ct-1", "ct-2"})
         (node.folder / GO).touch()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.received import study_key
-from dicom_io.spool.revision import State
+from dicom_io.spool.records import State
 from dicom_io.spool.spool import Spool
 from tests.support.arriving import Sent, put
 from tests.support.listener_process import ListenerProcess

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
-import dicom_io.spool.revision
+import dicom_io.spool.records
 from app.workflow.attempts import Tries
 from app.workflow.segment_step import Segmenting
 from core.files import replace_file
 from core.report import Report
 from dicom_io.spool.claims import Claim, take
 from dicom_io.spool.ingest import Arrival
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.records import State
+from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from dicom_io.spool.study_actions import run_again
 from tests.support.arriving import Sent, put
@@ -82,7 +83,7 @@ def revision(spool: Spool) -> Revision:
 
 
 def claimed(spool: Spool, revision: Revision) -> Claim:
-    return take(spool, Holding(), revision, revision.read_state()["run"])
+    return take(spool, Holding(), revision, revision.read_state().run)
 
 
 def test_a_disk_that_a_try_fills_costs_the_study_none_of_its_tries(
@@ -95,13 +96,13 @@ def test_a_disk_that_a_try_fills_costs_the_study_none_of_its_tries(
             raise FULL
         replace_file(path, data)
 
-    monkeypatch.setattr(dicom_io.spool.revision, "replace_file", replace)
+    monkeypatch.setattr(dicom_io.spool.records, "replace_file", replace)
     segmenter = Filling(times=4)
     segmenting = Segmenting(spool.root, segmenter, Tries(), max_deaths=1)
     for waits in range(4):
         assert segmenting.run(claimed(spool, revision), ["m"], waits=waits, max_waits=9) == "waiting"
         state = revision.read_state()
-        assert (state["state"], state["reason"]["code"]) == ("waiting", "retry_later")
+        assert (state.state, state.reason.code) == ("waiting", "retry_later")
         assert revision.marks_of_tries() == []
     assert segmenting.run(claimed(spool, revision), ["m"], waits=4, max_waits=9) == "nothing_found"
 
@@ -120,8 +121,8 @@ def test_deaths_are_counted_and_a_person_may_forgive_them(spool: Spool, revision
     assert segmenting.run(claimed(spool, revision), ["m"], waits=0, max_waits=9) == "failed"
     outcome = revision.read_outcome()
     assert outcome is not None
-    assert outcome["reason"]["code"] == "worker_died"
-    assert "died 2 times" in outcome["reason"]["message"]
+    assert outcome.reason.code == "worker_died"
+    assert "died 2 times" in outcome.reason.message
     revision.write_state(state=State.FAILED)
     run_again(spool, revision.key)
     assert segmenting.run(claimed(spool, revision), ["m"], waits=0, max_waits=9) == "nothing_found"

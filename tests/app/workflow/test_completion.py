@@ -21,11 +21,13 @@ from app.workflow.notices import write_notices
 from app.workflow.outcome import make_outcome
 from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.received import study_key
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.records import State
+from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from tests.support.arriving import Sent, put
 from tests.support.node_process import NodeProcess, free_port, make_image, wait_until, write_study
 from tests.support.peers import Orthanc, StorageServer, store
+from tests.support.seen_revision import SeenRevision
 
 STUDY = "1.2.826.0.1.7"
 CT_ONLY, MR_ONLY = {"modality": ["CT"]}, {"modality": ["MR"]}
@@ -90,7 +92,7 @@ class Watched:
         """State of the newest revision."""
         revision = self.spool.latest_revision(study_key("SEGNODE", study))
         assert revision is not None
-        return revision.read_state()
+        return SeenRevision(revision).read_state()
 
 
 def encoded(image: Dataset) -> bytes:
@@ -114,7 +116,7 @@ def test_a_study_is_complete_after_silence(tmp_path: Path) -> None:
     assert not any(node.is_complete_after(seconds) for seconds in (0.1, 9.9))
     assert node.is_complete_after(0.1)
     (revision,) = node.work.revisions
-    assert (revision.state, revision.read_state()["notes"]) == (State.WAITING, [])
+    assert (revision.state, revision.read_state().notes) == (State.WAITING, ())
     assert node.spool.open_keys() == []
     assert node.is_complete_after(40)
     assert len(node.work.revisions) == 1
@@ -305,7 +307,7 @@ def test_an_archive_that_hangs_holds_up_no_other_study_and_this_one_not_for_ever
         assert not node.is_complete_after(0)
         assert node.is_complete_after(QUIET_S)
         assert node.is_complete_after(LONGEST_S)
-    closed = {revision.key: revision.read_state()["notes"] for revision in node.work.revisions}
+    closed = {revision.key: list(revision.read_state().notes) for revision in node.work.revisions}
     assert closed[study_key("SEGNODE", STUDY)] == []
     assert "did not say in time" in closed[study_key("HANGS", STUDY)][0]
 
@@ -341,7 +343,7 @@ def test_what_a_correction_left_receiving_is_never_run(tmp_path: Path) -> None:
     # As it is found when the listener died between the two.
     first.write_state(state=State.RECEIVING, reason=None)
     assert not node.is_complete_after(QUIET_S)
-    assert (first.state, first.read_state()["reason"]["code"]) == (State.REFUSED, "superseded")
+    assert (first.state, first.read_state().reason.code) == (State.REFUSED, "superseded")
     assert node.is_complete_after(QUIET_S)
     assert node.work.revisions == [second]
 

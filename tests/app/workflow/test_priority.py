@@ -10,7 +10,7 @@ from pydicom.uid import generate_uid
 from app.settings.route import Route, Rules
 from app.workflow.routing import matching_routes
 from dicom_io.images.headers.facts import SeriesFacts
-from dicom_io.spool.revision import State
+from dicom_io.spool.records import State
 from tests.support.node_process import NodeProcess, make_image, wait_until
 from tests.support.peers import StorageServer, store
 from tests.support.stub_worker import GO

@@ -111,8 +111,8 @@ def test_each_of_two_studies_at_once_has_its_own_time(tmp_path: Path) -> None:
         timekeeper.hear(f"busy {second} 0 2.5\n".encode())
         timekeeper.hear(f"done {first} 0\n".encode())
         assert process.wait(PATIENCE_S) == -signal.SIGKILL
-    wait_until(lambda: spool.revision(second, 0).read_state().get("overtimes") == 1)
-    assert "overtimes" not in spool.revision(first, 0).read_state()
+    wait_until(lambda: spool.revision(second, 0).read_state().overtimes == 1)
+    assert spool.revision(first, 0).read_state().overtimes == 0
 
 
 def test_a_worker_that_has_ended_has_no_time_any_more(tmp_path: Path) -> None:
@@ -127,4 +127,4 @@ def test_a_worker_that_has_ended_has_no_time_any_more(tmp_path: Path) -> None:
         timekeeper.stop()
         timekeeper.hear(f"busy {key} 0 0.1\n".encode())
     time.sleep(2.3)
-    assert "overtimes" not in spool.revision(key, 0).read_state()
+    assert spool.revision(key, 0).read_state().overtimes == 0

@@ -18,8 +18,8 @@ from dicom_io.audit import sinks
 from dicom_io.audit.sinks import SENDING, AuditFile, AuditSyslog
 from dicom_io.audit.trail import AuditTrail, Party, Transfer
 from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.records import State
 from dicom_io.spool.retention import delete_delivered
-from dicom_io.spool.revision import State
 from dicom_io.spool.spool import Spool
 from dicom_io.tls import TlsFiles
 from tests.support.arriving import Sent, put

@@ -1,6 +1,7 @@
 """Claims: whoever claims later voids all that was claimed before, and a worker without a lease claims nothing."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from app.workflow.segment_step import publish
 from core.errors import Superseded
 from dicom_io.spool.claims import Claim, take
 from dicom_io.spool.ingest import Arrival
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.records import RecordedClaim, State
+from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from runtime.storage_id import spool_id
 from tests.support.arriving import Sent, put
@@ -75,8 +77,8 @@ def test_a_claim_says_whose_it_is_and_keeps_the_state(spool: Spool, revision: Re
     revision.write_state(state=State.RUNNING, overtimes=2)
     claimed(spool, revision, "ct-1")
     state = revision.read_state()
-    assert state["claim"] == {"by": "ct-1", "number": 1}
-    assert (state["state"], state["overtimes"]) == ("running", 2)
+    assert state.claim == RecordedClaim("ct-1", 1)
+    assert (state.state, state.overtimes) == ("running", 2)
 
 
 def test_deliveries_are_claimed_one_by_one(spool: Spool, revision: Revision) -> None:
@@ -84,10 +86,10 @@ def test_deliveries_are_claimed_one_by_one(spool: Spool, revision: Revision) -> 
     first = claimed(spool, revision, "ct-1", "pacs")
     claimed(spool, revision, "mr-1", "other")
     claimed(spool, revision, "mr-1")
-    first.write_delivery({**make_delivery(["a.dcm"]), "state": "delivered"})
+    first.write_delivery(replace(make_delivery(["a.dcm"]), state="delivered"))
     delivery = revision.read_delivery("pacs")
     assert delivery is not None
-    assert (delivery["state"], delivery["claim"]) == ("delivered", {"by": "ct-1", "number": 1})
+    assert (delivery.state, delivery.claim) == ("delivered", RecordedClaim("ct-1", 1))
     claimed(spool, revision, "mr-1", "pacs")
     with pytest.raises(Superseded):
         first.write_delivery(make_delivery([]))

@@ -18,8 +18,9 @@ from pydicom.uid import (
 from dicom_io.spool.free_space import KeptFree, NoRoomError
 from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.received import study_key
+from dicom_io.spool.records import State
 from dicom_io.spool.retention import delete_delivered
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from dicom_io.spool.study_actions import release
 from tests.support.arriving import Sent, put
@@ -130,7 +131,7 @@ def test_another_description_while_receiving_opens_one_revision_for_all_that_are
     assert [put(Arrival(spool), image) for image in newer] == ["new_revision", "replaced", "replaced"]
     assert put(Arrival(spool), newer[1]) == "repeated"
     first, second = spool.revisions(KEY)
-    assert (first.state, first.read_state()["reason"]["code"]) == (State.REFUSED, "superseded")
+    assert (first.state, first.read_state().reason.code) == (State.REFUSED, "superseded")
     assert second.state is State.RECEIVING
     assert contents(first) == sorted(image.data for image in older)
     assert contents(second) == sorted(image.data for image in newer)

@@ -1,6 +1,7 @@
 """The spool: what it keeps, what it never loses, and that it can be read with ``ls``."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from app.workflow.intake import recover
 from core.files import replace_file, write_synced
 from dicom_io.spool.ingest import Arrival
 from dicom_io.spool.received import is_uid, study_key
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.records import Delivery, Outcome, RecordedReason, State
+from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from dicom_io.spool.study_actions import run_again
 from tests.support.arriving import Sent, put
@@ -175,7 +177,7 @@ def test_a_new_intake_finds_what_was_left(spool: Spool) -> None:
     queue.known = [known.key]
     assert sorted(one.key for one in recover(spool, queue)) == sorted([waiting.key, running.key])
     assert sorted(queue.revisions) == sorted([(waiting.key, 0), (running.key, 0)])
-    assert [revision.read_state()["run"] for revision in (waiting, running, known)] == [1, 1, 0]
+    assert [revision.read_state().run for revision in (waiting, running, known)] == [1, 1, 0]
     assert spool.open_keys() == [receiving.key]
 
 
@@ -183,7 +185,7 @@ def test_a_new_intake_finds_what_was_left(spool: Spool) -> None:
 def test_running_again(spool: Spool, state: str, number: int) -> None:
     put(Arrival(spool), image(1))
     first = close(spool)
-    first.write_state(state=state, reason={"code": "x", "message": ""})
+    first.write_state(state=state, reason=RecordedReason("x", ""))
     again = run_again(spool, first.key)
     assert (again.number, again.state) == (number, State.WAITING)
     assert contents(again.images) == [b"image 1"]
@@ -195,29 +197,29 @@ def test_running_again(spool: Spool, state: str, number: int) -> None:
 def test_running_again_keeps_results_that_one_destination_has(spool: Spool) -> None:
     put(Arrival(spool), image(1))
     revision = close(spool)
-    revision.write_outcome({"outcome": "segmented"})
+    revision.write_outcome(Outcome("segmented"))
     revision.results.mkdir()
     (revision.results / "a").touch()
-    delivery = {"attempts": 3, "reason": "no", "files": ["a"], "sent": []}
-    revision.write_delivery("one", {**delivery, "state": "delivered"})
-    revision.write_delivery("two", {**delivery, "state": "refused"})
+    delivery = Delivery(("a",), attempts=3, reason="no")
+    revision.write_delivery("one", replace(delivery, state="delivered"))
+    revision.write_delivery("two", replace(delivery, state="refused"))
     revision.write_state(state=State.FAILED)
     run_again(spool, revision.key)
-    assert revision.read_outcome() == {"outcome": "segmented"}
-    assert {name: d["state"] for name, d in revision.deliveries().items()} == {"one": "delivered", "two": "waiting"}
+    assert revision.read_outcome() == Outcome("segmented")
+    assert {name: one.state for name, one in revision.deliveries().items()} == {"one": "delivered", "two": "waiting"}
 
 
 @pytest.mark.parametrize("gone", ["a", "notice.dcm"])
 def test_running_again_makes_results_anew_whose_files_are_gone(spool: Spool, gone: str) -> None:
     put(Arrival(spool), image(1))
     revision = close(spool)
-    revision.write_outcome({"outcome": "segmented", "files": {"m": ["a"]}})
+    revision.write_outcome(Outcome("segmented", files={"m": ("a",)}))
     revision.results.mkdir()
     for name in {"a", "notice.dcm"} - {gone}:
         (revision.results / name).touch()
-    delivery = {"attempts": 3, "reason": "no", "files": ["a", "notice.dcm"], "sent": [], "state": "failed"}
+    delivery = Delivery(("a", "notice.dcm"), attempts=3, reason="no", state="failed")
     revision.write_delivery("one", delivery)
-    revision.write_state(state=State.FAILED, reason={"code": "not_delivered", "message": ""})
+    revision.write_state(state=State.FAILED, reason=RecordedReason("not_delivered", ""))
     run_again(spool, revision.key)
     assert (revision.read_outcome(), revision.deliveries()) == (None, {})
 

@@ -2,7 +2,6 @@
 
 import fnmatch
 import hashlib
-import json
 import os
 import struct
 import threading
@@ -15,7 +14,8 @@ from pathlib import Path
 from pydicom import dcmread
 
 from dicom_io.spool.received import object_name, study_key
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.records import State
+from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from tests.support.receiver import Taken
 
@@ -117,7 +117,7 @@ class Ledger:
         if latest is None:
             return "missing"
         found = latest.read_state()
-        return f"failed ({found['reason']['code']})" if found["state"] == State.FAILED else str(found["state"])
+        return f"failed ({found.reason and found.reason.code})" if found.state is State.FAILED else str(found.state)
 
     def unfinished(self) -> int:
         """How many studies have not come to their end."""
@@ -183,10 +183,10 @@ class Ledger:
         for study in self.studies():
             for revision in self._spool.revisions(study_key(CALLED_AE, study)):
                 state = revision.read_state()
-                if not State(state["state"]).is_final:
-                    self.broken.append(f"no final state: {state['state']}, {revision.key} revision {revision.number}")
-                elif state["state"] == State.FAILED and state["reason"]["code"] != "worker_died":
-                    self.broken.append(f"failed: {json.dumps(state['reason'])}, {revision.key}")
+                if not state.state.is_final:
+                    self.broken.append(f"no final state: {state.state}, {revision.key} revision {revision.number}")
+                elif state.state is State.FAILED and (state.reason is None or state.reason.code != "worker_died"):
+                    self.broken.append(f"failed: {state.reason}, {revision.key}")
 
     def check_results(self, taken: Iterable[Taken]) -> int:
         """Each revision's result came once, or again as the very same object; how many different ones came."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dicom_io.spool.received import object_name, study_key
-from dicom_io.spool.revision import Revision, State
+from dicom_io.spool.records import RecordedReason, State
+from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from tests.faults.kills.ledger import CALLED_AE, Ledger, data_set_of, digest_of
 from tests.faults.kills.soak import soak
@@ -52,7 +53,7 @@ class Kept:
             dataset.save_as(path, enforce_file_format=True)
         self.ledger.sends(STUDY, image.SOPInstanceUID, data_set_of(self.image.read_bytes()))
         self.ledger.acknowledged(STUDY, image.SOPInstanceUID)
-        self.revision.write_state(state=State.DELIVERED)
+        self.revision.begin(State.DELIVERED)
         self.taken = [Taken(STUDY, result.SOPInstanceUID, digest_of(data_set_of(self.result.read_bytes())))]
 
     def broken(self) -> str:
@@ -89,7 +90,7 @@ def test_what_was_kept_is_found(tmp_path: Path) -> None:
         (lambda kept: (kept.revision.images / "x.dcm").write_bytes(kept.image.read_bytes()[:-9]), "partial file"),
         (lambda kept: (kept.revision.images / "x.dcm").write_bytes(b"DICM"), "partial file"),
         (lambda kept: kept.revision.write_state(state=State.DELIVERING), "no final state: delivering"),
-        (lambda kept: kept.revision.write_state(state=State.FAILED, reason={"code": "x"}), "failed:"),
+        (lambda kept: kept.revision.write_state(state=State.FAILED, reason=RecordedReason("x", "")), "failed:"),
         (lambda kept: kept.again(instance="1.2.9"), "received under another UID: 1.2.9"),
         (lambda kept: kept.again(digest="0"), "received with other content"),
         (lambda kept: kept.again(study="1.2.9"), "result of an unknown study"),

@@ -1,0 +1,378 @@
+"""The records of a revision: its state, its outcome, its deliveries; JSON on disk, typed in the program.
+
+Machines that share a spool are upgraded one by one. So a record keeps keys that it does not know, reads files of
+earlier versions, which lack some, and leaves out what an earlier version would not have written.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, Self, TypedDict, TypeVar, Unpack
+
+from core.files import replace_file
+
+
+class State(StrEnum):
+    """How far a revision of a study has come."""
+
+    RECEIVING = "receiving"
+    WAITING = "waiting"
+    RUNNING = "running"
+    DELIVERING = "delivering"
+    DELIVERED = "delivered"
+    COMMITTED = "committed"
+    NOTHING_FOUND = "nothing_found"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self in (State.DELIVERED, State.COMMITTED, State.NOTHING_FOUND, State.REFUSED, State.FAILED)
+
+
+ENDED_WELL = frozenset({State.DELIVERED, State.COMMITTED, State.NOTHING_FOUND})
+"""States in which everybody has what there was to get."""
+
+PENDING = frozenset({"waiting", "committing"})
+"""States of a delivery that somebody still has to go on with."""
+ARRIVED = ("delivered", "committed")
+"""States of a delivery that came to where it should."""
+WITHDRAWN = "withdrawn"
+"""State of a delivery that no route asks for any more."""
+NO_DESTINATION = "no_destination"
+"""Reason code of a revision whose results no route sends anywhere any more."""
+SUPERSEDED = "superseded"
+"""Reason code of a revision that was still receiving when a corrected description opened the next."""
+
+T = TypeVar("T")
+Unknown = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class RecordedReason:
+    """Why something is as it is: a code for programs, a message for people."""
+
+    code: str
+    message: str
+    _: KW_ONLY
+    unknown: Unknown = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read it; `ValueError` or `KeyError` where it is damaged."""
+        unknown = _unknown(content, ("code", "message"))
+        return cls(_typed(str, content["code"]), _typed(str, content["message"]), unknown=unknown)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object on disk."""
+        return {"code": self.code, "message": self.message, **self.unknown}
+
+
+@dataclass(frozen=True)
+class RecordedClaim:
+    """Who may write about a subject (`dicom_io.spool.claims`): the executor, and the claim's number."""
+
+    by: str
+    number: int
+    _: KW_ONLY
+    unknown: Unknown = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read it; `ValueError` where it is damaged."""
+        by, number = _typed(str, content.get("by", "")), _typed(int, content.get("number", 0))
+        return cls(by, number, unknown=_unknown(content, ("by", "number")))
+
+    def to_json(self) -> dict[str, Any]:
+        """The object on disk."""
+        return {"by": self.by, "number": self.number, **self.unknown}
+
+
+class StateChanges(TypedDict, total=False):
+    """What may be changed of a `RevisionState`, whose attributes these are."""
+
+    state: State
+    since: str
+    run: int
+    reason: RecordedReason | None
+    notes: tuple[str, ...]
+    priority: str
+    overtimes: int
+    claim: RecordedClaim | None
+
+
+@dataclass(frozen=True)
+class RevisionState:
+    """``state.json``: how far a revision has come.
+
+    Attributes
+    ----------
+    state, since
+        The state, and the UTC time since which it is so.
+    run
+        How often the revision was begun again.
+    reason
+        Why, where there is something to say.
+    notes
+        What a person should know who looks at its result.
+    priority
+        ``stat`` where it overtakes others, otherwise ``routine``.
+    overtimes
+        How many tries took too long.
+    claim
+        Who may write what comes of the work; None where nobody has taken it up.
+    unknown
+        What another version wrote.
+    """
+
+    state: State
+    _: KW_ONLY
+    since: str = ""
+    run: int = 0
+    reason: RecordedReason | None = None
+    notes: tuple[str, ...] = ()
+    priority: str = "routine"
+    overtimes: int = 0
+    claim: RecordedClaim | None = None
+    unknown: Unknown = field(default_factory=dict)
+
+    @classmethod
+    def begun(cls, state: State, priority: str = "routine") -> Self:
+        """The first state of a revision."""
+        return cls(state, since=_now(), priority=priority)
+
+    def changed(self, **changes: Unpack[StateChanges]) -> Self:
+        """The state with some attributes changed; with another state, ``since`` is the present."""
+        if "since" not in changes and changes.get("state", self.state) != self.state:
+            changes["since"] = _now()
+        return replace(self, **changes)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read it; `ValueError` or `KeyError` where it is damaged."""
+        return cls(
+            State(content["state"]),
+            since=_typed(str, content["since"]),
+            run=_typed(int, content["run"]),
+            reason=_optional(RecordedReason, content["reason"]),
+            notes=_names(content.get("notes", ())),
+            priority=_typed(str, content.get("priority", "routine")),
+            overtimes=_typed(int, content.get("overtimes", 0)),
+            claim=_optional(RecordedClaim, content.get("claim")),
+            unknown=_unknown(content, _STATE_KEYS),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The object on disk."""
+        return {
+            "state": self.state,
+            "since": self.since,
+            "run": self.run,
+            "reason": self.reason.to_json() if self.reason is not None else None,
+            "notes": list(self.notes),
+            "priority": self.priority,
+            **({"overtimes": self.overtimes} if self.overtimes else {}),
+            **({"claim": self.claim.to_json()} if self.claim is not None else {}),
+            **self.unknown,
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``outcome.json``: what the graph answered.
+
+    Attributes
+    ----------
+    outcome
+        ``segmented``, ``nothing_found``, ``refused`` or ``failed``.
+    reason
+        Why, where there is a reason.
+    files
+        Objects to deliver by the model that made them, relative to the results folder.
+    unknown
+        What another version wrote.
+    """
+
+    outcome: str
+    reason: RecordedReason | None = None
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    _: KW_ONLY
+    unknown: Unknown = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read it; `ValueError` or `KeyError` where it is damaged."""
+        return cls(
+            _typed(str, content["outcome"]),
+            _optional(RecordedReason, content.get("reason")),
+            {model: _names(names) for model, names in _typed(dict, content.get("files", {})).items()},
+            unknown=_unknown(content, ("outcome", "reason", "files")),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The object on disk."""
+        return {
+            "outcome": self.outcome,
+            "reason": self.reason.to_json() if self.reason is not None else None,
+            "files": {model: list(names) for model, names in self.files.items()},
+            **self.unknown,
+        }
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """``deliveries/<name>.json``: what one destination has got.
+
+    Attributes
+    ----------
+    files, sent
+        What it is to get, and what of it has been accepted; relative to the results folder.
+    state
+        ``waiting``, ``committing``, ``delivered``, ``committed``, ``refused``, ``failed`` or ``withdrawn``.
+    attempts
+        How often it was tried to send.
+    reason
+        Why the last try did not end it, or did.
+    rounds
+        How often the destination has said what it keeps.
+    transaction
+        The Transaction UID under which its report on storage is awaited.
+    looked, waited_s
+        How often, and how long, that report was looked for; without a transaction, how often it was not taken.
+    claim
+        Who may write what comes of the delivery.
+    unknown
+        What another version wrote.
+    """
+
+    files: tuple[str, ...]
+    _: KW_ONLY
+    sent: tuple[str, ...] = ()
+    state: str = "waiting"
+    attempts: int = 0
+    reason: str = ""
+    rounds: int = 0
+    transaction: str | None = None
+    looked: int = 0
+    waited_s: float = 0.0
+    claim: RecordedClaim | None = None
+    unknown: Unknown = field(default_factory=dict)
+
+    def without_transaction(self) -> Self:
+        """The delivery when nobody waits for a report any more."""
+        return replace(self, transaction=None, looked=0, waited_s=0.0)
+
+    def begun_again(self) -> Self:
+        """The delivery as a further run begins it: what the destination has accepted is not sent again."""
+        return replace(self, state="waiting", attempts=0, rounds=0, reason="")
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read it; `ValueError` or `KeyError` where it is damaged."""
+        transaction = content.get("transaction")
+        return cls(
+            _names(content["files"]),
+            sent=_names(content["sent"]),
+            state=_typed(str, content["state"]),
+            attempts=_typed(int, content["attempts"]),
+            reason=_typed(str, content["reason"]),
+            rounds=_typed(int, content.get("rounds", 0)),
+            transaction=None if transaction is None else _typed(str, transaction),
+            looked=_typed(int, content.get("looked", 0)),
+            waited_s=float(_typed((int, float), content.get("waited_s", 0.0))),
+            claim=_optional(RecordedClaim, content.get("claim")),
+            unknown=_unknown(content, _DELIVERY_KEYS),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The object on disk."""
+        # An earlier version takes it for granted that a transaction has both of the counts.
+        asked = {} if self.transaction is None else {"transaction": self.transaction, "waited_s": self.waited_s}
+        return {
+            "state": self.state,
+            "attempts": self.attempts,
+            "reason": self.reason,
+            "files": list(self.files),
+            "sent": list(self.sent),
+            **({"rounds": self.rounds} if self.rounds else {}),
+            **asked,
+            **({"looked": self.looked} if asked or self.looked else {}),
+            **({"claim": self.claim.to_json()} if self.claim is not None else {}),
+            **self.unknown,
+        }
+
+
+_STATE_KEYS = tuple(StateChanges.__annotations__)
+_DELIVERY_KEYS = (
+    *("files", "sent", "state", "attempts", "reason", "rounds"),
+    *("transaction", "looked", "waited_s", "claim"),
+)
+
+
+class Record(Protocol):
+    """What all records can do."""
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read it; `ValueError` or `KeyError` where it is damaged."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """The object on disk."""
+        ...
+
+
+R = TypeVar("R", bound=Record)
+
+
+def read_record(kind: type[R], path: Path) -> R:
+    """Read a record.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError
+        If the file cannot be read or is damaged: `dicom_io.spool.isolation.DAMAGE`.
+    """
+    content = json.loads(path.read_bytes())
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} holds no JSON object")
+    return kind.from_json(content)
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write or replace a record in one step.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; the old one is then untouched.
+    """
+    replace_file(path, json.dumps(record.to_json(), indent=1).encode())
+
+
+def _unknown(content: Mapping[str, Any], known: Sequence[str]) -> Unknown:
+    return {key: value for key, value in content.items() if key not in known}
+
+
+def _optional(kind: type[R], value: object) -> R | None:
+    return None if value is None else kind.from_json(_typed(dict, value))
+
+
+def _typed(kind: type[T] | tuple[type[T], ...], value: object) -> T:
+    if not isinstance(value, kind):
+        raise ValueError("a record holds a value of another kind")
+    return value
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise ValueError("a record holds no list of texts")
+    return tuple(value)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
