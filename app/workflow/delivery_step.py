@@ -9,7 +9,7 @@ What each destination has got lies in ``deliveries/<name>.json`` of the revision
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from pydicom import dcmread
 
 from app.settings.destination import Commitment, DicomDestination, Retry, WebDestination
 from app.settings.node import NodeSettings
+from app.workflow.outcome import make_delivery
 from app.workflow.send import send_file, storage_scp
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.audit.trail import Party, Transfer
@@ -201,6 +202,24 @@ class Deliveries:
         fields = {"study": revision.key, "revision": revision.number, "destination": destination}
         fields |= {"attempt": delivery.attempts - 1, "reason": delivery.reason or "none"}
         _log.info(f"delivery_{delivery.state}", extra=fields)
+
+
+def begin_delivery(revision: Revision, destination: str, files: Sequence[str]) -> None:
+    """Note what a destination is to get; a delivery that was withdrawn begins again, any other goes on as it is.
+
+    Parameters
+    ----------
+    files
+        Names below the results folder.
+    """
+    known = revision.read_delivery(destination)
+    if known is None:
+        revision.write_delivery(destination, make_delivery(files))
+    elif known.state == WITHDRAWN:
+        # What it accepted then is not sent again, but a report that was asked for then may never have been kept.
+        sent = tuple(name for name in known.sent if name in files)
+        again = known.without_transaction().begun_again()
+        revision.write_delivery(destination, replace(again, files=tuple(files), sent=sent))
 
 
 def end_of(revision: Revision) -> tuple[State, str, str] | None:

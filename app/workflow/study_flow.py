@@ -20,9 +20,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.settings.node import NodeSettings
 from app.workflow.attempts import Tries
-from app.workflow.delivery_step import Deliveries, end_of
+from app.workflow.delivery_step import Deliveries, begin_delivery, end_of
 from app.workflow.notices import write_notices
-from app.workflow.outcome import make_delivery, make_outcome
+from app.workflow.outcome import make_outcome
 from app.workflow.routing import matching_routes
 from app.workflow.segment_step import Segmenting, StudySegmenter, publish
 from app.workflow.workflow_ids import (
@@ -262,8 +262,7 @@ class StudyFlow(DBOSConfiguredInstance):
                 self._spool.own.add(str(header.SOPInstanceUID))
             destinations = [destination for destination, names in wanted.items() if names]
             for destination in destinations:
-                if revision.read_delivery(destination) is None:
-                    revision.write_delivery(destination, make_delivery(wanted[destination]))
+                begin_delivery(revision, destination, wanted[destination])
             revision.write_state(state=State.DELIVERING, reason=reason)
             return destinations
 
