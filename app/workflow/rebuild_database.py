@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.settings.node import NodeSettings
 from app.workflow.intake import recover
 from app.workflow.study_flow import WORKFLOW_VERSION, StudyFlow
-from app.workflow.workflow_ids import LIVE, QUEUE_PRIORITIES, STUDY_QUEUE, workflow_id, workflow_prefixes
+from app.workflow.workflow_ids import LIVE, QUEUE_PRIORITIES, STUDY_QUEUE, WorkItem, workflow_prefixes
 from core.errors import ConfigInvalid
 from dicom_io.spool.isolation import apart
 from dicom_io.spool.revision import Revision
@@ -110,21 +110,18 @@ class _Queue:
         self._spool = spool
 
     def enqueue(self, revision: Revision) -> None:
-        run, incarnation = revision.read_state().run, self._spool.incarnation(revision.key)
+        item = WorkItem.of(self._spool, revision)
         self._client.enqueue(
             {
                 "queue_name": STUDY_QUEUE,
                 "workflow_name": StudyFlow.process.__qualname__,
                 "class_name": StudyFlow.__name__,
                 "instance_name": "node",
-                "workflow_id": workflow_id("study", revision.key, incarnation, revision.number, run, 0),
+                "workflow_id": item.study_workflow(0),
                 "app_version": WORKFLOW_VERSION,
                 "priority": QUEUE_PRIORITIES[revision.priority],
             },
-            revision.key,
-            incarnation,
-            revision.number,
-            run,
+            *item,
             0,
         )
 

@@ -29,9 +29,9 @@ from app.workflow.workflow_ids import (
     LIVE,
     QUEUE_PRIORITIES,
     STUDY_QUEUE,
+    WorkItem,
     delivery_queue,
     queueing,
-    workflow_id,
     workflow_prefixes,
 )
 from core.errors import Superseded
@@ -116,8 +116,7 @@ class StudyFlow(DBOSConfiguredInstance):
 
     def enqueue(self, revision: Revision) -> None:
         """Queue the work on a closed revision; queueing it again changes nothing."""
-        incarnation = self._spool.incarnation(revision.key)
-        self._enqueue_study(revision.key, incarnation, revision.number, revision.read_state().run, 0)
+        self._enqueue_study(WorkItem.of(self._spool, revision), 0)
 
     def is_under_way(self, revision: Revision) -> bool:
         """Whether a workflow still has this revision to do, of a version that somebody does."""
@@ -134,51 +133,50 @@ class StudyFlow(DBOSConfiguredInstance):
     @DBOS.workflow()
     def process(self, key: str, incarnation: str, number: int, run: int, attempt: int) -> str:
         """Bring one revision of a study from its images to queued deliveries; queue the next try if that must wait."""
-        with self._failing_visibly(key, number, run):
+        item = WorkItem(key, incarnation, number, run)
+        with self._failing_visibly(item):
             plan = self.route(key, number)
             if plan is None:
-                return self._later(key, incarnation, number, run, attempt)
+                return self._later(item, attempt)
             models = sorted({model for models in plan.values() for model in models})
             outcome = self.segment(key, number, run, models, attempt)
             if outcome is None or outcome == "waiting":
-                return self._later(key, incarnation, number, run, attempt)
+                return self._later(item, attempt)
             destinations = self.prepare_delivery(key, number, run, plan, outcome)
             if destinations is None:
-                return self._later(key, incarnation, number, run, attempt)
+                return self._later(item, attempt)
             for destination in destinations:
-                self._enqueue_delivery(key, incarnation, number, run, destination, 0)
+                self._enqueue_delivery(item, destination, 0)
             return outcome
 
     @DBOS.workflow()
     def deliver(self, key: str, incarnation: str, number: int, run: int, destination: str, attempt: int) -> str:
         """Try once to bring the results to one destination; if that must wait, queue the next try."""
-        with self._failing_visibly(key, number, run, destination):
+        item = WorkItem(key, incarnation, number, run)
+        with self._failing_visibly(item, destination):
             state, wait = self.send(key, number, run, destination) or ("waiting", wait_s(attempt))
             if state not in PENDING and self.finish(key, number, run, destination) is None:
                 state, wait = "waiting", wait_s(attempt)
             if state in PENDING:
-                self._enqueue_delivery(key, incarnation, number, run, destination, attempt + 1, wait)
+                self._enqueue_delivery(item, destination, attempt + 1, wait)
             return state
 
-    def _later(self, key: str, incarnation: str, number: int, run: int, attempt: int) -> str:
-        self._enqueue_study(key, incarnation, number, run, attempt + 1)
+    def _later(self, item: WorkItem, attempt: int) -> str:
+        self._enqueue_study(item, attempt + 1)
         return "waiting"
 
-    def _enqueue_study(self, key: str, incarnation: str, number: int, run: int, attempt: int) -> None:
-        name = workflow_id("study", key, incarnation, number, run, attempt)
-        with queueing(name, wait_s(attempt - 1) if attempt else 0.0, self._queue_priority(key, number)):
-            DBOS.enqueue_workflow(STUDY_QUEUE, self.process, key, incarnation, number, run, attempt)
+    def _enqueue_study(self, item: WorkItem, attempt: int) -> None:
+        wait = wait_s(attempt - 1) if attempt else 0.0
+        with queueing(item.study_workflow(attempt), wait, self._queue_priority(item)):
+            DBOS.enqueue_workflow(STUDY_QUEUE, self.process, *item, attempt)
 
-    def _enqueue_delivery(
-        self, key: str, incarnation: str, number: int, run: int, destination: str, attempt: int, wait: float = 0.0
-    ) -> None:
-        queue, name = delivery_queue(destination), workflow_id("delivery", key, incarnation, number, run, destination)
-        with queueing(f"{name}.{attempt}", wait, self._queue_priority(key, number)):
-            DBOS.enqueue_workflow(queue, self.deliver, key, incarnation, number, run, destination, attempt)
+    def _enqueue_delivery(self, item: WorkItem, destination: str, attempt: int, wait: float = 0.0) -> None:
+        with queueing(item.delivery_workflow(destination, attempt), wait, self._queue_priority(item)):
+            DBOS.enqueue_workflow(delivery_queue(destination), self.deliver, *item, destination, attempt)
 
-    def _queue_priority(self, key: str, number: int) -> int:
+    def _queue_priority(self, item: WorkItem) -> int:
         try:
-            return QUEUE_PRIORITIES[self._spool.revision(key, number).priority]
+            return QUEUE_PRIORITIES[self._spool.revision(item.key, item.number).priority]
         except OSError:
             return QUEUE_PRIORITIES["routine"]  # late is better than never
 
@@ -186,20 +184,20 @@ class StudyFlow(DBOSConfiguredInstance):
         return take(self._spool, self._tenure, self._spool.revision(key, number), run, destination)
 
     @contextmanager
-    def _failing_visibly(self, key: str, number: int, run: int, destination: str | None = None) -> Iterator[None]:
+    def _failing_visibly(self, item: WorkItem, destination: str | None = None) -> Iterator[None]:
         try:
             yield
         except Superseded:
-            _log.warning("work_superseded", extra={"study": key, "revision": number})
+            _log.warning("work_superseded", extra={"study": item.key, "revision": item.number})
             raise
         except SQLAlchemyError as problem:
             # Not the study's fault, and nothing can be queued now: a new process goes on from what the database holds.
-            extra = {"study": key, "revision": number, "reason": reason_of(problem)}
+            extra = {"study": item.key, "revision": item.number, "reason": reason_of(problem)}
             _log.error("database_failed", extra=extra)
             self._segmenting.end_process()
         except Exception as problem:  # noqa: BLE001 - a workflow's outermost loop: its study must end visibly
             name = type(problem).__name__
-            with self._claim(key, number, run, destination).held() as revision:
+            with self._claim(item.key, item.number, item.run, destination).held() as revision:
                 _end(revision, State.FAILED, "internal_error", name)
             # The database keeps an exception's text, and that can quote a data element.
             raise RuntimeError(name) from None

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from dbos import SetEnqueueOptions, SetWorkflowID
 
 from dicom_io.spool.revision import Revision
+from dicom_io.spool.spool import Spool
 
 STUDY_QUEUE = "studies"
 
@@ -14,6 +16,36 @@ QUEUE_PRIORITIES = {"stat": 1, "routine": 2}
 
 LIVE = ("PENDING", "ENQUEUED", "DELAYED")
 """States of a workflow that DBOS still has to do."""
+
+
+class WorkItem(NamedTuple):
+    """One run of the work on a revision, in the order in which all workflows take it as their first arguments.
+
+    Attributes
+    ----------
+    key, incarnation
+        The study, and which of its stays in the spool; empty for one of before there were incarnations.
+    number, run
+        The revision, and how often it was begun again.
+    """
+
+    key: str
+    incarnation: str
+    number: int
+    run: int
+
+    @classmethod
+    def of(cls, spool: Spool, revision: Revision) -> "WorkItem":
+        """The work that a revision waits for now."""
+        return cls(revision.key, spool.incarnation(revision.key), revision.number, revision.read_state().run)
+
+    def study_workflow(self, attempt: int) -> str:
+        """ID of the workflow that tries it."""
+        return workflow_id("study", *self, attempt)
+
+    def delivery_workflow(self, destination: str, attempt: int) -> str:
+        """ID of the workflow that tries to deliver what came of it."""
+        return workflow_id("delivery", *self, destination, attempt)
 
 
 def delivery_queue(destination: str) -> str:
