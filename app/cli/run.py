@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from app.run_folder import run_folder
+from core.errors import ConfigInvalid
 from core.model_config import Profile
 from runtime.logs import configure_logging
 
@@ -19,10 +20,26 @@ class Device(StrEnum):
     CPU = "cpu"
 
 
+TYPE_THIS = "type segnode run INPUT OUTPUT, or segnode run -i INPUT -o OUTPUT"
+
+
 def run(
-    input_folder: Annotated[Path, typer.Argument(metavar="INPUT", help="Folder with DICOM files, of any shape.")],
-    output_folder: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Results go to OUTPUT/<StudyInstanceUID>/.")],
     model: Annotated[list[str], typer.Option("--model", "-m", help="Name of a model package; may be repeated.")],
+    input_folder: Annotated[
+        Path | None, typer.Argument(metavar="INPUT", help="Folder with DICOM files, of any shape.", show_default=False)
+    ] = None,
+    output_folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="OUTPUT", help="Results go to OUTPUT/<StudyInstanceUID>/.", show_default=False),
+    ] = None,
+    input_option: Annotated[
+        Path | None,
+        typer.Option("--input", "-i", metavar="INPUT", help="In place of the argument INPUT; goes with -o."),
+    ] = None,
+    output_option: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="OUTPUT", help="In place of the argument OUTPUT; goes with -i."),
+    ] = None,
     nifti: Annotated[bool, typer.Option("--nifti", help="Also write <model>_seg.nii.gz.")] = False,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
     profile: Annotated[
@@ -35,6 +52,7 @@ def run(
     \b
     Examples:
       segnode run ct-folder out --model demo
+      segnode run -i ct-folder -o out --model demo
       segnode run ct-folder out --model liver --model vessels --nifti --device cuda
       segnode run ct-folder out --model liver --profile fast
 
@@ -43,4 +61,22 @@ def run(
     4 a model package is invalid, 5 try again later, 1 anything else. With several studies the highest counts.
     """
     configure_logging("run")
-    raise typer.Exit(run_folder(input_folder, output_folder, model, nifti=nifti, device=device, profile=profile))
+    source, target = _folders((input_folder, output_folder), (input_option, output_option))
+    raise typer.Exit(run_folder(source, target, model, nifti=nifti, device=device, profile=profile))
+
+
+def _folders(arguments: tuple[Path | None, Path | None], options: tuple[Path | None, Path | None]) -> tuple[Path, Path]:
+    """Give input and output, from the two arguments or from the two options.
+
+    Raises
+    ------
+    ConfigInvalid
+        If both were given, or half of either.
+    """
+    if any(arguments) and any(options):
+        raise ConfigInvalid(f"the folders are given as arguments and by -i or -o, too; {TYPE_THIS}")
+    source, target = options if any(options) else arguments
+    if source is None or target is None:
+        absent = "input and no output" if source is target else "input" if source is None else "output"
+        raise ConfigInvalid(f"no {absent} folder is given; {TYPE_THIS}")
+    return source, target

@@ -162,19 +162,56 @@ def test_what_one_model_refuses_another_still_segments(run: Run, tmp_path: Path)
     [
         (["missing", "out", "--model", "tiny"], 2),
         (["in", "out"], 2),
+        (["-i", "missing", "-o", "out", "--model", "tiny"], 2),
         (["in", "out", "--model", "tiny", "--model", "tiny"], 2),
         (["in", "out", "--model", "tiny", "--unknown"], 2),
         (["in", "out", "--model", "absent"], 2),
         (["empty", "out", "--model", "tiny"], 3),
         (["in", "in/IM0001", "--model", "tiny"], 5),
     ],
-    ids=["no_input", "no_model", "twice", "unknown_option", "no_package", "no_dicom", "output_is_a_file"],
+    ids=[
+        "no_input",
+        "no_model",
+        "no_input_by_option",
+        "twice",
+        "unknown_option",
+        "no_package",
+        "no_dicom",
+        "output_is_a_file",
+    ],
 )
 def test_exit_codes(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int) -> None:
     write_ct(tmp_path / "in")
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     assert run(*arguments) == code
+
+
+def test_input_and_output_may_be_options(run: Run, tmp_path: Path) -> None:
+    uid = write_ct(tmp_path / "in")
+    assert run("-i", tmp_path / "in", "-o", tmp_path / "out", "--model", "tiny") == 0
+    assert report_of(tmp_path / "out", uid)["outcome"] == "segmented"
+    assert run("--input", tmp_path / "in", "--output", tmp_path / "out", "--model", "tiny") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ([], "no input and no output folder is given"),
+        (["in"], "no output folder is given"),
+        (["-i", "in"], "no output folder is given"),
+        (["-o", "out"], "no input folder is given"),
+        (["in", "-o", "out"], "arguments and by -i or -o"),
+        (["in", "out", "-i", "in", "-o", "out"], "arguments and by -i or -o"),
+    ],
+)
+def test_half_of_the_folders_or_both_ways_at_once_are_refused(
+    run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], what: str
+) -> None:
+    assert run(*arguments, "--model", "tiny") == 2
+    said = capfd.readouterr().err
+    assert what in said
+    assert "type segnode run INPUT OUTPUT, or segnode run -i INPUT -o OUTPUT" in said
 
 
 def test_a_changed_weight_ends_with_4_and_nothing_written(
