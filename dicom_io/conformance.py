@@ -6,7 +6,6 @@ A table stands between ``<!-- table NAME -->`` and ``<!-- end -->``; all else on
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 from pydicom.uid import (
     UID,
@@ -16,6 +15,7 @@ from pydicom.uid import (
 )
 from pynetdicom import DEFAULT_TRANSFER_SYNTAXES, PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
+from core.project_files import PROJECT
 from core.version import VERSION
 from dicom_io.commitment.request import PUSH_MODEL, REPORT_SYNTAXES
 from dicom_io.delivery import store_scu, stow
@@ -30,7 +30,7 @@ from dicom_io.results.seg import build as seg
 from dicom_io.results.source_attributes import OPTIONAL, REQUIRED
 from dicom_io.spool.records import State
 
-PAGE = Path(__file__).parents[1] / "docs" / "conformance.md"
+PAGE = PROJECT / "docs" / "conformance.md"
 _MARKED = re.compile(r"(<!-- table ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _LABELMAP = UID("1.2.840.10008.5.1.4.1.1.66.7")
 
@@ -186,5 +186,7 @@ def names_of_tables(page: str) -> list[str]:
 
 
 if __name__ == "__main__":
+    if not PAGE.is_file():
+        sys.exit(f"{PAGE} is not there; call this in a checkout of segnode, whose page it writes")
     PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     sys.stdout.write(f"{PAGE}\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from core.errors import ConfigInvalid
+from runtime.child import PYTHON
 from runtime.supervisor import Supervisor, numbered
 from runtime.watchdog import Timekeeping
 from services.jobs.timeouts import Overtime
@@ -34,9 +35,9 @@ def run_service(config: Path) -> None:
         If it cannot start for a reason that only a person can remedy; its log says which.
     """
     settings = load_service_settings(config)
-    commands = {"server": [sys.executable, "-m", "services.server", str(config)]}
+    commands = {"server": [*PYTHON, "services.server", str(config)]}
     for slot, name in enumerate(numbered("worker", len(settings.workers)), start=1):
-        commands[name] = [sys.executable, "-m", "services.worker", str(config), str(slot)]
+        commands[name] = [*PYTHON, "services.worker", str(config), str(slot)]
     _make_place(settings)
     _open_many_files()
     overtime = Overtime(settings.work)

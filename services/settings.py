@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from core.errors import ConfigInvalid
 from core.model_config import ModelName
+from core.project_files import shown
 from runtime.setting_types import DATABASE_URL, Frozen, LocalPath, Name, Port, beside_the_file
 from runtime.settings_file import load_settings_file, problem_at
 from runtime.worker_settings import ExecutorName, Workers, this_host
@@ -16,7 +17,7 @@ from services.images.limits import Limits
 from services.images.shared_paths import Root
 from services.tasks import Task
 
-EXAMPLE = "manifests/service.example.yaml"
+EXAMPLE = shown("manifests/service.example.yaml")
 
 
 def _absolute(value: PurePosixPath) -> PurePosixPath:

@@ -19,7 +19,7 @@ PLACES = (*ROOMS, "docker", "docs", "manifests", "models", ".ci", "Makefile", "R
 KINDS = {"", ".json", ".md", ".proto", ".py", ".service", ".txt", ".yaml", ".yml"}
 
 PAGE = re.compile(r"(?<![\w/.])docs/[\w./-]+\.md")
-MODULE = re.compile(r'(?:python3?(?:\.11)? -m |"-m", ")([a-z_][\w.]*\w)')
+MODULE = re.compile(r'(?:python3?(?:\.11)? -m |"-m", "|PYTHON, ")([a-z_][\w.]*\w)')
 IN_IMAGE = re.compile(r"/opt/holoscan(?:/[\w.-]*)*")
 COMMAND = re.compile(
     r"(?:`|\$ |see: |run: |with: |by: |bin/|BIN\)/|\(|^ *|segnode )"

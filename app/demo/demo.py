@@ -1,7 +1,6 @@
 """The demo: a study through a PACS and the node, with nothing simulated but the patient."""
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from dicom_io.results.outbox import REPORT_NAME
 from dicom_io.spool.received import study_key
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
+from runtime.child import PYTHON
 
 MODEL = "demo"
 QUIET_SECONDS = 2.0
@@ -147,7 +147,7 @@ def _write_settings(work: Path, node: Destination, pacs: DemoPacs) -> Path:
 
 @contextmanager
 def _running_node(config: Path, log: Path, step: _Steps) -> Iterator[None]:
-    command = [sys.executable, "-m", "app.cli", "serve", "--config", str(config)]
+    command = [*PYTHON, "app.cli", "serve", "--config", str(config)]
     with (
         log.open("wb") as stderr,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr) as node,  # noqa: S603 - this program itself

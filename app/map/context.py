@@ -29,13 +29,13 @@ from app.map.distributions import licence_files, pinned, read_names, read_pins
 from app.map.manifests import Torch, application_manifest, package_manifest
 from app.map.sbom import Contents, bill_of_materials
 from core.errors import ConfigInvalid
+from core.project_files import PROJECT, ROOMS
 from core.version import VERSION
 from segmentation.package.golden_results import OUTCOMES
 from segmentation.package.hashes import SUMS
 from segmentation.package.package import MODEL_YAML, Package
 from segmentation.package.profile_results import MEASUREMENTS
 
-PROJECT = Path(__file__).parents[2]
 WHEELS = "wheels"
 DEFAULT_EPOCH = 1767225600
 """2026-01-01: every file's time, unless ``SOURCE_DATE_EPOCH`` gives another."""
@@ -79,10 +79,10 @@ def write_context(image: Image, folder: Path) -> str:
     Raises
     ------
     ConfigInvalid
-        If the folder holds something else, or this installation has no sources to package.
+        If the folder holds something else, or this installation has no files to package with, as inside of an image.
     """
     if not (PROJECT / "docker" / "Dockerfile").is_file():
-        raise ConfigInvalid(f"{PROJECT} has no docker/Dockerfile; package from a checkout of segnode (make setup)")
+        raise ConfigInvalid(f"{PROJECT} has no docker/Dockerfile; package from a checkout or a wheel of segnode")
     _make_room(folder)
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or DEFAULT_EPOCH)
     _write_program(folder / "app")
@@ -130,8 +130,8 @@ def _make_room(folder: Path) -> None:
 
 def _write_program(target: Path) -> None:
     for room in image_rooms():
-        for path in sorted((PROJECT / room).rglob("*.py")):
-            copy = target / path.relative_to(PROJECT)
+        for path in sorted((ROOMS / room).rglob("*.py")):
+            copy = target / path.relative_to(ROOMS)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
     (target / "__main__.py").write_text(_ENTRY, encoding="utf-8")

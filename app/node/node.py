@@ -6,7 +6,6 @@ It does no work itself and imports nothing heavy.
 import logging
 import resource
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from app.node.status import Presence
@@ -15,6 +14,7 @@ from app.settings.node import NodeSettings
 from app.workflow.study_timeout import Timekeeper
 from dicom_io.spool.counters import COUNTERS, forget_counters
 from dicom_io.spool.spool import Spool
+from runtime.child import PYTHON
 from runtime.logs import configure_logging
 from runtime.supervisor import Supervisor, numbered
 
@@ -106,7 +106,7 @@ def child_commands(
     """
     commands: dict[str, Sequence[str]] = {}
     for name in numbered("listener", listeners):
-        commands[name] = [sys.executable, "-m", "app.node.listener", config]
+        commands[name] = [*PYTHON, "app.node.listener", config]
     for slot, name in enumerate(numbered("worker", workers), start=1):
-        commands[name] = [sys.executable, "-m", worker, config, str(slot)]
+        commands[name] = [*PYTHON, worker, config, str(slot)]
     return commands

@@ -12,6 +12,7 @@ from app.settings.audit import Syslog, audit_trail
 from app.settings.destination import Destination, DicomDestination
 from app.settings.reception import Peer, Reception, TlsListening, allowed_peers
 from app.settings.route import Route
+from core.project_files import shown
 from dicom_io.audit.trail import AuditTrail
 from dicom_io.reception.access_control import AllowedPeer
 from dicom_io.reception.limits import Limits
@@ -19,7 +20,7 @@ from runtime.setting_types import DATABASE_URL, AETitle, Frozen, LocalPath, Name
 from runtime.settings_file import load_settings_file, problem_at
 from runtime.worker_settings import ExecutorName, Work, Workers, this_host
 
-EXAMPLE = "manifests/node.example.yaml"
+EXAMPLE = shown("manifests/node.example.yaml")
 
 
 class Http(Frozen):

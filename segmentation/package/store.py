@@ -10,11 +10,10 @@ from pathlib import Path
 
 from core.errors import ConfigInvalid, PackageInvalid
 from core.model_config import MODEL_NAME
+from core.project_files import PROJECT
 from segmentation.package.hashes import SUMS, write_sums
 from segmentation.package.network_spec import PackageManifest
 from segmentation.package.package import MANIFEST, MODEL_YAML, Package, open_package
-
-_PROJECT_MODELS = Path(__file__).parents[2] / "models"
 
 
 def assemble(name: str, models_folder: Path, fill: Callable[[Path], PackageManifest]) -> Package:
@@ -63,7 +62,7 @@ def default_models_path() -> list[Path]:
     if configured:
         return [Path(part) for part in configured.split(os.pathsep) if part]
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return [_PROJECT_MODELS, data / "segnode" / "models"]
+    return [PROJECT / "models", data / "segnode" / "models"]
 
 
 def folder_for_new_packages() -> Path:

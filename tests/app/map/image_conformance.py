@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from app.map.context import PROJECT
 from app.map.image import Build, build_image, fetch_wheels
+from core.project_files import PROJECT
 from tests.support.container import Container, OciImage, read_image
 
 MB = 1_000_000

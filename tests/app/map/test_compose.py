@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
-from app.map.context import PROJECT
 from app.settings.destination import DicomDestination
 from app.settings.node import load_settings
+from core.project_files import PROJECT
 
 FOLDER = PROJECT / "docker"
 

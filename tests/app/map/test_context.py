@@ -13,11 +13,12 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from app.cli import main as cli
-from app.map.context import PROJECT, WHEELS, Image, digest_of, write_context
+from app.map.context import WHEELS, Image, digest_of, write_context
 from app.map.distributions import read_names
 from app.map.image import fetch_wheels
 from app.map.manifests import parse_tag
 from core.errors import ConfigInvalid
+from core.project_files import PROJECT
 from core.version import VERSION
 from segmentation.package.package import load_package
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.map.context import PROJECT, image_rooms
+from app.map.context import image_rooms
+from core.project_files import PROJECT
 from tests.support.node_process import SEGNODE, NodeProcess, free_port
 
 COMMAND = "from app.cli.main import main; main()"

@@ -7,8 +7,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from app.map.context import PROJECT
 from app.settings.node import load_settings
+from core.project_files import PROJECT
 
 FOLDER = PROJECT / "manifests" / "kubernetes"
 VERSIONS = ("1.29", "1.33")

@@ -14,9 +14,10 @@ from holoscan_cli.packager.models import Models
 from holoscan_cli.packager.parameters import PackageBuildParameters
 from holoscan_cli.runner.resources import get_shared_memory_size
 
-from app.map.context import PROJECT, Image
+from app.map.context import Image
 from app.map.manifests import package_manifest
 from core.errors import StudyRejected
+from core.project_files import PROJECT
 from core.volume import Geometry
 from segmentation.inference.available_memory import Memory
 from segmentation.inference.memory_estimate import check

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from app.map.context import PROJECT
 from app.map.distributions import read_names
+from core.project_files import PROJECT
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import make_series, save_series
 
