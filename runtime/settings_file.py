@@ -1,4 +1,7 @@
-"""Read a settings file, and say of each thing that is wrong with it where it stands and what to do."""
+"""Read a settings file, and say of each thing that is wrong with it where it stands and what to do.
+
+The environment may give keys in the file's place (`runtime.settings_environment`).
+"""
 
 import difflib
 from pathlib import Path
@@ -10,12 +13,13 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from core.errors import ConfigInvalid
 from core.yaml_text import line_of
+from runtime.settings_environment import variable_of, with_environment, without_values
 
 Settings = TypeVar("Settings", bound=BaseModel)
 Location = tuple[int | str, ...]
 
 
-def load_settings_file(path: Path, model: type[Settings], example: str) -> Settings:
+def load_settings_file(path: Path, model: type[Settings], example: str, prefix: str) -> Settings:
     """Read and validate a YAML file; relative paths in it are read from its folder.
 
     Parameters
@@ -26,11 +30,13 @@ def load_settings_file(path: Path, model: type[Settings], example: str) -> Setti
         What it must fit.
     example
         A file of this project that is right, named in remedies.
+    prefix
+        What the names of environment variables begin with that give keys in place of the file.
 
     Raises
     ------
     ConfigInvalid
-        With file, line, key and remedy of every problem.
+        With file and line, or the variable, key and remedy of every problem.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -41,16 +47,18 @@ def load_settings_file(path: Path, model: type[Settings], example: str) -> Setti
         raise ConfigInvalid(f"{path}: not YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigInvalid(f"{path}:1: no settings in the file; start from {example}")
+    whole, overrides = with_environment(content, prefix, model)
     try:
-        return model.model_validate(content, context={"folder": path.absolute().parent})
+        return model.model_validate(whole, context={"folder": path.absolute().parent})
     except ValidationError as error:
         known = _keys_of(model)
         lines = []
         for problem in error.errors():
-            location = _location(problem, content)
+            location = _location(problem, whole)
             key = ".".join(map(str, location)) or "(whole file)"
-            remedy = _remedy(problem, known, example)
-            lines.append(f"{path}:{line_of(text, location)}: {key}: {problem['msg']}; {remedy}")
+            said = f"{without_values(problem['msg'], overrides)}; {_remedy(problem, known, example)}"
+            place = variable_of(location, overrides, content) or f"{path}:{line_of(text, location)}"
+            lines.append(f"{place}: {key}: {said}")
         raise ConfigInvalid("\n".join(lines)) from error
 
 

@@ -4,6 +4,7 @@ This one imports neither gRPC nor torch, and starts its children as fresh interp
 """
 
 import errno
+import logging
 import resource
 import subprocess
 import sys
@@ -12,13 +13,16 @@ from typing import Final
 
 from core.errors import ConfigInvalid
 from runtime.child import PYTHON
+from runtime.settings_environment import keys_from_environment
 from runtime.supervisor import Supervisor, numbered
 from runtime.watchdog import Timekeeping
 from services.jobs.timeouts import Overtime
-from services.settings import ServiceSettings, load_service_settings
+from services.settings import ENVIRONMENT, ServiceSettings, load_service_settings
 
 SQLITE: Final = "sqlite:///"
 OPEN_FILES: Final = 65_536
+
+_log = logging.getLogger("segnode")
 
 
 def run_service(config: Path) -> None:
@@ -35,6 +39,8 @@ def run_service(config: Path) -> None:
         If it cannot start for a reason that only a person can remedy; its log says which.
     """
     settings = load_service_settings(config)
+    if keys := keys_from_environment(ENVIRONMENT):
+        _log.info("settings_from_environment", extra={"keys": ",".join(keys)})
     commands = {"server": [*PYTHON, "services.server", str(config)]}
     for slot, name in enumerate(numbered("worker", len(settings.workers)), start=1):
         commands[name] = [*PYTHON, "services.worker", str(config), str(slot)]

@@ -18,6 +18,8 @@ from services.images.shared_paths import Root
 from services.tasks import Task
 
 EXAMPLE = shown("manifests/service.example.yaml")
+ENVIRONMENT = "SEGNODE_SERVICE__"
+"""What the names of variables begin with that give keys in place of the file."""
 
 
 def _absolute(value: PurePosixPath) -> PurePosixPath:
@@ -158,11 +160,11 @@ class ServiceSettings(Frozen):
 
 
 def load_service_settings(path: Path) -> ServiceSettings:
-    """Read and validate a ``service.yaml``.
+    """Read and validate a ``service.yaml``, with the keys that the environment gives in its place.
 
     Raises
     ------
     ConfigInvalid
-        With file, line, key and remedy of every problem.
+        With file and line, or the variable, key and remedy of every problem.
     """
-    return load_settings_file(path, ServiceSettings, EXAMPLE)
+    return load_settings_file(path, ServiceSettings, EXAMPLE, ENVIRONMENT)

@@ -1,5 +1,6 @@
 """The demo: a study through a PACS and the node, with nothing simulated but the patient."""
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from app.demo.pacs import NODE_AE, DemoPacs, free_port, start_pacs
-from app.settings.node import load_settings
+from app.settings.node import ENVIRONMENT
 from core.errors import ConfigInvalid, RetryLater
 from core.report import Report
 from dicom_io.delivery.store_scu import Destination
@@ -22,6 +23,7 @@ from dicom_io.spool.spool import Spool
 from runtime.child import PYTHON
 
 MODEL = "demo"
+SPOOL = "spool"
 QUIET_SECONDS = 2.0
 STUDY_S = 1800.0
 
@@ -86,7 +88,7 @@ def run_demo(work: Path, dicom: Path | None, say: Callable[[str], None]) -> Demo
             with step(f"push {len(files)} images to the PACS, and on to the node"):
                 pacs.take_in(files, node, study.uid)
             with step("the node segments and sends"):
-                revision = _wait(Spool(load_settings(config).spool), study_key(NODE_AE, study.uid))
+                revision = _wait(Spool(work / SPOOL), study_key(NODE_AE, study.uid))
             folder = revision.results / study.uid
             report = Report.model_validate_json((folder / REPORT_NAME).read_text(encoding="utf-8"))
             return DemoResult(pacs.name, report, folder, pacs.seg_count(study.uid), waits)
@@ -134,7 +136,7 @@ def _write_settings(work: Path, node: Destination, pacs: DemoPacs) -> Path:
         "ae_title": node.ae_title,
         "host": node.host,
         "port": node.port,
-        "spool": "spool",
+        "spool": SPOOL,
         "database": "workflow.sqlite",
         "quiet_seconds": QUIET_SECONDS,
         "routes": [{"called_ae": node.ae_title, "models": [MODEL], "destinations": ["pacs"]}],
@@ -148,9 +150,11 @@ def _write_settings(work: Path, node: Destination, pacs: DemoPacs) -> Path:
 @contextmanager
 def _running_node(config: Path, log: Path, step: _Steps) -> Iterator[None]:
     command = [*PYTHON, "app.cli", "serve", "--config", str(config)]
+    # Variables of a node that somebody runs here would lead the demo to its spool and its destinations.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT)}
     with (
         log.open("wb") as stderr,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr) as node,  # noqa: S603 - this program itself
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=stderr) as node,  # noqa: S603 - this program itself
     ):
         try:
             with step("start the node"):

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from app.node.status import Presence
 from app.node.status_server import serve_status
-from app.settings.node import NodeSettings
+from app.settings.node import ENVIRONMENT, NodeSettings
 from app.workflow.study_timeout import Timekeeper
 from dicom_io.spool.counters import COUNTERS, forget_counters
 from dicom_io.spool.spool import Spool
 from runtime.child import PYTHON
 from runtime.logs import configure_logging
+from runtime.settings_environment import keys_from_environment
 from runtime.supervisor import Supervisor, numbered
 
 HOLOSCAN_STACK = 32 << 20
@@ -53,6 +54,8 @@ class Node:
         """
         _allow_deep_stacks()
         configure_logging("node", self._settings.logs)
+        if keys := keys_from_environment(ENVIRONMENT):
+            _log.info("settings_from_environment", extra={"keys": ",".join(keys)})
         audit = self._settings.audit_trail()
         audit.application("start")
         try:

@@ -21,6 +21,8 @@ from runtime.settings_file import load_settings_file, problem_at
 from runtime.worker_settings import ExecutorName, Work, Workers, this_host
 
 EXAMPLE = shown("manifests/node.example.yaml")
+ENVIRONMENT = "SEGNODE_NODE__"
+"""What the names of variables begin with that give keys in place of the file."""
 
 
 class Http(Frozen):
@@ -131,11 +133,11 @@ class NodeSettings(Frozen):
 
 
 def load_settings(path: Path) -> NodeSettings:
-    """Read and validate a ``node.yaml``.
+    """Read and validate a ``node.yaml``, with the keys that the environment gives in its place.
 
     Raises
     ------
     ConfigInvalid
-        With file, line, key and remedy of every problem.
+        With file and line, or the variable, key and remedy of every problem.
     """
-    return load_settings_file(path, NodeSettings, EXAMPLE)
+    return load_settings_file(path, NodeSettings, EXAMPLE, ENVIRONMENT)

@@ -36,6 +36,27 @@ def test_a_port_that_is_taken_is_named(protocol: str, tmp_path: Path) -> None:
     assert (tmp_path / "service.sqlite").stat().st_mode & 0o077 == 0  # it names paths
 
 
+def test_keys_of_the_environment_count_and_are_named_without_their_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = ServiceProcess(tmp_path, tmp_path, tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("SEGNODE_SERVICE__REST__PORT", str(port))
+        monkeypatch.setenv("SEGNODE_SERVICE__QUEUE__KEEP_DAYS", "6.125")
+        said = refused(service)
+    assert f"rest: cannot listen to 127.0.0.1:{port}" in said
+    assert "settings_from_environment keys=queue.keep_days,rest.port" in said
+    assert "6.125" not in said
+
+
+def test_an_unknown_key_of_the_environment_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGNODE_SERVICE__TOKEN", "hunter2")
+    said = refused(ServiceProcess(tmp_path, tmp_path, tmp_path))
+    assert "SEGNODE_SERVICE__TOKEN: there is no key token" in said
+    assert "hunter2" not in said
+
+
 @pytest.mark.parametrize("change", [{"work": "service.yaml/work"}, {"database": "nowhere/service.sqlite"}])
 def test_a_place_that_cannot_be_written_is_named(change: dict[str, Any], tmp_path: Path) -> None:
     said = refused(ServiceProcess(tmp_path, tmp_path, tmp_path, **change))

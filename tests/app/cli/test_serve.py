@@ -131,6 +131,30 @@ def test_wrong_settings_end_with_2(node: NodeProcess) -> None:
     assert done.stdout == ""
 
 
+def test_an_unknown_key_of_the_environment_ends_with_2_and_its_value_is_not_shown(
+    node: NodeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGNODE_NODE__DATABASE_PASSWORD", "hunter2")
+    done = serve(node)
+    assert done.returncode == 2
+    assert "SEGNODE_NODE__DATABASE_PASSWORD: there is no key database_password" in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_keys_of_the_environment_count_in_every_process_and_are_named_in_the_log(tmp_path: Path) -> None:
+    port = free_port()
+    given = {"SEGNODE_NODE__PORT": str(port), "SEGNODE_NODE__LIMITS__PDU_SECONDS": "29.5"}
+    node = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")}, environment=given)
+    try:
+        assert node.start() == f"ready ae=SEGNODE port={port}"
+        socket.create_connection(("127.0.0.1", port)).close()  # the listener, a child, has it open
+    finally:
+        node.stop()
+    (line,) = [line for line in node.log.read_text().splitlines() if "settings_from_environment" in line]
+    assert line.endswith("settings_from_environment keys=limits.pdu_seconds,port")
+    assert "29.5" not in node.log.read_text()
+
+
 def test_a_port_that_is_taken_ends_with_2(node: NodeProcess) -> None:
     with socket.create_server(("127.0.0.1", node.port)):
         done = serve(node)
