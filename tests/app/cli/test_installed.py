@@ -22,10 +22,14 @@ from phantom.tags import StudyTags
 from segmentation.package.package import load_package
 from tests.e2e.conftest import make_model
 
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "build", "demo", "docs", "tests")
-"""What no wheel is made of; the demonstration model, whose folder has the name of the demo's, is copied by itself."""
-
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def left_out(folder: str, names: list[str]) -> set[str]:
+    """Say what no wheel is made of: what lies about at the top of a checkout, and caches everywhere."""
+    at_the_top = {"build", "demo", "docs", "tests"} if Path(folder) == PROJECT else set()
+    hidden = {name for name in names if name.startswith(".") and name != ".gitignore"}
+    return at_the_top | hidden | {"__pycache__"}
 
 
 def pip(*arguments: str | Path) -> None:
@@ -37,9 +41,7 @@ def pip(*arguments: str | Path) -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of a copy of the checkout in which somebody tried the service on a patient, as the README shows."""
     copy, built = tmp_path_factory.mktemp("sources") / "segnode", tmp_path_factory.mktemp("wheel")
-    shutil.copytree(PROJECT, copy, ignore=LEFT_OUT)
-    for part in (Path("app") / "demo", Path("models") / "demo"):
-        shutil.copytree(PROJECT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PROJECT, copy, ignore=left_out)
     case = copy / "manifests" / "cases" / "0001"
     case.mkdir(parents=True)
     (case / "IM0001").write_text("a patient's image")
