@@ -170,18 +170,18 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def with_tables(page: str) -> str:
-    """The page with every marked table as the code has it.
+    """Return the page with every marked table generated anew.
 
     Raises
     ------
     KeyError
-        If the page asks for a table that there is not.
+        If the page names a table that does not exist.
     """
     return _MARKED.sub(lambda found: found[1] + "\n" + TABLES[found[2]]() + "\n" + found[4], page)
 
 
 def names_of_tables(page: str) -> list[str]:
-    """Which tables a page asks for."""
+    """Return the names of the tables that a page marks."""
     return [found[2] for found in _MARKED.finditer(page)]
 
 

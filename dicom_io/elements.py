@@ -25,7 +25,7 @@ MAX_DEPTH = 100
 """Sequences within sequences."""
 
 MAX_INFLATED_BYTES = 64 * 2**20
-"""What a walk inflates at most."""
+"""Bytes that a walk inflates at most."""
 
 UNDEFINED = 0xFFFFFFFF
 SHORT = frozenset({b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT", b"PN", b"SH"})
@@ -52,10 +52,10 @@ class ElementsError(ValueError):
 
 
 class Source(Protocol):
-    """Where a walk reads."""
+    """The bytes that a walk reads."""
 
     def read(self, size: int, /) -> bytes:
-        """The next bytes, fewer at the end."""
+        """Read the next bytes, fewer at the end."""
 
     def skip(self, size: int, /) -> None:
         """Pass over bytes; beyond the end there is nothing to read."""
@@ -109,7 +109,7 @@ class _Inflating:
 
 
 def source_of(data_set: BinaryIO, transfer_syntax: str, limit: int = MAX_INFLATED_BYTES) -> Source:
-    """Where to read a data set.
+    """Return the source to read a data set from.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ class _Level:
 
 
 class Walk:
-    """Walks through a data set; whether its VRs are explicit is seen, whatever was negotiated.
+    """A walk through a data set; explicit VRs are detected, whatever was negotiated.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ class Walk:
     Attributes
     ----------
     head
-        What stands before the value of the element that was given out last.
+        The bytes before the value of the last element yielded.
     position
         Bytes from the beginning to what is read next.
     unread
@@ -178,11 +178,11 @@ class Walk:
 
     @property
     def is_implicit(self) -> bool:
-        """Whether VRs are implicit outside of sequences; known after the first element."""
+        """Tell whether VRs are implicit outside of sequences; known after the first element."""
         return bool(self._levels[0].implicit)
 
     def __iter__(self) -> Iterator[tuple[int, int, bytes | None, int]]:
-        """Depth, tag, VR and length of every element and item; the outermost elements have depth 0, their items 1.
+        """Yield depth, tag, VR and length of every element and item; outermost elements have depth 0, their items 1.
 
         Raises
         ------
@@ -221,22 +221,22 @@ class Walk:
         raise ElementsError("too_many_elements")
 
     def value(self, most: int = _LONGEST_UID) -> bytes | None:
-        """The value of the element that was given out last, None if it is longer; empty for what is walked through."""
+        """Read the value of the last element yielded, None if it is longer; empty for what is walked through."""
         if self.unread > most:
             return None
         return b"".join(self.pieces())
 
     def uid(self) -> str:
-        """The same value as a text without padding; whatever it holds, and empty where it is too long."""
+        """Read the same value as text without padding; it may hold any characters, and is empty if it is too long."""
         return (self.value() or b"").decode("latin-1").rstrip("\0 ")
 
     def number(self) -> int:
-        """The same value as an unsigned number of 16 bits; 0 where it is none."""
+        """Read the same value as an unsigned 16-bit number; 0 if it is not one."""
         value = self.value() or b""
         return int(self._half.unpack(value)[0]) if len(value) == self._half.size else 0
 
     def pieces(self) -> Iterator[bytes]:
-        """The same value in pieces, however long it is."""
+        """Yield the same value in pieces, however long it is."""
         while self.unread:
             piece = self._source.read(min(self.unread, _CHUNK))
             if not piece:
@@ -246,7 +246,7 @@ class Walk:
             yield piece
 
     def _take_item(self, tag: int, length: int, level: _Level) -> bool:
-        """Begin an item, or end an item or sequence; whether it is the first."""
+        """Begin an item, or end an item or sequence; return True if an item begins."""
         in_sequence = len(self._levels) % 2 == 0
         if in_sequence and tag == ITEM:
             if length == UNDEFINED or level.entered:

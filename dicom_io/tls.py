@@ -19,9 +19,9 @@ class TlsFiles:
     Attributes
     ----------
     ca
-        Who may have signed the peer's certificate; the system's authorities if None.
+        Authorities that may have signed the peer's certificate; the system's if None.
     certificate, key
-        This node's own, where the peer asks for one.
+        This node's own, for peers that require one.
     verify_host
         Whether the peer's certificate must name the host that is called.
     """
@@ -33,7 +33,7 @@ class TlsFiles:
 
 
 def client_context(files: TlsFiles) -> ssl.SSLContext:
-    """TLS for a connection that this node opens; the peer's certificate is always verified.
+    """Return the TLS context for a connection that this node opens; the peer's certificate is always verified.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def _no_password() -> str:
 
 @dataclass(frozen=True)
 class ServerTls:
-    """PEM files of the listening end.
+    """PEM files of the listening side.
 
     Attributes
     ----------
@@ -74,9 +74,9 @@ class ServerTls:
     key
         Its private key, without a pass phrase.
     ca
-        Certificates of the authorities whose peers are believed.
+        Certificates of the authorities that may sign peers' certificates.
     minimum
-        The oldest version that is spoken.
+        Oldest TLS version that is accepted.
     """
 
     certificate: Path
@@ -87,7 +87,7 @@ class ServerTls:
 
 @dataclass(frozen=True)
 class PeerCertificate:
-    """Who a peer proved to be.
+    """The identity that a peer has proved.
 
     Attributes
     ----------
@@ -101,17 +101,17 @@ class PeerCertificate:
     fingerprint: str
 
     def is_called(self, name: str) -> bool:
-        """Whether a name of ``node.yaml`` means this certificate: one of its names, or its fingerprint."""
+        """Tell whether a name of ``node.yaml`` is one of this certificate's names, or its fingerprint."""
         return name in self.names or name.replace(":", "").lower() == self.fingerprint
 
 
 def server_context(files: ServerTls) -> ssl.SSLContext:
-    """TLS for connections that peers open; each has to show a certificate.
+    """Return the TLS context for connections that peers open; each peer must present a certificate.
 
     Raises
     ------
     OSError
-        If a file cannot be read, or is not what it should be (`ssl.SSLError` is one).
+        If a file cannot be read or holds no usable PEM (`ssl.SSLError` is an `OSError`).
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if files.minimum == "1.3" else ssl.TLSVersion.TLSv1_2
@@ -124,7 +124,7 @@ def server_context(files: ServerTls) -> ssl.SSLContext:
 
 
 def peer_certificate(connection: ssl.SSLSocket) -> PeerCertificate | None:
-    """The certificate that the peer of an encrypted connection has shown."""
+    """Return the certificate that the peer of an encrypted connection has presented."""
     encoded = connection.getpeercert(binary_form=True)
     if encoded is None:
         return None

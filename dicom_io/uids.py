@@ -1,4 +1,4 @@
-"""What is a UID, and UIDs that follow from what a result was made of, so that the same work never has two names."""
+"""Valid UIDs, and UIDs derived from what a result was made of, so that the same work never has two names."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ _GRAMMAR = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 
 def is_uid(text: str) -> bool:
-    """Whether a text is a UID by PS3.5 section 9.1.
+    """Tell whether a text is a UID by PS3.5 section 9.1.
 
     Leading zeros of a component are let pass: real devices write them, and they do no harm. Anything else that breaks
     the section is no identifier, and must never become part of a path.
@@ -22,14 +22,14 @@ def is_uid(text: str) -> bool:
 
 
 def derive_uid(purpose: str, parts: Sequence[str | int]) -> UID:
-    """A UID below ``2.25`` that is a function of its arguments alone.
+    """Return a UID below ``2.25`` that is a function of its arguments alone.
 
     Parameters
     ----------
     purpose
         What the UID names (``"series"``, ``"instance"``), so that one set of parts gives several UIDs.
     parts
-        What the named thing was made of; their order and their borders count.
+        What the named thing was made of; their order and their boundaries count.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Where audit messages go: a file of its own, or an audit repository by syslog.
+"""The destinations of audit messages: a file of their own, or an audit repository by syslog.
 
 References
 ----------
@@ -32,7 +32,7 @@ _PRIORITY = 10 * 8 + 5
 _BOM = b"\xef\xbb\xbf"
 
 MAX_WAITING = 1000
-"""Messages that wait for a repository; as they wait in memory, there is an end to it."""
+"""Messages that may wait for a repository; they wait in memory, so their number is bounded."""
 
 SENDING = "audit"
 """The thread that sends."""
@@ -41,10 +41,10 @@ _log = logging.getLogger("segnode")
 
 
 class AuditSink(Protocol):
-    """Takes audit messages; any number of threads may write."""
+    """A destination of audit messages; any number of threads may write."""
 
     def write(self, message: bytes) -> None:
-        """Keep one message, XML in UTF-8 on one line; an `OSError` means that it is lost here."""
+        """Keep one message, XML in UTF-8 on one line; an `OSError` means that this sink has lost it."""
 
 
 class AuditFile:
@@ -64,15 +64,15 @@ class AuditFile:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if os.write(descriptor, message + b"\n") <= len(message):
-                raise OSError(errno.ENOSPC, "only a part of a message was written")
+                raise OSError(errno.ENOSPC, "the disk took only a part of a message")
         finally:
             os.close(descriptor)
 
 
 class AuditSyslog:
-    """An audit repository; a thread talks to it, so that nobody waits for one that is away.
+    """An audit repository; a thread talks to it, so that no caller waits for an unreachable one.
 
-    The thread lives as long as something waits, and the process ends only after it: what is written last, as a program
+    The thread lives as long as messages wait, and the process ends only after it: what is written last, as a program
     ends, arrives too.
 
     Parameters
@@ -92,11 +92,11 @@ class AuditSyslog:
         self._is_sending = False
 
     def write(self, message: bytes) -> None:
-        """Have it sent, soon."""
+        """Queue a message for the thread that sends."""
         content = syslog_message(message)
         with self._lock:
             if len(self._waiting) >= MAX_WAITING:
-                raise OSError(errno.ENOBUFS, "too many messages wait for the audit repository")
+                raise OSError(errno.ENOBUFS, "too many messages wait for the audit repository; this one is lost")
             self._waiting.append(content)
             if self._is_sending:
                 return
@@ -107,7 +107,7 @@ class AuditSyslog:
         except RuntimeError as error:
             with self._lock:
                 self._is_sending = False
-            raise OSError(errno.EAGAIN, "no thread can be had for the audit repository") from error
+            raise OSError(errno.EAGAIN, "cannot start a thread for the audit repository") from error
 
     def _send_all(self) -> None:
         while True:
@@ -118,8 +118,8 @@ class AuditSyslog:
                 content = self._waiting.popleft()
             try:
                 self._send(content)
-            except (OSError, ValueError, ConfigInvalid) as error:  # what is no host name is a ValueError
-                # What waited for it would wait as long again, each, and a process that ends would wait for all.
+            except (OSError, ValueError, ConfigInvalid) as error:  # an invalid host name is a ValueError
+                # Each waiting message would wait as long again, and a process that ends would wait for all of them.
                 with self._lock:
                     lost = 1 + len(self._waiting)
                     self._waiting.clear()
@@ -127,7 +127,7 @@ class AuditSyslog:
                 _log.error("audit_not_written", extra={"problem": problem, "lost": lost})
 
     def _send(self, content: bytes) -> None:
-        """Send it; a connection that has ended is opened again, once."""
+        """Send a message; a connection that has ended is opened again, once."""
         if self._url.scheme != "syslog+tls":
             with closing(_datagram_socket(self._url)) as connection:
                 connection.send(content)
@@ -149,7 +149,7 @@ class AuditSyslog:
 
 
 def syslog_message(message: bytes) -> bytes:
-    """A message with the header of RFC 5424, as PS3.15 A.6 asks for it."""
+    """Return a message with the header of RFC 5424, as PS3.15 A.6 requires."""
     stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
     host = socket.gethostname().encode("ascii", "replace").decode() or "-"
     return f"<{_PRIORITY}>1 {stamp} {host} segnode {os.getpid()} DICOM+RFC3881 - ".encode() + _BOM + message

@@ -1,6 +1,6 @@
-"""The audit trail: who transferred which patient's images where, in DICOM's own form.
+"""The audit trail in DICOM's own form: it records who transferred which patient's images, and where.
 
-The one stream that carries patient IDs, as PS3.15 asks; it goes to a protected file, or to an audit repository.
+It is the one stream that carries patient IDs, as PS3.15 requires; it goes to a protected file or an audit repository.
 
 References
 ----------
@@ -48,7 +48,7 @@ class Transfer:
     Attributes
     ----------
     study_uid, patient_id, patient_name
-        Whose and which; as the images say.
+        Study and patient, as the images state them.
     instances
         Number of instances by SOP Class UID.
     """
@@ -60,12 +60,12 @@ class Transfer:
 
 
 class AuditTrail:
-    """Writes audit messages, or nothing where there is nowhere to.
+    """The audit messages of a node; without a sink, nothing is written.
 
     Parameters
     ----------
     sinks
-        Where every message goes.
+        Destinations of every message.
     node
         AE title of the node, its audit source.
     """
@@ -76,26 +76,26 @@ class AuditTrail:
 
     @property
     def is_on(self) -> bool:
-        """Whether anything is written."""
+        """Tell whether there is a sink to write to."""
         return bool(self._sinks)
 
     def application(self, what: Literal["start", "stop"]) -> None:
-        """The node started or stopped."""
+        """Record that the node started or stopped (PS3.15 A.5.3.1)."""
         event = ("110120", "Application Start") if what == "start" else ("110121", "Application Stop")
         message = self._message(("110100", "Application Activity"), "E", event=event)
         self._participant(message, Party(self.node), requestor=False, role=("110150", "Application"))
         self._write(message)
 
     def begins(self, source: Party, destination: Party, transfer: Transfer) -> None:
-        """This node is about to send."""
+        """Record that this node is about to send instances (PS3.15 A.5.3.3)."""
         self._transfer(("110102", "Begin Transferring DICOM Instances"), "E", source, destination, transfer, True)
 
     def transferred(self, source: Party, destination: Party, transfer: Transfer, *, complete: bool = True) -> None:
-        """A transfer ended, to this node or from it."""
+        """Record that a transfer to this node or from it has ended (PS3.15 A.5.3.7)."""
         self._transfer(("110104", "DICOM Instances Transferred"), "C", source, destination, transfer, complete)
 
     def handled(self, user: str, action: Literal["R", "U", "D"], transfer: Transfer) -> None:
-        """A person looked at what the node has of a study (R), had it worked on again (U), or deleted (D)."""
+        """Record that a person viewed a study on the node (R), had it processed again (U), or deleted it (D)."""
         event = ("110105", "DICOM Study Deleted") if action == "D" else ("110103", "DICOM Instances Accessed")
         message = self._message(event, action)
         self._participant(message, Party(user), requestor=True)
@@ -104,14 +104,14 @@ class AuditTrail:
         self._write(message)
 
     def alert(self, peer: Party, description: str) -> None:
-        """A peer was turned away.
+        """Record that a peer was refused (PS3.15 A.5.3.11).
 
         Parameters
         ----------
         peer
-            Who, as far as it said.
+            The peer, as far as it identified itself.
         description
-            Why, in words of this program's own.
+            The reason, in this program's own words.
         """
         event = ("110126", "Node Authentication")
         message = self._message(("110113", "Security Alert"), "E", event=event, outcome=SERIOUS_FAILURE)

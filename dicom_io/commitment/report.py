@@ -70,12 +70,12 @@ def take_in_report(event_type: int | None, encoded: BinaryIO, transfer_syntax: s
 
 
 def asked_about(encoded: BinaryIO, transfer_syntax: str, transactions: Transactions) -> tuple[str, list[str]]:
-    """The transaction that a report is about, and the instances that were asked for, from the report's beginning.
+    """Read from a report's beginning which transaction it is about, and return that with the instances requested.
 
     Raises
     ------
     ReportRefusedError
-        If nobody asked; nothing behind the transaction has been looked at then.
+        If this node requested no such transaction; the report is then read no further.
     """
     with _refusing():
         transaction = _transaction_of(_walk(encoded, transfer_syntax))

@@ -30,7 +30,7 @@ REPORT_SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 """Without deflated, which pynetdicom proposes and takes by default: it inflates without bound."""
 
 SAME_ASSOCIATION_S = 1.0
-"""How long the association that asked stays open for the answer."""
+"""Time for which the association of the request stays open for the report."""
 
 ASK = 1
 
@@ -65,12 +65,12 @@ def ask_for_commitment(
         request = _request(transaction, transactions.objects(transaction) or [])
         response, _ = association.send_n_action(request, ASK, PUSH_MODEL, PUSH_MODEL_INSTANCE)
         if "Status" not in response:
-            raise RetryLater("the destination did not answer the request for commitment")
+            raise RetryLater("the destination did not answer the storage commitment request")
         status = int(response.Status)
         if status == PROCESSING_FAILURE or 0x0200 <= status < 0x0300:
-            raise RetryLater(f"the destination answered the request for commitment with status 0x{status:04X}")
+            raise RetryLater(f"the destination answered the storage commitment request with status 0x{status:04X}")
         if status != SUCCESS:
-            return Answer(False, f"the destination refused the request for commitment with status 0x{status:04X}")
+            return Answer(False, f"the destination refused the storage commitment request with status 0x{status:04X}")
         deadline = time.monotonic() + SAME_ASSOCIATION_S
         while association.is_established and not report.is_answered:
             if not report.has_come and time.monotonic() >= deadline:

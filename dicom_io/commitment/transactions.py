@@ -1,14 +1,14 @@
-"""What was asked of peers that keep what they are sent, and what they answered.
+"""Storage commitment transactions: the instances that peers were asked to commit to, and what they reported.
 
-The answer may come on the association that asked, or hours later on another one, at whichever receiving process the
-peer reaches. So what was asked lies in a table of files in the spool that all processes share:
+The report may come on the association of the request, or hours later on another one, at whichever receiving process the
+peer reaches. So requests and reports are kept as files in the spool, which all processes share:
 
 ::
 
-    spool/commitments/<hash>.json           what was asked, by the transaction's UID
-    spool/commitments/<hash>.report.json    what the peer answered
+    spool/commitments/<hash>.json           the request, by the transaction's UID
+    spool/commitments/<hash>.report.json    the peer's report
 
-A transaction's UID is random: nobody can report on it who was not asked.
+A transaction's UID is random: only the peer that was asked can report on it.
 """
 
 import json
@@ -79,7 +79,7 @@ class Transactions:
                     path.unlink()
 
     def objects(self, transaction: str) -> list[tuple[str, str]] | None:
-        """What was asked; None where nobody asked."""
+        """Return the SOP Class and Instance UIDs of a transaction's request; None if there is no such request."""
         content = _read(self._path(transaction))
         return None if content is None else [(one[0], one[1]) for one in content["objects"]]
 
@@ -94,7 +94,7 @@ class Transactions:
         replace_file(self._report_path(transaction), json.dumps({"failed": dict(report.failed)}).encode())
 
     def report(self, transaction: str) -> Report | None:
-        """The peer's answer, if it has come."""
+        """Return the peer's report, or None until it has come."""
         content = _read(self._report_path(transaction))
         return None if content is None else Report(content["failed"])
 

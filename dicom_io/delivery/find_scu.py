@@ -61,9 +61,9 @@ def find_series(
     RetryLater
         If there is no connection or association, no answer in time, or a status that may pass.
     ConfigInvalid
-        If the archive answers no such question.
+        If the archive does not support the query.
     """
-    # Answers may hold more than was asked for.
+    # Answers may hold more attributes than the query names.
     pynetdicom._config.LOG_RESPONSE_IDENTIFIERS = False
     ae = requesting_ae(calling_ae)
     ae.network_timeout = ae.dimse_timeout = ANSWER_TIMEOUT_S
@@ -71,8 +71,8 @@ def find_series(
     association = associate(ae, destination)
     if not association.is_established:
         if association.acceptor.primitive is not None and not association.is_rejected:
-            raise ConfigInvalid("the archive takes no C-FIND (Study Root); name one that does below counted_by")
-        raise RetryLater("no association with the archive")
+            raise ConfigInvalid("the archive does not support C-FIND (Study Root); name one that does under counted_by")
+        raise RetryLater("no association with the archive; check its AE title, address and port")
     try:
         found = list(_series(association, study_uid, expected))
     except RetryLater:
@@ -117,9 +117,10 @@ def _find(association: Association, level: str, keys: Mapping[str, object]) -> I
         if code == 0x0000:
             return
         if code in _CANNOT:
-            raise ConfigInvalid(f"the archive answers C-FIND with status 0x{code:04X}; name another below counted_by")
+            problem = f"the archive refused C-FIND with status 0x{code:04X}; name another archive under counted_by"
+            raise ConfigInvalid(problem)
         if code not in _PENDING or number >= MAX_MATCHES:
-            raise RetryLater("the archive's answer is late, endless or an error")
+            raise RetryLater("the archive's C-FIND answer was late, endless or an error")
         if match is not None:
             yield match
-    raise RetryLater("the archive's answer has no end")
+    raise RetryLater("the archive's C-FIND answer has no final status")

@@ -18,7 +18,7 @@ from dicom_io.tls import TlsFiles, client_context
 CONNECT_TIMEOUT_S = 10.0
 ASSOCIATION_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 300.0
-"""How long a PACS may take to answer a C-STORE: some index before they do."""
+"""Time that a PACS may take to answer a C-STORE; some index the object first."""
 
 TRANSIENT_STATUSES = frozenset({0x0110, 0x0212, 0x0213, *range(0xA700, 0xA800)})
 """Processing failure, mistyped argument by a peer under load, resource limitation, out of resources."""
@@ -38,12 +38,12 @@ class Destination:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the destination made of an object.
+    """The destination's answer about one object.
 
     Attributes
     ----------
     accepted
-        Whether it took the object.
+        Whether it stored the object.
     reason
         Empty, or the warning or refusal in words.
     """
@@ -85,7 +85,7 @@ def send_object(
         return explain_no_association(association, destination)
     try:
         if not may_go_on():
-            raise RetryLater("this worker was not heard of for too long, so it sends nothing more")
+            raise RetryLater("lease expired; transfer aborted")
         return _store(association, dataset)
     finally:
         if association.is_established:
@@ -100,7 +100,7 @@ def _close_unless(event: Event, may_go_on: Callable[[], bool]) -> None:
 
 
 def requesting_ae(calling_ae: str) -> AE:
-    """An application entity with this project's deadlines, whose log quotes no element of an object."""
+    """Return an application entity with this project's timeouts, whose log quotes no element of an object."""
     # Both write elements of the object into the log.
     pynetdicom._config.LOG_REQUEST_IDENTIFIERS = False
     pynetdicom._config.LOG_HANDLER_LEVEL = "none"
@@ -113,7 +113,7 @@ def requesting_ae(calling_ae: str) -> AE:
 
 
 def associate(ae: AE, destination: Destination, evt_handlers: list[EventHandlerType] | None = None) -> Association:
-    """Ask for an association with the AE's contexts, over TLS where the destination has it; it may be refused."""
+    """Request an association with the AE's contexts, over TLS if the destination has it; it may be refused."""
     tls = (client_context(destination.tls), destination.host) if destination.tls is not None else None
     return ae.associate(
         destination.host,
@@ -125,13 +125,13 @@ def associate(ae: AE, destination: Destination, evt_handlers: list[EventHandlerT
 
 
 def explain_no_association(association: Association, destination: Destination) -> Answer:
-    """Why there is no association: refused for good, or `RetryLater`."""
+    """Return the final refusal that left a destination without an association, or raise `RetryLater`."""
     if association.is_rejected:
         # A person corrects this at the destination, which then takes the object.
-        raise RetryLater("the destination rejects the association (AE titles, or too many associations)")
+        raise RetryLater("the destination rejected the association; check both AE titles and its limit of associations")
     if association.acceptor.primitive is not None and not association.accepted_contexts:
-        return Answer(False, "the destination takes no object of this SOP class and transfer syntax")
-    over = ", or none over TLS: see the certificates of both sides" if destination.tls is not None else ""
+        return Answer(False, "the destination does not accept this SOP class and transfer syntax")
+    over = ", or the TLS handshake failed; check the certificates of both sides" if destination.tls is not None else ""
     raise RetryLater(f"no connection to {destination.host} port {destination.port}{over}")
 
 
@@ -141,7 +141,7 @@ def _store(association: Association, dataset: FileDataset) -> Answer:
     except (RuntimeError, ValueError) as error:
         # RuntimeError: the association ended before the request; ValueError: no context fits after negotiation.
         if isinstance(error, ValueError):
-            return Answer(False, "the destination takes no object of this SOP class and transfer syntax")
+            return Answer(False, "the destination does not accept this SOP class and transfer syntax")
         raise RetryLater("the destination ended the association") from error
     if "Status" not in response:
         raise RetryLater("the destination did not answer in time, or closed the connection")

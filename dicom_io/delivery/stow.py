@@ -22,10 +22,10 @@ from dicom_io.tls import TlsFiles, client_context
 
 CHUNK = 1 << 20
 FINAL_STATUSES = frozenset({400, 405, 406, 413, 415, 422, 501})
-"""What the same object gets again: bad request, too large, not supported. 401, 403 and 404 a person corrects there."""
+"""Statuses that a retry would get again: bad request, too large, not supported. A person corrects 401, 403 and 404."""
 
 MAX_ANSWER_BYTES = 1 << 20
-"""What is read of an answer about one object."""
+"""Bytes that are read at most of an answer about one object."""
 
 _FAILED, _STORED = "00081198", "00081199"  # Failed SOP Sequence, Referenced SOP Sequence
 _REASON = "00081197"
@@ -94,13 +94,13 @@ def _authorization(destination: WebDestination) -> dict[str, str]:
         try:
             token = destination.token_file.read_text().strip()
         except OSError as error:
-            raise RetryLater(f"the token's file cannot be read: {error.strerror}") from error
+            raise RetryLater(f"cannot read the destination's token file: {error.strerror}") from error
     elif destination.token_env is not None:
         token = os.environ.get(destination.token_env, "").strip()
     else:
         return {}
     if not token or not token.isascii() or not token.isprintable():
-        raise RetryLater("the destination's token is missing or no token")
+        raise RetryLater("the destination's token is missing or malformed; give one line of printable ASCII")
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -108,7 +108,7 @@ def _body(start: bytes, path: Path, end: bytes, may_go_on: Callable[[], bool]) -
     with path.open("rb") as file:
         for part in chain([start], iter(partial(file.read, CHUNK), b""), [end]):
             if not may_go_on():
-                raise RetryLater("this worker was not heard of for too long, so it sends nothing more")
+                raise RetryLater("lease expired; transfer aborted")
             yield part
 
 
@@ -124,7 +124,7 @@ def _answer(status: int, content: dict[str, Any]) -> Answer:
 
 
 def _content(response: httpx.Response) -> dict[str, Any]:
-    """What the answer says in JSON; nothing where it is something else, or too long: then the status alone counts."""
+    """Return an answer's JSON; empty if it is something else or too long: then the status alone counts."""
     encoded = bytearray()
     for piece in response.iter_bytes():
         encoded += piece
@@ -147,7 +147,7 @@ def _items(content: dict[str, Any], tag: str) -> list[Any]:
 
 
 def _refusal(item: object) -> Answer:
-    """What a Failed SOP Sequence's item says (PS3.18 table 10.5.3-2: reasons are those of C-STORE)."""
+    """Explain an item of Failed SOP Sequence (PS3.18 table 10.5.3-2: reasons are those of C-STORE)."""
     values = _items(item, _REASON) if isinstance(item, dict) else []
     try:
         reason = int(values[0])

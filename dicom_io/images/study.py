@@ -59,12 +59,12 @@ class Study:
 def read_studies(folder: Path, on_progress: Callable[[int, int], None] | None = None) -> list[Study]:
     """Group every DICOM file below a folder by study and series, reading headers only.
 
-    Files that are no DICOM are passed over, and so is a DICOMDIR.
+    Files that are not DICOM are skipped, and so is a DICOMDIR.
 
     Parameters
     ----------
     folder
-        Nested as it may be; links to folders are not followed.
+        It may be nested; links to folders are not followed.
     on_progress
         Called with the number of files looked at and of all files.
 
@@ -148,11 +148,11 @@ class _StudyDraft:
 
 
 def _what_else(instance: Instance) -> str:
-    """What an instance is that is no image of a volume; empty if it is one."""
+    """Name the kind of an instance that cannot be an image of a volume; empty if it can be one."""
     sop_class = uid(instance.header, "SOPClassUID")
     if sop_class not in IMAGE_CLASSES:
         name = UID(sop_class).name if sop_class else ""
-        return name if name and name != sop_class else "an object of an unknown kind"
+        return name if name and name != sop_class else "an object of unknown SOP class"
     if "LOCALIZER" in (part.upper() for part in texts(instance.header, "ImageType")):
         return "a localizer"
     if text(instance.header, "SamplesPerPixel") not in ("", "1"):
@@ -161,7 +161,7 @@ def _what_else(instance: Instance) -> str:
 
 
 def same_image(first: Instance, second: Instance) -> bool:
-    """Whether two files hold the same image: equal bytes, or equal headers and equal pixels otherwise encoded."""
+    """Tell whether two files hold the same image: equal bytes, or equal headers and equal decoded pixels."""
     if cmp(first.path, second.path, shallow=False):
         return True
     try:

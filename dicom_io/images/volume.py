@@ -79,7 +79,7 @@ def _check_size(layout: Layout) -> None:
         check_stored(instance)
     rows, columns = layout.geometry.shape[1:]
     if layout.geometry.shape[0] * rows * columns > MAX_VOXELS:
-        detail = f"{layout.geometry.shape[0]} slices of {rows} x {columns} are more than a volume may hold"
+        detail = f"{layout.geometry.shape[0]} slices of {rows} x {columns} exceed the largest volume"
         raise rejected(ReasonCode.UNREADABLE_PIXELS, instances[0], detail)
 
 
@@ -157,14 +157,14 @@ def combine_channels(volumes: Sequence[Volume], on_other_grid: Literal["refuse",
 
 
 def _grids_differ(volume: Volume, why: str) -> StudyRejected:
-    return StudyRejected(ReasonCode.GRIDS_DIFFER, f"Against channel 0, {why}.", volume.series_uids[0])
+    return StudyRejected(ReasonCode.GRIDS_DIFFER, f"Compared with channel 0: {why}.", volume.series_uids[0])
 
 
 def _on_grid(volume: Volume, grid: Geometry) -> Volume:
     outside = share_outside(volume.geometry, grid)
     if outside > LARGEST_SHARE_OUTSIDE:
-        raise _grids_differ(volume, f"{outside:.1%} of it lies outside of this series")
-    note = f"Resampled onto the grid of channel 0; {outside:.1%} of it lies outside of this series."
+        raise _grids_differ(volume, f"{outside:.1%} of its grid lies outside of this series")
+    note = f"Resampled onto the grid of channel 0; {outside:.1%} of that grid lies outside of this series."
     return replace(
         volume,
         array=resample(volume.array[0], volume.geometry, grid)[np.newaxis],

@@ -1,1 +1,1 @@
-"""What peers send: associations within bounds, and an answer only when it is safe on disk."""
+"""Reception from peers: associations within limits, and a success status only once an object is safe on disk."""

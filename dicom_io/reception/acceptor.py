@@ -1,7 +1,7 @@
-"""Where connections wait until they have sent a whole association request: one thread, a few KiB for each.
+"""Connections that have not yet sent a whole association request: one thread for all, a few KiB for each.
 
-Everything that happens before a peer has said who it is happens here: TLS handshakes and the first PDU, without ever
-waiting for anybody. So a peer that is silent, slow or sends garbage costs a place in a list, and no thread.
+TLS handshakes and the first PDU, all that comes before a peer has identified itself, are handled here without ever
+blocking. So a peer that is silent, slow or sends garbage costs a place in a list, and no thread.
 """
 
 import ipaddress
@@ -41,21 +41,21 @@ class _Waiting:
 
 
 class Lobby:
-    """Accepts connections, and hands each on with its first PDU.
+    """The place of new connections: accepts each, and hands it on with its first PDU.
 
     Parameters
     ----------
     listening
         The listening socket; it becomes non-blocking.
     limits
-        What a peer may ask for. Beyond ``waiting`` or ``waiting_per_address`` the newest connection takes the place of
+        Limits for every peer. Beyond ``waiting`` or ``waiting_per_address`` the newest connection takes the place of
         the oldest, of the same address where it is the address that has too many.
     tls
-        Where every connection has to begin with a handshake.
+        TLS context, if every connection must begin with a handshake.
     on_request
         Called in the lobby's thread with connection, address and PDU; the connection is then the caller's.
     on_tls_failed
-        Called in the lobby's thread with the address of who cannot prove who it is, once in `REPORT_S` for each.
+        Called in the lobby's thread with the address of a peer that fails the handshake, once in `REPORT_S` for each.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Lobby:
                 return
             except OSError as error:
                 self._count(f"not_accepted_{os.strerror(error.errno or 0)}".lower().replace(" ", "_"))
-                # No descriptor is left: give back one that nobody has a claim on, and leave time for others.
+                # No descriptor is left: close the oldest waiting connection, and leave time for others.
                 if self._waiting:
                     self._drop(next(iter(self._waiting.values())), "no_descriptors")
                 time.sleep(0.01)
@@ -132,7 +132,7 @@ class Lobby:
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         except OSError:
-            # Reset before it was looked at; a TLS socket finds out when it is made.
+            # The peer reset the connection early; making the TLS socket detects it.
             self._count("connection_lost")
             connection.close()
             return
@@ -209,6 +209,6 @@ class Lobby:
 
 
 def address_of(peer: str) -> str:
-    """A peer's address as ``peers:`` names it: a socket of both families gives one of IPv4 as ``::ffff:10.1.2.3``."""
+    """Return a peer's address as ``peers:`` names it; a dual-stack socket gives IPv4 as ``::ffff:10.1.2.3``."""
     address = ipaddress.ip_address(peer)
     return str(address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else peer

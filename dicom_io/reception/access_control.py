@@ -1,4 +1,4 @@
-"""Who may open an association: calling AE title, address and certificate belong together."""
+"""The peers that may open an association: calling AE title, address and certificate must match together."""
 
 import ipaddress
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from dicom_io.tls import PeerCertificate
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _REPORTING = frozenset({str(PUSH_MODEL), str(VERIFICATION)})
-"""SOP classes of who only reports: storage commitment, and verification."""
+"""SOP classes of a peer that only reports: storage commitment, and verification."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class AllowedPeer:
     Attributes
     ----------
     ae_title
-        What it calls itself; anything if None.
+        Its calling AE title; any if None.
     networks
-        Where it calls from; anywhere if empty.
+        Networks of its address; any if empty.
     certificate
-        A name of its certificate, or the fingerprint; any certificate that is believed if None.
+        A name of its certificate, or the fingerprint; any trusted certificate if None.
     reports_only
-        Whether it may bring reports on storage commitment, which it was asked for, and nothing else.
+        Whether it may only report on storage commitment that was requested of it.
     """
 
     ae_title: str | None
@@ -38,7 +38,7 @@ class AllowedPeer:
     reports_only: bool = False
 
     def fits(self, calling_ae: str, address: str, certificate: PeerCertificate | None) -> bool:
-        """Whether a caller is this peer."""
+        """Tell whether a caller is this peer."""
         if self.ae_title is not None and calling_ae != self.ae_title:
             return False
         if self.networks and not any(ipaddress.ip_address(address) in network for network in self.networks):
@@ -49,14 +49,14 @@ class AllowedPeer:
 
 @dataclass(frozen=True)
 class Access:
-    """Rules for requests.
+    """Rules for association requests.
 
     Attributes
     ----------
     called_aes
-        AE titles that are answered to.
+        Called AE titles that are accepted.
     peers
-        Who may call; anybody if None.
+        Peers that may call; any if None.
     """
 
     called_aes: frozenset[str]
@@ -64,11 +64,11 @@ class Access:
 
     @classmethod
     def of(cls, called_aes: Iterable[str], peers: Iterable[AllowedPeer] | None) -> "Access":
-        """Rules from any collections."""
+        """Make rules from any collections."""
         return cls(frozenset(called_aes), None if peers is None else tuple(peers))
 
     def rejection(self, request: A_ASSOCIATE, address: str, certificate: PeerCertificate | None) -> Rejection | None:
-        """Why a request is rejected, if it is; which of AE title, address and certificate did not fit is not said."""
+        """Return the rejection of a request, or None; it hides which of title, address and certificate failed."""
         if request.called_ae_title not in self.called_aes:
             return Rejection.CALLED_AE
         if self.peers is None:

@@ -1,4 +1,4 @@
-"""One association, from its acceptance on, in one thread: PDUs into messages, messages to who serves them.
+"""One association, from its acceptance on, in one thread: PDUs become messages, and services answer them.
 
 pynetdicom's association has two threads and three queues, and assembles every message in memory: each image costs
 hand-offs between them, and two copies. Here a data set goes from the socket's buffer to its sink, piece by piece.
@@ -45,7 +45,7 @@ _log = logging.getLogger("segnode")
 
 @dataclass(frozen=True, eq=False)
 class Caller:
-    """Who opened an association; no two are equal.
+    """The peer that opened an association; no two are equal.
 
     Attributes
     ----------
@@ -69,55 +69,55 @@ class Context:
 
 
 class Request(Protocol):
-    """A request that is being served: takes its data set, then answers."""
+    """A request that is being served; it takes its data set, then answers."""
 
     def write(self, piece: memoryview) -> None:
-        """Take a piece of the data set; what is wrong with it is said at the end."""
+        """Take a piece of the data set; an error in it is reported by `finish`."""
 
     def finish(self) -> int | None:
-        """Serve it, and give the status to answer with; None where nothing is answered."""
+        """Serve the request, and return the status of the response; None if there is no response."""
 
     def discard(self) -> None:
-        """Forget it, since it never ends."""
+        """Drop the request, whose data set never ends."""
 
 
 Service = Callable[[Caller, Context, Command], Request]
 
 
 class Answered:
-    """A request that needs no more than a status; its data set is of no interest."""
+    """A request that needs only a status; its data set is ignored."""
 
     def __init__(self, status: int | None) -> None:
         self._status = status
 
     def write(self, piece: memoryview) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def finish(self) -> int | None:
-        """The status."""
+        """Return the status."""
         return self._status
 
     def discard(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class ServedAssociation:
-    """Serves an association until it ends.
+    """An association that is served until it ends.
 
     Parameters
     ----------
     wire
         Its connection.
     caller
-        Who opened it.
+        The peer that opened it.
     contexts
         Accepted presentation contexts by their IDs.
     max_length
         Longest PDU that the peer receives; 0 for any.
     limits
-        What a peer may ask for.
+        Limits for every peer.
     services
-        By command field.
+        Services by command field.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class ServedAssociation:
             self._wire.say_last(last_word)
 
     def _say_if_cut_short(self, how: str) -> None:
-        """A sender that counts on what it sent is told nothing any more; who looks for a missing image finds this."""
+        """Log a truncated object: its sender gets no response any more, and a person who misses an image finds this."""
         if self._command is not None:
             address = self._caller.address
             _log.warning("object_cut_short", extra={"reason": how, "bytes": self._length, "address": address})

@@ -1,4 +1,4 @@
-"""A-ASSOCIATE-RQ (PS3.8 9.3.2): looked through before anything of it becomes an object, then decoded.
+"""A-ASSOCIATE-RQ (PS3.8 9.3.2): checked as bytes before any object is made of it, then decoded.
 
 pynetdicom makes an object of every item it finds. 1 MiB of empty items would make hundreds of megabytes.
 """
@@ -25,11 +25,11 @@ _USER_INFORMATION = 0x50
 _SUB_ITEMS_AT = {_PRESENTATION_CONTEXT: 4, _USER_INFORMATION: 0}
 _PROTOCOL_VERSION = struct.Struct(">6xH")
 UNDECODABLE = (*MALFORMED, AssertionError)
-"""What pynetdicom and pydicom raise over bytes that mean nothing."""
+"""Errors that pynetdicom and pydicom raise for malformed bytes."""
 
 
 class RequestError(ValueError):
-    """The bytes are no association request, or one that asks for too much."""
+    """The bytes are not an association request, or one beyond the limits."""
 
 
 def decode_request(pdu: bytes) -> A_ASSOCIATE:
@@ -58,13 +58,13 @@ def decode_request(pdu: bytes) -> A_ASSOCIATE:
 
 
 def has_known_version(pdu: bytes) -> bool:
-    """Whether the request names the one protocol version there is: bit 0 alone counts (PS3.8 table 9-11)."""
+    """Tell whether the request names protocol version 1: only bit 0 counts (PS3.8 table 9-11)."""
     return bool(_PROTOCOL_VERSION.unpack_from(pdu)[0] & 1)
 
 
 def _look_through(pdu: bytes) -> None:
     if len(pdu) < _FIXED_LENGTH or pdu[0] != ASSOCIATE_RQ:
-        raise RequestError("no association request")
+        raise RequestError("not an association request")
     contexts = 0
     for count, kind in enumerate(_kinds(pdu), start=1):
         contexts += kind == _PRESENTATION_CONTEXT
@@ -87,6 +87,6 @@ def _items(pdu: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
             raise RequestError("an item is cut off")
         kind, length = struct.unpack_from(">BxH", pdu, start)
         if start + 4 + length > end:
-            raise RequestError("an item is longer than what holds it")
+            raise RequestError("an item is longer than the item that holds it")
         yield kind, start + 4, start + 4 + length
         start += 4 + length

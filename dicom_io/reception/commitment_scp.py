@@ -1,4 +1,4 @@
-"""One N-EVENT-REPORT of storage commitment: a peer's answer that comes on an association of its own."""
+"""One N-EVENT-REPORT of storage commitment, which a peer sends on an association of its own."""
 
 import logging
 from io import BytesIO
@@ -13,7 +13,7 @@ MAX_REPORT_BYTES = 1 << 24
 """A report of 50,000 objects."""
 
 BEGINNING_BYTES = 16384
-"""By then the transaction has been named, and what nobody asked for is not kept any further."""
+"""Bytes within which a report names its transaction; an unrequested report is dropped there."""
 
 NO_SUCH_CLASS = 0x0118
 
@@ -21,12 +21,12 @@ _log = logging.getLogger("segnode")
 
 
 class Reports:
-    """Serves N-EVENT-REPORT.
+    """The service of N-EVENT-REPORT.
 
     Parameters
     ----------
     transactions
-        What was asked.
+        Transactions that this node requested.
     """
 
     def __init__(self, transactions: Transactions) -> None:
@@ -49,7 +49,7 @@ class _Report:
         self._status: int | None = None
 
     def write(self, piece: memoryview) -> None:
-        """Keep a piece of it, as far as reports go."""
+        """Keep a piece of the report, up to `MAX_REPORT_BYTES`."""
         if self._status is not None:
             return
         self._encoded += piece
@@ -65,13 +65,13 @@ class _Report:
                 self._refuse(refusal.status)
 
     def finish(self) -> int:
-        """Take it in."""
+        """Record the report, and return the status."""
         if self._status is not None:
             return self._status
         return take_in_report(self._event_type, BytesIO(self._encoded), self._syntax, self._transactions)
 
     def discard(self) -> None:
-        """Forget it."""
+        """Drop the report."""
         self._encoded.clear()
 
     def _refuse(self, status: int) -> None:

@@ -28,13 +28,13 @@ class Command:
     Attributes
     ----------
     field
-        Which command.
+        Command Field.
     message_id
-        What its answer refers to.
+        Message ID, to which its response refers.
     has_data_set
         Whether a data set follows.
     sop_class, instance
-        Affected SOP Class and Instance UID, as they came but for their padding: whatever bytes, not yet UIDs.
+        Affected SOP Class and Instance UID, as received but for their padding: any bytes, not yet checked as UIDs.
     event_type
         Of an N-EVENT-REPORT.
     """
@@ -53,7 +53,7 @@ def decode_command(encoded: bytes) -> Command:
     Raises
     ------
     BreachError
-        If it is malformed, or lacks what every command has.
+        If it is malformed, or lacks an element that every command has.
     """
     elements = _elements(encoded)
     field, data_set_type = _number(elements, _FIELD), _number(elements, _DATA_SET_TYPE)
@@ -70,12 +70,12 @@ def decode_command(encoded: bytes) -> Command:
 
 
 def encode_response(request: Command, status: int) -> bytes:
-    """Command set of the answer to a request: its UIDs, where they are some, its event type, and a status.
+    """Encode the command set of a response: the request's UIDs if they are valid, its event type, and a status.
 
     Parameters
     ----------
     request
-        What is answered.
+        The request that is answered.
     status
         PS3.7 annex C, PS3.4 table B.2-1.
     """

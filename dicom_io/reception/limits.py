@@ -1,10 +1,10 @@
-"""How much any peer may ask of the listener."""
+"""Limits of the listener for every peer."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class Limits(BaseModel):
-    """Bounds that no peer can exceed; the defaults suit a department, each can be set in ``node.yaml``."""
+    """Limits that no peer can exceed; the defaults suit a department, and each can be set in ``node.yaml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -22,9 +22,9 @@ class Limits(BaseModel):
     waiting_per_address: int = Field(default=8, ge=1, description="the same, from one address")
 
     def share(self, processes: int) -> "Limits":
-        """What one of several receiving processes may take, rounded up: together they take what the node may.
+        """Return the limits of one of several receiving processes, rounded up; together they make up the node's.
 
-        The kernel gives connections to processes by chance, so a node with several wants room above what it needs.
+        The kernel assigns connections to processes by chance, so a node with several needs some margin.
         """
         associations = -(-self.associations // processes)
         per_address = -(-self.associations_per_address // processes)

@@ -1,8 +1,8 @@
-"""Takes what a PACS or modality sends, and answers "success" only when it is safe on disk.
+"""The storage SCP for PACS and modalities; it answers "success" only when an object is safe on disk.
 
-Runs in a process of its own, without the libraries of the networks. Images of the kinds that models read start work;
-everything else that comes along is kept beside the study and starts nothing. So nothing that this node makes (SEG, SR)
-can ever be its own input, whoever sends it back.
+It runs in a process of its own, without the libraries of the networks. Images of the kinds that models read start work;
+every other object is kept beside the study and starts nothing. So nothing that this node makes (SEG, SR)
+can ever become its own input, whichever peer sends it back.
 """
 
 import ssl
@@ -28,14 +28,14 @@ from dicom_io.spool.ingest import Arrival
 from dicom_io.tls import peer_certificate
 
 GRACE_S = 5.0
-"""How long associations may go on after the node was told to stop."""
+"""Time for which associations may go on after the node was told to stop."""
 
 SWITCH_S = 0.0005
-"""How long a thread keeps the interpreter while others want it: a tenth of what is usual, since each peer can keep the
+"""Time for which a thread keeps the interpreter while others wait: a tenth of the default, since each peer can keep the
 thread of its association as busy as it likes."""
 
 ACCEPTING = "accept"
-"""The thread that lets callers in."""
+"""The thread that accepts connections."""
 
 
 class Listener:
@@ -44,19 +44,19 @@ class Listener:
     Parameters
     ----------
     arrival
-        Where objects go.
+        Puts objects into the spool.
     ae_title
         The node's own AE title.
     access
-        Who may open an association, and with which called AE titles.
+        Peers that may open an association, and the called AE titles.
     limits
-        What any peer may ask for.
+        Limits for every peer.
     contexts
-        SOP classes that are taken, each with its transfer syntaxes.
+        SOP classes that are accepted, each with its transfer syntaxes.
     tls
-        Where every connection has to be encrypted, and show a certificate.
+        TLS context, if every connection must be encrypted and show a certificate.
     observer
-        Hears of what was received and of whom was turned away.
+        Records received objects and rejected peers.
     """
 
     def __init__(
@@ -93,9 +93,9 @@ class Listener:
         Parameters
         ----------
         host, port
-            Where.
+            Address to listen on.
         shares_port
-            Whether other processes may listen there too.
+            Whether other processes may listen on it too.
 
         Returns
         -------
@@ -128,7 +128,7 @@ class Listener:
         return int(self._server.server_address[1])
 
     def stop(self) -> None:
-        """Stop listening, and let associations that are under way end for `GRACE_S` at most."""
+        """Stop listening, and let open associations go on for at most `GRACE_S`."""
         if self._server is None:
             return
         self._server.shutdown()

@@ -1,4 +1,4 @@
-"""A-ASSOCIATE-AC (PS3.8 section 9.3.3): what of a request is accepted, by pynetdicom's rules of negotiation."""
+"""A-ASSOCIATE-AC (PS3.8 section 9.3.3): the contexts accepted of a request, by pynetdicom's rules of negotiation."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor
 from dicom_io.reception.association import Context
 
 MAX_PDU_SIZE = 131072
-"""Longest PDU that is offered to receive, which is the longest that DCMTK sends; longer ones are read all the same."""
+"""Longest PDU that is offered to receive, the longest that DCMTK sends; longer ones are read all the same."""
 
 
 def negotiate(request: A_ASSOCIATE, supported: Sequence[PresentationContext]) -> tuple[bytes, dict[int, Context]]:
@@ -28,7 +28,7 @@ def negotiate(request: A_ASSOCIATE, supported: Sequence[PresentationContext]) ->
     request
         The request.
     supported
-        What this node serves.
+        Presentation contexts that this node supports.
 
     Returns
     -------

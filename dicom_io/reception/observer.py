@@ -1,4 +1,4 @@
-"""Hears what a listener does: for counts and for the audit trail."""
+"""Records of a listener's work, for counters and for the audit trail."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from dicom_io.spool.counters import Counters
 from dicom_io.spool.incoming import IncomingFile
 from dicom_io.spool.received import ReceivedObject
 
-_REJECTED = "an association was rejected: AE title, address or certificate do not fit"
-_TLS_FAILED = "a TLS handshake failed: no certificate that is believed, or an old version"
+_REJECTED = "association rejected: AE title, address or certificate does not match a configured peer"
+_TLS_FAILED = "TLS handshake failed: the peer has no trusted certificate, or its TLS version is too old"
 
 
 @dataclass
@@ -24,26 +24,26 @@ class _Received:
 
 
 class Observer:
-    """Hears everything and does nothing."""
+    """An observer that ignores every event."""
 
     def stored(self, caller: Caller, received: ReceivedObject, sop_class: str, file: IncomingFile) -> None:
-        """An object was stored, and is about to be acknowledged."""
+        """Take note that an object was stored and is about to be acknowledged."""
 
     def not_stored(self, caller: Caller, received: ReceivedObject, file: IncomingFile) -> None:
-        """An object came whole, and the disk did not take it."""
+        """Take note that an object was received whole but could not be stored."""
 
     def ended(self, caller: Caller) -> None:
-        """An association is over."""
+        """Take note that an association has ended."""
 
     def rejected(self, calling_ae: str, address: str) -> None:
-        """A peer was turned away."""
+        """Take note that a peer was rejected."""
 
     def tls_failed(self, address: str) -> None:
-        """Somebody could not prove who it is."""
+        """Take note that a peer failed the TLS handshake."""
 
 
 class ReceptionRecord(Observer):
-    """Counts what was received, and writes one audit message for each study of each association.
+    """An observer that counts received objects, and writes one audit message for each study of each association.
 
     Parameters
     ----------
@@ -56,18 +56,18 @@ class ReceptionRecord(Observer):
     def __init__(self, counters: Counters, audit: AuditTrail) -> None:
         self._counters = counters
         self._audit = audit
-        # What an association brought is its own thread's.
+        # Each entry belongs to its association's thread.
         self._under_way: dict[Caller, dict[str, _Received]] = {}
 
     def stored(self, caller: Caller, received: ReceivedObject, sop_class: str, file: IncomingFile) -> None:
-        """Count it; note whose it is, where there is an audit trail."""
+        """Count the object; note its patient if there is an audit trail."""
         self._counters.add("segnode_received_instances")
         self._counters.add("segnode_received_bytes", file.size)
         if self._audit.is_on:
             self._of_study(caller, received, file).instances[sop_class] += 1
 
     def not_stored(self, caller: Caller, received: ReceivedObject, file: IncomingFile) -> None:
-        """Note that the study did not come whole, where there is an audit trail."""
+        """Note that the study is incomplete, if there is an audit trail."""
         if self._audit.is_on:
             self._of_study(caller, received, file).complete = False
 
@@ -78,14 +78,14 @@ class ReceptionRecord(Observer):
         return studies[received.study_uid]
 
     def ended(self, caller: Caller) -> None:
-        """Write what it transferred."""
+        """Write an audit message for each study that the association transferred."""
         peer, me = Party(caller.calling_ae, caller.address), Party(caller.called_ae)
         for study_uid, study in self._under_way.pop(caller, {}).items():
             transfer = Transfer(study_uid, study.patient_id, study.patient_name, study.instances)
             self._audit.transferred(peer, me, transfer, complete=study.complete)
 
     def rejected(self, calling_ae: str, address: str) -> None:
-        """Count it, and write an alert."""
+        """Count the rejection, and write an alert."""
         self._counters.add("segnode_rejected_associations")
         self._audit.alert(Party(calling_ae, address), _REJECTED)
 

@@ -1,6 +1,6 @@
 """PDUs of one connection (PS3.8 section 9.3), bounded in length and time, through one buffer of fixed size.
 
-What a length claims is never made room for: the values of a PDU are handed on in the pieces in which they come, so an
+No memory is reserved for a claimed length: the values of a PDU are handed on in the pieces in which they come, so an
 object of any size costs the same memory.
 """
 
@@ -19,7 +19,7 @@ BUFFER_BYTES = 1 << 18
 """Two PDUs of the length that is offered."""
 
 LINGER_S = 0.5
-"""How long a peer that was aborted or released may take to close its end."""
+"""Time that a peer may take to close its end after an abort or a release."""
 
 ABORT = struct.pack(">BBLBBBB", ABORT_RQ, 0, 4, 0, 0, 2, 6)
 """A-ABORT by the service provider, invalid PDU parameter value (PS3.8 9.3.8)."""
@@ -28,12 +28,12 @@ _HEADER = struct.Struct(">BxL")
 
 
 class BreachError(Exception):
-    """A peer breaks the rules, or a limit: its association is aborted.
+    """A peer violates the protocol or exceeds a limit: its association is aborted.
 
     Parameters
     ----------
     reason
-        For the log.
+        The reason's code, for the log.
     """
 
     def __init__(self, reason: str) -> None:
@@ -46,14 +46,14 @@ class ConnectionEndedError(Exception):
 
 
 class Wire:
-    """Reads and writes; belongs to one thread, but for `hang_up`.
+    """A connection's reader and writer; it belongs to one thread, except for `hang_up`.
 
     Parameters
     ----------
     connection
         The connected socket, TLS or not; it becomes non-blocking.
     limits
-        What a peer may ask for.
+        Limits for every peer.
     """
 
     def __init__(self, connection: socket.socket, limits: Limits) -> None:
@@ -67,14 +67,14 @@ class Wire:
         self._poll = select.poll()
 
     def next_pdu(self) -> tuple[int, int]:
-        """Type and length of the next PDU; what was left of the one before must have been taken.
+        """Read type and length of the next PDU; the one before must have been read to its end.
 
         Raises
         ------
         BreachError
-            If it is longer than a peer may ask for, or nothing comes in time.
+            If it exceeds the longest PDU allowed, or nothing comes in time.
         ConnectionEndedError
-            If there is none.
+            If the connection has ended.
         """
         if self._start == self._end:
             self._allow(self._limits.idle_seconds, "idle")
@@ -88,14 +88,14 @@ class Wire:
         return kind, length
 
     def take(self, count: int) -> bytes:
-        """The next few bytes of a PDU."""
+        """Read the next few bytes of a PDU."""
         while self._end - self._start < count:
             self._fill()
         self._start += count
         return bytes(self._buffer[self._start - count : self._start])
 
     def pieces(self, count: int) -> Iterator[memoryview]:
-        """The next bytes of a PDU, as they come; each piece is valid until the next is asked for."""
+        """Yield the next bytes of a PDU as they come; each piece is valid until the next is requested."""
         while count:
             if self._start == self._end:
                 self._fill()
@@ -126,8 +126,10 @@ class Wire:
                 raise ConnectionEndedError from error
 
     def say_last(self, pdu: bytes) -> None:
-        """Write a PDU that ends the association, and read on for a while: a socket that is closed with bytes unread
-        resets the connection, and the peer would not read the PDU."""
+        """Write a PDU that ends the association, and read on for a while.
+
+        A socket that is closed with bytes unread resets the connection, and the peer would not read the PDU.
+        """
         with suppress(OSError, ConnectionEndedError, BreachError):
             self._connection.send(pdu)
             socket.socket.shutdown(self._connection, socket.SHUT_WR)
@@ -139,7 +141,7 @@ class Wire:
                 self._fill()
 
     def hang_up(self) -> None:
-        """Abort the association from another thread; the one that reads finds the connection ended."""
+        """Abort the association from another thread; the reading thread then finds the connection ended."""
         with suppress(OSError):
             # The TLS layer is the other thread's: there the peer only sees the end.
             if not isinstance(self._connection, ssl.SSLSocket):

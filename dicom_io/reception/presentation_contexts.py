@@ -1,4 +1,4 @@
-"""What the listener takes: SOP classes and transfer syntaxes, from lists of what is allowed."""
+"""SOP classes and transfer syntaxes that the listener accepts."""
 
 from dataclasses import dataclass
 
@@ -30,25 +30,25 @@ TRANSFER_SYNTAXES = (
     HTJ2KLosslessRPCL,
     RLELossless,
 )
-"""Accepted by default, for every class. Deflated is not: a small object can grow without bound when it is read."""
+"""Accepted by default, for every class. Deflated is not: a small object can inflate without bound when it is read."""
 
 VERIFICATION = UID("1.2.840.10008.1.1")
 
 STORAGE_CLASSES = tuple(UID(str(context.abstract_syntax)) for context in AllStoragePresentationContexts)
-"""Accepted by default: whatever comes along with images is kept beside them."""
+"""Accepted by default: objects that are not images are kept beside them."""
 
 _BY_KEYWORD = {entry[4]: UID(uid) for uid, entry in UID_dictionary.items() if entry[4]}
 
 
 def known_uid(name: str, kind: str) -> UID:
-    """A UID by its keyword (``CTImageStorage``) or as it is.
+    """Return the UID of a keyword (``CTImageStorage``), or a UID as it is.
 
     Parameters
     ----------
     name
         Keyword or UID.
     kind
-        What it has to be: ``SOP Class`` or ``Transfer Syntax``.
+        Its expected type: ``SOP Class`` or ``Transfer Syntax``.
 
     Raises
     ------
@@ -57,17 +57,17 @@ def known_uid(name: str, kind: str) -> UID:
     """
     uid = _BY_KEYWORD.get(name, UID(name))
     if uid not in UID_dictionary or uid.type != kind:
-        raise ValueError(f"{name} is no {kind.lower()} of DICOM; give a keyword such as CTImageStorage, or its UID")
+        raise ValueError(f"{name} is not a {kind.lower()} of DICOM; give a keyword such as CTImageStorage, or its UID")
     return uid
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """What is negotiated, each class with each syntax; in the order in which syntaxes are preferred."""
+    """The contexts that are negotiated: each class with each syntax, in order of preference."""
 
     sop_classes: tuple[UID, ...] = STORAGE_CLASSES
     transfer_syntaxes: tuple[UID, ...] = TRANSFER_SYNTAXES
 
     def contexts(self) -> list[tuple[UID, list[UID]]]:
-        """Every class with its transfer syntaxes."""
+        """Return every class with its transfer syntaxes."""
         return [(sop_class, list(self.transfer_syntaxes)) for sop_class in self.sop_classes]

@@ -1,8 +1,8 @@
-"""The listening side of the DICOM upper layer: a lobby for who has not said yet who it is, then one association each.
+"""The listening side of the DICOM upper layer: a lobby for new connections, then one association for each.
 
-pynetdicom trusts the 32-bit length of a PDU before it knows who is calling, shakes hands for TLS in its accept loop,
+pynetdicom trusts the 32-bit length of a PDU before it knows the caller, shakes hands for TLS in its accept loop,
 and gives every connection two threads. Here a connection gets its one thread only with a whole request, and becomes an
-association if the node wants to answer (see `dicom_io.reception.acceptor`, `dicom_io.reception.association`).
+association if the node accepts it (see `dicom_io.reception.acceptor`, `dicom_io.reception.association`).
 """
 
 import logging
@@ -32,16 +32,16 @@ from dicom_io.reception.negotiation import negotiate
 from dicom_io.reception.pdu_stream import Wire
 
 LINGER_S = 1.0
-"""How long a peer that was rejected may take to close its end."""
+"""Time that a rejected peer may take to close its end."""
 
 MAX_NOTED = 1000
-"""Addresses and reasons of rejections that are remembered, so that each is said once in `REPORT_S`."""
+"""Addresses and reasons of rejections that are remembered, so that each is logged once in `REPORT_S`."""
 
 _log = logging.getLogger("segnode")
 
 
 class Rejection(Enum):
-    """Why an association is rejected: result, source and reason of A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
+    """Rejections of an association: result, source and reason of A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
 
     CALLING_AE = (1, 1, 3)
     CALLED_AE = (1, 1, 7)
@@ -50,16 +50,16 @@ class Rejection(Enum):
 
     @property
     def pdu(self) -> bytes:
-        """The PDU."""
+        """Return the PDU."""
         return struct.pack(">BBLBBBB", 3, 0, 4, 0, *self.value)
 
 
 Admission = Callable[[A_ASSOCIATE, str, ssl.SSLSocket | None], Rejection | None]
-"""Decides on a request, by what it says, the address it comes from, and the connection if that is TLS."""
+"""A decision on a request, by its content, the peer's address, and the connection if that is TLS."""
 
 
 class NodeServer(AssociationServer):
-    """A server that belongs to whoever made it, not to the application entity.
+    """A server that belongs to its creator, not to the application entity.
 
     Parameters
     ----------
@@ -68,17 +68,17 @@ class NodeServer(AssociationServer):
     address
         Host and port to listen on.
     services
-        What serves requests, by command field.
+        Services by command field.
     limits
-        What any peer may ask for.
+        Limits for every peer.
     admit
         Decides on each request.
     on_end
-        Called when an association is over.
+        Called when an association has ended.
     on_tls_failed
-        Called with the address of who cannot prove who it is; now and then, not for each try.
+        Called with the address of a peer that fails the TLS handshake; now and then, not for each attempt.
     tls
-        Where connections have to be TLS.
+        TLS context, if connections must be encrypted.
     shares_port
         Whether other processes may listen on the same port (``SO_REUSEPORT``).
     """
@@ -134,7 +134,7 @@ class NodeServer(AssociationServer):
         self.server_close()
 
     def end_associations(self, grace_s: float) -> None:
-        """Let associations go on for a while, then abort those that still do."""
+        """Let associations go on for a while, then abort those that are still open."""
         deadline = time.monotonic() + grace_s
         with self._lock:
             live = dict(self._live)
@@ -151,7 +151,7 @@ class NodeServer(AssociationServer):
             if not (busy or greedy):
                 self._associations[address] += 1
         if busy or greedy:
-            # Said without a thread: this is where a flood of whole requests ends.
+            # Rejected without a thread: this is where a flood of whole requests ends.
             with suppress(OSError):
                 connection.send(Rejection.TOO_MANY.pdu)
                 connection.close()
@@ -183,7 +183,7 @@ class NodeServer(AssociationServer):
             self._forget(address)
 
     def _answer_to(self, connection: socket.socket, address: str, pdu: bytes) -> A_ASSOCIATE | bytes:
-        """The request, if it is accepted, or the PDU that says that it is not."""
+        """Return the request if it is accepted, or else the PDU that rejects it."""
         try:
             request = decode_request(pdu)
         except RequestError:

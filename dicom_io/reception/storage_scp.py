@@ -1,4 +1,4 @@
-"""One C-STORE (PS3.4 annex B): from its command to its status, while its data set goes to the disk as it comes."""
+"""One C-STORE (PS3.4 annex B), from its command to its status; its data set goes to disk as it comes."""
 
 import errno
 import logging
@@ -28,16 +28,16 @@ _log = logging.getLogger("segnode")
 
 
 class Storage:
-    """Serves C-STORE.
+    """The service of C-STORE.
 
     Parameters
     ----------
     arrival
-        Puts objects where they belong.
+        Puts objects into the spool.
     observer
-        Hears of what was stored.
+        Records stored objects.
     sop_classes
-        What is stored; a context can be of another class, and is then for something else.
+        SOP classes that are stored; a context of another class belongs to another service.
     """
 
     def __init__(self, arrival: Arrival, observer: Observer, sop_classes: Collection[str]) -> None:
@@ -46,7 +46,7 @@ class Storage:
         self._sop_classes = frozenset(sop_classes)
 
     def begin(self, caller: Caller, context: Context, command: Command) -> Request:
-        """Begin to receive an object; what is refused already is read and forgotten."""
+        """Begin to receive an object; an object that is refused here is read and dropped."""
         if context.abstract_syntax not in self._sop_classes or command.sop_class != context.abstract_syntax:
             return Answered(_refuse("class_of_another_context", NO_SUCH_CLASS))
         if not is_uid(command.instance):
@@ -76,7 +76,7 @@ class _Store:
         self.write(memoryview(head))
 
     def write(self, piece: memoryview) -> None:
-        """Put a piece of the data set on the disk."""
+        """Write a piece of the data set to disk."""
         if self._file is not None:
             try:
                 self._file.write(piece)
@@ -84,7 +84,7 @@ class _Store:
                 self._fail(error)
 
     def finish(self) -> int:
-        """Put it where it belongs; the status says what became of it."""
+        """Put the object into its study, and return the status."""
         if self._file is None:
             return self._status
         try:
@@ -95,7 +95,7 @@ class _Store:
             self.discard()
 
     def discard(self) -> None:
-        """Remove what has no place."""
+        """Remove the incoming file, unless it has been stored."""
         file, self._file = self._file, None
         if file is not None:
             file.close()
@@ -123,7 +123,7 @@ class _Store:
             self._storage.observer.not_stored(self._caller, received, file)
             if isinstance(error, OSError):
                 raise
-            # What of this study is on the disk cannot be read; others of the association have no part in that.
+            # This study's files on the disk cannot be read; other studies of the association are not affected.
             _log.error("object_not_stored", extra={"reason": "damaged_study", "study": key})
             return PROCESSING_FAILURE
         _say(placed, key)

@@ -1,1 +1,1 @@
-"""What leaves: the SEG, its picture, the notice; written whole, read back, never stale."""
+"""Results that leave: the SEG, its preview, the notice; written whole, read back, never stale."""

@@ -1,4 +1,4 @@
-"""The mask as a NIfTI file, for those who work outside the PACS."""
+"""The mask as a NIfTI file, for work outside the PACS."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def write_nifti(path: Path, label_map: LabelMap, notes: str = "") -> None:
     label_map
         The mask, with its geometry in LPS mm.
     notes
-        What its header says of it, at most 79 characters of ASCII.
+        Text of its header (``descrip``), at most 79 characters of ASCII.
     """
     import SimpleITK as sitk  # its documentation's own name
 
@@ -35,7 +35,7 @@ def write_nifti(path: Path, label_map: LabelMap, notes: str = "") -> None:
 
 
 def nifti_notes(path: Path) -> str:
-    """What a NIfTI file's header says of it (``descrip``); empty where that is nothing, or the file is no NIfTI."""
+    """Read ``descrip`` from a NIfTI file's header; empty if there is none, or the file is not NIfTI."""
     import SimpleITK as sitk
 
     reader: Any = sitk.ImageFileReader()  # type: ignore[no-untyped-call]  # published without types

@@ -1,8 +1,8 @@
-"""A picture that says in plain words what became of a study that gets no segmentation.
+"""A picture that tells in plain words why a study gets no segmentation.
 
 A Secondary Capture, since every viewer and archive shows one, where basic text SRs are often listed and not drawn. It
 stands in the study as a series of its own. The words lie in the pixels and in ImageComments; they carry no attribute
-of the patient, and what the object says of the patient is copied from the study's images, or empty.
+of the patient, and the object's patient attributes are copied from the study's images, or empty.
 """
 
 import textwrap
@@ -43,14 +43,14 @@ _LONGEST_MODELS = 180
 
 @dataclass(frozen=True)
 class Notice:
-    """What is said.
+    """The content of a notice.
 
     Attributes
     ----------
     kind
-        What became of the study.
+        The study's outcome.
     code, message
-        Why, as the node's log and ``segnode studies show`` say it; where nothing was found, what may be the reason.
+        The reason, as in the node's log and in ``segnode studies show``; where nothing was found, a possible reason.
     models
         The models that were to run.
     short_id
@@ -65,10 +65,10 @@ class Notice:
 
     @property
     def lines(self) -> list[str]:
-        """The text below the title, wrapped."""
+        """Return the text below the title, wrapped."""
         models = textwrap.shorten(", ".join(self.models), _LONGEST_MODELS, placeholder=" …")
         if self.kind == "nothing_found":
-            said = f"The models were run on this study and found none of the structures that they look for: {models}."
+            said = f"The models ran on this study and found none of the structures that they segment: {models}."
             said = f"{said} {self.message}".rstrip()
         else:
             said = self.message
@@ -77,7 +77,7 @@ class Notice:
             lines += ["", f"Reason code: {self.code}"]
         lines += textwrap.wrap(f"Models: {models}", _LETTERS_A_LINE) if self.kind != "nothing_found" else []
         lines += [
-            f"Study of the node: {self.short_id}, segnode {VERSION}",
+            f"Study on the node: {self.short_id}, segnode {VERSION}",
             "",
             "This picture is a message of the segmentation node. It shows no anatomy",
             "and is not for diagnosis.",
@@ -86,12 +86,12 @@ class Notice:
 
     @property
     def title(self) -> str:
-        """The first line."""
+        """Return the first line."""
         return TITLES[self.kind]
 
 
 def read_notice_header(folder: Path) -> Dataset | None:
-    """A header of a study that a notice may be written for.
+    """Read a header of a study that a notice may be written for.
 
     Returns
     -------
@@ -117,30 +117,30 @@ def read_notice_header(folder: Path) -> Dataset | None:
 
 
 def build_notice(notice: Notice, source: Dataset, study_uid: str, identity: Sequence[str | int]) -> Dataset:
-    """The object of a notice.
+    """Build the DICOM object of a notice.
 
     Parameters
     ----------
     notice
-        What is said.
+        The content.
     source
         Header of an image of the study: patient and study attributes are copied from it as into a SEG.
     study_uid
         Study Instance UID.
     identity
-        What the notice owes its name to beside its own words: revision and run.
+        Further parts of the notice's UIDs beside its text: revision and run.
 
     Raises
     ------
     ValueError
-        If the study's UID is none.
+        If the study's UID is not valid.
 
     References
     ----------
     PS3.3 A.8.1 (Secondary Capture Image IOD), C.8.6.
     """
     if not is_uid(study_uid):
-        raise ValueError("not a UID")
+        raise ValueError("the Study Instance UID is not a valid UID")
     parts = [study_uid, notice.kind, notice.code, notice.message, *notice.models, VERSION, *identity]
     result = inherit(source)
     for keyword in (*_NOT_FROM_THE_IMAGES, "PositionReferenceIndicator", "InstitutionName", "StationName"):
@@ -169,7 +169,7 @@ def build_notice(notice: Notice, source: Dataset, study_uid: str, identity: Sequ
 
 
 def draw_notice(notice: Notice) -> NDArray[np.uint8]:
-    """The picture, ``(row, column)``, white on black."""
+    """Draw the picture, ``(row, column)``, white on black."""
     from PIL import Image, ImageDraw, ImageFont
 
     picture = Image.new("L", _SIZE)

@@ -1,7 +1,7 @@
-"""Where a study's results are written: whole or not at all.
+"""The folder of a study's results, written whole or not at all.
 
-Results are staged in a hidden folder beside their place and renamed into it once the report is there, so that whoever
-sees ``OUT/<StudyInstanceUID>/`` sees all of it. Only what this program wrote is ever replaced.
+Results are staged in a hidden folder beside their place and renamed into it once the report is there, so that
+``OUT/<StudyInstanceUID>/`` is complete as soon as it exists. Only files that this program wrote are ever replaced.
 """
 
 import shutil
@@ -31,7 +31,7 @@ ABANDONED_AFTER_S = 24 * 3600.0
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """Turn what the disk refuses into the error that says: later."""
+    """Raise an error of the disk as `RetryLater`."""
     try:
         yield
     except OSError as error:
@@ -56,16 +56,16 @@ class StudyOutbox:
     Raises
     ------
     ValueError
-        If it is neither: it becomes the name of a folder.
+        If it is neither, since it becomes the name of a folder.
     ConfigInvalid
         If that folder exists and holds anything but earlier results.
     RetryLater
-        Here and in every method, if the disk refuses (full, read-only).
+        Here and in every method, if the disk cannot be written (full, read-only).
     """
 
     def __init__(self, output_folder: Path, study_uid: str, *, nifti: bool = False, revision: int = 0) -> None:
         if study_uid and not is_uid(study_uid):
-            raise ValueError("not a UID")
+            raise ValueError("the Study Instance UID is not a valid UID")
         self._target = output_folder / (study_uid or NO_STUDY_UID)
         self._nifti = nifti
         self._revision = revision
@@ -79,7 +79,7 @@ class StudyOutbox:
     def put_seg(
         self, label_map: LabelMap, volume: Volume, sources: Sequence[Instance], manifest: ModelManifest, sha256: str
     ) -> tuple[str, ...]:
-        """Write ``<model>.seg.dcm`` and read it back; gives the names written.
+        """Write ``<model>.seg.dcm``, read it back, and return the names written.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class StudyOutbox:
         return (name,)
 
     def put_pictures(self, label_map: LabelMap, volume: Volume, model: str) -> tuple[str, ...]:
-        """Write ``<model>.png`` and, where asked for, ``<model>_seg.nii.gz``; gives the names written."""
+        """Write ``<model>.png`` and, if set, ``<model>_seg.nii.gz``; return the names written."""
         from dicom_io.results.preview import write_overlay
 
         names = [f"{model}.png"]
@@ -148,7 +148,7 @@ def _refuse_foreign(target: Path) -> None:
         return
     foreign = [path for path in target.iterdir() if not any(fnmatch(path.name, p) for p in OUTPUT_PATTERNS)]
     if foreign or not (target / REPORT_NAME).exists():
-        raise ConfigInvalid(f"{target} exists and holds other files than earlier results; give another output folder")
+        raise ConfigInvalid(f"{target} holds files that are not earlier results; give another output folder")
 
 
 def _remove_abandoned(folder: Path) -> None:

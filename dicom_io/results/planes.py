@@ -20,12 +20,12 @@ SEARCH_VOXELS = 8_000_000
 
 @dataclass(frozen=True)
 class PatientAxes:
-    """How to turn an array ``(slice, row, column)`` so that its axes grow to the head, the back and the left.
+    """The turn of an array ``(slice, row, column)`` after which its axes grow to the head, the back and the left.
 
     Attributes
     ----------
     order
-        For head, back and left: which axis of the array runs along it.
+        For head, back and left: the array's axis that runs along it.
     reverse
         Whether that axis runs against it.
     spacing
@@ -37,7 +37,7 @@ class PatientAxes:
     spacing: tuple[float, float, float]
 
     def turn(self, array: NDArray[Any]) -> NDArray[Any]:
-        """A view of the array with axes to the head, the back and the left."""
+        """Return a view of the array with axes to the head, the back and the left."""
         turned: NDArray[Any] = array.transpose(self.order)[
             tuple(slice(None, None, -1 if r else 1) for r in self.reverse)
         ]
@@ -66,12 +66,12 @@ class Plane:
     letters: tuple[str, str, str, str]
 
     def cut(self, turned: NDArray[Any], index: int) -> NDArray[Any]:
-        """The ``(row, column)`` picture at an index of the axis looked along."""
+        """Return the ``(row, column)`` picture at an index of the view's axis."""
         picture: NDArray[Any] = np.take(turned, index, axis=self.axis)
         return picture[::-1] if self.head_up else picture
 
     def spacing(self, axes: PatientAxes) -> tuple[float, float]:
-        """``(row, column)`` spacing in mm."""
+        """Return the ``(row, column)`` spacing in mm."""
         row, column = (s for axis, s in enumerate(axes.spacing) if axis != self.axis)
         return row, column
 
@@ -84,7 +84,7 @@ PLANES = (
 
 
 def patient_axes(geometry: Geometry) -> PatientAxes:
-    """Which array axis runs most nearly to the head, the back and the left (LPS z, y, x)."""
+    """Find the array axes that run most nearly to the head, the back and the left (LPS z, y, x)."""
     along = geometry.direction[:, ::-1]  # columns: slice, row, column
     order = max(permutations(range(3)), key=lambda p: sum(abs(along[2 - target, p[target]]) for target in range(3)))
     reverse = tuple(bool(along[2 - target, order[target]] < 0) for target in range(3))
@@ -93,7 +93,7 @@ def patient_axes(geometry: Geometry) -> PatientAxes:
 
 
 def telling_slices(labels: NDArray[Any]) -> Sequence[int]:
-    """For each axis the slice that crosses most labels, and of those the one with most labelled voxels."""
+    """Find for each axis the slice that crosses most labels, and of those the one with most labelled voxels."""
     stride = max(1, int(np.ceil((labels.size / SEARCH_VOXELS) ** (1 / 3))))
     coarse = labels[::stride, ::stride, ::stride]
     if not coarse.any():

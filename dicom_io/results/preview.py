@@ -16,7 +16,7 @@ from dicom_io.results.planes import PLANES, Plane, patient_axes, telling_slices
 SOFT_TISSUE_WINDOW = (-160.0, 240.0)
 """HU shown black and white."""
 PERCENTILES = (1.0, 99.0)
-"""Where values are no HU: the percentiles shown black and white."""
+"""Percentiles shown black and white where values are not HU."""
 LOWEST_UNSIGNED = -200.0
 """A volume that goes below this holds HU: only CT has air far below zero."""
 LONGEST_SIDE = 640
@@ -88,7 +88,7 @@ def _panel(
 
 
 def _enlarge(labels: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Nearest neighbour by indices, as Pillow knows no 16-bit labels."""
+    """Enlarge by nearest neighbour through indices, since Pillow does not support 16-bit labels."""
     columns, rows = size
     row = ((np.arange(rows) + 0.5) * labels.shape[0] / rows).astype(int)
     column = ((np.arange(columns) + 0.5) * labels.shape[1] / columns).astype(int)
@@ -97,7 +97,7 @@ def _enlarge(labels: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 
 def outline(labels: NDArray[Any], width: int = OUTLINE) -> NDArray[np.bool_]:
-    """Pixels of a label within ``width`` steps of another label, of the background or of the picture's edge."""
+    """Find pixels of a label within ``width`` steps of another label, of the background or of the picture's edge."""
     padded = np.pad(labels, width)
     rows, columns = labels.shape
     edge = np.zeros(labels.shape, dtype=np.bool_)

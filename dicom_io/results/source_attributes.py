@@ -1,4 +1,4 @@
-"""What a result takes over from its source images: patient, study and acquisition attributes, made valid.
+"""Attributes that a result takes over from its source images: patient, study and acquisition, made valid.
 
 Sources carry values that DICOM forbids (a StudyID of 17 characters) and lack attributes that it requires. A value that
 its VR forbids is left out, which for attributes of type 2 means empty: a shortened identifier would be another
@@ -60,7 +60,7 @@ _CHARACTER_SET_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 
 
 def inherit(source: Dataset) -> Dataset:
-    """Patient, study and equipment attributes of a source image, valid and as decoded text.
+    """Copy patient, study and equipment attributes of a source image, valid and as decoded text.
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ def inherit(source: Dataset) -> Dataset:
     Returns
     -------
     Dataset
-        All of :data:`REQUIRED`, empty where nothing valid is known, and what is valid of :data:`OPTIONAL`. Text holds
-        no bytes of the source's character set, so that it can be written in any.
+        All of :data:`REQUIRED`, empty where the source has no valid value, and the valid ones of :data:`OPTIONAL`. Text
+        is decoded, so that it can be written in any character set.
     """
     result = Dataset()
     for keyword in REQUIRED:
@@ -119,12 +119,12 @@ def _is_valid(vr: str, text: str) -> bool:
 
 
 def decimal_strings(values: Iterable[float]) -> list[DSfloat]:
-    """Numbers as DS of at most 16 characters, the shortest that give the number back (PS3.5 section 6.2)."""
+    """Format numbers as DS of at most 16 characters, the shortest that give the number back (PS3.5 section 6.2)."""
     return [DSfloat(float(value), auto_format=True) for value in values]
 
 
 def choose_character_set(source: Dataset, keep: bool, texts: Iterable[str]) -> str | list[str]:
-    """Specific Character Set of a result: UTF-8, or the source's own where it can carry every text.
+    """Choose the Specific Character Set of a result: UTF-8, or the source's own if it can encode every text.
 
     Parameters
     ----------
@@ -157,5 +157,5 @@ def _can_encode(character: str, encodings: Sequence[str]) -> bool:
 
 
 def texts_of(dataset: Dataset) -> list[str]:
-    """Every text in a dataset that its character set applies to."""
+    """Return every text in a dataset that its character set applies to."""
     return [str(e.value) for e in dataset.iterall() if e.VR in _CHARACTER_SET_VRS and not e.is_empty]

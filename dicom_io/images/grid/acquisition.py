@@ -1,4 +1,4 @@
-"""What tells one acquisition or reconstruction from another, frame by frame.
+"""The attributes that tell one acquisition or reconstruction from another, frame by frame.
 
 Two echoes, two energies or two kernels whose slices interleave are regular in space and no volume: every second slice
 shows other values. What a scanner modulates while it scans (tube current, exposure) is ordinary and not looked at.
@@ -23,7 +23,7 @@ _FRAME_TYPE_VALUES = 3
 
 @dataclass(frozen=True)
 class Acquisition:
-    """How a frame was acquired and reconstructed; empty or ``None`` is what its header does not tell.
+    """Acquisition and reconstruction of a frame; a field that its header does not state is empty or ``None``.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ def _kind(values: Sequence[str]) -> str:
 
 
 def mixed_attributes(acquisitions: Sequence[Acquisition], order: NDArray[np.intp]) -> list[str]:
-    """Keywords of what the frames of a series do not share; none if they are of one acquisition.
+    """Return the keywords in which the frames of a series differ; none if they are of one acquisition.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where each frame of a series lies, from classic and enhanced headers alike."""
+"""The position and rescaling of each frame of a series, from classic and enhanced headers alike."""
 
 import math
 from collections.abc import Iterator
@@ -76,6 +76,7 @@ class Frames:
     acquisitions: tuple[Acquisition, ...]
 
     def __len__(self) -> int:
+        """Return the number of frames."""
         return len(self.instances)
 
 
@@ -123,7 +124,7 @@ def _frames_of(instance: Instance) -> Iterator[_Frame]:
     header = instance.header
     if _GROUPS not in header:
         if (integer(header, "NumberOfFrames") or 1) != 1:
-            raise rejected(ReasonCode.NO_POSITION, instance, "several frames without functional groups")
+            raise rejected(ReasonCode.NO_POSITION, instance, "several frames, but no per-frame functional groups")
         yield _frame(instance, 1, ())
         return
     per_frame, shared = items(header, _GROUPS), tuple(items(header, _SHARED))[:1]
@@ -139,15 +140,15 @@ def _frame(instance: Instance, frame_number: int, places: tuple[Dataset, ...]) -
     position = numbers(macro(header, places, "PlanePositionSequence"), "ImagePositionPatient", 3)
     orientation = numbers(macro(header, places, "PlaneOrientationSequence"), "ImageOrientationPatient", 6)
     if position is None or orientation is None:
-        raise rejected(ReasonCode.NO_POSITION, instance, "its position or orientation is missing or no number")
+        raise rejected(ReasonCode.NO_POSITION, instance, "its position or orientation is missing or not numeric")
     if max(map(abs, position)) > LARGEST_COORDINATE_MM or max(map(abs, orientation)) > LARGEST_COSINE:
-        raise rejected(ReasonCode.NO_POSITION, instance, "its position or orientation is far outside of any scanner")
+        raise rejected(ReasonCode.NO_POSITION, instance, "its position or orientation is out of range for any scanner")
     measures = macro(header, places, "PixelMeasuresSequence")
     pixel_spacing = numbers(measures, "PixelSpacing", 2)
     if pixel_spacing is None or min(pixel_spacing) <= 0:
         raise rejected(ReasonCode.INVALID_SPACING, instance, "pixel spacing is missing or not positive")
     if not SMALLEST_SPACING_MM <= min(pixel_spacing) <= max(pixel_spacing) <= LARGEST_SPACING_MM:
-        raise rejected(ReasonCode.INVALID_SPACING, instance, "no scanner has such a pixel spacing")
+        raise rejected(ReasonCode.INVALID_SPACING, instance, "its pixel spacing is out of range for any scanner")
     thickness, stated_spacing = number(measures, "SliceThickness"), number(measures, "SpacingBetweenSlices")
     transformation = macro(header, places, "PixelValueTransformationSequence")
     return _Frame(
@@ -168,7 +169,7 @@ def _frame(instance: Instance, frame_number: int, places: tuple[Dataset, ...]) -
 
 def _rescale(instance: Instance, place: Dataset) -> tuple[float, float]:
     if "ModalityLUTSequence" in instance.header:
-        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, "its values go through a table (Modality LUT)")
+        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, "its values need a Modality LUT, which is not supported")
     stated = []
     for keyword, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
         value = number(place, keyword)
@@ -178,5 +179,5 @@ def _rescale(instance: Instance, place: Dataset) -> tuple[float, float]:
     if stated[0] == 0:
         raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, "RescaleSlope is 0")
     if not SMALLEST_RESCALE <= abs(stated[0]) <= LARGEST_RESCALE or abs(stated[1]) > LARGEST_RESCALE:
-        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, "its rescaling gives values beyond float32")
+        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, "its rescaled values would exceed the range of float32")
     return stated[0], stated[1]

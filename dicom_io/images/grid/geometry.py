@@ -76,7 +76,7 @@ class Layout:
 
 
 def layout_of(series: Series) -> Layout:
-    """Give the grid of a series, found once however many models ask.
+    """Return the grid of a series, computed once for all models.
 
     Raises
     ------
@@ -114,7 +114,8 @@ def lay_out(series: Series) -> Layout:
     _check_uniform(series, frames)
     direction = orthonormal_direction(frames.orientations[0])
     if len(frames) < MIN_SLICES:
-        raise StudyRejected(ReasonCode.TOO_FEW_SLICES, f"It has {len(frames)}.", series.uid)
+        detail = f"It has {len(frames)}, at least {MIN_SLICES} are needed."
+        raise StudyRejected(ReasonCode.TOO_FEW_SLICES, detail, series.uid)
     heights = frames.positions @ direction[:, 2]
     order = np.argsort(heights, kind="stable")
     mixed = mixed_attributes(frames.acquisitions, order)
@@ -137,7 +138,7 @@ def lay_out(series: Series) -> Layout:
 
 
 def orthonormal_direction(orientation: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Direction matrix of Image Orientation (Patient), made exactly orthonormal as ITK's GDCM reader does.
+    """Return the direction matrix of Image Orientation (Patient), made exactly orthonormal as in ITK's GDCM reader.
 
     Parameters
     ----------
@@ -159,7 +160,7 @@ def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def patient_of(series: Series) -> set[tuple[str, str]]:
-    """Who the images belong to: Patient ID, or the name where there is no ID. For comparison, never to be shown."""
+    """Return the patients of the images: Patient ID, or the name without an ID. For comparison, never to be shown."""
     return {_patient(text(i.header, "PatientID"), text(i.header, "PatientName")) for i in series.instances}
 
 
@@ -168,22 +169,22 @@ def _patient(patient_id: str, name: str) -> tuple[str, str]:
 
 
 def _check_identity(series: Series) -> str:
-    """Check what makes the images one series of one patient; gives the Frame of Reference UID."""
+    """Check that the images are one series of one patient, and return the Frame of Reference UID."""
     headers = [instance.header for instance in series.instances]
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
         empty = sum(not uid(header, keyword) for header in headers)
         if empty:
-            raise StudyRejected(ReasonCode.EMPTY_UID, f"{keyword}, in {empty} of {len(headers)} images.", series.uid)
+            raise StudyRejected(ReasonCode.EMPTY_UID, f"{keyword}: {empty} of {len(headers)} images.", series.uid)
     if series.conflicts:
         raise StudyRejected(ReasonCode.DUPLICATE_UID, f"SOP Instance UID {series.conflicts[0]}.", series.uid)
     if len(patient_of(series)) > 1:
         raise StudyRejected(ReasonCode.MIXED_PATIENTS, "", series.uid)
     modalities = {text(header, "Modality") for header in headers}
     if len(modalities) > 1:
-        raise StudyRejected(ReasonCode.WRONG_MODALITY, f"It has {len(modalities)} modalities at once.", series.uid)
+        raise StudyRejected(ReasonCode.WRONG_MODALITY, f"It has {len(modalities)} modalities.", series.uid)
     references = {uid(header, "FrameOfReferenceUID") for header in headers}
     if len(references) > 1:
-        raise StudyRejected(ReasonCode.MIXED_FRAME_OF_REFERENCE, f"There are {len(references)}.", series.uid)
+        raise StudyRejected(ReasonCode.MIXED_FRAME_OF_REFERENCE, f"Found {len(references)}.", series.uid)
     return references.pop()
 
 
@@ -203,7 +204,7 @@ def _check_uniform(series: Series, frames: Frames) -> None:
         raise StudyRejected(ReasonCode.MIXED_MATRIX, f"Pixel spacing from {low:g} to {high:g} mm.", series.uid)
     units = sorted(set(frames.rescale_types))
     if len(units) > 1:
-        raise StudyRejected(ReasonCode.MIXED_RESCALE_TYPE, f"There are {len(units)} units.", series.uid)
+        raise StudyRejected(ReasonCode.MIXED_RESCALE_TYPE, f"Found {len(units)} units.", series.uid)
     spread = float(np.abs(frames.orientations - frames.orientations[0]).max())
     if spread > DIRECTION_TOLERANCE:
         raise StudyRejected(
@@ -227,13 +228,17 @@ def _check_stack(
     if gaps[closest] <= DUPLICATE_TOLERANCE_MM:
         count = int((gaps <= DUPLICATE_TOLERANCE_MM).sum())
         raise StudyRejected(
-            ReasonCode.DUPLICATE_POSITION, f"{count} times, first at slice {closest + 1} of {len(heights)}.", series.uid
+            ReasonCode.DUPLICATE_POSITION,
+            f"Occurrences: {count}, first at slice {closest + 1} of {len(heights)}.",
+            series.uid,
         )
     drift = np.linalg.norm((positions - positions[0]) @ direction[:, :2], axis=1)
     if drift.max() > TILT_TOLERANCE_MM:
         angle = np.degrees(np.arctan2(drift[-1], heights[-1] - heights[0]))
         raise StudyRejected(
-            ReasonCode.GANTRY_TILT, f"By up to {drift.max():.2f} mm, {angle:.1f} degrees in all.", series.uid
+            ReasonCode.GANTRY_TILT,
+            f"The shift is up to {drift.max():.2f} mm, an angle of {angle:.1f} degrees.",
+            series.uid,
         )
     # the lower median: of two gaps that differ, the smaller one is the distance of neighbours
     median = float(np.sort(gaps)[(len(gaps) - 1) // 2])
@@ -254,8 +259,8 @@ def _check_stack(
     if deviation > UNEVEN_SPACING_TOLERANCE or off_grid > OFF_GRID_TOLERANCE:
         raise StudyRejected(
             ReasonCode.UNEVEN_SPACING,
-            f"It varies from {gaps.min():.3f} to {gaps.max():.3f} mm; slices lie up to {off_grid:.2f} of a gap off an "
-            "even grid.",
+            f"It varies from {gaps.min():.3f} to {gaps.max():.3f} mm; slices deviate by up to {off_grid:.2f} of a "
+            "gap from an even grid.",
             series.uid,
         )
 
@@ -268,7 +273,7 @@ def _warnings(series: Series) -> tuple[str, ...]:
         missing = found[-1] - found[0] + 1 - len(found)
         if missing:
             warnings.append(
-                f"InstanceNumber runs from {found[0]} to {found[-1]} with {missing} left out: "
+                f"InstanceNumber runs from {found[0]} to {found[-1]} with {missing} missing: "
                 "slices may be missing at the ends or evenly throughout, which geometry cannot show."
             )
     if series.unread:
@@ -281,7 +286,7 @@ def _warnings(series: Series) -> tuple[str, ...]:
 
 
 def _spacing_warnings(frames: Frames, spacing: float) -> list[str]:
-    """Warn where images say that their neighbours are nearer than they are: every second slice may be missing."""
+    """Warn if images state smaller slice spacing than was found: every second slice may be missing."""
     low, high = float(np.abs(frames.stated_spacings).min()), float(np.abs(frames.stated_spacings).max())
     if math.isnan(low) or low == 0 or high - low > STATED_SPACING_TOLERANCE * low:
         return []

@@ -8,7 +8,7 @@ from dicom_io.images.headers.instance import Instance
 
 
 def padding_value(frames: Frames) -> float | None:
-    """Pixel Padding Value of a series in the unit of its rescaled values.
+    """Return the Pixel Padding Value of a series in the unit of its rescaled values.
 
     ``None`` where no image states one, or where images state different ones: then it tells nothing about the volume.
     """

@@ -1,1 +1,1 @@
-"""What an image says of itself, read without its pixels."""
+"""The headers of images, read without their pixels."""

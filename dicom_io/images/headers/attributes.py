@@ -1,4 +1,4 @@
-"""Read attributes of a header that may hold anything: a value that is missing or malformed is ``None``, never an error.
+"""Attributes of a header that may hold anything: a value that is missing or malformed is ``None``, never an error.
 
 No text that this module gives out or raises quotes a value, since a value may be a patient's name.
 """
@@ -33,12 +33,12 @@ MALFORMED = (
     struct.error,
     BytesLengthException,
 )
-"""What pydicom raises when a malformed element is converted; OSError is how it says that a sequence ends early."""
+"""Errors that pydicom raises when it converts a malformed element; OSError means that a sequence ends early."""
 
 
 @cache
 def tag_of(keyword: str) -> BaseTag:
-    """Tag of a standard keyword."""
+    """Return the tag of a standard keyword."""
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise ValueError(f"{keyword} is not a keyword of the dictionary")
@@ -51,7 +51,7 @@ def _is_decimal(keyword: str) -> bool:
 
 
 def value_of(header: Dataset, keyword: str) -> object | None:
-    """Value as pydicom gives it; ``None`` where it is missing, empty or malformed."""
+    """Return a value as pydicom converts it; ``None`` where it is missing, empty or malformed."""
     try:
         element = header.get(tag_of(keyword))
     except MALFORMED:
@@ -61,12 +61,12 @@ def value_of(header: Dataset, keyword: str) -> object | None:
 
 
 def text(header: Dataset, keyword: str) -> str:
-    """Value as stripped text, several values joined by a backslash; empty where it is missing."""
+    """Return a value as stripped text, several values joined by a backslash; empty where it is missing."""
     return "\\".join(texts(header, keyword))
 
 
 def texts(header: Dataset, keyword: str) -> tuple[str, ...]:
-    """Values as stripped texts."""
+    """Return values as stripped texts."""
     value = value_of(header, keyword)
     if value is None:
         return ()
@@ -76,13 +76,13 @@ def texts(header: Dataset, keyword: str) -> tuple[str, ...]:
 
 
 def uid(header: Dataset, keyword: str) -> str:
-    """A valid UID (see ``dicom_io.uids.is_uid``), or an empty text."""
+    """Return a valid UID (see ``dicom_io.uids.is_uid``), or an empty text."""
     value = text(header, keyword)
     return value if is_uid(value) else ""
 
 
 def numbers(header: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
-    """Exactly ``count`` finite numbers, or ``None``.
+    """Return exactly ``count`` finite numbers, or ``None``.
 
     Decimal strings are read from their bytes: for thousands of slices, pydicom's own objects take seconds.
     """
@@ -101,25 +101,25 @@ def numbers(header: Dataset, keyword: str, count: int) -> tuple[float, ...] | No
 
 
 def number(header: Dataset, keyword: str) -> float | None:
-    """One finite number, or ``None``."""
+    """Return one finite number, or ``None``."""
     found = numbers(header, keyword, 1)
     return None if found is None else found[0]
 
 
 def integer(header: Dataset, keyword: str) -> int | None:
-    """One whole number, or ``None``."""
+    """Return one whole number, or ``None``."""
     found = number(header, keyword)
     return int(found) if found is not None and found == int(found) else None
 
 
 def items(header: Dataset, keyword: str) -> Sequence[Dataset]:
-    """Items of a sequence; none where it is missing or malformed."""
+    """Return the items of a sequence; empty if it is missing or malformed."""
     value = value_of(header, keyword)
     return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
 
 
 def macro(header: Dataset, places: tuple[Dataset, ...], sequence: str) -> Dataset:
-    """Item of a functional group: of the first place that has it, or of classic images the header itself.
+    """Return the item of a functional group from the first place that has it; for classic images the header itself.
 
     Parameters
     ----------
@@ -140,6 +140,6 @@ def macro(header: Dataset, places: tuple[Dataset, ...], sequence: str) -> Datase
 
 
 def first_item(header: Dataset, keyword: str) -> Dataset | None:
-    """First item of a sequence, or ``None``."""
+    """Return the first item of a sequence, or ``None``."""
     found = items(header, keyword)
     return found[0] if found and isinstance(found[0], Dataset) else None

@@ -1,4 +1,4 @@
-"""What routing needs to know about a study, from headers alone."""
+"""The facts about a study that routing needs, from headers alone."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,9 @@ class SeriesFacts:
 
 
 def read_series_facts(folder: Path) -> list[SeriesFacts]:
-    """Facts of every series below a folder of the spool, by the first of its images in order of file name.
+    """Read the facts of every series in a folder of the spool, each from its first image in order of file names.
 
-    A damaged file says nothing here; whoever reads the study sets it aside with its reason.
+    A damaged file is skipped here; whatever reads the study sets it aside with its reason.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def read_series_facts(folder: Path) -> list[SeriesFacts]:
 
 
 def facts_of(header: Dataset) -> SeriesFacts:
-    """Facts of the series that an image belongs to."""
+    """Return the facts of the series that an image belongs to."""
     return SeriesFacts(
         text(header, "Modality"),
         text(header, "BodyPartExamined"),

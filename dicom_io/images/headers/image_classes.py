@@ -1,4 +1,4 @@
-"""The kinds of images of which a volume can be made, for whoever receives files and whoever reads them."""
+"""The SOP classes of which a volume can be made, for reception and for reading alike."""
 
 from pydicom.uid import (
     CTImageStorage,

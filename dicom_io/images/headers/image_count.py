@@ -1,4 +1,4 @@
-"""How many images of a study have come, and how many of them their own headers say there are."""
+"""The number of images of a study that were received, and the number that their headers state."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from dicom_io.images.headers.facts import SeriesFacts, facts_of
 from dicom_io.images.headers.instance import BadDicomError, NotDicomError, read_instance
 
 CountKeyword = Literal["NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances", "ImagesInAcquisition"]
-"""Attributes that say how many there are: objects of the study (0020,1208) or series (0020,1209), images of the
+"""Attributes that state a number: objects of the study (0020,1208) or series (0020,1209), images of the
 acquisition (0020,1002)."""
 
 
@@ -32,7 +32,7 @@ class Tally:
         self._facts: dict[str, SeriesFacts] = {}
 
     def update(self, folder: Path) -> None:
-        """Read what has come since the last time; a damaged image is known by its name only.
+        """Read the images received since the last call; a damaged image is known by its name only.
 
         Raises
         ------
@@ -53,7 +53,7 @@ class Tally:
 
     @property
     def series(self) -> list[SeriesFacts]:
-        """Facts of each series, in the order in which they came."""
+        """Return the facts of each series, in order of reception."""
         return list(self._facts.values())
 
     @property
@@ -67,25 +67,26 @@ class Tally:
         return Counter(image.series for image in self._images.values() if image.series)
 
     def has_all(self, keyword: CountKeyword, objects_beside: int) -> bool:
-        """Whether as many have come as the images say, of each group of them that the attribute speaks of.
+        """Tell whether each group of images that the attribute counts is complete.
 
         Parameters
         ----------
         keyword
-            The attribute. Where images of a group differ, the largest number counts; where none has one, nobody knows.
+            The attribute. If images of a group differ, the largest number counts; if none states one, it is unknown,
+            and the group does not count as complete.
         objects_beside
-            How many objects of the study have come that are not images; the study's number counts them too.
+            Number of received objects of the study that are not images; the study's number counts them too.
         """
         come, said = self._groups(keyword, objects_beside)
         return bool(come) and all(0 < said[one] <= number for one, number in come.items())
 
     def lacks(self, keyword: CountKeyword, objects_beside: int) -> bool:
-        """Whether the images say that there are more than have come."""
+        """Tell whether the images state a larger number than were received."""
         come, said = self._groups(keyword, objects_beside)
         return any(said[one] > number for one, number in come.items())
 
     def _groups(self, keyword: CountKeyword, objects_beside: int) -> tuple[Counter[object], dict[object, int]]:
-        """Number that has come, and number that is said, of each group."""
+        """Return the received and the stated number of each group."""
         group = _GROUPS[keyword]
         come: Counter[object] = Counter()
         said: dict[object, int] = {}

@@ -1,4 +1,4 @@
-"""Read a deflated dataset without believing it: no more is inflated than somebody asked for.
+"""A deflated dataset, read without trusting it: no more is inflated than is read.
 
 A file of 0.5 MB can inflate to 1 GB, and ``zlib.decompress`` does so before anybody can look at it.
 """
@@ -36,17 +36,17 @@ class InflatingFile(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Always; seeking back costs nothing, seeking ahead inflates at the next read."""
+        """Return True; seeking back costs nothing, seeking ahead inflates at the next read."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move, from the start or from here; the end is not known."""
         if whence == io.SEEK_END:
-            raise io.UnsupportedOperation("the end of deflated data is not known")
+            raise io.UnsupportedOperation("cannot seek from the end of deflated data")
         self._position = offset + (self._position if whence == io.SEEK_CUR else 0)
         return self._position
 

@@ -29,11 +29,11 @@ _OVERLAY_GROUPS = range(0x6000, 0x6100)
 
 
 class NotDicomError(ValueError):
-    """The file is no DICOM file."""
+    """The file is not a DICOM file."""
 
 
 class BadDicomError(ValueError):
-    """The file begins as DICOM, but its header cannot be read; the text says why and quotes nothing of it."""
+    """The file begins as DICOM, but its header cannot be read; the text gives the reason and quotes nothing of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +58,12 @@ class Instance:
 
     @property
     def transfer_syntax(self) -> str:
-        """Transfer Syntax UID; implicit little endian where the file does not say."""
+        """Return the Transfer Syntax UID; implicit little endian if the file states none."""
         return uid(self.header.file_meta, "TransferSyntaxUID") or str(ImplicitVRLittleEndian)
 
 
 def read_instance(path: Path) -> Instance:
-    """Read a header; of the pixels, not a byte.
+    """Read a header, without a byte of the pixels.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def read_instance(path: Path) -> Instance:
     with path.open("rb") as file:
         meta = _read_meta(file)
         if uid(meta, "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
-            raise NotDicomError("an index of files, no object")
+            raise NotDicomError("a DICOMDIR, not an image")
         syntax = uid(meta, "TransferSyntaxUID")
         if syntax == DeflatedExplicitVRLittleEndian:
             # the dataset starts where the meta information ends, and positions count from there
@@ -92,7 +92,7 @@ def rejected(code: ReasonCode, instance: Instance, detail: str) -> StudyRejected
 
 
 def open_dataset(file: BinaryIO, limit: int) -> InflatingFile:
-    """View of the deflated dataset in an open DICOM file.
+    """Return a view of the deflated dataset in an open DICOM file.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def _read_header(path: Path, file: BinaryIO, meta: FileMetaDataset, syntax: str)
     header = _parse(file, implicit, not big_endian, _at_pixels)
     header.file_meta = meta
     if "SOPClassUID" not in header and "StudyInstanceUID" not in header:
-        raise BadDicomError("it says neither what it is nor to which study it belongs")
+        raise BadDicomError("it has neither SOP Class UID nor Study Instance UID")
     at_pixels = _peek(file, 4) == (b"\x7f\xe0\x00\x10" if big_endian else b"\xe0\x7f\x10\x00")
     return Instance(path, header, file.tell() if at_pixels else None)
 
@@ -133,7 +133,7 @@ def _read_meta(file: BinaryIO) -> FileMetaDataset:
         # a dataset without the file format's preamble: group 0002 or 0008, little endian, an even small length
         file.seek(0)
         if file.read(4)[:2] not in (b"\x02\x00", b"\x08\x00"):
-            raise NotDicomError("no DICOM file")
+            raise NotDicomError("not a DICOM file")
         file.seek(0)
     return FileMetaDataset(_parse(file, False, True, _after_meta))
 

@@ -1,4 +1,4 @@
-"""The images of one series, as their headers tell."""
+"""The images of one series, by their headers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class Series:
     _found: dict[Callable[["Series"], Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     def once(self, find: Callable[["Series"], Found]) -> Found:
-        """What a function finds of the series, found at the first call however many ask."""
+        """Return what a function finds of the series, computed once however many callers ask for it."""
         if find not in self._found:
             self._found[find] = find(self)
         found: Found = self._found[find]

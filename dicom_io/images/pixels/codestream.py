@@ -43,7 +43,7 @@ def codestream_size(stream: bytes) -> CodestreamSize:
         return _jpeg_2000_size(stream)
     if stream.startswith(_SOI):
         return _jpeg_size(stream)
-    raise CodestreamError("it begins as none")
+    raise CodestreamError("it begins with no JPEG or JPEG 2000 marker")
 
 
 def _jpeg_size(stream: bytes) -> CodestreamSize:
@@ -84,7 +84,7 @@ def _unboxed(stream: bytes) -> bytes:
         if length < 8:
             break
         position += length
-    raise CodestreamError("its boxes hold no codestream")
+    raise CodestreamError("its JP2 boxes hold no codestream")
 
 
 def _number(stream: bytes, at: int, size: int) -> int:

@@ -58,7 +58,7 @@ def decode(
     Parameters
     ----------
     instance, layout
-        Which image, and what its header says.
+        The image, and the layout that its header states.
     file
         Positioned at the first item, where the value of the pixel data starts.
     frame_numbers
@@ -67,8 +67,8 @@ def decode(
     Raises
     ------
     StudyRejected
-        ``truncated_pixels``, or ``unreadable_pixels`` if a codestream does not decode or is no image of the header's
-        rows and columns: a decoder believes the codestream, and 100 bytes of it can ask for gigabytes.
+        ``truncated_pixels``, or ``unreadable_pixels`` if a codestream cannot be decoded or is not of the header's
+        rows and columns: a decoder trusts the codestream, and 100 bytes of it can ask for gigabytes.
     """
     syntax = UID(instance.transfer_syntax)
     if syntax not in _PLUGINS:
@@ -101,7 +101,7 @@ def decode(
             if not left:
                 return
     except (RuntimeError, ValueError, AttributeError, NotImplementedError, EOFError, LookupError) as error:
-        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"{syntax.name} does not decode") from error
+        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"its {syntax.name} data cannot be decoded") from error
     raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"{len(left)} of its frames are missing")
 
 
@@ -120,7 +120,7 @@ def _check_size(instance: Instance, stream: bytes, layout: PixelLayout) -> None:
 
 
 def _encapsulated_value(instance: Instance, file: BinaryIO, *, jpeg: bool) -> bytes:
-    """The items of compressed pixel data, whole; a decoder would fill in what is missing without a word.
+    """Return the items of compressed pixel data if they are complete; a decoder would silently fill in missing ones.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def _encapsulated_value(instance: Instance, file: BinaryIO, *, jpeg: bool) -> by
         file.seek(max(end - 4, end - length))
         last = file.read(min(4, length))
     if jpeg and not last.rstrip(b"\0").endswith(_END_OF_IMAGE):
-        raise rejected(ReasonCode.TRUNCATED_PIXELS, instance, "the compressed image has no end")
+        raise rejected(ReasonCode.TRUNCATED_PIXELS, instance, "the last compressed image has no end marker")
     end = file.tell()
     file.seek(start)
     return file.read(end - start)

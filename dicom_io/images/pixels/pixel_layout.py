@@ -1,4 +1,4 @@
-"""What the Image Pixel attributes of a header say about stored values, as far as it can be believed."""
+"""The Image Pixel attributes of a header that describe stored values, checked before they are trusted."""
 
 from dataclasses import dataclass
 
@@ -51,15 +51,17 @@ def read_layout(instance: Instance) -> PixelLayout:
         raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, "rows, columns or the number of frames are missing")
     if allocated not in (8, 16, 32) or stored is None or not 1 <= stored <= allocated or signed not in (0, 1):
         raise rejected(
-            ReasonCode.UNREADABLE_PIXELS, instance, f"{stored} of {allocated} bits, pixel representation {signed}"
+            ReasonCode.UNREADABLE_PIXELS,
+            instance,
+            f"Bits Stored {stored}, Bits Allocated {allocated}, Pixel Representation {signed} are not supported",
         )
     if high is not None and high != stored - 1:
-        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"{stored} bits that end at bit {high}")
+        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"High Bit is {high}, expected {stored - 1}")
     if text(header, "PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"):
         raise rejected(
             ReasonCode.UNREADABLE_PIXELS, instance, "the photometric interpretation is not MONOCHROME1 or MONOCHROME2"
         )
     layout = PixelLayout(rows, columns, frames, allocated, stored, signed == 1)
     if layout.frame_bytes > MAX_FRAME_BYTES:
-        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"{rows} x {columns} is more than one frame may hold")
+        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"{rows} x {columns} exceeds the largest frame")
     return layout

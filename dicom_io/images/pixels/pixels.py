@@ -51,9 +51,9 @@ def read_frames(
     """
     layout = read_layout(instance)
     if instance.pixel_offset is None:
-        raise _truncated(instance, "there is no pixel data")
+        raise _truncated(instance, "it has no pixel data")
     if max(frame_numbers) > layout.frames:
-        raise _unreadable(instance, f"frame {max(frame_numbers)} of {layout.frames} is asked for")
+        raise _unreadable(instance, f"frame {max(frame_numbers)} was requested, but it has only {layout.frames}")
     syntax = instance.transfer_syntax
     clean = _bit_cleaner(layout)
     try:
@@ -77,9 +77,9 @@ def read_frames(
 
 
 def check_stored(instance: Instance) -> PixelLayout:
-    """Hold an instance's size on disk against its header, without reading a pixel.
+    """Compare an instance's size on disk with its header, without reading a pixel.
 
-    What is compressed or deflated can be told only by decoding it, and is let pass.
+    Compressed or deflated pixels can be checked only by decoding them, so they pass here.
 
     Raises
     ------
@@ -88,19 +88,19 @@ def check_stored(instance: Instance) -> PixelLayout:
     """
     layout = read_layout(instance)
     if instance.pixel_offset is None:
-        raise _truncated(instance, "there is no pixel data")
+        raise _truncated(instance, "it has no pixel data")
     if instance.transfer_syntax in _NATIVE and instance.transfer_syntax != DeflatedExplicitVRLittleEndian:
         try:
             held = instance.path.stat().st_size - instance.pixel_offset
         except OSError as error:
             raise _unreadable(instance, f"the file cannot be read ({error.strerror})") from error
         if held < layout.frames * layout.frame_bytes:
-            raise _truncated(instance, f"at most {held} of {layout.frames * layout.frame_bytes} bytes")
+            raise _truncated(instance, f"the file holds at most {held} of {layout.frames * layout.frame_bytes} bytes")
     return layout
 
 
 def same_pixels(first: Instance, second: Instance) -> bool:
-    """Whether two instances hold the same stored values; one that cannot be read is the same as none."""
+    """Tell whether two instances hold the same stored values; an unreadable one equals no other."""
     try:
         layout = read_layout(first)
         if layout != read_layout(second):
@@ -132,9 +132,9 @@ def _read_native(
     if length == _UNDEFINED_LENGTH:
         raise _unreadable(instance, "compressed pixel data under an uncompressed transfer syntax")
     if length < layout.frames * layout.frame_bytes:
-        raise _truncated(instance, f"{length} of {layout.frames * layout.frame_bytes} bytes")
+        raise _truncated(instance, f"it holds {length} of {layout.frames * layout.frame_bytes} bytes")
     if big_endian and layout.bits_allocated == 8:
-        raise _unreadable(instance, "8-bit pixels in big endian words")
+        raise _unreadable(instance, "8-bit pixels in big-endian words are not supported")
     start = data.tell()
     frame = buffer.view(layout.dtype.newbyteorder(">" if big_endian else "<")).reshape(layout.rows, layout.columns)
     for number in frame_numbers:
@@ -146,7 +146,7 @@ def _read_native(
 
 
 def _read_into(data: RawIOBase, view: memoryview) -> int:
-    """Fill a view as far as there are bytes; gives their number."""
+    """Fill a view as far as there are bytes, and return their number."""
     done = 0
     while done < len(view):
         count = data.readinto(view[done:])
@@ -157,7 +157,7 @@ def _read_into(data: RawIOBase, view: memoryview) -> int:
 
 
 def _value_length(data: RawIOBase | BinaryIO, byte_order: Literal["big", "little"]) -> int:
-    """Length of the pixel data element at the current position, which moves on to its value."""
+    """Read the length of the pixel data element at the current position, and move on to its value."""
     head = data.read(8) or b""
     if head[4:6] in (b"OW", b"OB", b"UN"):
         head = data.read(4) or b""

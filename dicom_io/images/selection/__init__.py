@@ -1,1 +1,1 @@
-"""Which series feeds which channel of a model, and why."""
+"""The choice of a series for each channel of a model, with its reasons."""

@@ -1,6 +1,6 @@
 """Contrast phase of each series of a study: by its description, its contrast agent, the order of acquisition times.
 
-What these do not decide stays unknown. A phase is never guessed: the order of times decides only where every order
+Otherwise the phase stays unknown. A phase is never guessed: the order of times decides only where every order
 that the known phases allow gives the series the same phase, and then the explanation says so.
 """
 
@@ -39,7 +39,7 @@ class PhaseFinding:
 
 
 def find_phases(series: Sequence[Traits]) -> dict[str, PhaseFinding]:
-    """Phase of each series, by Series Instance UID.
+    """Find the phase of each series, by Series Instance UID.
 
     1. Words of one single phase in Series Description or Protocol Name decide.
     2. A series that names no contrast agent, and was acquired before every series that does, is native.
@@ -62,8 +62,8 @@ def phase_in_words(descriptions: Iterable[str]) -> PhaseFinding:
     if len(found) == 1:
         return PhaseFinding(found[0], f"{found[0]} by its description")
     if found:
-        return PhaseFinding(None, f"phase unknown: its description speaks of {' and '.join(found)}")
-    return PhaseFinding(None, "phase unknown: its description names none")
+        return PhaseFinding(None, f"phase unknown: its description names {' and '.join(found)}")
+    return PhaseFinding(None, "phase unknown: its description names no phase")
 
 
 def _by_agent(series: Sequence[Traits], findings: Mapping[str, PhaseFinding]) -> dict[str, PhaseFinding]:

@@ -1,4 +1,4 @@
-"""A channel's rule against one series: what keeps it out, and where it stands among those that fit."""
+"""A channel's rule applied to one series: the conditions it fails, and its rank among the series that fit."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,17 +11,17 @@ _LAST = float("inf")
 
 
 def wrong_modality(rule: SeriesRule, traits: Traits) -> bool:
-    """Whether the series is of a modality that the rule does not name."""
+    """Tell whether the series is of a modality that the rule does not name."""
     return traits.modality not in rule.modality
 
 
 def too_few_slices(rule: SeriesRule, traits: Traits) -> bool:
-    """Whether the series has fewer slices than the rule asks for."""
+    """Tell whether the series has fewer slices than the rule requires."""
     return traits.slices < rule.min_slices
 
 
 def unmet_conditions(rule: SeriesRule, traits: Traits, phase: PhaseFinding | None) -> list[str]:
-    """Why a series does not fit a rule, one sentence part for each condition; none if it fits.
+    """List the conditions of a rule that a series fails, as parts of a sentence; the list is empty if it fits.
 
     A series without a grid cannot be held against the rule's geometric conditions, and is not.
     """
@@ -46,7 +46,7 @@ def unmet_conditions(rule: SeriesRule, traits: Traits, phase: PhaseFinding | Non
 
 
 def _unmet_words(rule: SeriesRule, traits: Traits) -> list[str]:
-    """Conditions on texts. Descriptions are free text, so the explanations quote the rule and never the series."""
+    """List failed conditions on texts; descriptions are free text, so a condition quotes the rule, never the series."""
     unmet = []
     if rule.body_part and traits.body_part and not _any(rule.body_part, (traits.body_part,)):
         unmet.append(f"body part matches none of {_listed(rule.body_part)}")
@@ -94,12 +94,12 @@ def _negative(value: float | None) -> float | None:
 
 
 def rank(rule: SeriesRule, traits: Traits) -> tuple[float | str, ...]:
-    """Sort key among series that fit: smaller comes first; what is not stated comes last, the UID settles a tie."""
+    """Return the sort key of a fitting series: smaller comes first, unstated values last; the UID settles a tie."""
     values = (_ORDERS[preference](traits) for preference in rule.prefer)
     return (*(_LAST if value is None else round(value, 4) for value in values), traits.series.uid)
 
 
 def deciding_preference(rule: SeriesRule, first: Traits, second: Traits) -> str:
-    """Name of the preference by which one series comes before another."""
+    """Name the preference by which one series comes before another."""
     pairs = zip(rule.prefer, rank(rule, first), rank(rule, second), strict=False)
     return next((name for name, a, b in pairs if a != b), "lowest UID")

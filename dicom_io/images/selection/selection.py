@@ -1,4 +1,4 @@
-"""Which series feed the channels of a model, and for every series why it was taken or left.
+"""The series that feed the channels of a model, and for every series the reason why it was taken or left.
 
 Rules are the manifest's (``core.model_config.SeriesRule``). Among all ways to give each channel a series of its own,
 the first is taken in order of preference, channel 0 first. Two channels never share a series: a network trained on two
@@ -27,12 +27,12 @@ _NOTHING_REFUSED: Mapping[str, StudyRejected] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of one series.
+    """The decision on one series.
 
     Attributes
     ----------
     series_uid
-        Which series; empty for files that cannot be read.
+        Series Instance UID; empty for files that cannot be read.
     decision
         ``taken`` feeds ``channel``; ``left`` does not fit or comes after another; ``refused`` fits but cannot be
         right; ``set_aside`` is no image of a volume.
@@ -105,14 +105,14 @@ def _refuse_study(study: Study) -> StudyRejected | None:
         return StudyRejected(ReasonCode.EMPTY_UID, "StudyInstanceUID.")
     patients = set().union(*(patient_of(series) for series in study.series)) if study.series else set()
     if len(patients) > 1:
-        return StudyRejected(ReasonCode.MIXED_PATIENTS, f"The study has {len(patients)}.")
+        return StudyRejected(ReasonCode.MIXED_PATIENTS, f"The study has {len(patients)} patients.")
     return None
 
 
 def _choose(
     candidates: Sequence[Sequence[Traits]], on_other_grid: Literal["refuse", "resample", "any"]
 ) -> list[Traits]:
-    """First assignment of distinct, compatible series in order of preference; empty if there is none."""
+    """Return the first assignment of distinct, compatible series in order of preference; empty if there is none."""
 
     def extend(chosen: list[Traits]) -> list[Traits]:
         if len(chosen) == len(candidates):
@@ -156,7 +156,7 @@ def _explain_rejection(matches: Sequence[_Match], series: Sequence[Traits], mani
         short = [t for t in series if too_few_slices(match.rule, t) and len(match.unmet[t.series.uid]) == 1]
         if short:
             most = max(short, key=lambda t: t.slices)
-            detail = f"{where}it has {most.slices}, the model needs {match.rule.min_slices}."
+            detail = f"{where}it has {most.slices}, the model needs at least {match.rule.min_slices}."
             return StudyRejected(ReasonCode.TOO_FEW_SLICES, detail, most.series.uid)
         return _none_fits(where, match, series)
     if _choose([match.candidates for match in matches], "any"):
@@ -172,9 +172,9 @@ def _none_fits(where: str, match: _Match, series: Sequence[Traits]) -> StudyReje
     if not series:
         return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}the study has no series.")
     nearest = min((t.series.uid for t in series), key=lambda uid: (len(match.unmet[uid]), uid))
-    which = f"none of {len(series)} series fits, the nearest" if len(series) > 1 else "the series"
+    which = f"none of {len(series)} series fits; nearest series" if len(series) > 1 else "the series does not fit"
     why = "; ".join(match.unmet[nearest])
-    return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}{which} does not for this: {why}.", nearest)
+    return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}{which}: {why}.", nearest)
 
 
 def _decide(traits: Traits, manifest: ModelManifest, matches: Sequence[_Match], chosen: Sequence[Traits]) -> Decision:
@@ -205,7 +205,7 @@ def _why_passed_over(traits: Traits, match: _Match, taken: Traits | None) -> str
         return "fits, but the study is refused"
     if rank(match.rule, taken) < rank(match.rule, traits):
         return f"fits, but series {taken.series.uid} comes first by {deciding_preference(match.rule, taken, traits)}"
-    return f"fits, but series {taken.series.uid} goes together with the other channels"
+    return f"fits, but series {taken.series.uid} matches the grid of the other channels"
 
 
 def _sentence(words: str) -> str:

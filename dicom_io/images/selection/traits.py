@@ -1,4 +1,4 @@
-"""What selection needs to know about a series, from headers alone."""
+"""The traits of a series that selection needs, from headers alone."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

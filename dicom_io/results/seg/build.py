@@ -1,13 +1,13 @@
-"""DICOM SEG out: a label map as a segmentation object on the source's own grid, BINARY or LABELMAP.
+"""The DICOM SEG of a label map on the source's own grid, BINARY or LABELMAP.
 
 highdicom builds the modules from one slice; the frames are added here (``frames``), since a loop over the frames
 that exist is several times faster than one over all segments and slices. BINARY pixels are not compressed; LABELMAP
 ones are, with RLE Lossless: small enough, quick to write, and dcmqi reads it where it refuses JPEG-LS.
 
 Only labels that have voxels become segments, numbered from 1 without gaps in the order of the manifest's values: a
-segment without a frame is an error to some viewers, and a list of a hundred empty ones hides what was found. What a
-segment is, its codes and its label say, never its number. An object for an empty result describes every label, with
-one blank frame each, as an object without frames is not legal.
+segment without a frame is an error to some viewers, and a list of a hundred empty ones hides what was found. A
+segment is identified by its codes and its label, never by its number. An object for an empty result describes every
+label, with one blank frame each, as an object without frames is not legal.
 """
 
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ LARGEST_PIXEL_DATA = 2**32 - 2
 
 @dataclass(frozen=True)
 class SegContext:
-    """What a result owes to the model and the program rather than to the images.
+    """The parts of a result that come from the model and the program rather than from the images.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class SegContext:
 
 
 def build_seg(label_map: LabelMap, volume: Volume, sources: Sequence[Instance], context: SegContext) -> Dataset:
-    """A SEG object of a label map; it may be empty.
+    """Build the SEG object of a label map, which may be empty.
 
     Parameters
     ----------
@@ -86,9 +86,9 @@ def build_seg(label_map: LabelMap, volume: Volume, sources: Sequence[Instance], 
     Raises
     ------
     ValueError
-        If mask, volume and sources do not fit each other.
+        If mask, volume and sources do not match.
     StudyRejected
-        ``seg_too_large`` if the object would not fit into one DICOM file as BINARY.
+        ``seg_too_large`` if the object does not fit into one DICOM file as BINARY.
     """
     if not label_map.geometry.same_grid(volume.geometry):
         raise ValueError("the mask is not on the volume's grid")
@@ -136,7 +136,7 @@ def _template(
     context: SegContext,
     identity: Sequence[str | int],
 ) -> "Segmentation":
-    """The object with everything but its frames and references."""
+    """Build the object with everything but its frames and references."""
     import highdicom
     from pydicom.sr.codedict import codes
 
@@ -197,7 +197,7 @@ def _settle_dimensions(seg: Dataset, uid: UID, labelmap: bool) -> None:
 
 
 def _source_image(header: Dataset, volume: Volume) -> Dataset:
-    """A valid single-frame header with what the object takes over from its source."""
+    """Build a valid single-frame header of the attributes that the object takes over from its source."""
     image = inherit(header)
     image.SOPClassUID = CTImageStorage  # for highdicom's table of modules; the references are written elsewhere
     image.SOPInstanceUID = header.SOPInstanceUID
@@ -220,7 +220,7 @@ def _source_image(header: Dataset, volume: Volume) -> Dataset:
 
 
 def _series_description(manifest: ModelManifest) -> str:
-    """What the radiologist sees; results that are not nnU-Net's own labels say so in the list of series."""
+    """Return the Series Description; results that are not exactly nnU-Net's own name their profile in it."""
     text = manifest.output.series_description or manifest.name
     if manifest.inference.profile == "exact":
         return text
@@ -242,7 +242,7 @@ def _add_binary_pixels(
     if frames * seg.Rows * seg.Columns / 8 > LARGEST_PIXEL_DATA:
         raise StudyRejected(
             ReasonCode.SEG_TOO_LARGE,
-            f"{frames} frames of {seg.Rows} x {seg.Columns} do not fit; "
+            f"{frames} frames of {seg.Rows} x {seg.Columns} do not fit into one object; "
             "set output.segmentation_type to LABELMAP in model.yaml.",
         )
     keys, seg.PixelData = binary_frames(label_map, numbers, slices)

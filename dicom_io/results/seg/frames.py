@@ -1,7 +1,7 @@
-"""The frames of a SEG: which there are, and their pixels.
+"""The frames of a SEG and their pixels.
 
-Empty frames of a BINARY object are left out: 118 labels of 3000 slices would be 11 GB of zeros. What broke viewers when
-frames were left out (FIELD-NOTES 1) was counting frames instead of reading where they lie; here every frame names its
+Empty frames of a BINARY object are left out: 118 labels of 3000 slices would be 11 GB of zeros. Viewers that failed on
+such objects (FIELD-NOTES 1) counted frames instead of reading their positions; here every frame names its
 position and its source image. A LABELMAP object has a frame for every slice, as one costs next to nothing there.
 """
 
@@ -23,7 +23,7 @@ class FrameKey:
 
 
 def slices_by_value(label_map: LabelMap) -> dict[int, list[int]]:
-    """The slices in which each label has voxels, by the label's value; labels without any are not listed."""
+    """Find the slices in which each label has voxels, by the label's value; labels without voxels are not listed."""
     result: dict[int, list[int]] = {}
     known = {spec.value for spec in label_map.labels}
     for index, plane in enumerate(label_map.array):
@@ -31,14 +31,14 @@ def slices_by_value(label_map: LabelMap) -> dict[int, list[int]]:
             if value:
                 result.setdefault(int(value), []).append(index)
     if not result.keys() <= known:
-        raise ValueError(f"the mask holds values without a label: {sorted(result.keys() - known)}")
+        raise ValueError(f"the mask has values without a label: {sorted(result.keys() - known)}")
     return result
 
 
 def binary_frames(
     label_map: LabelMap, numbers: dict[int, int], slices: dict[int, list[int]]
 ) -> tuple[list[FrameKey], bytes]:
-    """Frames and packed pixels of a BINARY object, segment by segment.
+    """Return frames and packed pixels of a BINARY object, segment by segment.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def pack_bits(masks: Iterable[NDArray[np.bool_]]) -> bytes:
 def labelmap_planes(
     label_map: LabelMap, numbers: dict[int, int], dtype: type[np.uint8] | type[np.uint16]
 ) -> Iterator[NDArray[np.uint8] | NDArray[np.uint16]]:
-    """Every slice of the mask with segment numbers in place of label values."""
+    """Yield every slice of the mask with segment numbers in place of label values."""
     table = np.zeros(int(label_map.array.max()) + 1, dtype=dtype)
     for value, number in numbers.items():
         if value < table.size:

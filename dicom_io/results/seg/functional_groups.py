@@ -1,9 +1,9 @@
-"""Per-frame functional groups of a SEG: which segment a frame shows, where it lies, and from which image it came.
+"""Per-frame functional groups of a SEG: a frame's segment, position and source image.
 
 An object of 400 slices and 117 segments has 8,000 frames, each with some twenty attributes in nested items. Built as
 pydicom's objects and written one by one they take several times as long as all of the pixels. Few of them differ, so
-each part that can occur is encoded once, by pydicom, and the frames are put together from those bytes. Whoever reads
-the attribute gets pydicom's objects as from a file.
+each part that can occur is encoded once, by pydicom, and the frames are put together from those bytes. A reader
+of the attribute gets pydicom's objects as from a file.
 """
 
 import struct
@@ -36,7 +36,7 @@ class SourceSlice:
 
 
 def functional_groups(keys: Sequence[FrameKey], sources: Sequence[SourceSlice]) -> RawDataElement:
-    """Per-frame functional groups: dimension index, plane position, source image, segment.
+    """Encode the per-frame functional groups: dimension index, plane position, source image, segment.
 
     The second dimension (the first in a LABELMAP) counts the positions that occur, ascending along the normal.
 
@@ -62,7 +62,7 @@ def functional_groups(keys: Sequence[FrameKey], sources: Sequence[SourceSlice]) 
 
 
 def _content(dimension_index: tuple[int, ...]) -> bytes:
-    """``FrameContentSequence`` with ``DimensionIndexValues``, which is what differs between any two frames."""
+    """Encode ``FrameContentSequence`` with ``DimensionIndexValues``, which differs between any two frames."""
     values = struct.pack(f"<{len(dimension_index)}I", *dimension_index)
     element = struct.pack("<HH2sH", 0x0020, 0x9157, b"UL", len(values)) + values
     item = _ITEM + struct.pack("<I", len(element)) + element
@@ -80,7 +80,7 @@ def _position(source: SourceSlice) -> Dataset:
 
 
 def _sequence(keyword: str, item: Dataset) -> bytes:
-    """A sequence of one item as an encoded element."""
+    """Encode a sequence of one item as an element."""
     parent = Dataset()
     parent.add(DataElement(Tag(keyword), "SQ", [item]))
     buffer = DicomBytesIO()
@@ -90,7 +90,7 @@ def _sequence(keyword: str, item: Dataset) -> bytes:
 
 
 def reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    """An item that names a SOP instance (PS3.3 table 10-11)."""
+    """Build an item that names a SOP instance (PS3.3 table 10-11)."""
     return _item(ReferencedSOPClassUID=sop_class_uid, ReferencedSOPInstanceUID=sop_instance_uid)
 
 

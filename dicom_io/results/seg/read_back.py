@@ -1,4 +1,4 @@
-"""Reading SEG objects of any origin, and holding a written one against the mask that it was made from.
+"""SEG objects of any origin, read; and a written one compared with the mask that it was made from.
 
 Pixels are unpacked here with numpy, from the bytes of the file and not by the library that wrote them.
 """
@@ -29,7 +29,7 @@ DIRECTION_TOLERANCE = 2e-3
 
 @dataclass(frozen=True)
 class Segment:
-    """What one segment is."""
+    """The description of one segment."""
 
     number: int
     label: str
@@ -40,7 +40,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Frame:
-    """What one frame shows, and where it lies.
+    """The segment and the position of one frame.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class SegContent:
-    """A SEG object as read: its segments, frames and grid; pixels are unpacked when asked for."""
+    """A SEG object as read: its segments, frames and grid; pixels are unpacked on demand."""
 
     dataset: Dataset
     segments: tuple[Segment, ...]
@@ -65,21 +65,21 @@ class SegContent:
 
     @property
     def is_labelmap(self) -> bool:
-        """Whether the pixels hold segment numbers."""
+        """Tell whether the pixels hold segment numbers."""
         return str(self.dataset.SegmentationType) == "LABELMAP"
 
     @property
     def background(self) -> int | None:
-        """Segment number that stands for background in a LABELMAP, where the object marks it by Pixel Padding Value."""
+        """Return the segment number of the background in a LABELMAP, if Pixel Padding Value marks it."""
         value = self.dataset.get("PixelPaddingValue")
         return None if value is None else int(value)
 
     def slice_index(self, frame: Frame) -> int:
-        """0-based slice of the grid that a frame lies on."""
+        """Return the 0-based slice of the grid that a frame lies on."""
         return grid_slices(frame.position, self.geometry)[0]
 
     def source(self, frame_index: int) -> tuple[str, int | None] | None:
-        """SOP Instance UID and 1-based frame number (``None``: classic) of a frame's source image, if it names one."""
+        """Return SOP Instance UID and 1-based frame number (``None``: classic) of a frame's source image, if named."""
         derivation = functional_group(self.dataset, frame_index + 1, "DerivationImageSequence")
         if derivation is None or not derivation.get("SourceImageSequence"):
             return None
@@ -88,7 +88,7 @@ class SegContent:
         return str(image.ReferencedSOPInstanceUID), None if number is None else int(number)
 
     def pixels(self, frame_index: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """Pixels ``(row, column)`` of a frame: 0 and 1, or segment numbers, or the fraction's numerator."""
+        """Return the pixels ``(row, column)`` of a frame: 0 and 1, or segment numbers, or the fraction's numerator."""
         rows, columns = self.geometry.shape[1:]
         if self.dataset.BitsAllocated == 1:
             first = frame_index * rows * columns
@@ -100,7 +100,7 @@ class SegContent:
         return frame
 
     def mask(self, number: int) -> NDArray[np.bool_]:
-        """Voxels ``(slice, row, column)`` of one segment on :attr:`geometry`."""
+        """Return the voxels ``(slice, row, column)`` of one segment on :attr:`geometry`."""
         result = np.zeros(self.geometry.shape, dtype=np.bool_)
         for index, frame in enumerate(self.frames):
             if frame.segment in (None, number):
@@ -116,7 +116,7 @@ class SegContent:
         packed = np.frombuffer(self.dataset.PixelData, dtype=np.uint8)
         needed = -(-len(self.frames) * self.geometry.shape[1] * self.geometry.shape[2] // 8)
         if packed.size < needed:
-            raise ValueError(f"{packed.size} bytes of pixels, {needed} needed")
+            raise ValueError(f"the pixel data has {packed.size} bytes, {needed} are needed")
         return packed
 
     @cached_property
@@ -132,14 +132,14 @@ class SegContent:
 
 
 def read_seg(path: Path) -> SegContent:
-    """Read a DICOM SEG, of this program or another's.
+    """Read a DICOM SEG, of this program or of another.
 
     The grid spans the positions that the frames occupy; slices between them that have no frame are part of it.
 
     Raises
     ------
     ValueError
-        If the file is no segmentation on parallel, regularly spaced planes.
+        If the file is not a segmentation on parallel, regularly spaced planes.
     """
     dataset = pydicom.dcmread(path)
     if "SegmentSequence" not in dataset or "PerFrameFunctionalGroupsSequence" not in dataset:
@@ -150,7 +150,7 @@ def read_seg(path: Path) -> SegContent:
 
 
 def verify_seg(path: Path, label_map: LabelMap) -> None:
-    """Hold a written object against the mask it was made from: grid, frames and every voxel.
+    """Compare a written object with the mask it was made from: grid, frames and every voxel.
 
     Raises
     ------
@@ -166,15 +166,15 @@ def verify_seg(path: Path, label_map: LabelMap) -> None:
 def _compare(content: SegContent, label_map: LabelMap) -> None:
     grid, array = label_map.geometry, label_map.array
     if content.geometry.shape[1:] != grid.shape[1:]:
-        raise ValueError(f"frames of {content.geometry.shape[1:]}, the mask has {grid.shape[1:]}")
+        raise ValueError(f"frames have {content.geometry.shape[1:]} rows and columns, the mask has {grid.shape[1:]}")
     if np.abs(content.geometry.direction - grid.direction).max() > DIRECTION_TOLERANCE:
-        raise ValueError("the orientation is another")
+        raise ValueError("the orientation differs from the mask's")
     if not np.allclose(content.geometry.spacing[1:], grid.spacing[1:], rtol=1e-4, atol=0):
-        raise ValueError(f"pixel spacing {content.geometry.spacing[1:]}, the mask has {grid.spacing[1:]}")
+        raise ValueError(f"the pixel spacing is {content.geometry.spacing[1:]}, the mask has {grid.spacing[1:]}")
     values = {spec.name: spec.value for spec in label_map.labels}
     described = [s for s in content.segments if not (content.is_labelmap and s.number == content.background)]
     if [s.number for s in described] != list(range(1, len(described) + 1)):
-        raise ValueError("segment numbers do not count from 1")
+        raise ValueError("segment numbers do not run from 1 without gaps")
     value_of = {segment.number: values[segment.label] for segment in described}
     places = grid_slices([frame.position for frame in content.frames], grid)
     if len({(frame.segment, place) for frame, place in zip(content.frames, places, strict=True)}) != len(places):
@@ -197,7 +197,7 @@ def _compare(content: SegContent, label_map: LabelMap) -> None:
             raise ValueError(f"frame {index + 1} differs from slice {place}")
     if missing[1:].any():
         values_left = {int(value): int(missing[value]) for value in np.flatnonzero(missing[1:]) + 1}
-        raise ValueError(f"voxels that are in no frame, by label: {values_left}")
+        raise ValueError(f"voxels missing from all frames, by label: {values_left}")
 
 
 def _frame(dataset: Dataset, number: int) -> Frame:
@@ -230,7 +230,7 @@ def _geometry(dataset: Dataset, frames: Sequence[Frame]) -> Geometry:
     orientation = functional_group(dataset, 1, "PlaneOrientationSequence")
     measures = functional_group(dataset, 1, "PixelMeasuresSequence")
     if orientation is None or measures is None:
-        raise ValueError("no orientation or pixel spacing")
+        raise ValueError("orientation or pixel spacing is missing")
     direction = orthonormal_direction([float(value) for value in orientation.ImageOrientationPatient])
     normal = direction[:, 2]
     positions = np.array(sorted({frame.position for frame in frames}, key=lambda p: float(np.dot(p, normal))))

@@ -1,4 +1,4 @@
-"""What each segment of a SEG is: codes, colour, and the algorithm that made it."""
+"""The description of each segment of a SEG: codes, colour, and the algorithm that made it."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def describe(
     specs: Sequence[LabelSpec], manifest: ModelManifest, model_sha256: str, identity: Sequence[str | int]
 ) -> list["SegmentDescription"]:
-    """One description for each label, numbered from 1 in the order given.
+    """Describe each label, numbered from 1 in the order given.
 
     The tracking UID, by which a measurement report names a segment, follows from the object's identity and the label.
     """
@@ -49,7 +49,7 @@ def describe(
 
 
 def _how_it_ran(inference: Inference) -> dict[str, str]:
-    """The profile, and what makes it differ from another."""
+    """Return the profile and the settings in which it differs from another."""
     settings = inference.active
     parameters = {
         "profile": inference.profile,

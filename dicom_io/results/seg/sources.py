@@ -1,4 +1,4 @@
-"""The source images of a SEG, slice by slice: which instance, which frame, and where it lies."""
+"""The source images of a SEG, slice by slice: instance, frame and position."""
 
 from collections.abc import Sequence
 
@@ -14,17 +14,17 @@ from dicom_io.results.seg.functional_groups import SourceSlice, reference
 SLICE_TOLERANCE = 0.25
 """Largest distance of an image from its slice of the grid along the normal, in gaps.
 
-Above what ``dicom_io.images.grid.geometry`` lets through (0.1), far below the distance to a neighbour.
+It is above the tolerance of ``dicom_io.images.grid.geometry`` (0.1), and far below the distance to a neighbour.
 """
 IN_PLANE_TOLERANCE_MM = 0.25
 """Largest distance of an image from its place within the plane.
 
-``dicom_io.images.grid.geometry`` lets 0.2 mm through.
+``dicom_io.images.grid.geometry`` tolerates 0.2 mm.
 """
 
 
 def grid_slices(positions: ArrayLike, grid: Geometry) -> list[int]:
-    """The slice of a grid that lies at each position.
+    """Find the slice of a grid at each position.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def grid_slices(positions: ArrayLike, grid: Geometry) -> list[int]:
     Raises
     ------
     ValueError
-        If a position is no slice's.
+        If no slice lies at a position.
     """
     offsets = np.asarray(positions, dtype=np.float64).reshape(-1, 3) - np.array(grid.origin)
     indices = np.linalg.solve(grid.affine[:3, :3], offsets.T).T
@@ -51,12 +51,12 @@ def grid_slices(positions: ArrayLike, grid: Geometry) -> list[int]:
 
 
 def source_slices(volume: Volume, sources: Sequence[Instance]) -> list[SourceSlice]:
-    """Reference and position of every slice of a volume.
+    """Return reference and position of every slice of a volume.
 
     Raises
     ------
     ValueError
-        If a slice's instance is not among ``sources`` or does not lie where the volume says.
+        If a slice's instance is not among ``sources``, or its position is not the volume's.
     """
     headers = {str(source.header.SOPInstanceUID): source.header for source in sources}
     result = []
@@ -66,14 +66,14 @@ def source_slices(volume: Volume, sources: Sequence[Instance]) -> list[SourceSli
         header = headers[uid]
         position = frame_numbers(header, frame, "PlanePositionSequence", "ImagePositionPatient", 3)
         if position is None or grid_slices(position, volume.geometry) != [index]:
-            raise ValueError(f"slice {index}: its instance lies elsewhere")
+            raise ValueError(f"slice {index}: its instance has another position")
         multi = "PerFrameFunctionalGroupsSequence" in header
         result.append(SourceSlice(str(header.SOPClassUID), uid, frame if multi else None, tuple(position)))
     return result
 
 
 def functional_group(header: Dataset, frame: int, keyword: str) -> Dataset | None:
-    """First item of a functional group of a frame (1-based), its own or shared; ``None`` where there is none."""
+    """Return the first item of a functional group of a frame (1-based), its own or shared; ``None`` without one."""
     own, shared = items(header, "PerFrameFunctionalGroupsSequence"), items(header, "SharedFunctionalGroupsSequence")
     for groups in (own[frame - 1 : frame], shared[:1]):
         found = first_item(groups[0], keyword) if groups else None
@@ -83,7 +83,7 @@ def functional_group(header: Dataset, frame: int, keyword: str) -> Dataset | Non
 
 
 def frame_numbers(header: Dataset, frame: int, group: str, keyword: str, count: int) -> tuple[float, ...] | None:
-    """Numbers that describe an image: the header's, in a multi-frame one those of the frame's functional group."""
+    """Read numbers that describe an image from its header, or in a multi-frame one from its functional group."""
     multi = "PerFrameFunctionalGroupsSequence" in header
     place = functional_group(header, frame, group) if multi else header
     return None if place is None else numbers(place, keyword, count)

@@ -1,4 +1,4 @@
-"""Writing a SEG: whole or not at all, and without touching what is encoded already."""
+"""A SEG's file, written whole or not at all, without decoding elements that are encoded already."""
 
 import os
 from io import BytesIO

@@ -295,7 +295,7 @@ def test_an_archive_that_takes_no_questions_is_done_without_at_once(peer: Callab
     finally:
         server.stop()
     assert node.now < LONGEST_S / 2
-    assert "takes no C-FIND" in node.state()["notes"][0]
+    assert "does not support C-FIND" in node.state()["notes"][0]
 
 
 def test_an_archive_that_hangs_holds_up_no_other_study_and_this_one_not_for_ever(tmp_path: Path) -> None:

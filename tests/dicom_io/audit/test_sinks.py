@@ -26,4 +26,4 @@ def test_a_message_of_which_only_a_part_was_written_counts_as_lost(tmp_path: Pat
         [sys.executable, "-c", WRITER, str(path)], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert path.stat().st_size == 150
-    assert done.stdout == "only a part of a message was written\n"
+    assert done.stdout == "the disk took only a part of a message\n"

@@ -67,7 +67,7 @@ def test_a_body_ends_in_its_middle(result: Path) -> None:
         thread = threading.Thread(target=take_in)
         thread.start()
         server = WebDestination(f"http://127.0.0.1:{listening.getsockname()[1]}")
-        with pytest.raises(RetryLater, match="not heard of"):
+        with pytest.raises(RetryLater, match="lease expired"):
             send_by_web(result, server, Lease(4).holds)
         thread.join(60)
     assert 2 << 20 < got[0] < SIZE // 2

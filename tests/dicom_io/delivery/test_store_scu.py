@@ -97,7 +97,7 @@ def test_no_connection_passes(result: Path) -> None:
 
 
 def test_a_rejected_association_passes(result: Path) -> None:
-    with peer_that_answers(0, require_called_aet=True) as port, pytest.raises(RetryLater, match="rejects"):
+    with peer_that_answers(0, require_called_aet=True) as port, pytest.raises(RetryLater, match="rejected"):
         send_object(result, Destination("127.0.0.1", port, "OTHER"), "SEGNODE")
 
 
@@ -107,7 +107,7 @@ def test_a_class_that_the_peer_does_not_take_stays(result: Path, tmp_path: Path)
     other.save_as(path, enforce_file_format=True)
     with peer_that_answers(0) as port:
         answer = send_object(path, pacs_at(port), "SEGNODE")
-    assert answer == Answer(False, "the destination takes no object of this SOP class and transfer syntax")
+    assert answer == Answer(False, "the destination does not accept this SOP class and transfer syntax")
 
 
 def test_implicit_is_enough(result: Path) -> None:

@@ -111,7 +111,7 @@ def test_objects_that_are_no_images_are_set_aside_and_named(tmp_path: Path) -> N
         (series[0].SeriesInstanceUID, "a localizer", 2),
         ("1.2.0", "Basic Text SR Storage", 1),
         ("1.2.1", "Segmentation Storage", 1),
-        ("1.2.2", "an object of an unknown kind", 1),
+        ("1.2.2", "an object of unknown SOP class", 1),
         ("1.2.9", "a colour image", 1),
     }
     decisions = select_series(study, manifest()).decisions

@@ -206,7 +206,7 @@ def test_a_gap_in_instance_number_is_a_warning(tmp_path: Path) -> None:
     save_series(gap_in_instance_number(ct_series()), tmp_path)
     (warning,) = read(tmp_path).warnings
     assert "InstanceNumber" in warning
-    assert "2 left out" in warning
+    assert "2 missing" in warning
 
 
 @pytest.mark.parametrize("enhanced", [False, True], ids=["classic", "enhanced"])
@@ -258,7 +258,7 @@ def test_a_series_that_lies_elsewhere_is_not_resampled(tmp_path: Path) -> None:
     with pytest.raises(StudyRejected) as caught:
         combine_channels([fine, half], "resample")
     assert caught.value.code is ReasonCode.GRIDS_DIFFER
-    assert "50.0% of it lies outside" in caught.value.detail
+    assert "50.0% of its grid lies outside" in caught.value.detail
 
 
 @pytest.mark.parametrize(("rows", "accepted"), [(1.4, True), (2.6, False)], ids=["1 of 34 rows", "3 of 34 rows"])
@@ -268,7 +268,7 @@ def test_a_resampled_series_covers_nearly_all_of_the_grid(rows: float, accepted:
     moved = replace(fine, geometry=replace(fine.geometry, origin=tuple(origin.tolist())))
     assert (share_outside(moved.geometry, fine.geometry) <= LARGEST_SHARE_OUTSIDE) == accepted
     if accepted:
-        assert "2.9% of it lies outside" in combine_channels([fine, moved], "resample").warnings[0]
+        assert "2.9% of that grid lies outside" in combine_channels([fine, moved], "resample").warnings[0]
     else:
         with pytest.raises(StudyRejected):
             combine_channels([fine, moved], "resample")

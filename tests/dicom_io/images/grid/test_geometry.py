@@ -214,7 +214,7 @@ def test_every_second_slice_missing_is_a_warning(tmp_path: Path) -> None:
         dataset.SpacingBetweenSlices, dataset.SliceThickness = "30", "5"
     assert layout_of(series, tmp_path / "whole").warnings == ()
     numbers, spacing = layout_of(series[::2], tmp_path / "half").warnings
-    assert "3 left out" in numbers
+    assert "3 missing" in numbers
     assert "evenly throughout" in numbers
     assert "60.000 mm apart, but SpacingBetweenSlices says 30.000 mm" in spacing
 

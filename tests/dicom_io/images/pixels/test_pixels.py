@@ -124,4 +124,4 @@ def test_a_volume_has_a_largest_size(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(volume, "MAX_VOXELS", 8 * ROWS * COLUMNS - 1)
     error = refusal_of(ct_series(), tmp_path)
     assert error.code is ReasonCode.UNREADABLE_PIXELS
-    assert "more than a volume may hold" in error.detail
+    assert "exceed the largest volume" in error.detail

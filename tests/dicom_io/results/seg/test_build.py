@@ -281,7 +281,7 @@ def test_what_does_not_fit_together_is_a_programming_error(case: Case, tmp_path:
         ),
         case.sources,
     )
-    with pytest.raises(ValueError, match="lies elsewhere"):
+    with pytest.raises(ValueError, match="another position"):
         build_seg(label_map(turned), turned.volume, turned.sources, context())
     strange = np.full(case.volume.geometry.shape, 3, np.uint8)
     with pytest.raises(ValueError, match="without a label"):
