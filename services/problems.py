@@ -1,4 +1,4 @@
-"""A problem as each protocol says it."""
+"""The status of a problem in each protocol."""
 
 from http import HTTPStatus
 from typing import Final
@@ -23,7 +23,7 @@ GRPC_CODES: Final = {
     "job_too_long": grpc.StatusCode.DEADLINE_EXCEEDED,
     **dict.fromkeys(_OWN_FAULTS, grpc.StatusCode.INTERNAL),
 }
-"""Every other code is a reason of the images: they are not in the state that the call needs."""
+"""Every other code is a reason of the images: they do not meet the preconditions of the call."""
 
 HTTP_STATUS: Final = {
     "invalid_request": HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -42,10 +42,10 @@ HTTP_STATUS: Final = {
 
 
 def grpc_code(problem: Problem) -> grpc.StatusCode:
-    """Status of a gRPC call."""
+    """Return the status of a gRPC call."""
     return GRPC_CODES.get(problem.code, grpc.StatusCode.FAILED_PRECONDITION)
 
 
 def http_status(problem: Problem) -> HTTPStatus:
-    """Status of an HTTP answer."""
+    """Return the status of an HTTP response."""
     return HTTP_STATUS.get(problem.code, HTTPStatus.UNPROCESSABLE_ENTITY)

@@ -1,4 +1,4 @@
-"""The inference service's processes under a supervisor: one that talks, and those that hold models.
+"""The inference service's processes under a supervisor: one serves callers, the others hold models.
 
 This one imports neither gRPC nor torch, and starts its children as fresh interpreters (ADR 13).
 """
@@ -36,7 +36,7 @@ def run_service(config: Path) -> None:
     Raises
     ------
     ConfigInvalid, PackageInvalid
-        If it cannot start for a reason that only a person can remedy; its log says which.
+        If it cannot start for a reason that only a person can remedy; its log states the reason.
     """
     settings = load_service_settings(config)
     if keys := keys_from_environment(ENVIRONMENT):
@@ -55,7 +55,7 @@ def run_service(config: Path) -> None:
 
 
 def _make_place(settings: ServiceSettings) -> None:
-    """Make work folder and queue, here where a person is told at once what is wrong with their place."""
+    """Make work folder and queue before the start, so that a person learns of a wrong place at once."""
     try:
         settings.work.mkdir(parents=True, exist_ok=True)
         if settings.database.startswith(SQLITE):
@@ -64,7 +64,7 @@ def _make_place(settings: ServiceSettings) -> None:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return  # this passes: those who need the disk say so, and try again
-        remedy = "let the service's user write there, or change work or database"
+        remedy = "give the service's user write permission there, or change work or database"
         raise ConfigInvalid(f"{error.filename}: {error.strerror}; {remedy}") from error
 
 

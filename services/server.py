@@ -28,20 +28,20 @@ from services.settings import Listening, ServiceSettings, load_service_settings
 from services.tokens import Tokens
 
 GRACE_S: Final = 5.0
-"""How long calls that are being answered may go on after the service was asked to stop."""
+"""Seconds for which calls may go on after the service was told to stop."""
 
 
 class _Uvicorn(uvicorn.Server):
-    """Leaves signals to the process."""
+    """A Uvicorn server that leaves signals to the process."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Capture no signals."""
         yield
 
 
 async def serve(settings: ServiceSettings, link: ParentLink) -> None:
-    """Answer calls until the service asks to stop; then those that wait are sent away, and their jobs go on.
+    """Answer calls until the supervisor stops the service; then waiting calls end, and their jobs go on.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def _rest_server(app: FastAPI, listening: Listening) -> _Uvicorn:
 
 
 def main() -> None:
-    """Entry of the process."""
+    """Run the process."""
     configure_logging("server")
 
     def work() -> None:

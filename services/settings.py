@@ -1,4 +1,4 @@
-"""``service.yaml``: what the inference service listens to, which folders it may use, and what it runs."""
+"""``service.yaml``: the ports of the inference service, the folders that it may use, and its models."""
 
 import ipaddress
 from itertools import product
@@ -39,12 +39,12 @@ class RootSettings(Frozen):
 
     @property
     def views(self) -> tuple[PurePosixPath, ...]:
-        """All that an absolute path to it may begin with."""
+        """Return all beginnings of an absolute path to it."""
         return (PurePosixPath(self.path), *self.seen_as)
 
     @property
     def root(self) -> Root:
-        """The same, for the handlers."""
+        """Convert the settings to a root of the handlers."""
         return Root(self.path, self.seen_as)
 
 
@@ -74,25 +74,25 @@ class Listening(Frozen):
 
     @property
     def address(self) -> str:
-        """Host and port in one."""
+        """Return host and port in one text."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def is_local(self) -> bool:
-        """Whether only programs of this machine reach it."""
+        """Tell whether only programs of this machine can reach it."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
 
     def refused(self, key: str) -> ConfigInvalid:
-        """What there is to say where the system does not let a service listen here; ``key`` is the settings'."""
-        why = "another program has this port (ss -ltnp says which), it is below 1024, or no address of this machine"
-        return ConfigInvalid(f"{key}: cannot listen to {self.address}: {why}; change {key}.port or {key}.host")
+        """Explain that the system refuses to listen on this port; ``key`` is its key in the settings."""
+        why = "another program uses the port (see ss -ltnp), it is below 1024, or the host is not of this machine"
+        return ConfigInvalid(f"{key}: cannot listen on {self.address}: {why}; change {key}.port or {key}.host")
 
 
 class Queue(Frozen):
-    """How much work may wait."""
+    """Limits of the queue."""
 
     longest: int = Field(default=64, ge=1, le=10_000, description="jobs that wait; beyond that callers come again")
     retry_after_seconds: int = Field(default=5, ge=1, le=3600)
@@ -146,16 +146,17 @@ class ServiceSettings(Frozen):
     def _somebody_is_let_in(self) -> "ServiceSettings":
         ports = {"grpc": self.grpc, "rest": self.rest}
         if not any(ports.values()):
-            raise problem_at((), "neither grpc nor rest has a port")
+            raise problem_at((), "no port is set; give grpc or rest")
         for name, port in ports.items():
             knows_callers = self.tokens_file is not None or (port is not None and port.tls and port.tls.ca)
             if port is not None and not port.is_local and not knows_callers:
-                raise problem_at((name, "host"), "other machines need to show a token (tokens_file) or a certificate")
+                detail = "other machines must show a token or a certificate; set tokens_file or tls.ca"
+                raise problem_at((name, "host"), detail)
             if port is None or port.is_local or port.tls is not None or port.tokens_in_plaintext:
                 continue
             if self.tokens_file is not None:
-                remedy = "set tls; where a balancer before this port has it: tokens_in_plaintext: true"
-                raise problem_at((name, "tls"), f"a token that comes unencrypted is anybody's: {remedy}")
+                remedy = "set tls; or, behind a load balancer with TLS, tokens_in_plaintext: true"
+                raise problem_at((name, "tls"), f"a token sent unencrypted can be stolen: {remedy}")
         return self
 
 
@@ -165,6 +166,7 @@ def load_service_settings(path: Path) -> ServiceSettings:
     Raises
     ------
     ConfigInvalid
-        With file and line, or the variable, key and remedy of every problem.
+        If the file or a variable is invalid; the text has file and line, or the variable, key and remedy of every
+        problem.
     """
     return load_settings_file(path, ServiceSettings, EXAMPLE, ENVIRONMENT)

@@ -3,4 +3,4 @@
 from typing import Literal
 
 Task = Literal["totalseg", "vessel", "ureter", "tumor"]
-"""The four segmentations; behind each stands the model package that its alias names."""
+"""The four segmentations; each runs the model package that its alias names."""

@@ -1,7 +1,7 @@
-"""gRPC's standard health service, which tells whether work that is asked for now will be done.
+"""gRPC's standard health service, which tells whether work that is requested now will be done.
 
-The one that comes with ``grpcio-health-checking`` is told its state; this one asks. Of several who watch there, one
-that leaves takes the news from the others.
+The servicer of ``grpcio-health-checking`` must be told each state; this one reads it. There, a watcher that leaves also
+takes the updates from other watchers.
 """
 
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from services.jobs.readiness import Readiness
 
 WATCH_EVERY_S: Final = 1.0
 WATCHERS: Final = 300
-"""At once; they show no token, and must not take the place of those who call."""
+"""Watchers at one time; they show no token, and must not take the place of callers."""
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 _UNKNOWN: Final = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
@@ -23,14 +23,14 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 
 class Health(health_pb2_grpc.HealthServicer):
-    """``Check`` and ``Watch``; nothing limits how long somebody watches but the stop of the service.
+    """``Check`` and ``Watch``; a watch lasts until its caller leaves or the service stops.
 
     Parameters
     ----------
     readiness
-        What is told.
+        The state that is reported.
     services
-        Those that it is told of, by their full names; the empty one is the whole server.
+        Full names of the services it is reported for; the empty name is the whole server.
     """
 
     def __init__(self, readiness: Readiness, services: frozenset[str]) -> None:
@@ -39,7 +39,7 @@ class Health(health_pb2_grpc.HealthServicer):
         self._watching = 0
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:
-        """State at this moment."""
+        """Return the present state."""
         if request.service not in self._services:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
         return health_pb2.HealthCheckResponse(status=await self._status())
@@ -47,9 +47,9 @@ class Health(health_pb2_grpc.HealthServicer):
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """State at each change; ends when the service stops."""
+        """Yield the state at each change, until the service stops."""
         if self._watching >= WATCHERS:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch already")
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watchers; try again later")
         self._watching += 1
         told = None
         try:

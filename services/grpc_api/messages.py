@@ -17,7 +17,7 @@ _PREFIXES: Final = ("OUTPUT_", "REGISTRATION_", "SMOOTH_METHOD_")
 
 
 def request_of(message: messages.JobRequest) -> AnyRequest:
-    """The request of any kind that a message holds.
+    """Return the request of any kind that a message holds.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def request_of(message: messages.JobRequest) -> AnyRequest:
 
 
 def task_request(task: str, message: Message) -> AnyRequest:
-    """The request that a task's own message is.
+    """Convert a task's own message to a request.
 
     Raises
     ------
@@ -41,21 +41,21 @@ def task_request(task: str, message: Message) -> AnyRequest:
 
 
 def job_message(job: Job) -> messages.Job:
-    """A job as a message."""
+    """Convert a job to a message."""
     content = job.model_dump(mode="json", exclude_none=True)
     message: messages.Job = ParseDict({**content, "state": f"STATE_{job.state.upper()}"}, messages.Job())
     return message
 
 
 def status_of(problem: Problem, retry_after_s: int) -> Status:
-    """A problem with all that is known of it.
+    """Convert a problem to a status with its details.
 
     Parameters
     ----------
     problem
-        Why a call ends.
+        The reason why a call ends.
     retry_after_s
-        What callers are told where the same may succeed later.
+        Seconds that callers are told to wait, if the same call may succeed later.
     """
     details: list[Message] = [
         ErrorInfo(reason=problem.code, domain="segnode", metadata={"retry": str(problem.retry).lower()})
@@ -69,7 +69,7 @@ def status_of(problem: Problem, retry_after_s: int) -> Status:
 
 
 def _plain(value: Any) -> Any:
-    """Enumerations as REST names them: ``REGISTRATION_RIGID`` is ``rigid``."""
+    """Convert enumerations to REST's names: ``REGISTRATION_RIGID`` is ``rigid``."""
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, list):

@@ -23,7 +23,7 @@ from services.tokens import Tokens
 
 NAME: Final = messages.DESCRIPTOR.services_by_name["Segmentation"].full_name
 CALLS: Final = 1000
-"""At once, of all callers; most of them wait for the queue."""
+"""Calls at one time, of all callers; most of them wait for the queue."""
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", 1 << 20),  # requests are paths
     ("grpc.max_metadata_size", 16 << 10),
@@ -45,7 +45,7 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 
 class _OnlyKnownCallers(grpc.aio.ServerInterceptor):
-    """Lets in who shows a token; health checks come without."""
+    """An interceptor that admits callers with a token; health checks need none."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
@@ -77,21 +77,21 @@ def _refusal(problem: Problem) -> Any:
 def make_grpc_server(
     handlers: Handlers, readiness: Readiness, listening: Listening, tokens: Tokens, retry_after_s: int
 ) -> grpc.aio.Server:
-    """A server that listens once it is started.
+    """Make a server that listens once it is started.
 
     Parameters
     ----------
     handlers, readiness, tokens
-        What it does, whether it can, and for whom.
+        The service behind it, whether it is ready, and the tokens of its callers.
     listening
-        Where.
+        Host, port and TLS.
     retry_after_s
-        What callers are told where the queue is full.
+        Seconds that callers are told to wait, if the queue is full.
 
     Raises
     ------
     ConfigInvalid
-        If it cannot listen there.
+        If it cannot listen on that port.
     """
     server = grpc.aio.server(interceptors=[_OnlyKnownCallers(tokens)], options=OPTIONS, maximum_concurrent_rpcs=CALLS)
     add_servicer: Any = stubs.add_SegmentationServicer_to_server  # generated without types

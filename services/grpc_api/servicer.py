@@ -20,7 +20,7 @@ from services.jobs.job import Job, Problem
 from services.jobs.job_service import Handlers, key_of
 
 KEY: Final = "idempotency-key"
-"""Name of the metadata that says which calls are one wish."""
+"""Name of the metadata with the idempotency key."""
 
 _log = logging.getLogger("segnode")
 
@@ -28,14 +28,14 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 
 class Servicer(stubs.SegmentationServicer):
-    """Turns messages into requests and jobs into messages; what happens is the handlers' business.
+    """The translation of messages to requests and of jobs to messages; the handlers do the work.
 
     Parameters
     ----------
     handlers
-        What REST has behind it, too.
+        The service, which REST shares.
     retry_after_s
-        What callers are told where the queue is full.
+        Seconds that callers are told to wait, if the queue is full.
     """
 
     def __init__(self, handlers: Handlers, retry_after_s: int) -> None:
@@ -43,19 +43,19 @@ class Servicer(stubs.SegmentationServicer):
         self._retry_after_s = retry_after_s
 
     async def Totalseg(self, request: messages.TotalsegRequest, context: Context) -> messages.MaskResponse:
-        """Organs."""
+        """Segment organs."""
         return await self._mask("totalseg", request, context)
 
     async def Vessel(self, request: messages.VesselRequest, context: Context) -> messages.MaskResponse:
-        """Kidney, artery and vein."""
+        """Segment kidney, artery and vein."""
         return await self._mask("vessel", request, context)
 
     async def Ureter(self, request: messages.UreterRequest, context: Context) -> messages.MaskResponse:
-        """Ureter and kidney."""
+        """Segment ureter and kidney."""
         return await self._mask("ureter", request, context)
 
     async def Tumor(self, request: messages.TumorRequest, context: Context) -> messages.MaskResponse:
-        """Kidney and tumour."""
+        """Segment kidney and tumour."""
         return await self._mask("tumor", request, context)
 
     async def SmoothMask(self, request: messages.SmoothMaskRequest, context: Context) -> messages.MaskResponse:
@@ -69,11 +69,11 @@ class Servicer(stubs.SegmentationServicer):
         return await self._mask("postprocess", request, context)
 
     async def Batch(self, request: messages.BatchRequest, context: Context) -> messages.BatchResponse:
-        """Several segmentations on one reading of each image."""
+        """Run several segmentations on one reading of each image."""
         return messages.BatchResponse(masks=await self._masks("batch", request, context))
 
     async def Run(self, request: messages.JobRequest, context: Context) -> AsyncIterator[messages.Job]:
-        """Any of the above, with progress."""
+        """Run any of the above, with progress."""
         try:
             async with aclosing(self._handlers.run(request_of(request), _key(context))) as jobs:
                 async for job in jobs:
@@ -88,11 +88,11 @@ class Servicer(stubs.SegmentationServicer):
         return await self._job(self._submitted(request, context), context)
 
     async def GetJob(self, request: messages.JobReference, context: Context) -> messages.Job:
-        """How far a job is."""
+        """Return a job and its progress."""
         return await self._job(self._handlers.get(request.id), context)
 
     async def CancelJob(self, request: messages.JobReference, context: Context) -> messages.Job:
-        """End a job."""
+        """Cancel a job."""
         return await self._job(self._handlers.cancel(request.id), context)
 
     async def _submitted(self, request: messages.JobRequest, context: Context) -> Job:
@@ -120,17 +120,17 @@ class Servicer(stubs.SegmentationServicer):
         return (await self._masks(task, message, context))[task]
 
     async def _abort(self, problem: Problem, context: Context) -> NoReturn:
-        """End a call with what is known of its problem."""
+        """End a call with its problem and the details."""
         await context.abort_with_status(rpc_status.to_status(status_of(problem, self._retry_after_s)))
         raise AssertionError("abort does not return")
 
 
 def _fault(error: Exception) -> Problem:
-    """The problem that a fault of the program is: gRPC would tell the caller its text, which may name a path."""
+    """Convert a fault of the program to a problem: gRPC would send its text, which may name a path, to the caller."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     at = f"{Path(place.filename).name}:{place.lineno}"
     _log.error("call_failed", extra={"error": type(error).__name__, "at": at})
-    return Problem(code="internal_error", message="The service's log says where.")
+    return Problem(code="internal_error", message="The service's log has the details.")
 
 
 def _key(context: Context) -> UUID | None:

@@ -19,9 +19,9 @@ def on_first_grid(images: Sequence[Image], *, rigid: bool, on_step: Callable[[],
     images
         Of one patient, one channel each.
     rigid
-        Whether the others are moved and turned onto the first; if not, patient coordinates are trusted.
+        Whether the others are registered (moved and turned) onto the first; if not, patient coordinates are trusted.
     on_step
-        Called again and again while images are registered; what it raises ends that.
+        Called repeatedly while images are registered; an error that it raises ends the registration.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def on_first_grid(images: Sequence[Image], *, rigid: bool, on_step: Callable[[],
     """
     patients = set().union(*(patient_of(image.series) for image in images if image.series is not None))
     if len(patients) > 1:
-        raise StudyRejected(ReasonCode.MIXED_PATIENTS, f"The images are of {len(patients)}.")
+        raise StudyRejected(ReasonCode.MIXED_PATIENTS, f"The images are of {len(patients)} patients.")
     first, *others = (image.volume for image in images)
     if not rigid:
         return combine_channels([first, *others], "resample")

@@ -1,4 +1,4 @@
-"""The images that a request names: what they are, each decoded once, whatever phase they tell of themselves."""
+"""The images that a request names, each decoded once, and the phase that each file states of itself."""
 
 import json
 import re
@@ -25,11 +25,11 @@ from services.images.safe_open import read_small
 from services.images.shared_paths import SharedFile
 
 ENDINGS: Final = (".nii.gz", ".nii")
-"""No other form: headers of NRRD and MetaImage name files from which the voxels are to come, wherever those lie."""
+"""No other format: headers of NRRD and MetaImage can name any file as the source of the voxels."""
 SPACING_MM: Final = (1e-3, 1e3)
-"""Headers that say otherwise are of no patient; what follows from them, a kernel's width, would be without bounds."""
+"""Spacings outside are of no patient; quantities that follow from them, a kernel's width, would be unbounded."""
 LETTERS: Final[dict[str, Phase]] = {"N": "native", "A": "arterial", "P": "portal", "D": "delayed"}
-"""What the last part of a file's name says, as in ``image_A.nii.gz``."""
+"""Phases by the last part of a file's name, as in ``image_A.nii.gz``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Image:
     volume
         One channel.
     series
-        What it was made of; None for a file that is no DICOM.
+        Its DICOM series; None for a file that is not DICOM.
     """
 
     volume: Volume
@@ -49,14 +49,14 @@ class Image:
 
 
 class ImageReader:
-    """Reads the images of one job, each once, however many models ask for it.
+    """A reader of the images of one job, each read once, however many models use it.
 
     Parameters
     ----------
     limits
-        How large images may be.
+        Largest sizes of images.
     on_step
-        Called for each file of a folder that is hashed, and for each of which the header is read; what it raises ends
+        Called for each file of a folder that is hashed, and for each header that is read; an error that it raises ends
         the job.
     """
 
@@ -71,7 +71,7 @@ class ImageReader:
 
     @property
     def reads(self) -> int:
-        """How many images were decoded so far."""
+        """Return the number of images decoded so far."""
         return len(self._files) + sum(reader.reads for reader in self._series.values())
 
     def close(self) -> None:
@@ -80,13 +80,12 @@ class ImageReader:
             image.close()
 
     def open(self, image: SharedFile, field: str) -> OpenImage:
-        """An image's files, opened at the first call.
+        """Return an image's files, opened at the first call.
 
         Raises
         ------
         RequestRefused
-            As :class:`services.images.opened_image.OpenImage`; ``unreadable_image`` for a file that is of
-            no form that is read.
+            As :class:`services.images.opened_image.OpenImage`; ``unreadable_image`` for a file of another format.
         """
         if image.path not in self._opened:
             opened = self._opened[image.path] = OpenImage(image, field, self._limits, self._on_step)
@@ -95,7 +94,7 @@ class ImageReader:
         return self._opened[image.path]
 
     def look(self, image: SharedFile, field: str, channel: Channel, manifest: ModelManifest) -> Geometry:
-        """Grid of an image, by headers alone; see :meth:`read`."""
+        """Return the grid of an image, by headers alone; see :meth:`read`."""
         opened = self.open(image, field)
         if not opened.is_folder:
             return grid_of(opened.path, field, self._limits)
@@ -107,16 +106,16 @@ class ImageReader:
         Parameters
         ----------
         image, field
-            What to read, and the request's field that names it.
+            The image, and the request's field that names it.
         channel
-            Whose rule chooses among the series of a DICOM folder.
+            The channel whose rule chooses among the series of a DICOM folder.
         manifest
             The model's.
 
         Raises
         ------
         RequestRefused
-            ``unreadable_image`` for a file that is none and a folder of several studies, ``over_limits``.
+            ``unreadable_image`` for a file that is not an image and a folder of several studies, ``over_limits``.
         StudyRejected
             Any reason of a series, for a folder of DICOM.
         RetryLater
@@ -137,7 +136,8 @@ class ImageReader:
             try:
                 self._files[path] = Image(read_image([content], 1))
             except ConfigInvalid as error:
-                raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: damaged, or no NIfTI.") from error
+                detail = f"{field}: the file is damaged or not NIfTI."
+                raise RequestRefused(RequestCode.UNREADABLE_IMAGE, detail) from error
         return self._files[path]
 
     def _read_series(self, folder: Path, field: str, manifest: ModelManifest) -> Image:
@@ -147,7 +147,7 @@ class ImageReader:
         return Image(volume, selection.channels[0])
 
     def _select(self, folder: Path, field: str, manifest: ModelManifest) -> Selection:
-        """The series of a folder that a channel takes, by headers alone."""
+        """Select the series of a folder for a channel, by headers alone."""
         if folder not in self._studies:
             self._studies[folder] = self._read_study(folder, field)
         selection = select_series(self._studies[folder], manifest)
@@ -158,7 +158,7 @@ class ImageReader:
     def _read_study(self, folder: Path, field: str) -> Study:
         studies = read_studies(self._opened[folder].path, lambda *_: self._on_step())
         if len(studies) != 1:
-            detail = f"{field}: the folder holds {len(studies)} studies; name that of one."
+            detail = f"{field}: the folder holds {len(studies)} studies; name the folder of one study."
             raise RequestRefused(RequestCode.UNREADABLE_IMAGE, detail)
         for series in studies[0].series:
             if (shape := _shape_of(series)) is not None:
@@ -178,12 +178,12 @@ def _only(channel: Channel, manifest: ModelManifest) -> ModelManifest:
 
 
 def grid_of(path: Path, field: str, limits: Limits) -> Geometry:
-    """Grid of a NIfTI file by its header; no voxel is read, nor memory asked for.
+    """Read the grid of a NIfTI file from its header; no voxel is read, and no memory reserved.
 
     Raises
     ------
     RequestRefused
-        ``unreadable_image`` if it is no 3d image of one value a voxel on a possible grid, ``over_limits``.
+        ``unreadable_image`` if it is not a 3d image of one value a voxel on a valid grid, ``over_limits``.
     """
     import SimpleITK as sitk
 
@@ -193,20 +193,21 @@ def grid_of(path: Path, field: str, limits: Limits) -> Geometry:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: damaged, or no NIfTI.") from error
+        detail = f"{field}: the file is damaged or not NIfTI."
+        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, detail) from error
     if reader.GetDimension() != 3 or reader.GetNumberOfComponents() != 1:
-        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: not a single 3d image.")
+        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: the file is not a single 3d image.")
     columns, rows, slices = reader.GetSize()
     limits.check_voxels((slices, rows, columns), field)
     placed = np.array([*reader.GetOrigin(), *reader.GetDirection()])
     z, y, x = reader.GetSpacing()[::-1]
     if not (np.isfinite(placed).all() and all(SPACING_MM[0] <= mm <= SPACING_MM[1] for mm in (x, y, z))):
-        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: no grid in mm is like that of its header.")
+        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: its header states no valid grid in mm.")
     return Geometry((slices, rows, columns), (z, y, x), reader.GetOrigin(), placed[3:])
 
 
 def check_ending(path: Path, field: str) -> None:
-    """See that a file is of a form that is read here.
+    """Check that a file is of a format that is read here.
 
     Raises
     ------
@@ -214,13 +215,14 @@ def check_ending(path: Path, field: str) -> None:
         ``unreadable_image``.
     """
     if not path.name.endswith(ENDINGS):
-        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: a file ends in one of {', '.join(ENDINGS)}.")
+        detail = f"{field}: the file's name must end in one of {', '.join(ENDINGS)}."
+        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, detail)
 
 
 def told_phase(image: SharedFile) -> Phase | None:
-    """Contrast phase that an image file tells: by its name's last part, or by the words of a dcm2niix sidecar.
+    """Find the contrast phase that an image file states: by its name's last part, or by a dcm2niix sidecar.
 
-    Phases of DICOM series are the series rules' business.
+    The series rules find the phases of DICOM series.
     """
     stem = stem_of(image.path)
     letter = re.split(r"[_\-. ]", stem)[-1]
@@ -236,6 +238,6 @@ def told_phase(image: SharedFile) -> Phase | None:
 
 
 def stem_of(path: Path) -> str:
-    """Name of an image without its ending; of a folder, its name."""
+    """Return the name of an image without its extension; of a folder, its name."""
     ending = next((ending for ending in ENDINGS if path.name.endswith(ending)), "")
     return path.name.removesuffix(ending)

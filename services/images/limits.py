@@ -1,4 +1,4 @@
-"""What one job may take: the size of its images, the number of their files, its time."""
+"""Limits of one job: the size of its images, the number of their files, its time."""
 
 from collections.abc import Sequence
 from math import prod
@@ -15,7 +15,7 @@ _GB: Final = 1e9
 
 
 class Limits(Frozen):
-    """Beyond these a request is refused; headers and sizes of files are looked at, before a voxel is read."""
+    """Limits beyond which a request is refused; headers and file sizes are checked before a voxel is read."""
 
     image_gigabytes: float = Field(default=4.0, gt=0, description="one image, decoded: its voxels, 4 bytes each")
     files: int = Field(default=10_000, ge=1, description="in a folder of DICOM, with all that is below it")
@@ -23,12 +23,12 @@ class Limits(Frozen):
     job_minutes: float = Field(default=60.0, gt=0, le=10_080, description="a job that takes longer has failed")
 
     def check_voxels(self, shape: Sequence[int], field: str) -> None:
-        """See that an image is small enough to be decoded.
+        """Check that an image is small enough to be decoded.
 
         Parameters
         ----------
         shape
-            Voxels along its axes, as its header says.
+            Voxels along its axes, as its header states.
         field
             The request's field that names it.
 
@@ -44,7 +44,7 @@ class Limits(Frozen):
             raise RequestRefused(RequestCode.OVER_LIMITS, detail)
 
     def check_files(self, count: int, size: int, field: str) -> None:
-        """See that an image is not made of too many files, or of too large ones.
+        """Check that an image does not have too many files, or too large ones.
 
         Parameters
         ----------

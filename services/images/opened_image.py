@@ -20,22 +20,22 @@ _READ_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class OpenImage:
-    """An image's files; they are hashed and read through what was opened, not through their names.
+    """An image's files; they are hashed and read through their open descriptors, not through their names.
 
     Parameters
     ----------
     image, field
-        What a request names, and the field that names it.
+        The image of a request, and the field that names it.
     limits
-        How many files, and how large.
+        Largest number and size of files.
     on_step
-        Called for each file that is hashed; what it raises ends that.
+        Called for each file that is hashed; an error that it raises ends the hashing.
 
     Raises
     ------
     RequestRefused
-        ``over_limits``; ``no_such_file`` if it vanished meanwhile; ``path_outside_roots`` if it, or a link in the
-        folder, leads out of its root; ``unreadable_image`` for what is neither file nor folder.
+        ``over_limits``; ``no_such_file`` if it has vanished; ``path_outside_roots`` if it, or a link in the folder,
+        leads out of its root; ``unreadable_image`` if it is neither a file nor a folder.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class OpenImage:
             raise
 
     def __enter__(self) -> "OpenImage":
-        """Itself."""
+        """Return the image itself."""
         return self
 
     def __exit__(
@@ -74,17 +74,17 @@ class OpenImage:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is one, of DICOM."""
+        """Tell whether the image is a folder of DICOM files."""
         return self._whole.is_folder
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of its content: of the file, or of the names and contents of a folder's files.
+        """Return the SHA-256 of its content: of the file, or of the names and contents of a folder's files.
 
         Raises
         ------
         RequestRefused
-            ``no_such_file``, if it may not be read.
+            ``no_such_file`` if it may not be read.
         """
         try:
             if not self.is_folder:
@@ -99,7 +99,7 @@ class OpenImage:
 
     @cached_property
     def path(self) -> Path:
-        """Where readers find it: a link with the file's own ending, or a folder of links, to what was opened."""
+        """Return a path for readers: a link with the file's own extension, or a folder of links, to the open files."""
         folder = Path(self._closing.enter_context(TemporaryDirectory(prefix="segnode-")))
         if not self.is_folder:
             link = folder / f"image{'.nii.gz' if self._name.endswith('.gz') else '.nii'}"
@@ -110,12 +110,12 @@ class OpenImage:
         return folder
 
     def check_unchanged(self) -> None:
-        """See that nobody wrote into it since it was opened.
+        """Check that its content is unchanged since it was opened.
 
         Raises
         ------
         RetryLater
-            If somebody did.
+            If it was changed.
         """
         # Of a folder the names tell: its times change with the masks that are written below it, too.
         is_same = all(file.stamp == stamp for file, stamp in self._stamps)
@@ -149,7 +149,7 @@ class OpenImage:
             waiting += reversed(folders)
 
     def _names(self, folder: OpenFile) -> list[str]:
-        """Names in a folder, in order."""
+        """Return the names in a folder, in order."""
         # By what was opened, so that no folder on the way can become a link.
         readable, names = os.open(folder.path, _READ_FOLDER), []
         try:
@@ -167,7 +167,7 @@ class OpenImage:
             return self._keep(open_inside(name, self._root, dir_fd=folder.descriptor))
         except (OSError, RequestRefused) as error:
             # One answer for all: whether something lies outside is nobody's to ask.
-            detail = f"{self._field}: a link in it leads nowhere, or leaves its root."
+            detail = f"{self._field}: a link in it is broken or leads out of its root."
             raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, detail) from error
 
     def _keep(self, file: OpenFile) -> OpenFile:
@@ -180,6 +180,6 @@ class OpenImage:
 
 def _refusal(error: OSError, field: str) -> RequestRefused:
     if error.errno == errno.EMFILE:
-        detail = f"{field}: more files than the system lets this service hold open (ulimit -n)."
+        detail = f"{field}: it has more files than this service may hold open (ulimit -n)."
         return RequestRefused(RequestCode.OVER_LIMITS, detail)
     return RequestRefused(RequestCode.NO_SUCH_FILE, f"{field}: {error.strerror}.")

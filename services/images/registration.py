@@ -1,7 +1,7 @@
 """Bring one phase onto another by moving and turning it as a whole.
 
-A patient breathes and shifts between two phases. What a rigid motion cannot undo stays; what it finds beyond what a
-patient on a table does is refused, since a wrong registration is worse than none.
+A patient breathes and shifts between two phases. A rigid motion corrects a part of that; a motion larger than a patient
+on a table can make is refused, since a wrong registration is worse than none.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from core.volume import Geometry, Volume
 LARGEST_SHIFT_MM: Final = 60.0
 LARGEST_TURN_DEG: Final = 15.0
 LEAST_CORRELATION: Final = 0.3
-"""Of the intensities after registration; two phases of one patient lie far above, two regions of a body below."""
+"""Correlation of intensities after registration; two phases of a patient lie far above, two body regions below."""
 
 _SEED = 20
-"""Which voxels are compared is drawn at random, alike in every run, in one thread: the same images, the same mask."""
+"""Seed of the voxels that are compared; equal in every run, in one thread, so that equal images give equal masks."""
 _SAMPLES = 20_000
-"""Of each level; more change the motion by hundredths of a millimetre."""
+"""Samples of each level; more change the motion by hundredths of a millimetre."""
 _SHRINK = (4, 2, 1)
 
 
@@ -35,13 +35,13 @@ def register(
     moving, fixed
         One channel each, LPS mm.
     on_step
-        Called at each step of the search; what it raises ends the search.
+        Called at each step of the search; an error that it raises ends the search.
 
     Returns
     -------
     tuple
         float32 ``(1, slice, row, column)`` on the fixed grid, outside of the moving volume its lowest value; and a
-        sentence that says how far it was moved.
+        sentence that states how far it was moved.
 
     Raises
     ------
@@ -66,13 +66,13 @@ def register(
     alike = float(np.corrcoef(array[::2, ::2, ::2].ravel(), fixed.array[0, ::2, ::2, ::2].ravel())[0, 1])
     told = f"moved by {shift:.1f} mm and turned by {turn:.1f} degrees"
     if shift > LARGEST_SHIFT_MM or turn > LARGEST_TURN_DEG or not alike >= LEAST_CORRELATION:
-        raise RequestRefused(RequestCode.REGISTRATION_FAILED, f"At best {told}, the correlation is {alike:.2f}.")
+        raise RequestRefused(RequestCode.REGISTRATION_FAILED, f"The best fit, {told}, correlates by {alike:.2f}.")
     return array[np.newaxis], f"Registered onto the first image: {told}."
 
 
 def _fit(still: Any, moved: Any, sitk: Any, on_step: Callable[[], None]) -> Any:
     method = sitk.ImageRegistrationMethod()
-    # What several work units add up depends on which is first.
+    # The sum of several work units depends on their order.
     method.SetNumberOfWorkUnits(1)
     method.SetMetricAsMattesMutualInformation(numberOfHistogramBins=32)
     method.SetMetricSamplingStrategy(method.RANDOM)
@@ -94,7 +94,7 @@ def _fit(still: Any, moved: Any, sitk: Any, on_step: Callable[[], None]) -> Any:
         try:
             on_step()
         except SegnodeError as error:
-            # Its way out leads through another language's stack.
+            # It cannot be raised through the stack of another language.
             ended.append(error)
             method.StopRegistration()
 
@@ -102,14 +102,14 @@ def _fit(still: Any, moved: Any, sitk: Any, on_step: Callable[[], None]) -> Any:
     try:
         transform = method.Execute(still, moved)
     except RuntimeError as error:
-        raise RequestRefused(RequestCode.REGISTRATION_FAILED, "The images hardly overlap.") from error
+        raise RequestRefused(RequestCode.REGISTRATION_FAILED, "The images overlap too little.") from error
     if ended:
         raise ended[0]
     return transform
 
 
 def _motion(transform: Any, grid: Geometry) -> tuple[float, float]:
-    """Distance in mm by which the middle of a grid is moved, and the angle in degrees."""
+    """Return the distance in mm by which the middle of a grid is moved, and the angle in degrees."""
     middle = grid.index_to_lps((np.array(grid.shape) - 1) / 2)
     shift = float(np.linalg.norm(np.array(transform.TransformPoint(middle.tolist())) - middle))
     origin = np.array(transform.TransformPoint([0.0, 0.0, 0.0]))

@@ -1,7 +1,7 @@
-"""Files of a shared volume, opened once: what was looked at is what is read, whatever becomes of their names meanwhile.
+"""Files of a shared volume, opened once: the file that was checked is the file that is read, whatever its name becomes.
 
-Whoever can write to the volume can put a link in a file's place between a check and its use. So a path is opened with
-no effect on what it leads to (``O_PATH``), the kernel then says where that lies, and it is read by descriptor alone.
+Any user who can write to the volume can put a link in a file's place between a check and its use. So a path is opened
+without any effect on its file (``O_PATH``), the kernel then tells where that lies, and it is read by descriptor alone.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ from typing import Final
 from core.errors import RequestCode, RequestRefused
 
 Stamp = tuple[int, int, int]
-"""Size, and when content and inode were changed: what a change leaves behind, whoever makes it."""
+"""Size, and the times of the last change of content and inode, which every change leaves behind."""
 SMALL_FILE: Final = 1 << 20
-"""Bytes of a file that is text of this program or of a converter."""
+"""Largest size in bytes of a text file of this program or of a converter."""
 
 
 class OpenFile:
@@ -36,60 +36,60 @@ class OpenFile:
 
     @property
     def path(self) -> Path:
-        """A name in this process that leads to it, and to nothing else."""
+        """Return a path in this process that leads to it, and to nothing else."""
         return Path(f"/proc/self/fd/{self.descriptor}")
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a regular file: neither a folder nor a pipe."""
+        """Tell whether it is a regular file: neither a folder nor a pipe."""
         return stat.S_ISREG(os.fstat(self.descriptor).st_mode)
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder."""
+        """Tell whether it is a folder."""
         return stat.S_ISDIR(os.fstat(self.descriptor).st_mode)
 
     @property
     def is_link(self) -> bool:
-        """Whether it is a link itself, as ``O_NOFOLLOW`` gives it."""
+        """Tell whether it is a link itself, as ``O_NOFOLLOW`` opens it."""
         return stat.S_ISLNK(os.fstat(self.descriptor).st_mode)
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Return its size in bytes."""
         return os.fstat(self.descriptor).st_size
 
     @property
     def stamp(self) -> Stamp:
-        """Another one after any change of its content."""
+        """Return a stamp that differs after any change of its content."""
         status = os.fstat(self.descriptor)
         return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
     def open(self) -> BufferedReader:
-        """Its content, from the beginning."""
+        """Open its content, from the beginning."""
         return self.path.open("rb")
 
     def sha256(self) -> str:
-        """Hash of its content."""
+        """Return the SHA-256 of its content."""
         with self.open() as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     @contextmanager
     def named(self, name: str) -> Iterator[Path]:
-        """A path of this name that leads to it, for readers that go by how a file ends."""
+        """Give a path of this name that leads to it, for readers that go by a file's extension."""
         with TemporaryDirectory(prefix="segnode-") as folder:
             link = Path(folder, name)
             link.symlink_to(self.path)
             yield link
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
         os.close(self.descriptor)
 
 
 @contextmanager
 def opened(path: str | Path, root: Path, *, flags: int = 0, dir_fd: int | None = None) -> Iterator[OpenFile]:
-    """A file or folder, open for the duration of the block; see :func:`open_inside`."""
+    """Open a file or folder for the duration of the block; see :func:`open_inside`."""
     file = open_inside(path, root, flags=flags, dir_fd=dir_fd)
     try:
         yield file
@@ -98,7 +98,7 @@ def opened(path: str | Path, root: Path, *, flags: int = 0, dir_fd: int | None =
 
 
 def open_inside(path: str | Path, root: Path, *, flags: int = 0, dir_fd: int | None = None) -> OpenFile:
-    """Open what a path leads to, through links where there are any, if it lies below a root.
+    """Open a path's file or folder, through any links, if it lies below a root.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def open_inside(path: str | Path, root: Path, *, flags: int = 0, dir_fd: int | N
     RequestRefused
         ``path_outside_roots`` if it lies elsewhere.
     OSError
-        If there is nothing, or it may not be opened.
+        If it does not exist, or may not be opened.
     """
     file = OpenFile(os.open(path, os.O_PATH | os.O_CLOEXEC | flags, dir_fd=dir_fd))
     if not file.path.readlink().is_relative_to(root):
@@ -124,20 +124,20 @@ def open_inside(path: str | Path, root: Path, *, flags: int = 0, dir_fd: int | N
 
 
 def read_small(path: str | Path, root: Path, *, flags: int = 0, dir_fd: int | None = None) -> bytes:
-    """Content of a small regular file below a root.
+    """Return the content of a small regular file below a root.
 
     Raises
     ------
     OSError
-        If there is none.
+        If it does not exist.
     ValueError
-        If it is no such file: a folder, a pipe, too large, or a link that leaves the root.
+        If it is a folder or a pipe, too large, or a link that leaves the root.
     """
     try:
         with opened(path, root, flags=flags, dir_fd=dir_fd) as file:
             if not file.is_file or file.size > SMALL_FILE:
-                raise ValueError("no small file")
+                raise ValueError("not a regular file, or too large")
             with file.open() as content:
                 return content.read(SMALL_FILE)
     except RequestRefused as error:
-        raise ValueError("outside of its root") from error
+        raise ValueError("it lies outside of its root") from error

@@ -1,4 +1,4 @@
-"""Paths on a shared volume: what a caller names, and what this process may open.
+"""Paths on a shared volume: a caller's names, and the files that this process may open.
 
 Caller and service see one volume at different places. A path comes as ``ROOT:relative/path``, or absolute below the
 root or one of its other views; it is resolved here, through every link, and must then still lie in the same root.
@@ -12,7 +12,7 @@ from typing import Final
 from core.errors import RequestCode, RequestRefused
 
 MASK_FOLDER: Final = "mask"
-"""Where in a case this service writes; what lies there is part of no image."""
+"""The folder in a case that this service writes to; its files are part of no image."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Root:
     Attributes
     ----------
     path
-        Where this process sees it; absolute.
+        Its path for this process; absolute.
     seen_as
-        Where callers may see it, longest first is not needed: views of one root do not nest.
+        Its paths for callers, in any order: views of one root do not nest.
     """
 
     path: Path
@@ -33,7 +33,7 @@ class Root:
 
 @dataclass(frozen=True)
 class SharedFile:
-    """A file or folder below a root, and how its caller names the folder that it is in.
+    """A file or folder below a root, and the caller's name of its root.
 
     Attributes
     ----------
@@ -42,9 +42,9 @@ class SharedFile:
     root
         Resolved.
     view
-        What the caller's paths begin with in place of ``root``.
+        The beginning of the caller's paths in place of ``root``.
     root_name
-        What the settings call the root; alike wherever the volume is seen.
+        The root's name in the settings, equal for every view of the volume.
     """
 
     path: Path
@@ -53,11 +53,11 @@ class SharedFile:
     root_name: str
 
     def name_of(self, path: Path) -> str:
-        """How the caller names another path of the same root."""
+        """Return the caller's name of another path of the same root."""
         return f"{self.view}{path.relative_to(self.root).as_posix()}"
 
     def common_name_of(self, path: Path) -> str:
-        """How every instance of the service and every caller may name another path of the same root."""
+        """Return the name of another path of the same root that every instance and every caller may use."""
         return f"{self.root_name}:{path.relative_to(self.root).as_posix()}"
 
 
@@ -78,36 +78,36 @@ class Roots:
         ]
 
     def find(self, path: str, field: str) -> SharedFile:
-        """What a caller's path means.
+        """Find the file or folder of a caller's path.
 
         Parameters
         ----------
         path
-            As it came.
+            The path as received.
         field
             The request's field, for messages, which never repeat the path.
 
         Raises
         ------
         RequestRefused
-            ``path_outside_roots`` if it is below no root or leaves its own, ``no_such_file`` if nothing is there.
+            ``path_outside_roots`` if it is below no root or leaves its own, ``no_such_file`` if it does not exist.
         """
         view, name, root = self._root_of(path, field)
         relative = PurePosixPath(path[len(view) :])
         if "\0" in path or relative.is_absolute() or ".." in relative.parts:
-            raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, f"{field} has a part that leaves its folder.")
+            raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, f"{field} must not contain '..' or leave its folder.")
         try:
             own_root = root.path.resolve(strict=True)
             resolved = (own_root / relative).resolve()
             if not resolved.is_relative_to(own_root):
-                # Said before it is looked whether anything is there: what lies outside is nobody's to ask for.
+                # Refused before it is known to exist: callers must not probe for files outside of the roots.
                 raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, f"{field} is a link that leaves its root.")
             resolved.stat()
         except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
-            detail = f"{field}: nothing is there, as this service sees it."
+            detail = f"{field}: this service finds no such file or folder."
             raise RequestRefused(RequestCode.NO_SUCH_FILE, detail) from error
         if resolved == own_root:
-            raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, f"{field} is a root itself.")
+            raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, f"{field} is a root itself; name a path below it.")
         if not (resolved.is_file() or resolved.is_dir()):
             # To open a pipe waits for whoever writes into it.
             raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field} is neither a file nor a folder.")
@@ -118,6 +118,6 @@ class Roots:
         if not found:
             known = ", ".join(sorted(view for view, *_ in self._views if view.endswith(":")))
             raise RequestRefused(
-                RequestCode.PATH_OUTSIDE_ROOTS, f"{field} is below no root of this service; they are {known}"
+                RequestCode.PATH_OUTSIDE_ROOTS, f"{field} is below no root of this service; its roots are {known}"
             )
         return max(found, key=lambda one: len(one[0]))

@@ -1,4 +1,4 @@
-"""One job, as those see it who asked for it."""
+"""One job, as its caller sees it."""
 
 import logging
 from typing import Any, Final, Literal
@@ -15,7 +15,7 @@ _log = logging.getLogger("segnode")
 
 
 class Problem(BaseModel):
-    """Why a call or a job failed."""
+    """The reason why a call or a job failed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,7 +25,7 @@ class Problem(BaseModel):
 
     @classmethod
     def of(cls, error: SegnodeError) -> "Problem":
-        """The problem that an error states."""
+        """Convert an error to a problem."""
         if isinstance(error, (RequestRefused, StudyRejected)):
             return cls(code=str(error.code), message=error.message, retry=error.code in _MAY_SUCCEED_LATER)
         if isinstance(error, RetryLater):
@@ -35,7 +35,7 @@ class Problem(BaseModel):
 
 
 class Job(BaseModel):
-    """One job, as far as it has come."""
+    """One job with its state, progress and result."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,7 +47,7 @@ class Job(BaseModel):
 
     @property
     def is_at_its_end(self) -> bool:
-        """Whether nothing will change any more."""
+        """Tell whether the job has reached its end and will not change."""
         return self.state in ("done", "failed", "cancelled")
 
 
@@ -57,11 +57,12 @@ class _Answer(BaseModel):
 
 
 def finished(job: str, output: Any) -> Job:
-    """A job that has run to its end, of what its workflow gave."""
+    """Build a finished job from the output of its workflow."""
     try:
         answer = _Answer.model_validate(output)
-    except ValidationError:  # of another version of this program: one such job must not hold up those who follow others
+    except ValidationError:  # of another version of this program: one such job must not hold up the followers of others
         _log.error("answer_unreadable", extra={"job": job})
-        answer = _Answer(problem=Problem(code="internal_error", message="Its answer is of another version: ask anew."))
+        message = "Its result is of another version of the service; submit the job again."
+        answer = _Answer(problem=Problem(code="internal_error", message=message))
     state: State = "done" if answer.problem is None else "failed"
     return Job(id=job, state=state, progress=1.0, masks=answer.masks, problem=answer.problem)

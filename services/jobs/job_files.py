@@ -1,4 +1,4 @@
-"""What is known of jobs beside the queue: a small file each, in a folder that all instances share."""
+"""Facts about jobs beside the queue: a small file each, in a folder that all instances share."""
 
 import re
 from contextlib import suppress
@@ -9,7 +9,7 @@ _JOB: Final = re.compile(r"[0-9a-f]{32}(-[0-9]{1,9})?")
 
 
 def is_job(text: str) -> bool:
-    """Whether a text can be the ID of a job: what else comes from a caller becomes no file's name."""
+    """Tell whether a text is a valid job ID; no other text of a caller becomes a file's name."""
     return _JOB.fullmatch(text) is not None
 
 
@@ -19,36 +19,36 @@ class JobFiles:
     Parameters
     ----------
     folder
-        Where they lie.
+        The folder that holds them.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def of(self, job: str) -> Path:
-        """A job's file.
+        """Return the path of a job's file.
 
         Raises
         ------
         ValueError
-            If it is no job's ID.
+            If it is not a valid job ID.
         """
         if not is_job(job):
-            raise ValueError("not the ID of a job")
+            raise ValueError("not a valid job ID")
         return self.folder / job
 
     def forget(self, job: str) -> None:
-        """Remove the file of a job that is at its end."""
+        """Remove the file of a job that has reached its end."""
         with suppress(OSError):
             self.of(job).unlink()
 
     def tidy(self, before: float) -> None:
-        """Remove the files of those whose workers died over them.
+        """Remove the files of jobs whose workers died.
 
         Parameters
         ----------
         before
-            Unix time; what was written since then stays.
+            Unix time; files written since then stay.
         """
         if not self.folder.exists():
             return

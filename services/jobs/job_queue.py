@@ -1,4 +1,4 @@
-"""Jobs: what is asked for, on a durable queue, and how far it has come.
+"""Jobs on a durable queue: their requests, states and results.
 
 DBOS keeps the queue, in SQLite or PostgreSQL; every instance of the service that shares the database and the work
 folder answers for every job.
@@ -31,7 +31,7 @@ VERSION: Final = "1"
 FLOW: Final = "ServiceFlow"
 INSTANCE: Final = "service"
 REQUEST: Final = "request"
-"""Attribute of a job: hash of what was asked for, since a key that comes again has to ask for the same."""
+"""Attribute of a job: hash of its request, since a repeated idempotency key must come with the same request."""
 HOLDER: Final = "holder"
 """Attribute of a job: the call that waits for it and ends it when its caller is gone; None: it ends by itself."""
 _SAY_AGAIN_S: Final = 60.0
@@ -47,12 +47,12 @@ _STATES: Final[dict[str, State]] = {
 
 
 def workflow_id(job: str) -> str:
-    """What the queue calls a job."""
+    """Return the queue's name of a job."""
     return f"job.{job}"
 
 
 class Jobs:
-    """The queue, from the side of those who ask; every method raises `RetryLater` while its database is away.
+    """The queue, from the callers' side; every method raises `RetryLater` while its database is unreachable.
 
     Parameters
     ----------
@@ -78,11 +78,11 @@ class Jobs:
         Parameters
         ----------
         request
-            What to do.
+            The request.
         key
-            The caller's name for this one wish; it becomes the job's ID.
+            The caller's idempotency key; it becomes the job's ID.
         holder
-            The call that waits for the job, if one does: what it holds may be ended by `leave`.
+            The call that waits for the job, if any; `leave` may end the jobs that it holds.
 
         Raises
         ------
@@ -103,7 +103,7 @@ class Jobs:
                     return found
 
     def read(self, jobs: Iterable[str]) -> dict[str, Job]:
-        """Those of the jobs that exist, by ID."""
+        """Return those of the jobs that exist, by ID."""
         wanted = [workflow_id(job) for job in jobs if is_job(job)]
         if not wanted:
             return {}
@@ -112,7 +112,7 @@ class Jobs:
         return {job.id: job for job in map(self._job, found)}
 
     def get(self, job: str) -> Job:
-        """One job.
+        """Return one job.
 
         Raises
         ------
@@ -121,16 +121,16 @@ class Jobs:
         """
         found = self.read([job])
         if job not in found:
-            raise RequestRefused(RequestCode.UNKNOWN_JOB, "Jobs are forgotten some days after their end.")
+            raise RequestRefused(RequestCode.UNKNOWN_JOB, "Jobs are deleted some days after their end.")
         return found[job]
 
     def hold(self, job: str, holder: str | None) -> None:
-        """Have a job be held by another call, or by none: then it goes on whoever hangs up."""
+        """Give a job to another call, or to none: then it goes on when its caller hangs up."""
         with self._database():
             self._client.update_workflow_attributes(workflow_id(job), {HOLDER: holder}, merge=True)
 
     def leave(self, job: str, holder: str, heirs: Sequence[str | None] = ()) -> None:
-        """End a job whose caller is gone, unless another call holds it by now; others who follow it inherit it."""
+        """Cancel a job whose caller is gone, unless another call holds it; other calls that follow it take it over."""
         with self._database():
             known = self._status(job)
             if known is None or _attributes(known).get(HOLDER) != holder:
@@ -141,7 +141,7 @@ class Jobs:
                 self._client.cancel_workflow(workflow_id(job))
 
     def cancel(self, job: str) -> Job:
-        """Have a job end; one that runs ends at its network's next step.
+        """Cancel a job; a running one ends at its network's next step.
 
         Raises
         ------
@@ -159,7 +159,7 @@ class Jobs:
         self._client.destroy()
 
     def _enqueue(self, job: str, request: AnyRequest, holder: str | None) -> bool:
-        """Queue a job; whether there was none of its ID."""
+        """Enqueue a job; return False if the ID already exists."""
         waiting = self._client.list_workflows(
             status=["ENQUEUED", "DELAYED"],
             queue_name=QUEUE,
@@ -168,7 +168,7 @@ class Jobs:
             load_output=False,
         )
         if len(waiting) >= self._queue.longest:
-            raise RequestRefused(RequestCode.QUEUE_FULL, f"Come again in {self._queue.retry_after_seconds} s.")
+            raise RequestRefused(RequestCode.QUEUE_FULL, f"Retry in {self._queue.retry_after_seconds} s.")
         options: EnqueueOptions = {
             "queue_name": QUEUE,
             "workflow_name": f"{FLOW}.run",
@@ -186,10 +186,10 @@ class Jobs:
         return True
 
     def _taken_up(self, known: WorkflowStatus, request: AnyRequest, holder: str | None) -> Job | None:
-        """The job for a call that comes again; None if it ended with its caller, so that it has to be done anew."""
+        """Return the job of a repeated call; None if it ended with its caller, so that it must run again."""
         attributes = _attributes(known)
         if attributes.get(REQUEST) != _hash(request):
-            detail = "Its idempotency key has come with another request before: make a new one for each."
+            detail = "Its idempotency key was used for another request before; make a new key for each request."
             raise RequestRefused(RequestCode.INVALID_REQUEST, detail)
         job = self._job(known)
         if job.state == "cancelled" and attributes.get(HOLDER) is not None:
@@ -204,14 +204,14 @@ class Jobs:
 
     @contextmanager
     def _database(self) -> Iterator[None]:
-        """A database that is away is what callers come again for; the log says why, once a minute."""
+        """Raise `RetryLater` while the database is unreachable; the log gives the reason, once a minute."""
         try:
             yield
         except SQLAlchemyError as error:
             if time.monotonic() - self._said_at >= _SAY_AGAIN_S:
                 self._said_at = time.monotonic()
                 _log.warning("database_unreachable", extra={"reason": reason_of(error)})
-            raise RetryLater("The queue cannot be reached just now.") from error
+            raise RetryLater("The queue's database cannot be reached; retry later.") from error
 
     def _job(self, status: WorkflowStatus) -> Job:
         job = status.workflow_id.removeprefix("job.")
@@ -223,7 +223,8 @@ class Jobs:
             return Job(id=job, state=state, progress=1.0, problem=cancelled)
         if state == "failed":
             died = status.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
-            problem = Problem(code="worker_died" if died else "internal_error", message="The service's log says where.")
+            code = "worker_died" if died else "internal_error"
+            problem = Problem(code=code, message="The service's log has the details.")
             return Job(id=job, state=state, progress=1.0, problem=problem)
         return Job(id=job, state=state, progress=self._progress.read(job) if state == "running" else 0.0)
 
@@ -237,7 +238,7 @@ def _hash(request: AnyRequest) -> str:
 
 
 def _impatient(database: str) -> str:
-    """The same database, given up after seconds where the network swallows what is sent to it."""
+    """Return the URL of the same database with timeouts of seconds, for a network that drops packets."""
     url = make_url(database)
     if url.get_backend_name() == "postgresql":
         limits = {name: str(value) for name, value in POSTGRES_CONNECTION.items() if name not in url.query}

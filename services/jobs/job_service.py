@@ -1,4 +1,4 @@
-"""What the service does with a call, behind gRPC and REST alike: queue it, wait for it, end it."""
+"""The handling of a call, behind gRPC and REST alike: queue it, wait for it, cancel it."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from services.jobs.job_watcher import Follower, Following
 from services.jobs.requests import AnyRequest
 
 LONGEST_S: Final = 24 * 3600.0
-"""No call waits longer, whatever its caller says; a job may."""
+"""The longest wait of a call, whatever timeout its caller gives; a job may take longer."""
 
 _log = logging.getLogger("segnode")
 
@@ -22,8 +22,8 @@ _log = logging.getLogger("segnode")
 class Handlers:
     """The service, as its two servers see it.
 
-    A call that waits holds its job: when its caller hangs up or runs out of patience, the job is ended, unless another
-    call holds or follows it by then. When the service stops, jobs stay on the queue.
+    A call that waits holds its job: when its caller hangs up or its timeout ends, the job is cancelled, unless another
+    call holds or follows it. When the service stops, jobs stay on the queue.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Handlers:
         self._is_stopped = False
 
     async def submit(self, request: AnyRequest, key: UUID | None = None) -> Job:
-        """Queue a request, or find the job of the same key; whoever hangs up, it goes on.
+        """Queue a request, or find the job of the same key; it goes on when its caller hangs up.
 
         Raises
         ------
@@ -53,7 +53,7 @@ class Handlers:
         return await self._submit(request, key, None)
 
     async def get(self, job: str) -> Job:
-        """How far a job is.
+        """Return a job and its progress.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class Handlers:
         return await asyncio.to_thread(self._jobs.get, job)
 
     async def cancel(self, job: str) -> Job:
-        """End a job.
+        """Cancel a job.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class Handlers:
     async def run(
         self, request: AnyRequest, key: UUID | None = None, timeout_s: float = LONGEST_S
     ) -> AsyncGenerator[Job, None]:
-        """Queue a request, and tell how far it is until it is at its end.
+        """Queue a request, and yield its job at each change until its end.
 
         Raises
         ------
@@ -114,7 +114,7 @@ class Handlers:
                 self._later(self._leave(submitting, holder))
 
     async def follow(self, job: str, timeout_s: float = LONGEST_S) -> AsyncGenerator[Job, None]:
-        """Tell how far a job is, at each change, until it is at its end.
+        """Yield a job at each change until its end.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class Handlers:
                 yield change
 
     async def keep(self, job: str) -> Job:
-        """Have a job go on, though the call that waits for it hangs up: somebody else looks on.
+        """Let a job go on although the call that waits for it hangs up, since another call follows it.
 
         Raises
         ------
@@ -140,14 +140,14 @@ class Handlers:
         return found
 
     async def result(self, request: AnyRequest, key: UUID | None = None, timeout_s: float = LONGEST_S) -> Job:
-        """Queue a request, and wait for its end; as `run`."""
+        """Queue a request, and wait for the end of its job; errors are those of `run`."""
         async with aclosing(self.run(request, key, timeout_s)) as changes:
             async for job in changes:
                 last = job
         return last
 
     async def stop(self) -> None:
-        """Send all who wait away; their jobs stay on the queue."""
+        """End all waiting calls; their jobs stay on the queue."""
         self._is_stopped = True
         self._following.stop()
         await asyncio.gather(*self._leaving)
@@ -157,7 +157,7 @@ class Handlers:
             return await asyncio.to_thread(self._jobs.submit, request, key, holder)
 
     async def _leave(self, submitting: asyncio.Task[Job], holder: str) -> None:
-        """End the job of a call whose caller is gone, or give it to who follows it, too."""
+        """Cancel the job of a call whose caller is gone, or give it to another call that follows it."""
         try:
             job = await submitting
         except SegnodeError:
@@ -177,7 +177,7 @@ class Handlers:
 
 
 def key_of(text: str | None) -> UUID | None:
-    """An idempotency key, as a header has it.
+    """Parse an idempotency key from a header.
 
     Raises
     ------
@@ -187,4 +187,4 @@ def key_of(text: str | None) -> UUID | None:
     try:
         return UUID(text) if text else None
     except ValueError as error:
-        raise RequestRefused(RequestCode.INVALID_REQUEST, "The idempotency key is a UUID.") from error
+        raise RequestRefused(RequestCode.INVALID_REQUEST, "The idempotency key must be a UUID.") from error

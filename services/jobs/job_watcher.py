@@ -1,4 +1,4 @@
-"""Jobs that somebody follows: one question to the queue for all, and for each follower the latest answer alone."""
+"""Followed jobs: one query of the queue for all of them, and for each follower only the latest state."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
@@ -9,27 +9,27 @@ from core.errors import RequestCode, RequestRefused, RetryLater
 from services.jobs.job import Job
 
 POLL_S: Final = 0.05
-"""Between two looks at all jobs that somebody follows."""
+"""Seconds between two queries of all followed jobs."""
 AWAY_S: Final = 1.0
-"""The same while the queue's database does not answer."""
+"""Seconds between two queries while the queue's database does not answer."""
 BEAT_S: Final = 15.0
-"""A follower hears at least this often, if only the same again: balancers end what is silent."""
+"""Seconds after which a follower gets an unchanged state again: load balancers close silent connections."""
 
 
 @dataclass(eq=False)
 class Follower:
-    """One who follows a job.
+    """One call that follows a job.
 
     Attributes
     ----------
     job
-        Which.
+        Its ID.
     holder
-        The call that ends the job when its caller is gone; None for who only looks on.
+        The call that ends the job when its caller is gone; None for a follower that only watches.
     latest
-        The last that was seen of the job; a follower that is slow misses what was in between.
+        The latest state of the job; a slow follower misses states in between.
     is_gone
-        Whether the queue knows the job no more.
+        Whether the queue no longer has the job.
     changed
         Set whenever there is something new.
     """
@@ -42,12 +42,12 @@ class Follower:
 
 
 class Following:
-    """Who follows which job.
+    """The followers of all jobs.
 
     Parameters
     ----------
     read
-        Asks the queue for jobs by ID; called in a thread.
+        Reads jobs by ID from the queue; called in a thread.
     """
 
     def __init__(self, read: Callable[[Collection[str]], Mapping[str, Job]]) -> None:
@@ -57,27 +57,27 @@ class Following:
         self._is_stopped = False
 
     def of(self, job: str) -> list[Follower]:
-        """Who follows a job here, the latest last."""
+        """Return the followers of a job, the latest last."""
         return [follower for follower in self._followers if follower.job == job]
 
     async def follow(self, follower: Follower, timeout_s: float) -> AsyncGenerator[Job, None]:
-        """Tell how far a job is, at each change and at every `BEAT_S`, until it is at its end.
+        """Yield a job at each change and at every `BEAT_S`, until its end.
 
         A queue that does not answer is waited for.
 
         Parameters
         ----------
         follower
-            Who, and which job.
+            The follower, with its job.
         timeout_s
-            How long at most.
+            Longest time to follow.
 
         Raises
         ------
         RequestRefused
-            ``unknown_job`` once there is no such job (any more), ``deadline_exceeded``.
+            ``unknown_job`` if there is no such job (any more), ``deadline_exceeded``.
         RetryLater
-            When this instance stops: another one, or the same after its start, tells more.
+            When this instance stops; another one, or the same after its restart, goes on.
         """
         ends_at = asyncio.get_running_loop().time() + timeout_s
         self._followers.append(follower)
@@ -95,12 +95,12 @@ class Following:
             self._followers.remove(follower)
 
     def stop(self) -> None:
-        """Send all followers away."""
+        """End all followers."""
         self._is_stopped = True
         self._wake()
 
     async def _wait(self, follower: Follower, ends_at: float, timeout_s: float) -> None:
-        """Wait for news of a job, or for the next beat."""
+        """Wait for a change of a job, or for the next beat."""
         left = ends_at - asyncio.get_running_loop().time()
         if not self._is_stopped:
             try:
@@ -109,14 +109,14 @@ class Following:
             except TimeoutError as error:
                 if left > BEAT_S:
                     return
-                raise RequestRefused(RequestCode.DEADLINE_EXCEEDED, f"It gave {timeout_s:g} s.") from error
+                raise RequestRefused(RequestCode.DEADLINE_EXCEEDED, f"The timeout was {timeout_s:g} s.") from error
         follower.changed.clear()
         if follower.latest is not None and follower.latest.is_at_its_end:
             return
         if self._is_stopped:
-            raise RetryLater("This instance of the service stops; the job goes on.")
+            raise RetryLater("This instance of the service is stopping; the job goes on.")
         if follower.is_gone:
-            raise RequestRefused(RequestCode.UNKNOWN_JOB, "It was deleted.")
+            raise RequestRefused(RequestCode.UNKNOWN_JOB, "The job was deleted.")
         if self._looking is not None and self._looking.done():
             self._looking.result()  # a fault of this program: nobody waits for ever for its sake
 

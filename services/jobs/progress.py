@@ -1,4 +1,4 @@
-"""How far running jobs have come: small files, not rows of the queue, since they are of no use after a crash."""
+"""The progress of running jobs: small files, not rows of the queue, since they are of no use after a crash."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -7,7 +7,7 @@ from services.jobs.job_files import JobFiles
 
 
 class Progress(JobFiles):
-    """How far the running jobs of all workers have come: a file each, below the work folder."""
+    """The progress of the running jobs of all workers: a file each, below the work folder."""
 
     def __init__(self, work: Path) -> None:
         super().__init__(work / "progress")
@@ -15,13 +15,13 @@ class Progress(JobFiles):
         self._last = ""
 
     def begin(self, job: str) -> None:
-        """Begin a job of this worker: the end of its last one is on the queue by now, and that one's file of no use."""
+        """Begin a job of this worker; the end of its last one is on the queue, so that one's file is removed."""
         if self._last not in ("", job):
             self.forget(self._last)
         self._last = job
 
     def show(self, job: str, done: float) -> None:
-        """Say how far a job is; if the disk does not take it, nobody needs it."""
+        """Write a job's progress; a disk that cannot be written is ignored, since progress is dispensable."""
         path = self.of(job)
         temporary = path.with_name(f".{job}")
         with suppress(OSError):
@@ -29,7 +29,7 @@ class Progress(JobFiles):
             temporary.replace(path)
 
     def read(self, job: str) -> float:
-        """How far a job is, 0 to 1."""
+        """Read the progress of a job, 0 to 1."""
         try:
             return min(1.0, max(0.0, float(self.of(job).read_text())))
         except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Whether a call would be worked on: the queue's database answers, and a worker lives, of this instance or another."""
+"""Readiness of the service: the queue's database answers, and a worker lives, of this instance or another."""
 
 import asyncio
 import time
@@ -10,18 +10,18 @@ from runtime.lease_table import Leases
 from services.jobs.job_queue import VERSION
 
 FRESH_S: Final = 1.0
-"""An answer is given again for so long: probes come from everywhere, without a token."""
+"""Seconds for which an answer is reused: probes come from everywhere, without a token."""
 
 State = Literal["ready", "stopping", "database_unreachable", "no_worker"]
 
 
 class Readiness:
-    """What probes are told.
+    """The answer to probes.
 
     Parameters
     ----------
     leases
-        Who works, as the database knows it; a worker that died is in it until its lease has run out.
+        The live workers by the database; a worker that died stays there until its lease expires.
     """
 
     def __init__(self, leases: Leases) -> None:
@@ -32,7 +32,7 @@ class Readiness:
         self._stopping = asyncio.Event()
 
     async def ask(self) -> State:
-        """Whether calls are worked on, or why not."""
+        """Return ``ready``, or the reason why calls are not worked on."""
         async with self._door:
             if not self._stopping.is_set() and time.monotonic() - self._asked_at >= FRESH_S:
                 self._state = await asyncio.to_thread(self._look)
@@ -40,7 +40,7 @@ class Readiness:
         return "stopping" if self._stopping.is_set() else self._state
 
     async def wait(self, seconds: float) -> None:
-        """Wait, but no longer than until the service stops."""
+        """Wait for a time, or until the service stops."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
@@ -49,11 +49,11 @@ class Readiness:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the service stops."""
+        """Tell whether the service is stopping."""
         return self._stopping.is_set()
 
     def stop(self) -> None:
-        """Say from now on that no work is taken."""
+        """Answer from now on that no work is accepted."""
         self._stopping.set()
 
     def _look(self) -> State:

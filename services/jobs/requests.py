@@ -1,4 +1,4 @@
-"""What can be asked for: one schema behind gRPC, REST and the queue."""
+"""The requests of the service: one schema behind gRPC, REST and the queue."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -20,7 +20,7 @@ PHASE_OF_FIELD: Final[Mapping[str, Phase]] = {
     "image_P_path": "portal",
     "image_D_path": "delayed",
 }
-"""What an image has to be, by the field that names it."""
+"""Expected phase of an image, by the field that names it."""
 
 
 class _Request(BaseModel):
@@ -96,7 +96,7 @@ class BatchRequest(_Segmentation):
 
     @property
     def parts(self) -> tuple[TaskRequest, ...]:
-        """The same as requests of their own, in the order given."""
+        """Return the parts as requests of their own, in the order given."""
         return tuple(
             _REQUESTS[task].model_validate(
                 {name: value for name, value in self if name in _REQUESTS[task].model_fields and name != "task"}
@@ -116,7 +116,7 @@ class SmoothRequest(_Request):
     force: StrictBool = False
 
     def steps(self, values: tuple[int, ...]) -> tuple[PostprocessingStep, ...]:
-        """The same as steps of post-processing, on labels of these values."""
+        """Return the request as steps of post-processing, on labels of these values."""
         if self.method == "gaussian":
             return (Smooth(step="smooth", labels=values, sigma_mm=self.strength),)
         return (Open(step="open", labels=values, radius_mm=self.strength),)
@@ -150,12 +150,12 @@ Request = TypeVar("Request", bound=BaseModel)
 
 
 def image_fields(task: Task) -> tuple[str, ...]:
-    """Fields of a task's request that name its images, in the order of the model's channels."""
+    """Return the fields of a task's request that name its images, in the order of the model's channels."""
     return tuple(name for name in _REQUESTS[task].model_fields if name.startswith("image"))
 
 
 def parse_request(content: Any) -> AnyRequest:
-    """Validate a request of any kind; ``task`` says which.
+    """Validate a request of any kind; ``task`` names the kind.
 
     Raises
     ------
@@ -169,11 +169,11 @@ def parse_request(content: Any) -> AnyRequest:
 
 
 def in_words(problems: Sequence[Any]) -> str:
-    """What Pydantic has found, each with its field; what was sent is not repeated, since it may name a patient."""
+    """List Pydantic's errors, each with its field; values are not repeated, since they may name a patient."""
     said = []
     for one in problems:
         told = one["msg"]
         if one["type"] == "union_tag_invalid":  # its text repeats the tag
-            told = f"{one['ctx']['discriminator']} is one of {one['ctx']['expected_tags']}"
+            told = f"{one['ctx']['discriminator']} must be one of {one['ctx']['expected_tags']}"
         said.append(f"{'.'.join(map(str, one['loc'][1:])) or 'request'}: {told}")
     return "; ".join(said)

@@ -1,4 +1,4 @@
-"""What a job answers."""
+"""The result of a job."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +23,7 @@ class MaskResult(BaseModel):
     def of(
         cls, place: MaskPlace, record: MaskRecord, *, existing: bool = False, timings_s: dict[str, float] | None = None
     ) -> "MaskResult":
-        """The result that a mask and its record are."""
+        """Build the result of a mask and its record."""
         return cls(
             mask_path=place.source.name_of(place.path),
             seg_path=place.source.name_of(place.seg_path) if record.seg_sha256 else "",

@@ -1,4 +1,4 @@
-"""Jobs that took too long: a small file each, until whoever takes such a job up again has ended it by that name."""
+"""Jobs that took too long: a small file each, until the worker that takes the job up again has failed it for that."""
 
 import logging
 from pathlib import Path
@@ -15,14 +15,14 @@ class Overtime(JobFiles):
     Parameters
     ----------
     work
-        That folder.
+        The service's work folder.
     """
 
     def __init__(self, work: Path) -> None:
         super().__init__(work / "overtime")
 
     def note(self, job: str) -> None:
-        """Say that a job took too long; if the disk does not take it, the job is tried again."""
+        """Note that a job took too long; if the disk cannot be written, the job is retried."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.of(job).touch()
@@ -30,5 +30,5 @@ class Overtime(JobFiles):
             _log.warning("overtime_not_noted", extra={"job": job, "problem": error.strerror})
 
     def is_noted(self, job: str) -> bool:
-        """Whether a job took too long."""
+        """Tell whether a job took too long."""
         return self.of(job).exists()

@@ -1,4 +1,4 @@
-"""A case's mask folder, opened: how masks come to be there whole, and when one that is there is the one asked for.
+"""A case's mask folder, opened: masks are written whole, and an existing mask is reused if it is the one requested.
 
 A mask carries the key of what it was made of in its own header, and so does the record beside it; the two are known to
 belong together after any crash. A file that this program did not make, or that was changed since, is never overwritten.
@@ -26,13 +26,13 @@ from services.images.shared_paths import MASK_FOLDER
 from services.masks.mask_paths import MaskPlace, MaskRecord
 
 LONGEST_NAME: Final = 255
-"""Bytes that file systems keep of a name."""
-FOREIGN: Final = "was not made by this program; move it away"
-CHANGED: Final = "was changed since it was made; move it away, or ask with force to give it up"
+"""Longest name of a file, in bytes, on common file systems."""
+FOREIGN: Final = "was not made by this program; move it to another folder"
+CHANGED: Final = "was changed since it was made; move it to another folder, or overwrite it with force"
 
 
 class MaskFolder:
-    """The folder of one mask's place; it is made where it is missing, before there is work that would be in vain.
+    """The folder of one mask's place; a missing one is made first, so that no work is lost for want of it.
 
     Parameters
     ----------
@@ -42,16 +42,16 @@ class MaskFolder:
     Raises
     ------
     RequestRefused
-        ``path_outside_roots`` if the case leaves its root by now, or if the mask folder is a link;
+        ``path_outside_roots`` if the case now leads out of its root, or if the mask folder is a link;
         ``invalid_request`` if the mask's name would be too long.
     RetryLater
-        If the disk refuses.
+        If the disk cannot be written.
     """
 
     def __init__(self, place: MaskPlace) -> None:
         self._place = place
         if len(os.fsencode(place.seg_path.name)) > LONGEST_NAME:
-            detail = "The name of the image is too long for that of a mask: rename it."
+            detail = "The image's name is too long to name a mask after it; rename the image."
             raise RequestRefused(RequestCode.INVALID_REQUEST, detail)
         try:
             with opened(place.case, place.source.root, flags=os.O_DIRECTORY) as case:
@@ -62,32 +62,32 @@ class MaskFolder:
             raise RetryLater(f"{MASK_FOLDER}/ cannot be made: {error.strerror}") from error
 
     def __enter__(self) -> "MaskFolder":
-        """Itself."""
+        """Return the folder itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close it."""
+        """Close the folder."""
         os.close(self._folder)
 
     def existing(self, key: str, sources: Sequence[str], *, force: bool, with_seg: bool = False) -> MaskRecord | None:
-        """The record of a mask that is there and was made of the very same; None where one is to be made.
+        """Return the record of an existing mask made from the same inputs; None if the mask is to be made.
 
         Parameters
         ----------
         key, sources
-            What it is to be made of.
+            Key and sources of the requested mask.
         force
-            Whether it is made anew in any case.
+            Whether the mask is made anew in any case.
         with_seg
-            Whether its DICOM SEG has to be there, too.
+            Whether its DICOM SEG must exist, too.
 
         Raises
         ------
         RequestRefused
-            ``mask_in_the_way`` if another file has its place, or that of its record or SEG: one that was not made by
-            this program, was changed since (``force`` gives it up), or was made of another image.
+            ``mask_in_the_way`` if another file is in the place of the mask, its record or its SEG: one not made by
+            this program, changed since (``force`` overwrites it), or made of another image.
         RetryLater
             If it cannot be read.
         """
@@ -102,7 +102,7 @@ class MaskFolder:
                     raise _in_the_way(name, FOREIGN)
                 record = self.read_record()
                 if record is None or record.key != made_as:
-                    return None  # one that a crash parted from its record
+                    return None  # a crash separated the mask from its record
                 if record.sources != tuple(sources):
                     raise _in_the_way(name, f"was made of {', '.join(record.sources)}; rename one of the images")
                 if not force and mask.sha256() != record.mask_sha256:
@@ -119,7 +119,7 @@ class MaskFolder:
             raise RetryLater(f"{MASK_FOLDER}/{name} cannot be read: {error.strerror}") from error
 
     def _has_seg(self, record: MaskRecord, *, force: bool, is_wanted: bool) -> bool:
-        """Whether the SEG that a record speaks of is there as it was made."""
+        """Tell whether a record's SEG exists unchanged."""
         name = self._place.seg_path.name
         found = self._sha256(name)
         if is_wanted and found is not None and found != record.seg_sha256:
@@ -130,7 +130,7 @@ class MaskFolder:
         return found is not None and found == record.seg_sha256
 
     def _refuse_foreign(self, *, with_seg: bool) -> None:
-        """Where no mask is, neither its record nor its SEG may be somebody else's."""
+        """Refuse foreign files in the place of a missing mask's record or SEG."""
         record, seg = self.read_record(), self._place.seg_path.name
         if record is None and self._sha256(self._place.record_path.name) is not None:
             raise _in_the_way(self._place.record_path.name, FOREIGN)
@@ -138,11 +138,11 @@ class MaskFolder:
             raise _in_the_way(seg, FOREIGN)
 
     def read_record(self) -> MaskRecord | None:
-        """What is said of the mask; None where nothing is, or nothing of this program's."""
+        """Read the mask's record; None if there is none, or if it is not this program's."""
         name, root = self._place.record_path.name, self._place.source.root
         try:
             return MaskRecord.model_validate_json(read_small(name, root, flags=os.O_NOFOLLOW, dir_fd=self._folder))
-        except (OSError, ValueError):  # of which a ValidationError is one
+        except (OSError, ValueError):  # a ValidationError is a ValueError
             return None
 
     def write(self, label_map: LabelMap, record: MaskRecord, seg: bytes | None = None) -> MaskRecord:
@@ -156,21 +156,21 @@ class MaskFolder:
         Raises
         ------
         RetryLater
-            If the disk refuses (full, read-only, no right to write), or the folder was removed meanwhile.
+            If the disk cannot be written (full, read-only, no permission), or the folder was removed meanwhile.
         StudyRejected
-            ``seg_mismatch`` if the mask read back is another.
+            ``seg_mismatch`` if the mask read back differs.
         """
         place = self._place
         try:
             data = _nifti_bytes(label_map, f"segnode key={record.key}")
             hashes = {"mask_sha256": _sha256(data), "seg_sha256": _sha256(seg) if seg is not None else ""}
             earlier, record = self.read_record(), record.model_copy(update=hashes)
-            # The record comes last: what a crash leaves before it is seen to belong together with none.
+            # The record comes last: files that a crash leaves before it are seen to have no record.
             self._put(place.path.name, data)
             if seg is not None:
                 self._put(place.seg_path.name, seg)
             elif earlier is not None and self._sha256(place.seg_path.name) == earlier.seg_sha256:
-                os.unlink(place.seg_path.name, dir_fd=self._folder)  # it is of the mask that was there before
+                os.unlink(place.seg_path.name, dir_fd=self._folder)  # it belongs to the mask that is replaced
             self._put(place.record_path.name, (record.model_dump_json(by_alias=True, indent=2) + "\n").encode())
             os.fsync(self._folder)
         except OSError as error:
@@ -196,7 +196,7 @@ class MaskFolder:
         return opened(name, self._place.source.root, flags=os.O_NOFOLLOW, dir_fd=self._folder)
 
     def _sha256(self, name: str) -> str | None:
-        """Hash of a file; None where there is none, and nothing's where there is something else."""
+        """Return the SHA-256 of a file; None if there is none, and an empty text for anything but a regular file."""
         try:
             with self._opened(name) as file:
                 return file.sha256() if file.is_file else ""
@@ -215,8 +215,8 @@ def _sha256(data: bytes) -> str:
 def _open_folder(case: int) -> int:
     try:
         return os.open(MASK_FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=case)
-    except NotADirectoryError as error:  # what the kernel says of a link, too
-        detail = f"{MASK_FOLDER} in the case is a link, or no folder."
+    except NotADirectoryError as error:  # the kernel raises it for a link, too
+        detail = f"{MASK_FOLDER} in the case must be a folder, not a link or a file."
         raise RequestRefused(RequestCode.PATH_OUTSIDE_ROOTS, detail) from error
 
 

@@ -1,7 +1,7 @@
-"""Who asks for a mask that somebody else is making waits, and then finds it.
+"""Locks on masks: a job that needs a mask another job is computing waits and reuses it.
 
-A lock is a file below the work folder that all instances share, named by what every instance calls the mask, and is
-there as long as somebody holds it.
+A lock is a file below the work folder that all instances share, named after the mask's name for every instance; it
+exists as long as a job holds it.
 """
 
 import fcntl
@@ -16,16 +16,16 @@ from typing import Final
 from core.errors import RetryLater
 
 LOOK_EVERY_S: Final = 0.1
-"""Between two looks at a lock that somebody else holds."""
+"""Seconds between two attempts at a lock that another job holds."""
 
 
 class Locks:
-    """Locks between the workers of all instances, on names.
+    """Locks on names between the workers of all instances.
 
     Parameters
     ----------
     folder
-        Where their files lie; it is made where it is missing.
+        Folder of their files; it is made if it is missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,14 +39,14 @@ class Locks:
         Parameters
         ----------
         names
-            They are taken in one order by everybody, so that no two wait for each other.
+            Every job takes them in the same order, so that no two wait for each other.
         on_wait
-            Called again and again while somebody else holds one; what it raises ends the wait.
+            Called repeatedly while another job holds one; an error that it raises ends the wait.
 
         Raises
         ------
         RetryLater
-            If the disk refuses.
+            If the disk cannot be written.
         """
         with ExitStack() as taken:
             for path in sorted({self._folder / hashlib.sha256(name.encode()).hexdigest()[:40] for name in names}):
@@ -54,7 +54,7 @@ class Locks:
             yield
 
     def tidy(self) -> None:
-        """Remove the files of those who were killed while they held one."""
+        """Remove the files of workers that were killed while they held a lock."""
         for path in self._folder.iterdir():
             with suppress(OSError):
                 if (descriptor := _take(path)) is not None:
@@ -76,11 +76,11 @@ def _held(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
 
 
 def _take(path: Path) -> int | None:
-    """A descriptor that holds a lock until it is closed; None if somebody else holds it."""
+    """Take a lock, and return the descriptor that holds it until it is closed; None if another job holds the lock."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Whoever held it before has removed the file: a lock on that one is a lock on nothing.
+        # The holder before may have removed the file: a lock on a removed file excludes nobody.
         if os.path.samestat(os.fstat(descriptor), path.stat()):
             return descriptor
     except (BlockingIOError, FileNotFoundError):

@@ -1,1 +1,1 @@
-"""The service's protocol, and how its code is generated."""
+"""The service's protocol, and the generator of its code."""

@@ -18,7 +18,7 @@ def generate(target: Path = TARGET) -> None:
     Raises
     ------
     SystemExit
-        If the proto is wrong; protoc says where.
+        If the proto is wrong; protoc prints the place.
     """
     with TemporaryDirectory() as folder:
         arguments = [

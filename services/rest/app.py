@@ -33,9 +33,9 @@ from services.rest.waiting import events, unless_gone
 from services.tokens import Tokens
 
 BODY_BYTES: Final = 1 << 20
-"""Requests are paths."""
+"""Largest body of a request, which holds only paths."""
 BODY_S: Final = 20.0
-"""From the end of a request's headers to that of its body."""
+"""Seconds from the end of a request's headers to the end of its body."""
 EVENTS: Final = "text/event-stream"
 
 
@@ -64,14 +64,14 @@ MASK_ENDPOINTS: Final[dict[str, tuple[type[Any], str]]] = {
 
 
 def make_rest_app(handlers: Handlers, readiness: Readiness, tokens: Tokens, retry_after_s: int) -> FastAPI:
-    """The application that answers REST calls.
+    """Make the application that answers REST calls.
 
     Parameters
     ----------
     handlers, readiness, tokens
-        What it does, whether it can, and for whom.
+        The service behind it, whether it is ready, and the tokens of its callers.
     retry_after_s
-        What callers are told where the queue is full.
+        Seconds that callers are told to wait, if the queue is full.
     """
     app = FastAPI(
         title="segnode",
@@ -98,7 +98,7 @@ def _known_callers(tokens: Tokens) -> list[Dependency]:
 
 
 def _mask_endpoints(handlers: Handlers) -> APIRouter:
-    """The calls that wait for their masks."""
+    """Make the endpoints that wait for their masks."""
     router = APIRouter()
 
     def add(path: str, model: type[Any], summary: str) -> None:
@@ -125,7 +125,7 @@ def _mask_endpoints(handlers: Handlers) -> APIRouter:
 
 
 def _job_endpoints(handlers: Handlers) -> APIRouter:
-    """The same without waiting."""
+    """Make the endpoints of jobs, which do not wait."""
     router = APIRouter()
 
     @router.post("", status_code=HTTPStatus.ACCEPTED, summary="Queue any of them")
@@ -156,7 +156,7 @@ def _job_endpoints(handlers: Handlers) -> APIRouter:
 
 
 def _probes(readiness: Readiness) -> APIRouter:
-    """What needs no token, and says nothing but its name."""
+    """Make the probes, which need no token and reveal only their state."""
     router = APIRouter()
 
     @router.get("/healthz", summary="Whether the service answers")
@@ -176,7 +176,7 @@ def _probes(readiness: Readiness) -> APIRouter:
 
 
 class _SmallBodies:
-    """Ends a request whose body is too long, or too long on its way: who sends it has shown no token yet."""
+    """A limit on the size and time of a request's body, which arrives before its token is checked."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

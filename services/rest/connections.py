@@ -1,4 +1,4 @@
-"""HTTP connections that take a place and ask for nothing."""
+"""HTTP connections that take a place without a request."""
 
 import asyncio
 from typing import Final
@@ -6,22 +6,22 @@ from typing import Final
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_S: Final = 20.0
-"""From the beginning of a connection, or the end of an answer, to the end of the next request's headers."""
+"""Seconds from the start of a connection, or the end of a response, to the end of the next request's headers."""
 
 
 class Impatient(H11Protocol):
-    """Uvicorn's connection, ended where no request comes: places are counted, and only a request shows a token.
+    """Uvicorn's connection, closed if no request comes: places are limited, and only a request shows a token.
 
-    Uvicorn alone waits some seconds for the first byte after an answer, and for every other without end.
+    Uvicorn itself waits some seconds for the first byte after a response, and without end for every other byte.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Begin."""
+        """Start the clock of a new connection."""
         super().connection_made(transport)
         self._end_unless_asked()
 
     def on_response_complete(self) -> None:
-        """Go on after an answer."""
+        """Restart the clock after a response."""
         self._end_unless_asked()
         super().on_response_complete()
 

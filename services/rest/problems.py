@@ -21,7 +21,7 @@ _log = logging.getLogger("segnode")
 
 
 class ProblemDetails(BaseModel):
-    """What went wrong."""
+    """The problem of a call, in the form of RFC 9457."""
 
     type: str = Field(examples=["urn:segnode:problem:wrong_phase"])
     title: str
@@ -37,25 +37,25 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
         "description": "What went wrong",
     }
 }
-"""Of every endpoint, for the description."""
+"""Error responses of every endpoint, for the OpenAPI description."""
 
 
 class Failed(Exception):
-    """A call ends with a problem; the handlers below answer it."""
+    """A call ends with a problem, which the handlers below answer."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
 
 
 def add_problem_handlers(app: FastAPI, retry_after_s: int) -> None:
-    """Have an application answer every error as a problem.
+    """Make an application answer every error as a problem.
 
     Parameters
     ----------
     app
         The application.
     retry_after_s
-        What callers are told where the same may succeed later.
+        Seconds that callers are told to wait, if the same call may succeed later.
     """
 
     def answer(problem: Problem, status: HTTPStatus | None = None) -> JSONResponse:
@@ -85,7 +85,7 @@ def add_problem_handlers(app: FastAPI, retry_after_s: int) -> None:
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> JSONResponse:
-        return answer(Problem(code="internal_error", message="The service's log says where."))
+        return answer(Problem(code="internal_error", message="The service's log has the details."))
 
 
 def _answer(problem: Problem, status: HTTPStatus, retry_after_s: int) -> JSONResponse:

@@ -12,11 +12,11 @@ from services.jobs.job import Job, Problem
 from services.rest.problems import Failed
 
 IS_STILL_THERE_S: Final = 0.5
-"""Between two looks whether a caller is still there."""
+"""Seconds between two checks whether a caller is still connected."""
 
 
 async def unless_gone(request: Request, waiting: Coroutine[Any, Any, Job]) -> Job:
-    """The job that a caller waits for, done; the wait ends with its caller.
+    """Wait for a job and return it done; the wait ends when its caller disconnects.
 
     Raises
     ------
@@ -27,7 +27,7 @@ async def unless_gone(request: Request, waiting: Coroutine[Any, Any, Job]) -> Jo
     try:
         while not (await asyncio.wait([work], timeout=IS_STILL_THERE_S))[0]:
             if await request.is_disconnected():
-                raise Failed(Problem(code="cancelled", message="The caller is gone."))
+                raise Failed(Problem(code="cancelled", message="The caller has disconnected."))
         job = work.result()
     finally:
         work.cancel()
@@ -37,9 +37,9 @@ async def unless_gone(request: Request, waiting: Coroutine[Any, Any, Job]) -> Jo
 
 
 async def events(changes: AsyncGenerator[Job, None]) -> AsyncIterator[str]:
-    """A job at each change as a server-sent event; what is no change keeps the connection alive.
+    """Yield a job at each change as a server-sent event; comments in between keep the connection alive.
 
-    What ends the events before the job is at its end is the last one, ``problem``.
+    If an error ends the events before the job's end, it is the last event, ``problem``.
     """
     told: Job | None = None
     try:

@@ -1,1 +1,1 @@
-"""What a worker of the service does with a job."""
+"""The workers of the service, and their work on a job."""

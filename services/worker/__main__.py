@@ -1,4 +1,4 @@
-"""A worker's process: ``python -m services.worker service.yaml SLOT``; holds the models and does the jobs.
+"""A worker's process, ``python -m services.worker service.yaml SLOT``: it holds the models and runs the jobs.
 
 It is a fresh interpreter, never a fork: neither CUDA nor gRPC survives one (ADR 13).
 """
@@ -33,21 +33,21 @@ from services.worker.job_flow import ServiceFlow
 from services.worker.task_models import Packages
 
 POLL_S: Final = 0.2
-"""Between two looks at the queue; each costs a few queries, all day long."""
+"""Seconds between two polls of the queue; each costs a few queries, all day long."""
 TIDY_EVERY_S: Final = 3600.0
 
 _log: Final = logging.getLogger("segnode")
 
 
 def work(settings: ServiceSettings, slot: int) -> None:
-    """Do jobs until the service asks to stop.
+    """Run jobs until the supervisor stops the worker.
 
     Parameters
     ----------
     settings
         The service's settings.
     slot
-        Which of its workers this is, counted from 1.
+        Number of this worker, from 1.
     """
     link = ParentLink()
     configure_logging("worker", settings.logs)
@@ -88,7 +88,7 @@ def _launch(settings: ServiceSettings, executor: str) -> None:
 
 
 def tidy(flow: ServiceFlow, keep_days: float) -> None:
-    """Delete what is left of jobs that ended so many days ago; what disk or database do not allow for now is said."""
+    """Delete the rest of jobs that ended a set number of days ago; errors of disk or database are logged."""
     try:
         while forget_ended(keep_days) == FORGOTTEN_AT_ONCE:
             pass
@@ -101,7 +101,7 @@ def tidy(flow: ServiceFlow, keep_days: float) -> None:
 
 
 def main() -> None:
-    """Entry of the process."""
+    """Run the process."""
     configure_logging("worker")
     run_child(lambda: work(load_service_settings(Path(sys.argv[1])), int(sys.argv[2])))
 

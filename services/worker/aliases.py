@@ -1,4 +1,4 @@
-"""Which model package stands behind each task; changed while the service runs, and changed back."""
+"""The model package of each task, which can be changed, and changed back, while the service runs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ KEPT = 20
 
 
 class Alias(BaseModel):
-    """What stands behind one task, and what did before, the latest first."""
+    """The package of one task, and the earlier ones, the latest first."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,12 +33,12 @@ class _Content(BaseModel):
 
 
 class Aliases:
-    """The file of aliases in the service's work folder; it is looked at for every job.
+    """The file of aliases in the service's work folder; it is read for every job.
 
     Parameters
     ----------
     settings
-        Their ``aliases`` hold until one is set here.
+        Their ``aliases`` apply until one is set here.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
@@ -47,7 +47,7 @@ class Aliases:
         self._models = [settings.models] if settings.models is not None else default_models_path()
 
     def read(self) -> dict[Task, Alias]:
-        """All that are set.
+        """Return all aliases that are set.
 
         Raises
         ------
@@ -62,39 +62,39 @@ class Aliases:
         except FileNotFoundError:
             return {}
         except ValidationError as error:
-            raise ConfigInvalid(f"{self._path}: damaged; remove it, and set the aliases again") from error
+            raise ConfigInvalid(f"{self._path}: the file is damaged; remove it and set the aliases again") from error
 
     def package(self, task: Task) -> Path:
-        """Folder of the package behind a task.
+        """Return the folder of a task's package.
 
         Raises
         ------
         RequestRefused
             ``invalid_request`` if none is set.
         PackageInvalid
-            If it is not there.
+            If the package does not exist.
         """
         alias = self.read().get(task)
         if alias is None:
-            detail = f"No model stands behind {task} yet; see: segnode aliases set {task} NAME."
+            detail = f"{task} has no model yet; set one with: segnode aliases set {task} NAME."
             raise RequestRefused(RequestCode.INVALID_REQUEST, detail)
         return find_package(alias.model, self._models)
 
     def set(self, task: Task, model: str) -> Alias:
-        """Have a package stand behind a task from the next job on.
+        """Set a task's package from the next job on.
 
         Raises
         ------
         PackageInvalid
             If it cannot be loaded.
         ConfigInvalid
-            If it takes other images than the task has.
+            If it takes other images than the task provides.
         """
         check_fits(task, load_package(find_package(model, self._models)))
         return self._change(task, lambda alias: Alias(model=model, earlier=_chain(alias)))
 
     def revert(self, task: Task) -> Alias:
-        """Have the package stand there again that did before.
+        """Set a task's package back to the one before.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class Aliases:
 
         def back(alias: Alias | None) -> Alias:
             if alias is None or not alias.earlier:
-                raise ConfigInvalid(f"{task}: no other package stood behind it before")
+                raise ConfigInvalid(f"{task}: it had no other package before")
             check_fits(task, load_package(find_package(alias.earlier[0], self._models)))
             return Alias(model=alias.earlier[0], earlier=alias.earlier[1:])
 
@@ -124,7 +124,7 @@ def _chain(alias: Alias | None) -> tuple[str, ...]:
 
 
 def check_fits(task: Task, package: Package) -> None:
-    """See that a package takes the images that a task has.
+    """Check that a package takes the images of a task.
 
     Raises
     ------
@@ -133,11 +133,11 @@ def check_fits(task: Task, package: Package) -> None:
     """
     fields, channels = image_fields(task), package.manifest.channels
     if len(fields) != len(channels):
-        raise ConfigInvalid(f"{task} has {len(fields)} images, and {package.name} takes {len(channels)}")
+        raise ConfigInvalid(f"{task} provides {len(fields)} images, but {package.name} takes {len(channels)}")
     for field, channel in zip(fields, channels, strict=True):
         phase, wanted = PHASE_OF_FIELD.get(field), channel.series.phase
         if phase is None or phase in wanted:
             continue
-        # Two phases look alike to a program: without a word of which is which, they could be taken for each other.
-        takes = " or ".join(wanted) or f"any phase: say in its model.yaml which (series: {{phase: [{phase}]}})"
-        raise ConfigInvalid(f"{field} is {phase}, and channel {channel.name} of {package.name} takes {takes}")
+        # A program cannot tell two phases apart: unless the model names them, they could be swapped.
+        takes = " or ".join(wanted) or f"any phase; name it in its model.yaml (series: {{phase: [{phase}]}})"
+        raise ConfigInvalid(f"{field} is {phase}, but channel {channel.name} of {package.name} takes {takes}")

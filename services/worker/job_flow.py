@@ -1,4 +1,4 @@
-"""What a worker does with a job: one step, whose outcome is the job's answer."""
+"""A worker's workflow of a job: one step, whose outcome is the job's result."""
 
 import logging
 import os
@@ -31,9 +31,9 @@ from services.worker.segment_job import Inference
 from services.worker.task_models import Packages
 
 MAX_DEATHS: Final = 3
-"""How often a worker may die over one job."""
+"""Number of workers that may die over one job."""
 LOOK_EVERY_S: Final = 0.5
-"""Between two looks whether a job that runs was cancelled."""
+"""Seconds between two checks whether a running job was cancelled."""
 
 _log = logging.getLogger("segnode")
 _ANY: Final[TypeAdapter[AnyRequest]] = TypeAdapter(AnyRequest)
@@ -46,13 +46,13 @@ class ServiceFlow(DBOSConfiguredInstance):
     Parameters
     ----------
     roots, packages, networks
-        What jobs may read and write, and what they run.
+        Folders that jobs may read and write, their models, and the loaded networks.
     work
         The service's work folder.
     limits
-        What a job may take.
+        Limits of a job.
     line
-        To the supervisor, which ends this process if a job takes too long.
+        Connection to the supervisor, which ends this process if a job takes too long.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class ServiceFlow(DBOSConfiguredInstance):
 
     @DBOS.workflow(max_recovery_attempts=MAX_DEATHS)
     def run(self, job: str, request: dict[str, Any]) -> dict[str, Any]:
-        """Do one job; what went wrong is part of the answer, since an exception's text would be kept as it is."""
+        """Run one job; a problem is part of the result, since the queue would keep an exception's text as it is."""
         return self.answer(job, request)
 
     @DBOS.step()
@@ -98,9 +98,10 @@ class ServiceFlow(DBOSConfiguredInstance):
                 _log.error("job_cannot_run", extra={"job": job, "problem": str(error)})
             answer = {"problem": problem.model_dump()}
         except OSError as error:
-            # What the volume refuses has a name by now: this is the worker's own disk, full perhaps.
+            # Errors of the volume have codes of their own: this one is of the worker's own disk, full perhaps.
             _log.error("work_folder_unusable", extra={"job": job, "problem": error.strerror})
-            answer = {"problem": Problem.of(RetryLater(f"the service's disk refuses: {error.strerror}")).model_dump()}
+            passing = RetryLater(f"the service's disk cannot be read or written: {error.strerror}")
+            answer = {"problem": Problem.of(passing).model_dump()}
         except Exception as error:  # noqa: BLE001 - a job's outermost loop: whatever happens, its caller gets an answer
             place = traceback.extract_tb(error.__traceback__)[-1]
             at = f"{Path(place.filename).name}:{place.lineno}"
@@ -117,7 +118,7 @@ class ServiceFlow(DBOSConfiguredInstance):
         return answer
 
     def tidy(self, before: float) -> None:
-        """Remove the files of jobs that cost their workers; ``before`` in Unix time."""
+        """Remove the files of jobs whose workers died; ``before`` is Unix time."""
         self._locks.tidy()
         self._progress.tidy(before)
         self._overtime.tidy(before)
@@ -137,7 +138,7 @@ class ServiceFlow(DBOSConfiguredInstance):
 
 
 class _Watch:
-    """Shows how far a job is, and ends it where its caller has cancelled it."""
+    """A running job's watch: it writes the progress, and ends the job once its caller has cancelled it."""
 
     def __init__(self, job: str, progress: Progress) -> None:
         self._job = job

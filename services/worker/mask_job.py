@@ -29,7 +29,7 @@ from services.masks.mask_paths import MaskRecord, key_of, place_derived, read_re
 
 LARGEST_VALUE: Final = 65535
 READING_BYTES: Final = 16
-"""For each voxel: as the file has it, and what is compared and made of it until they are labels."""
+"""Bytes for each voxel: the file's value, and the copies until it is a label."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class MaskWork:
     Attributes
     ----------
     roots, locks
-        What every job of a worker shares: the volume, and locks between processes.
+        Shared by every job of a worker: the volume, and locks between processes.
     limits
-        How large masks may be.
+        Largest size of masks.
     host
-        Says what memory there is.
+        Returns the machine's total and free memory.
     """
 
     roots: Roots
@@ -54,26 +54,26 @@ class MaskWork:
     def run(
         self, request: MaskRequest, on_progress: Callable[[float], None], on_wait: Callable[[], None] = lambda: None
     ) -> MaskResult:
-        """Make a changed copy of a mask in the case's mask folder, or find the one that is there.
+        """Make a changed copy of a mask in the case's mask folder, or find the existing one.
 
         Parameters
         ----------
         request
-            What to do.
+            The request.
         on_progress
-            Called between stages, with the share that is done; what it raises ends the job.
+            Called between stages with the share that is done, 0 to 1; an error that it raises ends the job.
         on_wait
-            Called again and again while another job makes the same mask; what it raises ends the job.
+            Called repeatedly while another job makes the same mask; an error that it raises ends the job.
 
         Raises
         ------
         RequestRefused
-            ``unreadable_image`` if it is no mask, ``over_limits`` if it is too large, ``invalid_request`` if it has
-            none of the labels.
+            ``unreadable_image`` if it is not a mask, ``over_limits`` if it is too large, ``invalid_request`` if it
+            lacks one of the labels.
         StudyRejected
-            ``too_large`` if the work takes more memory than there is.
+            ``too_large`` if the work needs more memory than the machine has.
         RetryLater
-            If disk or memory refuse for now, or the mask was changed while it was read.
+            If disk or memory do not suffice now, or the mask was changed while it was read.
         """
         mask = self.roots.find(request.mask_path, "mask_path")
         place = place_derived(mask, request.task)
@@ -110,13 +110,13 @@ class MaskWork:
 
     def _read(self, opened: OpenImage, mask: SharedFile, known: MaskRecord | None) -> LabelMap:
         if opened.is_folder:
-            raise RequestRefused(RequestCode.UNREADABLE_IMAGE, "mask_path: a folder is no mask.")
+            raise RequestRefused(RequestCode.UNREADABLE_IMAGE, "mask_path must be a file, not a folder.")
         check_ending(mask.path, "mask_path")
         self._check_memory(READING_BYTES * prod(grid_of(opened.path, "mask_path", self.limits).shape))
         try:
             array, geometry = read_array(opened.path)
         except ConfigInvalid as error:
-            raise RequestRefused(RequestCode.UNREADABLE_IMAGE, "mask_path: damaged, or no NIfTI.") from error
+            raise RequestRefused(RequestCode.UNREADABLE_IMAGE, "mask_path: damaged, or not NIfTI.") from error
         whole = _whole_numbers(array)
         named = {spec.value: spec for spec in known.labels} if known else {}
         values = [int(value) for value in np.unique(whole) if value > 0]
@@ -125,15 +125,15 @@ class MaskWork:
 
     def _check_memory(self, need: int) -> None:
         memory = self.host()
-        told = f"The work on this mask takes {need / 1e9:.1f} GB"
+        told = f"The work on this mask needs {need / 1e9:.1f} GB of memory"
         if need > memory.total - BASE:
-            raise StudyRejected(ReasonCode.TOO_LARGE, f"{told}; there are {memory.total / 1e9:.1f} GB.")
+            raise StudyRejected(ReasonCode.TOO_LARGE, f"{told}; the machine has {memory.total / 1e9:.1f} GB.")
         if need > memory.free:
-            raise RetryLater(f"{told}; {memory.free / 1e9:.1f} GB are free just now")
+            raise RetryLater(f"{told}; {memory.free / 1e9:.1f} GB are free")
 
 
 def _need(steps: Sequence[PostprocessingStep], label_map: LabelMap) -> int:
-    """Bytes that steps take at their peak: each works in the box around a label."""
+    """Return the bytes that steps take at their peak: each works in the box around a label."""
     boxes = bounding_boxes(label_map.array).values()
     largest = max((prod(side.stop - side.start for side in box) for box in boxes), default=0)
     return largest * max(STEP_BYTES[step.step] for step in steps)
@@ -142,7 +142,7 @@ def _need(steps: Sequence[PostprocessingStep], label_map: LabelMap) -> int:
 def _whole_numbers(array: NDArray[Any]) -> Any:
     is_whole = array.dtype.kind in "iu" or not (array != np.floor(array)).any()
     if array.min() < 0 or array.max() > LARGEST_VALUE or not is_whole:
-        detail = f"mask_path: a mask has whole numbers from 0 to {LARGEST_VALUE}."
+        detail = f"mask_path: a mask must have whole numbers from 0 to {LARGEST_VALUE}."
         raise RequestRefused(RequestCode.UNREADABLE_IMAGE, detail)
     return array.astype(np.uint8 if array.max() < 256 else np.uint16, copy=False)
 
@@ -152,7 +152,7 @@ def _values(labels: Sequence[str], label_map: LabelMap) -> tuple[int, ...]:
     unknown = [label for label in labels if label not in known]
     if unknown:
         names = ", ".join(spec.name for spec in label_map.labels)
-        raise RequestRefused(RequestCode.INVALID_REQUEST, f"labels: the mask has {names or 'none'}.")
+        raise RequestRefused(RequestCode.INVALID_REQUEST, f"labels: the mask has only these: {names or 'none'}.")
     return tuple(known[label] for label in labels)
 
 

@@ -1,4 +1,4 @@
-"""What one job does: the images that it names, each decoded once; models; masks."""
+"""The work of one job: its images, each decoded once; models; masks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -30,7 +30,7 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """One segmentation of a job: what goes in, and where its mask belongs."""
+    """One segmentation of a job: its images, model and place of the mask."""
 
     request: TaskRequest
     package: Package
@@ -48,14 +48,14 @@ class _Part:
 
     @property
     def channels(self) -> list[tuple[SharedFile, str, Channel]]:
-        """Each image with its field and the channel that it feeds, which takes the field's phase alone."""
+        """Return each image with its field and the channel that it feeds, which takes only the field's phase."""
         pairs = zip(self.images.items(), self.package.manifest.channels, strict=True)
         return [(image, name, _of_phase(channel, PHASE_OF_FIELD.get(name))) for (name, image), channel in pairs]
 
 
 @dataclass(frozen=True, eq=False)
 class _Input:
-    """What a part's networks see, and what it was made of."""
+    """The input of a part's networks, and the images it was made of."""
 
     volume: Volume
     images: list[Image]
@@ -68,7 +68,7 @@ class Inference:
     Attributes
     ----------
     roots, packages, networks, locks
-        What every job of a worker shares: the volume, the models, and locks between processes.
+        Shared by every job of a worker: the volume, the models, and locks between processes.
     reader
         This job's images.
     """
@@ -85,16 +85,17 @@ class Inference:
         on_progress: Progress,
         on_wait: Callable[[], None] = lambda: None,
     ) -> dict[str, MaskResult]:
-        """Make the masks that a request asks for, or find those that are there.
+        """Make the requested masks, or find existing ones.
 
         Parameters
         ----------
         request
-            What to do.
+            The request.
         on_progress
-            Called between stages and while networks run, with the share that is done; what it raises ends the job.
+            Called between stages and while networks run, with the share that is done, 0 to 1; an error that it raises
+            ends the job.
         on_wait
-            Called again and again while another job makes one of the masks; what it raises ends the job.
+            Called repeatedly while another job makes one of the masks; an error that it raises ends the job.
 
         Raises
         ------
@@ -104,7 +105,7 @@ class Inference:
         StudyRejected
             If an image cannot be segmented.
         RetryLater
-            If disk or memory refuse for now.
+            If disk or memory do not suffice now.
         """
         with ExitStack() as stack:
             stack.callback(self.reader.close)
@@ -129,11 +130,12 @@ class Inference:
         fields = image_fields(request.task)
         images = {name: self.roots.find(getattr(request, name), name) for name in fields}
         if len({image.path for image in images.values()}) < len(images):
-            raise RequestRefused(RequestCode.INVALID_REQUEST, f"{' and '.join(fields)} are one and the same.")
+            detail = f"{' and '.join(fields)} are the same file; give one image of each phase."
+            raise RequestRefused(RequestCode.INVALID_REQUEST, detail)
         for name, image in images.items():
             _check_phase(name, image)
         if request.output and not next(iter(images.values())).path.is_dir():
-            raise RequestRefused(RequestCode.INVALID_REQUEST, "output: dicom_seg needs the image as a folder of DICOM.")
+            raise RequestRefused(RequestCode.INVALID_REQUEST, "output: dicom_seg needs a folder of DICOM images.")
         package = self.packages.of(request.task)
         registration = request.registration if isinstance(request, VesselRequest) else ""
         digests = [self.reader.open(image, name).digest for name, image in images.items()]
@@ -143,7 +145,7 @@ class Inference:
         return _Part(request, package, images, place_of(request.task, next(iter(images.values()))), key)
 
     def _inputs(self, parts: Sequence[_Part], stack: ExitStack, on_progress: Progress) -> dict[_Part, _Input]:
-        """Images of the parts that are to be made, read once memory is promised for what their headers say."""
+        """Read the images of the parts to be made, once memory is reserved for the sizes in their headers."""
         promise = stack.enter_context(self.networks.promise())
         for refusal in promise.ask([Wish(part.package, self._look(part), part.paths) for part in parts]):
             if refusal is not None:
@@ -151,7 +153,7 @@ class Inference:
         return {part: self._read(part, on_progress) for part in parts}
 
     def _look(self, part: _Part) -> Geometry:
-        """Grid of a part's mask: that of its first image. All of its images are looked at."""
+        """Return the grid of a part's mask, that of its first image, after a check of all of its images."""
         grids = [self.reader.look(*one, part.package.manifest) for one in part.channels]
         return grids[0]
 
@@ -218,4 +220,4 @@ def _share_of(on_progress: Progress, number: int, count: int) -> Progress:
 def _check_phase(name: str, image: SharedFile) -> None:
     wanted, told = PHASE_OF_FIELD.get(name), None if image.path.is_dir() else told_phase(image)
     if wanted is not None and told not in (None, wanted):
-        raise RequestRefused(RequestCode.WRONG_PHASE, f"{name} is to be {wanted}; the file says {told}.")
+        raise RequestRefused(RequestCode.WRONG_PHASE, f"{name} must be {wanted}; the file states {told}.")

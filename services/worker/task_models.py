@@ -1,4 +1,4 @@
-"""The packages behind the tasks, as the aliases name them now."""
+"""The packages of the tasks, as the aliases name them now."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,20 +11,20 @@ from services.tasks import Task
 from services.worker.aliases import Aliases, check_fits
 
 FINEST_MM: Final = 1.0
-"""Of totalseg: organs need no finer voxels, and the network sees none."""
+"""Finest voxels of totalseg: organs need no finer ones, and its network sees none."""
 
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
 class Packages:
-    """Loads packages at first use, and again when they were changed.
+    """The loaded packages: each is loaded at first use, and again after a change.
 
     A job keeps the package that it began with; one that begins after an alias was changed gets the new one.
 
     Parameters
     ----------
     aliases
-        What stands behind each task.
+        The package of each task.
     """
 
     def __init__(self, aliases: Aliases) -> None:
@@ -32,7 +32,7 @@ class Packages:
         self._known: dict[Path, tuple[_Stamp, Package]] = {}
 
     def of(self, task: Task) -> Package:
-        """The package that a task's alias names now, verified.
+        """Load and verify the package that a task's alias names now.
 
         Raises
         ------
@@ -41,7 +41,7 @@ class Packages:
         PackageInvalid
             If it is missing, or its hashes do not match.
         ConfigInvalid
-            If it does not take the images that the task has.
+            If it does not take the images of the task.
         """
         folder = self._aliases.package(task)
         stamp = _stamp_of(folder)
@@ -53,7 +53,7 @@ class Packages:
         return _no_finer(known[1], FINEST_MM) if task == "totalseg" else known[1]
 
     def all(self) -> list[Package]:
-        """Every package that an alias names."""
+        """Return every package that an alias names."""
         return [self.of(task) for task in self._aliases.read()]
 
 
@@ -64,7 +64,7 @@ def _stamp_of(folder: Path) -> _Stamp:
 
 
 def _no_finer(package: Package, finest_mm: float) -> Package:
-    """The same package, which looks at no voxels finer than this."""
+    """Return the package with a limit on the finest voxels that its network sees."""
     inference = package.manifest.inference
     settings = inference.active
     finest = max(finest_mm, settings.finest_useful_spacing or 0.0)

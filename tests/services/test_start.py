@@ -30,7 +30,7 @@ def test_a_port_that_is_taken_is_named(protocol: str, tmp_path: Path) -> None:
     port = {"grpc": service.grpc_port, "rest": service.rest_port}[protocol]
     with socket.create_server(("127.0.0.1", port)):
         said = refused(service)
-    assert f"{protocol}: cannot listen to 127.0.0.1:{port}" in said
+    assert f"{protocol}: cannot listen on 127.0.0.1:{port}" in said
     assert f"change {protocol}.port" in said
     assert "Traceback" not in said
     assert (tmp_path / "service.sqlite").stat().st_mode & 0o077 == 0  # it names paths

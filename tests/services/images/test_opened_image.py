@@ -87,7 +87,7 @@ class TestFolder:
         told = refusal(folder, volume)
         assert (told.code, told.detail) == (
             RequestCode.PATH_OUTSIDE_ROOTS,
-            "image_path: a link in it leads nowhere, or leaves its root.",
+            "image_path: a link in it is broken or leads out of its root.",
         )
 
     def test_a_pipe_in_it_is_passed_over(self, folder: Path, volume: Path) -> None:

@@ -12,7 +12,7 @@ from services.jobs.requests import BatchRequest, SmoothRequest, VesselRequest, i
     ("content", "says"),
     [
         ({}, "task"),
-        ({"task": "liver"}, "request: 'task' is one of 'totalseg', "),
+        ({"task": "liver"}, "request: 'task' must be one of 'totalseg', "),
         ({"task": "totalseg"}, "image_path: Field required"),
         ({"task": "totalseg", "image_path": ""}, "image_path: String should have at least 1"),
         ({"task": "vessel", "image_A_path": "a"}, "image_P_path: Field required"),
@@ -25,7 +25,7 @@ from services.jobs.requests import BatchRequest, SmoothRequest, VesselRequest, i
         ({"task": "postprocess", "mask_path": "m", "steps": []}, "steps"),
         (
             {"task": "postprocess", "mask_path": "m", "steps": [{"step": "erase"}]},
-            "steps.0: 'step' is one of",
+            "steps.0: 'step' must be one of",
         ),
         (
             {"task": "postprocess", "mask_path": "m", "steps": [{"step": "keep_largest", "labels": [1, 2, 1]}]},

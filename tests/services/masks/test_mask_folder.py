@@ -85,7 +85,7 @@ def test_a_mask_that_a_crash_parted_from_its_record_is_made_again(place: MaskPla
 def test_a_mask_that_a_person_made_is_never_overwritten(place: MaskPlace) -> None:
     write_image(place.path, a_mask().array, GRID)
     for force in (False, True):
-        assert "move it away" in refused(place, key_of("x"), force=force)
+        assert "move it to another folder" in refused(place, key_of("x"), force=force)
 
 
 def test_a_mask_that_a_person_corrected_is_given_up_by_force_alone(place: MaskPlace) -> None:
@@ -179,7 +179,7 @@ def test_a_mask_folder_that_is_removed_while_there_is_work_is_told(place: MaskPl
 
 def test_a_name_that_is_too_long_for_a_mask_is_refused_before_there_is_work(tmp_path: Path) -> None:
     image = write_image(tmp_path / f"{'x' * 245}.nii.gz", np.zeros(GRID.shape, np.int16), GRID)
-    with pytest.raises(RequestRefused, match="rename it"):
+    with pytest.raises(RequestRefused, match="rename the image"):
         MaskFolder(place_of("totalseg", shared(image, tmp_path)))
 
 
@@ -225,7 +225,7 @@ class TestSeg:
             write(place, a_mask(), self.key)
         place.seg_path.write_bytes(b"a person's")
         for force in (False, True):
-            assert "move it away" in refused(place, self.key, with_seg=True, force=force)
+            assert "move it to another folder" in refused(place, self.key, with_seg=True, force=force)
         write(place, a_mask(), self.key)
         assert place.seg_path.read_bytes() == b"a person's"
 

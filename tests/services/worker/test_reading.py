@@ -190,7 +190,7 @@ def test_work_on_a_mask_is_held_against_the_memory(
     write_image(volume / "0002" / "mine.nii.gz", mask, GRID)
     request = parse_request({"task": "smooth", "mask_path": "cases:0002/mine.nii.gz", "strength": 1.0})
     work = MaskWork(jobs.roots, jobs.locks, jobs.limits, lambda: Memory(free, total))
-    expected = {"later": pytest.raises(RetryLater, match="free just now"), "too_large": pytest.raises(StudyRejected)}
+    expected = {"later": pytest.raises(RetryLater, match="GB are free"), "too_large": pytest.raises(StudyRejected)}
     with expected[code] if code else nullcontext():
         work.run(request, lambda done: None)  # type: ignore[arg-type]  # told apart by task
 
@@ -206,10 +206,10 @@ class TestPhases:
     def test_a_package_that_names_none_is_refused(self, tmp_path: Path) -> None:
         source = make_results_folder(tmp_path / "two", "two_channels")
         package = add_package(source, "two", tmp_path / "models")
-        with pytest.raises(ConfigInvalid, match=r"takes any phase: say in its model\.yaml .*phase: \[arterial\]"):
+        with pytest.raises(ConfigInvalid, match=r"takes any phase; name it in its model\.yaml .*phase: \[arterial\]"):
             check_fits("vessel", package)
         say_phases(package.folder / "model.yaml", ("portal", "arterial"))
-        with pytest.raises(ConfigInvalid, match=r"image_A_path is arterial, and channel .* takes portal"):
+        with pytest.raises(ConfigInvalid, match=r"image_A_path is arterial, but channel .* takes portal"):
             check_fits("vessel", load_package(package.folder))
         say_phases(package.folder / "model.yaml", ("arterial", "portal"))
         check_fits("vessel", load_package(package.folder))

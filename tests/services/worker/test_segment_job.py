@@ -217,7 +217,7 @@ def test_a_folder_of_two_studies_is_two_images(jobs: Jobs, volume: Path) -> None
     grid = Geometry((10, 24, 24), (3.0, 1.5, 1.5), (20.0, -10.0, 0.0), np.eye(3))
     for name in ("one", "another"):
         write_series(make_phantom(grid), volume / "0002" / "dicom" / name, study=StudyTags(name))
-    with pytest.raises(RequestRefused, match="2 studies; name that of one") as caught:
+    with pytest.raises(RequestRefused, match="2 studies; name the folder of one study") as caught:
         jobs.run(task="tumor", image_path="cases:0002/dicom")
     assert caught.value.code is RequestCode.UNREADABLE_IMAGE
     assert jobs.run(task="tumor", image_path="cases:0002/dicom/one")["tumor"].volumes_ml
