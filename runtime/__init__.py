@@ -1,1 +1,1 @@
-"""Processes and durable work, with no idea of DICOM or models: children, leases, queues, logs."""
+"""Processes and durable work, independent of DICOM and models: children, leases, queues, logs."""

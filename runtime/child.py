@@ -1,4 +1,4 @@
-"""What the node's child processes have in common: how they say that they are ready, and how they end.
+"""The common part of the node's child processes: their report that they are ready, and their end.
 
 A child says ``ready`` on its standard output. Its standard input is a pipe that the node holds: when the node is gone,
 however it ended, the pipe is closed and the child ends at once, so no child outlives its node.
@@ -57,22 +57,22 @@ class ParentLink:
         os._exit(1)
 
     def say_ready(self) -> None:
-        """Tell the node that this process takes work."""
+        """Tell the node that this process is ready for work."""
         self.say(READY)
 
     def say(self, line: bytes) -> None:
-        """Tell the node something, in a line."""
+        """Write one line to the node."""
         os.write(self._said, line)
 
     def wait_for_stop(self, timeout: float | None = None) -> bool:
-        """Wait until the node asks to stop; whether it has."""
+        """Wait for a time until the node asks to stop; return True if it has."""
         return self._stop.wait(timeout)
 
 
 def run_child(main: Callable[[], None]) -> None:
-    """Run a child's work; an error of the tree, or of a disk, becomes its exit code and one line in the log.
+    """Run a child's work; an error of ``core.errors``, or of a disk, becomes its exit code and one line in the log.
 
-    So does any other error, without its text, and the process ends at once.
+    Any other error does too, without its text, and the process ends at once.
     """
     try:
         main()
@@ -91,16 +91,16 @@ def run_child(main: Callable[[], None]) -> None:
 def watch_threads(
     ends_process: Callable[[threading.Thread | None], bool], before_end: Callable[[], None] = lambda: None
 ) -> None:
-    """Have an error that ends a thread said in one line, and end the process where it is of no use without the thread.
+    """Log an error that ends a thread in one line, and end the process if it is of no use without the thread.
 
-    A process that lives and does nothing is worse than one that is started again.
+    A process that lives and does nothing is worse than one that is restarted.
 
     Parameters
     ----------
     ends_process
-        Says of a thread whether the process ends with it.
+        Tells of a thread whether the process ends with it.
     before_end
-        Called before that.
+        Called before the process ends.
     """
 
     def on_death(problem: threading.ExceptHookArgs) -> None:

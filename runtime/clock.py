@@ -1,21 +1,21 @@
-"""Notices when the wall clock was set back: DBOS counts its delays by it, and would make work wait as long again."""
+"""A watch for a wall clock that is set back: DBOS measures delays by it, so queued work would wait as long again."""
 
 import time
 
 from dbos import DBOS
 
 STEP_S = 5.0
-"""Less is the work of a time service that slews the clock, and no more than a late try."""
+"""A smaller step is a time service's slewing of the clock, and delays a retry no longer than that."""
 
 
 class ClockWatch:
-    """Compares the wall clock with the one that nobody sets."""
+    """A comparison of the wall clock with the monotonic clock."""
 
     def __init__(self) -> None:
         self._ahead = _ahead_s()
 
     def set_back_by(self) -> float:
-        """Seconds that the wall clock was set back since the last look; 0 where it was not."""
+        """Return the seconds that the wall clock was set back since the last call; 0 if it was not."""
         before, self._ahead = self._ahead, _ahead_s()
         step = before - self._ahead
         return step if step > STEP_S else 0.0
@@ -26,7 +26,7 @@ def _ahead_s() -> float:
 
 
 def bring_forward(seconds: float) -> int:
-    """Let all work that waits for its next try wait so much less; how much work that was."""
+    """Shorten the delay of all work that waits for a retry, and return the number of workflows."""
     delayed = DBOS.list_workflows(status=["DELAYED"], load_input=False, load_output=False)
     for workflow in delayed:
         if (until := workflow.delay_until_epoch_ms) is not None:

@@ -1,11 +1,11 @@
-"""The processor or GPU of a worker process: its share of it, and what its loss looks like."""
+"""The processor or GPU of a worker process: the worker's share, and the error that means its loss."""
 
 import os
 from collections.abc import Sequence
 
 
 def take_slot(workers: Sequence[str | None], slot: int) -> None:
-    """Have this process see its own device alone, and its share of the processor's cores; before torch is loaded."""
+    """Restrict this process to its own device and its share of the processor's cores, before torch is loaded."""
     device = workers[slot - 1]
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device
@@ -18,5 +18,5 @@ LOST_DEVICE_EXIT = 7
 
 
 def is_device_lost(problem: RuntimeError) -> bool:
-    """Whether an error leaves a process's CUDA context unusable, as all but a lack of memory do."""
+    """Tell whether an error leaves a process's CUDA context unusable, as every error but a lack of memory does."""
     return "CUDA error" in str(problem)

@@ -1,4 +1,4 @@
-"""DBOS in a worker's process, as every worker of this project wants it."""
+"""DBOS in a worker's process, with the settings of every worker of this project."""
 
 import logging
 import sys
@@ -10,23 +10,23 @@ from runtime.lease_table import POSTGRES_CONNECTION
 from runtime.logs import LogForm, make_formatter
 
 ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
-"""States of a workflow that is over."""
+"""States of a workflow that has ended."""
 FORGOTTEN_AT_ONCE = 200
 
 
 def launch_dbos(database: str, executor: str, version: str, *, lease_seconds: float, logs: LogForm) -> None:
-    """Begin to do durable work, what was left unfinished first.
+    """Begin durable work, unfinished workflows first.
 
     Parameters
     ----------
     database
         URL of the workflow database.
     executor
-        Whose work this process goes on with.
+        Executor whose work this process resumes.
     version
-        Pinned version of the workflows; work of other versions is left alone.
+        Pinned version of the workflows; work of other versions is ignored.
     lease_seconds
-        How long the executor may be silent.
+        Seconds after which a silent executor loses its lease.
     logs
         Form of the log.
     """
@@ -52,7 +52,7 @@ def launch_dbos(database: str, executor: str, version: str, *, lease_seconds: fl
 
 
 def forget_ended(older_than_days: float) -> int:
-    """Delete the oldest workflows that are over, `FORGOTTEN_AT_ONCE` at most; how many.
+    """Delete the oldest ended workflows, at most `FORGOTTEN_AT_ONCE`, and return their number.
 
     Parameters
     ----------

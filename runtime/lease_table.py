@@ -1,8 +1,8 @@
-"""Who works: a table of executors in the workflow database, each with a lease that it has to renew.
+"""The live workers: a table of executors in the workflow database, each with a lease that it must renew.
 
-Every time in it is the database's, so the clocks of the machines need not agree. A lease that has run out is still its
-holder's until somebody takes it: after the database was away for a while, all go on where they were. Each statement is
-a transaction of its own, so a process that is stopped in mid-work holds no lock here.
+Every time in it is the database's, so the clocks of the machines need not agree. An expired lease is still its holder's
+until another process takes it: after an outage of the database, all workers go on where they were. Each statement is a
+transaction of its own, so a process that is stopped in mid-work holds no lock here.
 """
 
 from contextlib import suppress
@@ -50,18 +50,18 @@ POSTGRES_CONNECTION = {
 
 @dataclass(frozen=True)
 class Holder:
-    """Who asks for a lease.
+    """A process that asks for a lease.
 
     Attributes
     ----------
     instance
-        A random name of this process: nobody else ever has it.
+        A random name of this process, which no other process ever has.
     machine
-        The running kernel and the spool it sees. Within them a lock tells for certain whether a process has ended.
+        The running kernel and the spool it sees. Within them, a file lock proves whether a process has ended.
     host
         The machine's name, for a person to read.
     version
-        Version of the workflows that it does.
+        Version of the workflows that it runs.
     """
 
     instance: str
@@ -92,7 +92,7 @@ class Leases:
     database
         URL of the workflow database.
     seconds
-        How long a lease lasts.
+        Duration of a lease in seconds.
     """
 
     def __init__(self, database: str, seconds: float) -> None:
@@ -113,12 +113,12 @@ class Leases:
         )
 
     def prepare(self, spool_id: str) -> None:
-        """Make the tables where they are missing, and see that the database belongs to this spool.
+        """Make missing tables, and check that the database belongs to this spool.
 
         Raises
         ------
         ConfigInvalid
-            If it belongs to another: its work has no images here. So it is where a share is not mounted.
+            If it belongs to another spool, so that its work has no images here; an unmounted share looks the same.
         """
         with self._engine.connect() as connection:
             for table in (_EXECUTORS, _SPOOL):
@@ -128,19 +128,19 @@ class Leases:
             known = connection.execute(sa.select(_SPOOL.c.id)).scalar_one()
         if known != spool_id:
             raise ConfigInvalid(
-                "database: it belongs to another spool, or to another work folder of a service; mount the one that all"
-                " machines share, or give this one a database of its own"
+                "database: it belongs to another spool or another work folder; mount the one that all machines share,"
+                " or give this one a database of its own"
             )
 
     def acquire(self, executor: str, holder: Holder) -> Executor | None:
-        """Take a lease that nobody has, that has run out, or that an earlier process of this machine left behind.
+        """Take a lease that is free, has expired, or was left behind by an earlier process of this machine.
 
         The caller holds the executor's lock in the spool, so an earlier process of the same machine has ended.
 
         Returns
         -------
         Executor or None
-            Who has it; None if it was taken.
+            The executor that holds it; None if this process has taken it.
         """
         row = {**asdict(holder), "expires_at": self._now + self.seconds}
         statement = (
@@ -159,17 +159,17 @@ class Leases:
         return None
 
     def renew(self, executor: str, instance: str) -> bool:
-        """Make one's lease last from now on; False if somebody has taken it."""
+        """Renew a lease from now on; return False if another process has taken it."""
         return self._change(
             sa.update(_EXECUTORS).where(*_is(executor, instance)).values(expires_at=self._now + self.seconds)
         )
 
     def release(self, executor: str, instance: str) -> None:
-        """Give one's lease back."""
+        """Release a lease."""
         self._change(sa.delete(_EXECUTORS).where(*_is(executor, instance)))
 
     def executors(self) -> list[Executor]:
-        """Every executor that is known, by name."""
+        """Return every known executor, by name."""
         known = _EXECUTORS.c
         query = sa.select(
             known.executor, known.instance, known.host, known.version, (known.expires_at > self._now).label("is_live")
@@ -191,7 +191,7 @@ def _is(executor: str, instance: str) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def reason_of(error: SQLAlchemyError) -> str:
-    """Why the database cannot be reached, in its own words; never the URL, which may hold a password."""
+    """Return the database's own reason why it cannot be reached; never the URL, which may hold a password."""
     if not isinstance(error, DBAPIError):
         return type(error).__name__
     return " ".join(str(error.orig).split()) or type(error.orig).__name__

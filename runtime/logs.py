@@ -1,7 +1,7 @@
-"""One line an event, on stderr: time, level, event, then ``key=value`` pairs.
+"""Logs on stderr, one line an event: time, level, event, then ``key=value`` pairs.
 
-Values are short IDs, counts and codes. What other libraries say may quote an element of a data set, so of those that
-read DICOM only the place in their source is logged, and tracebacks are cut to the type of the error.
+Values are short IDs, counts and codes. Messages of other libraries may quote an element of a data set, so of libraries
+that read DICOM only the place in their source is logged, and tracebacks are reduced to the type of the error.
 """
 
 import json
@@ -18,20 +18,20 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 class EventFormatter(logging.Formatter):
-    """Formats a record as ``2026-11-20T12:00:00Z INFO worker study_closed study=1f2e…``."""
+    """A formatter of records as ``2026-11-20T12:00:00Z INFO worker study_closed study=1f2e…``."""
 
     def __init__(self, process: str) -> None:
         super().__init__()
         self.process = process
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, without a traceback."""
+        """Format a record as one line, without a traceback."""
         event, fields = self.parts(record)
         pairs = "".join(f" {key}={_quoted(value)}" for key, value in fields.items())
         return f"{_stamp(record)} {record.levelname} {self.process} {event}{pairs}"
 
     def parts(self, record: logging.LogRecord) -> tuple[str, dict[str, object]]:
-        """What may be said of a record: the event, and its fields."""
+        """Return the parts of a record that may be logged: the event, and its fields."""
         fields: dict[str, object] = {}
         if record.name.split(".")[0] in READ_DICOM:
             event, fields["at"] = "library_message", f"{record.name}:{record.lineno}"
@@ -47,17 +47,17 @@ class EventFormatter(logging.Formatter):
 
 
 class JsonFormatter(EventFormatter):
-    """Formats a record as one JSON object a line, with the same content: ``time level process event``, then fields."""
+    """A formatter of records as one JSON object a line: ``time level process event``, then the same fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """Format a record as one line."""
         event, fields = self.parts(record)
         head = {"time": _stamp(record), "level": record.levelname, "process": self.process, "event": event}
         return json.dumps({**fields, **head}, default=str)
 
 
 def make_formatter(process: str, form: LogForm) -> EventFormatter:
-    """The formatter of a process's log."""
+    """Make the formatter of a process's log."""
     return JsonFormatter(process) if form == "json" else EventFormatter(process)
 
 
@@ -76,7 +76,7 @@ def configure_logging(process: str, form: LogForm = "text") -> None:
     Parameters
     ----------
     process
-        Which of the node's processes it is: ``node``, ``listener`` or ``worker``.
+        Name of the process: ``node``, ``listener`` or ``worker``.
     form
         ``text`` or ``json``.
     """

@@ -1,4 +1,4 @@
-"""A spool's own name, by which a workflow database knows that its work lies here."""
+"""A spool's own name, by which a workflow database recognizes the spool of its work."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +10,7 @@ NAME = "spool-id"
 
 
 def spool_id(root: Path) -> str:
-    """The name of the spool in a folder; it is given one at the first look.
+    """Return the name of the spool in a folder; the first call gives it one.
 
     Raises
     ------
@@ -21,7 +21,7 @@ def spool_id(root: Path) -> str:
     if not path.exists():
         temporary = root / f".{NAME}.{uuid4().hex}.part"
         write_synced(temporary, uuid4().hex.encode())
-        # Of several processes that start at once, the first gives the name.
+        # If several processes start at once, the first one gives the name.
         with suppress(FileExistsError):
             path.hardlink_to(temporary)
         temporary.unlink()

@@ -1,7 +1,7 @@
-"""Starts child processes, watches them, starts a dead one again, and stops all.
+"""The parent of child processes: it starts them, restarts a dead one, and stops them all.
 
-It imports nothing heavy. Children are fresh interpreters, never forks; each says ``ready`` on its standard output when
-it takes work (`runtime.child`).
+It imports nothing heavy. Children are fresh interpreters, never forks; each prints ``ready`` when it can take work
+(`runtime.child`).
 """
 
 import logging
@@ -26,25 +26,25 @@ _log = logging.getLogger("segnode")
 
 
 class Listener(Protocol):
-    """Hears what one child process says beside ``ready``."""
+    """A reader of the lines that one child process prints beside ``ready``."""
 
     def hear(self, line: bytes) -> None:
-        """Hear one line of its standard output."""
+        """Read one line of the child's standard output."""
         ...
 
     def stop(self) -> None:
-        """The process has ended."""
+        """Take note that the process has ended."""
         ...
 
 
 class Deaf:
-    """Hears nothing: of children that say nothing more."""
+    """A reader that ignores every line, for children that print nothing else."""
 
     def hear(self, line: bytes) -> None:
-        """Let a line pass."""
+        """Ignore a line."""
 
     def stop(self) -> None:
-        """Nothing ends."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ class Supervisor:
     commands
         Command line of each child by name.
     on_ready
-        Called once, when every child takes work for the first time.
+        Called once, when every child is ready for the first time.
     on_change
-        Called with who is ready, at the start and after each change.
+        Called with the children that are ready, at the start and after each change.
     listener
-        Makes what hears a child.
+        Makes the reader of a child's lines.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Supervisor:
         Raises
         ------
         ConfigInvalid, PackageInvalid
-            If a child cannot start for a reason that only a person can remedy; its log says which.
+            If a child cannot start for a reason that only a person can remedy; its log states the reason.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
@@ -137,7 +137,7 @@ class Supervisor:
     def _handle_death(self, child: _Child, code: int) -> None:
         for error in (ConfigInvalid, PackageInvalid):
             if code == error.exit_code and not self._announced:
-                raise error(f"the {child.name} cannot start; its log line above says why")
+                raise error(f"the {child.name} cannot start; its log line above states the reason")
         child.ready = False
         _log.error("process_died", extra={"child": child.name, "code": code, "restart_in_s": child.restart_in_s})
         timer = threading.Timer(child.restart_in_s, self._events.put, [_Event("restart", child.name)])
@@ -184,5 +184,5 @@ class Supervisor:
 
 
 def numbered(name: str, count: int) -> list[str]:
-    """Names of so many children of one kind: ``worker``, ``worker-2``, …"""
+    """Name the children of one kind: ``worker``, ``worker-2`` and so on, up to the count."""
     return [name if number == 1 else f"{name}-{number}" for number in range(1, count + 1)]

@@ -1,7 +1,7 @@
-"""Hands the work of executors that are heard of no more to those that live.
+"""The takeover of work from executors whose leases have expired by live ones.
 
-DBOS goes on only with work of an executor of one's own name, so that of a machine that never comes back has to be asked
-for. Who asks holds the dead executor's own lease meanwhile: no two do it at once, and no process of that name starts in
+DBOS resumes only work of an executor of its own name, so the work of a machine that never returns must be requested.
+The requester holds the dead executor's lease meanwhile: no two do it at once, and no process of that name starts in
 between.
 """
 
@@ -21,10 +21,10 @@ _log = logging.getLogger("segnode")
 
 
 class Reaper:
-    """Looks after the other executors of one database.
+    """A watch on the other executors of one database.
 
-    An executor counts as dead when its lease has run out at two looks in turn, so that a database whose clock was put
-    forward, or that was away for longer than a lease, gives everybody the time to renew theirs.
+    An executor counts as dead if its lease is found expired twice in a row. So if the database's clock was put forward,
+    or it was unreachable for longer than a lease, every worker has time to renew its lease.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Reaper:
         self._suspects: frozenset[tuple[str, str]] = frozenset()
 
     def start(self) -> None:
-        """Look again and again, in a thread of its own: what DBOS is asked for may take long."""
+        """Look repeatedly, in a thread of its own, since DBOS's resumption of work may take long."""
         threading.Thread(target=self._keep_looking, name="reaper", daemon=True).start()
 
     def _keep_looking(self) -> None:
@@ -49,7 +49,7 @@ class Reaper:
                 _log.warning("not_looked_for_dead_executors", extra={"reason": reason_of(error)})
 
     def look(self) -> list[str]:
-        """Hand on the work of those that were dead at the last look too; their names."""
+        """Hand on the work of executors that were dead at the last look too, and return their names."""
         known = self._tenure.leases.executors()
         instances = {one.executor: one.instance for one in known}
         gone = {one.executor for one in known if not one.is_live} | (_executors_at_work() - instances.keys())

@@ -1,6 +1,6 @@
-"""Keeps the time of work from outside of the process that does it, so that even one in which no Python runs is ended.
+"""Time limits of work, kept outside of the working process, so that even one in which no Python runs is ended.
 
-A worker says on its standard output what it works at and how long that may take; whoever watches it keeps the time.
+A worker prints what it works at and its time limit on its standard output; the watching process keeps the time.
 """
 
 import logging
@@ -19,22 +19,22 @@ class Line(Protocol):
     """The worker's line to its supervisor: `runtime.child.ParentLink`."""
 
     def say(self, what: bytes) -> None:
-        """Say one line."""
+        """Write one line."""
         ...
 
 
 @contextmanager
 def timed(line: Line, key: str, number: int, limit_s: float) -> Iterator[None]:
-    """Have the time of the block kept.
+    """Put a time limit on the block.
 
     Parameters
     ----------
     line
-        To the supervisor.
+        Connection to the supervisor.
     key, number
-        What is worked at; the key is one word.
+        Identity of the work; the key is one word.
     limit_s
-        How long it may take.
+        Time limit in seconds.
     """
     work = f"{key} {number}".encode()
     line.say(b"%s %s %.3f\n" % (_BUSY, work, limit_s))
@@ -45,14 +45,14 @@ def timed(line: Line, key: str, number: int, limit_s: float) -> Iterator[None]:
 
 
 class Timekeeping:
-    """Ends one worker when what it works at takes too long.
+    """A watchdog that ends one worker when its work takes too long.
 
     Parameters
     ----------
     process
         The worker.
     names
-        What key and number are of, for the log; the number may have none.
+        Names of key and number in the log; the number may have none.
     after_end
         Called with key and number once the process has ended for it, and every lock that it held is free.
     """
@@ -68,7 +68,7 @@ class Timekeeping:
         self._lock = threading.Lock()
 
     def hear(self, line: bytes) -> None:
-        """Take in what the worker says; what is no word about its work is passed over."""
+        """Read a line of the worker; lines that are not about time limits are ignored."""
         what, *rest = line.split() or [b""]
         if what not in (_BUSY, _DONE):
             return
@@ -84,7 +84,7 @@ class Timekeeping:
                 timer.start()
 
     def stop(self) -> None:
-        """Take no more time: the worker has ended."""
+        """Stop the clock, since the worker has ended."""
         with self._lock:
             self._stopped = True
             for timer in self._timers.values():

@@ -1,4 +1,4 @@
-"""This process's own lease: kept by a thread, asked before work is taken up; who loses it ends at once.
+"""The own lease of a worker process, renewed by a thread and checked before work; a process that loses it ends at once.
 
 The process counts its lease from before it asked for it, by a clock that neither jumps nor stops while the machine
 sleeps, so it takes it for ended no later than the database does.
@@ -25,14 +25,14 @@ _log = logging.getLogger("segnode")
 
 
 def this_process(spool: Path, host: str, version: str) -> Holder:
-    """What this process is called in the table of leases."""
+    """Return this process's identity in the table of leases."""
     folder = spool.stat()
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return Holder(uuid4().hex, f"{boot}:{folder.st_dev}:{folder.st_ino}", host, version)
 
 
 def end_process() -> None:
-    """End at once, whatever other threads do: the work belongs to somebody else."""
+    """End at once, whatever other threads do: the work belongs to another process."""
     os._exit(RetryLater.exit_code)
 
 
@@ -44,11 +44,11 @@ class Tenure:
     leases
         The table.
     executor
-        Whose lease.
+        Name of the lease's executor.
     holder
         This process.
     on_lost
-        Called when somebody else has taken the lease; it does not return.
+        Called when another process has taken the lease; it does not return.
     """
 
     def __init__(
@@ -65,19 +65,19 @@ class Tenure:
         self._known: tuple[Executor, ...] = ()
 
     def begin(self, spool_id: str, wants_to_stop: Callable[[float], bool]) -> bool:
-        """Wait for the database and for the lease, saying what for, then keep it.
+        """Wait for the database and the lease, log the reason of each wait, then keep the lease.
 
         Parameters
         ----------
         spool_id
-            The spool that the database has to belong to.
+            The spool that the database must belong to.
         wants_to_stop
-            Waits for so many seconds; whether to give up.
+            Waits for a number of seconds; returns True to give up.
 
         Returns
         -------
         bool
-            Whether it is ours; False if it was given up.
+            True if this process holds the lease; False if it gave up.
 
         Raises
         ------
@@ -105,27 +105,27 @@ class Tenure:
                 return False
 
     def holds(self) -> bool:
-        """Whether nobody can have taken the lease yet; asks nobody."""
+        """Tell whether the lease is certainly unexpired, by the own clock alone."""
         return not self._ended.is_set() and _now() < self._valid_until
 
     def confirm(self) -> None:
-        """Return once the database says that the lease is ours; end the process if it is not."""
+        """Return once the database confirms the lease; end the process if another has taken it."""
         while not self._renew():
             time.sleep(self._ask_again_s)
 
     @property
     def is_first(self) -> bool:
-        """Whether no other executor that works comes before this one: one of all does what one has to do."""
+        """Tell whether this is the first live executor by name, which does the work that only one must do."""
         live = [known.executor for known in self._known if known.is_live]
         return not live or min(live) >= self.executor
 
     @property
     def versions(self) -> frozenset[str]:
-        """Versions of the workflows that somebody does at present."""
+        """Return the versions of the workflows that live executors run."""
         return frozenset({self.holder.version, *(known.version for known in self._known if known.is_live)})
 
     def give_up(self) -> None:
-        """Begin nothing any more, and let others take the work at once."""
+        """Begin no more work, and let other executors take it over at once."""
         self._ended.set()
         try:
             self.leases.release(self.executor, self.holder.instance)

@@ -28,11 +28,11 @@ def _devices(value: Any) -> tuple[str | None, ...]:
 
 
 Workers = Annotated[tuple[str | None, ...], BeforeValidator(_devices)]
-"""Device of each worker process: ``cpu``, a GPU as ``CUDA_VISIBLE_DEVICES`` names it, or None for what there is."""
+"""Device of each worker process: ``cpu``, a GPU as ``CUDA_VISIBLE_DEVICES`` names it, or None for the one found."""
 
 
 class Work(Frozen):
-    """How long and how often a study may occupy a worker."""
+    """Limits on the time and the attempts of a study."""
 
     study_minutes: float = Field(default=60.0, gt=0, description="then the worker is ended, and the study tried again")
     tries: int = Field(default=3, ge=1, le=100, description="how often a study may cost its worker")
@@ -42,5 +42,5 @@ ExecutorName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
 def this_host() -> str:
-    """This machine's name, as an executor's may look like; a pod of a StatefulSet keeps its own."""
+    """Return the name of the machine in the form of an executor's name; a pod of a StatefulSet keeps its own."""
     return _NOT_IN_A_NAME.sub("_", socket.gethostname()).lstrip("._-")[:100] or "segnode"

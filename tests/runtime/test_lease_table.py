@@ -91,7 +91,7 @@ def test_of_many_that_ask_at_once_one_gets_it(leases: Leases) -> None:
 
 def test_a_database_of_another_spool_is_refused(leases: Leases) -> None:
     leases.prepare("this-spool")
-    with pytest.raises(ConfigInvalid, match=r"another spool, or to another work folder"):
+    with pytest.raises(ConfigInvalid, match=r"another spool or another work folder"):
         leases.prepare("an-empty-folder")
 
 
