@@ -16,16 +16,16 @@ Task = Literal["totalseg", "vessel", "ureter", "tumor"]
 SharedPath: TypeAlias = str | Path
 
 SHORT_CALL_S: Final = 30.0
-"""A call that waits for no work takes no longer."""
+"""Longest time in seconds of a call that does not wait for work."""
 
 
 class Client:
-    """A connection to the service; use it in a ``with``, from as many threads as you like.
+    """A connection to the service; use it in a ``with``, from any number of threads.
 
     Paths are named as this program sees the shared volume, if the service knows that view (``seen_as``), or as
     ``ROOT:relative/path``. Every method that calls raises :class:`CallFailed`, and `ValueError` for a wrong argument.
 
-    A call whose connection breaks, that finds the queue full or the service away, is made again. It carries an
+    A call is retried if its connection breaks, the queue is full or the service is unreachable. It carries an
     idempotency key, so that the service does its work once.
 
     Parameters
@@ -33,17 +33,17 @@ class Client:
     address
         ``host:port``; of IPv6 ``[host]:port``.
     tls
-        None: not encrypted.
+        Files for encryption; None: not encrypted.
     token
-        Shown with every call.
+        Sent with every call.
     plaintext_token
-        Show it to another machine though ``tls`` is None: something else encrypts what is sent, such as a mesh.
+        Whether to send it to another machine although ``tls`` is None: a mesh, say, encrypts the connection.
     timeout_s
-        How long a call may take; the work is ended with it.
+        Longest time of a call; its work ends with it.
     connect_timeout_s
-        How long it may take to reach the service for the first time.
+        Longest time to reach the service for the first time.
     patience_s
-        How long a service is waited for that was reached before and is away now, or whose queue is full.
+        Longest wait for a service that was reached before and is unreachable now, or whose queue is full.
 
     Raises
     ------
@@ -70,7 +70,7 @@ class Client:
         self._stub = make_stub(self._connection.channel)
 
     def __enter__(self) -> "Client":
-        """The client itself."""
+        """Return the client itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -82,7 +82,7 @@ class Client:
         self._connection.channel.close()
 
     def totalseg(self, image: SharedPath, *, force: bool = False, dicom_seg: bool = False) -> Mask:
-        """Organs, on the image's own grid."""
+        """Segment organs, on the image's own grid."""
         return self._mask("Totalseg", "totalseg", image_path=image, force=force, dicom_seg=dicom_seg)
 
     def vessel(
@@ -94,7 +94,7 @@ class Client:
         force: bool = False,
         dicom_seg: bool = False,
     ) -> Mask:
-        """Kidney, artery and vein in the space of A, of arterial and portal phase; ``register`` moves P onto A."""
+        """Segment kidney, artery and vein in A's space from arterial and portal phase; ``register`` moves P onto A."""
         return self._mask(
             "Vessel",
             "vessel",
@@ -106,11 +106,11 @@ class Client:
         )
 
     def ureter(self, image_d: SharedPath, *, force: bool = False, dicom_seg: bool = False) -> Mask:
-        """Ureter and kidney, of a delayed phase."""
+        """Segment ureter and kidney, of a delayed phase."""
         return self._mask("Ureter", "ureter", image_D_path=image_d, force=force, dicom_seg=dicom_seg)
 
     def tumor(self, image: SharedPath, *, force: bool = False, dicom_seg: bool = False) -> Mask:
-        """Kidney and tumour."""
+        """Segment kidney and tumour."""
         return self._mask("Tumor", "tumor", image_path=image, force=force, dicom_seg=dicom_seg)
 
     def batch(
@@ -125,7 +125,7 @@ class Client:
         force: bool = False,
         dicom_seg: bool = False,
     ) -> dict[str, Mask]:
-        """Several of the above on one reading of each image, by task."""
+        """Run several of the above on one reading of each image; masks come by task."""
         message = _message(
             "batch",
             tasks=list(tasks),
@@ -149,7 +149,7 @@ class Client:
         method: Literal["gaussian", "open"] = "gaussian",
         force: bool = False,
     ) -> Mask:
-        """A smoothed copy of a mask beside it; labels by name or value, none: all."""
+        """Make a smoothed copy of a mask beside it; labels by name or value, none: all."""
         name = f"SMOOTH_METHOD_{method.upper()}"
         return self._mask(
             "SmoothMask",
@@ -162,18 +162,18 @@ class Client:
         )
 
     def postprocess(self, mask: SharedPath, steps: Sequence[Mapping[str, Any]], *, force: bool = False) -> Mask:
-        """A post-processed copy of a mask beside it; steps as in ``model.yaml``."""
+        """Make a post-processed copy of a mask beside it; steps as in ``model.yaml``."""
         return self._mask("PostprocessMask", "postprocess", mask_path=mask, steps=list(steps), force=force)
 
     def run(self, task: str, *, idempotency_key: str | None = None, **request: Any) -> Iterator[Job]:
-        """Any task with progress: the job at each change, until it is at its end; to stop listening ends it.
+        """Run any task, and yield its job at each change until its end; to stop the iteration cancels it.
 
         Parameters
         ----------
         task
             ``totalseg``, ``vessel``, ``ureter``, ``tumor``, ``batch``, ``smooth`` or ``postprocess``.
         idempotency_key
-            A UUID by which the service knows this wish again, also of another process; None: a new one.
+            A UUID by which the service recognizes a repeated call, also of another process; None: a new one.
         **request
             Fields of the endpoint's request.
         """
@@ -184,16 +184,16 @@ class Client:
                 yield job
 
     def submit(self, task: str, *, idempotency_key: str | None = None, **request: Any) -> Job:
-        """Queue any task and do not wait; parameters as of :meth:`run`."""
+        """Queue any task and do not wait; parameters are those of :meth:`run`."""
         message, key = _job_request(task, request), idempotency_key or _new_key()
         return Job.of(self._connection.call(self._stub.SubmitJob, message, key=key, longest_s=SHORT_CALL_S))
 
     def job(self, job_id: str) -> Job:
-        """How far a job is."""
+        """Return a job and its progress."""
         return self._of_job(self._stub.GetJob, job_id)
 
     def cancel(self, job_id: str) -> Job:
-        """End a job."""
+        """Cancel a job."""
         return self._of_job(self._stub.CancelJob, job_id)
 
     def _of_job(self, rpc: Any, job_id: str) -> Job:
@@ -222,7 +222,7 @@ def _message(task: str, *, register: bool = False, dicom_seg: bool = False, **fi
     oneof = messages.JobRequest.DESCRIPTOR.fields_by_name.get(task)
     if oneof is None:
         known = ", ".join(messages.JobRequest.DESCRIPTOR.fields_by_name)
-        raise ValueError(f"{task!r} is none of {known}")
+        raise ValueError(f"{task!r} is not a task; give one of {known}")
     try:
         return ParseDict(content, getattr(messages.JobRequest(), task).__class__())
     except ParseError as error:

@@ -1,4 +1,4 @@
-"""How calls reach the service: who is told the token, how long they wait, and which of them are made again."""
+"""The way of calls to the service: the token's protection, timeouts and retries."""
 
 import ipaddress
 import random
@@ -33,14 +33,14 @@ class Tls:
     Attributes
     ----------
     ca
-        Who may have signed the service's certificate; None: whom gRPC trusts by itself.
+        Authorities that may have signed the service's certificate; None: gRPC's own.
     certificate, key
-        What this program shows, where the service asks for it.
+        This program's own, for a service that requires one.
 
     Raises
     ------
     ValueError
-        If there is one of certificate and key without the other.
+        If certificate or key is given without the other.
     """
 
     ca: Path | None = None
@@ -48,12 +48,12 @@ class Tls:
     key: Path | None = None
 
     def __post_init__(self) -> None:
-        """See that the files belong together."""
+        """Check that certificate and key are given together."""
         if (self.certificate is None) != (self.key is None):
-            raise ValueError("a certificate is shown with its key: give both, or neither")
+            raise ValueError("certificate and key belong together: give both, or neither")
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """The same for gRPC.
+        """Return gRPC's credentials from the files.
 
         Raises
         ------
@@ -68,16 +68,16 @@ class Tls:
 
 @dataclass(frozen=True)
 class Limits:
-    """How long things may take, in seconds.
+    """Time limits, in seconds.
 
     Attributes
     ----------
     timeout_s
-        A call, with all its tries.
+        A call, with all its retries.
     connect_timeout_s
         Until the service is reached for the first time.
     patience_s
-        How long a service is asked again that was reached before and then went away, or whose queue is full.
+        Retries to a service that was reached before and is unreachable now, or whose queue is full.
     """
 
     timeout_s: float
@@ -93,18 +93,18 @@ class Connection:
     address
         ``host:port``, or another of gRPC's names.
     tls
-        None: not encrypted.
+        Files for encryption; None: not encrypted.
     token
-        Shown with every call.
+        Sent with every call.
     plaintext_token
-        Whether it may be shown to another machine without encryption.
+        Whether it may be sent to another machine without encryption.
     limits
-        How long things may take.
+        Time limits.
 
     Raises
     ------
     ValueError
-        If the token would travel unencrypted.
+        If the token would be sent unencrypted.
     """
 
     def __init__(
@@ -126,21 +126,21 @@ class Connection:
         self._metadata = [("authorization", f"Bearer {token}")] if token is not None else []
 
     def call(self, rpc: Callable[..., Any], message: Any, *, key: str | None = None, longest_s: float = 1e9) -> Any:
-        """Make a call, again where the service was away.
+        """Make a call, and retry it if the service is unreachable.
 
         Parameters
         ----------
         rpc, message
-            What to call, and with what.
+            The call, and its request.
         key
-            Names the wish behind the call: by it the service knows a call that comes again.
+            Idempotency key, by which the service recognizes a repeated call.
         longest_s
-            How long the call takes at most.
+            Longest time of the call in seconds.
 
         Raises
         ------
         CallFailed
-            As the service or gRPC says.
+            The error of the service or of gRPC.
         """
         tries = _Tries(self, longest_s)
         while True:
@@ -153,12 +153,12 @@ class Connection:
                 return answer
 
     def stream(self, rpc: Callable[..., Any], message: Any, *, key: str) -> Iterator[Any]:
-        """Make a call that answers several times; a service that comes back goes on where it was.
+        """Make a call that answers several times; after an outage, a repeated call goes on where it was.
 
         Raises
         ------
         CallFailed
-            As the service or gRPC says.
+            The error of the service or of gRPC.
         """
         tries = _Tries(self, 1e9)
         while True:
@@ -180,7 +180,7 @@ class Connection:
 
 
 class _Tries:
-    """How often one call is made."""
+    """The attempts at one call."""
 
     def __init__(self, connection: Connection, longest_s: float) -> None:
         self._connection = connection
@@ -190,23 +190,25 @@ class _Tries:
         self.forget()
 
     def begin(self) -> float:
-        """Begin a try; gives the seconds that are left for it."""
+        """Begin an attempt, and return the seconds that are left for it."""
         self._tried_at = time.monotonic()
         return max(0.0, self._ends_at - self._tried_at)
 
     def forget(self) -> None:
-        """Be as patient as at first: the service is there."""
+        """Reset the patience, since the service has answered."""
         self._failing_since: float | None = None
         self._pause_s = FIRST_PAUSE_S
 
     def pause_after(self, error: grpc.RpcError) -> None:
-        """Wait for the next try, or raise what the call has ended with."""
+        """Wait for the next attempt, or raise the call's error."""
         connection, limits = self._connection, self._connection.limits
         failure = failure_of(error, connection.address)
         connection.was_reached |= not isinstance(failure, Unreachable)
         now = time.monotonic()
         if isinstance(failure, CallEnded) and now >= self._ends_at:  # which of the two ends says it first is chance
-            raise CallEnded("deadline_exceeded", f"It was not done in {self._timeout_s:g} s.", retry=True) from error
+            raise CallEnded(
+                "deadline_exceeded", f"The call was not done within {self._timeout_s:g} s.", retry=True
+            ) from error
         if not connection.was_reached:
             patience_s, begun = limits.connect_timeout_s, self._tried_at
         else:
@@ -222,7 +224,7 @@ class _Tries:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether what is sent to a gRPC address stays on this machine."""
+    """Tell whether data sent to a gRPC address stays on this machine."""
     if address.startswith(("unix:", "unix-abstract:")):
         return True
     name = _SCHEME.sub("", address)

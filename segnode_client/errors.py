@@ -1,13 +1,13 @@
-"""What a call can end with.
+"""The errors of a call.
 
 ::
 
     CallFailed
-    ├── RequestRefused   what was asked for cannot be done as it is; the same call never succeeds
-    ├── TryLater         the same call may succeed later: a full queue, a full disk, a service that stops
-    │   └── Unreachable  nobody answers at the address
-    ├── CallEnded        it was cancelled, or took longer than its caller gave it; its work has ended, too
-    └── ServiceFailed    a fault of the service; its log says where
+    ├── RequestRefused   the request cannot be done as it is; the same call never succeeds
+    ├── TryLater         the same call may succeed later: a full queue, a full disk, a stopping service
+    │   └── Unreachable  no service answers at the address
+    ├── CallEnded        the call was cancelled or exceeded its timeout; its work has ended, too
+    └── ServiceFailed    a fault of the service; its log has the details
 
 Beside these, a wrong argument is a ``ValueError``.
 """
@@ -31,14 +31,14 @@ class CallFailed(Exception):
     Attributes
     ----------
     code
-        Why, as a code of the service's ``docs/refusals.md`` and ``docs/service.md``, such as ``wrong_phase``; for what
-        happened on the way, the name of gRPC's status in small letters, such as ``unavailable``.
+        A code of the service's ``docs/refusals.md`` and ``docs/service.md``, such as ``wrong_phase``; for
+        an error on the way, the name of gRPC's status in small letters, such as ``unavailable``.
     message
         The same for a person.
     retry
         Whether the same call may succeed later.
     retry_after_s
-        Seconds after which the service wants to be asked again; 0 where it does not say.
+        Seconds after which the service asks for a retry; 0 if it states none.
     """
 
     def __init__(self, code: str, message: str, *, retry: bool = False, retry_after_s: float = 0.0) -> None:
@@ -50,7 +50,7 @@ class CallFailed(Exception):
 
 
 class RequestRefused(CallFailed):
-    """What was asked for, or its images, cannot be done as they are."""
+    """The request, or its images, cannot be processed as they are."""
 
 
 class TryLater(CallFailed):
@@ -58,19 +58,19 @@ class TryLater(CallFailed):
 
 
 class Unreachable(TryLater):
-    """Nobody answers at the address."""
+    """No service answers at the address."""
 
 
 class CallEnded(CallFailed):
-    """The call was cancelled, or took longer than its caller gave it."""
+    """The call was cancelled or exceeded its timeout."""
 
 
 class ServiceFailed(CallFailed):
-    """A fault of the service."""
+    """The service has a fault."""
 
 
 def failed_with(code: str, message: str, *, retry: bool, retry_after_s: float = 0.0) -> CallFailed:
-    """What a problem that the service states is."""
+    """Convert a problem that the service states to an error."""
     kind: type[CallFailed] = RequestRefused
     if code in _ENDS:
         kind = CallEnded
@@ -82,14 +82,14 @@ def failed_with(code: str, message: str, *, retry: bool, retry_after_s: float = 
 
 
 def failure_of(error: grpc.RpcError, address: str) -> CallFailed:
-    """What a failed gRPC call is.
+    """Convert an error of gRPC to one of this module.
 
     Parameters
     ----------
     error
-        As gRPC raised it.
+        The error that gRPC raised.
     address
-        Whom was called.
+        Address of the service.
     """
     assert isinstance(error, grpc.Call)  # noqa: S101 - for the type checker; every error of a call is one
     status, text = error.code(), error.details() or ""

@@ -1,4 +1,4 @@
-"""What a call answers."""
+"""The results of calls."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,19 +17,19 @@ class Mask:
     Attributes
     ----------
     path
-        Where it is, in the view in which the image was named.
+        Its path, in the view in which the image was named.
     seg_path
-        The same as a DICOM SEG; empty where none was asked for.
+        Path of its DICOM SEG; empty if none was requested.
     volumes_ml
         Millilitres by label.
     model, model_sha256
-        What made it; empty for work on a mask alone.
+        Its model; empty for work on a mask alone.
     existing
-        Whether it was there already, made of the very same.
+        Whether the mask existed already, made from the same inputs.
     timings_s
         Seconds by stage.
     warnings
-        What a person should know.
+        Notes for a person.
     """
 
     path: str
@@ -43,7 +43,7 @@ class Mask:
 
     @classmethod
     def of(cls, message: messages.MaskResponse) -> "Mask":
-        """The mask of a message."""
+        """Convert a message to a mask."""
         return cls(
             path=message.mask_path,
             seg_path=message.seg_path,
@@ -58,16 +58,16 @@ class Mask:
 
 @dataclass(frozen=True)
 class Job:
-    """One job, as far as it has come.
+    """One job with its state, progress and masks.
 
     Attributes
     ----------
     id, state, progress
-        Which it is, and how far; 0 to 1.
+        ID, state, and progress from 0 to 1.
     masks
-        Of a job that is done, by task.
+        Masks of a job that is done, by task.
     code, message, retry
-        Why it failed or was cancelled, and whether the same may succeed later.
+        Reason of a failure or cancellation, and whether the same call may succeed later.
     """
 
     id: str
@@ -80,17 +80,17 @@ class Job:
 
     @property
     def is_at_its_end(self) -> bool:
-        """Whether nothing will change any more."""
+        """Tell whether the job has reached its end and will not change."""
         return self.state in ("done", "failed", "cancelled")
 
     @property
     def failure(self) -> CallFailed | None:
-        """Why it failed or was cancelled, as an error to raise; None of every other job."""
+        """Return the failure or cancellation as an error to raise; None for every other job."""
         return failed_with(self.code, self.message, retry=self.retry) if self.code else None
 
     @classmethod
     def of(cls, message: messages.Job) -> "Job":
-        """The job of a message."""
+        """Convert a message to a job."""
         name = messages.Job.State.Name(message.state).removeprefix("STATE_").lower()
         masks = {task: Mask.of(mask) for task, mask in message.masks.items()}
         problem = message.problem

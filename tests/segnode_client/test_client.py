@@ -192,7 +192,7 @@ def test_a_wrong_argument_is_a_value_error(scripted: tuple[Scripted, str]) -> No
             client.submit("liver", image_path="x")
         with pytest.raises(ValueError, match="picture"):
             client.submit("tumor", picture="x")
-    with pytest.raises(ValueError, match="with its key"):
+    with pytest.raises(ValueError, match="belong together"):
         Tls(certificate=Path("certificate.pem"))
     with pytest.raises(FileNotFoundError):
         Client("localhost:1", tls=Tls(ca=Path("/nonexistent/ca.pem")))
