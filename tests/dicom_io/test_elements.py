@@ -88,7 +88,7 @@ def test_it_finds_what_pydicom_wrote(syntax: str, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda uid: uid.keyword)
-def test_what_nobody_enters_is_passed_over(syntax: str, seed: int) -> None:
+def test_a_sequence_that_is_not_entered_is_skipped(syntax: str, seed: int) -> None:
     dataset = made(random.Random(seed))  # noqa: S311 - test data
     walk = Walk(source_of(BytesIO(encoded(dataset, syntax)), syntax), syntax)
     assert [tag for depth, tag, _, _ in walk if depth == 0] == [int(found.tag) for found in dataset]

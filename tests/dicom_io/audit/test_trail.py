@@ -1,4 +1,4 @@
-"""Where audit messages go, and what is in those that no running node writes in a test of its own."""
+"""Destinations of audit messages, and the content of those that no running node writes in a test of its own."""
 
 import logging
 import re
@@ -100,7 +100,7 @@ class TlsRepository:
 
 
 def has_ended(sink: AuditSyslog) -> bool:
-    """Whether the kernel knows that the repository has closed the connection."""
+    """Tell whether the kernel knows that the repository has closed the connection."""
     assert sink._connection is not None
     (state,) = sink._connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
     return state != TCP_ESTABLISHED
@@ -130,7 +130,7 @@ def test_over_tls_and_again_after_the_repository_closed(peer: Callable[[str], st
 @pytest.mark.parametrize(
     "url", ["syslog+tls://127.0.0.1:1", "syslog+unix:///no/such/socket", f"syslog://{'x' * 64}.example"]
 )
-def test_a_repository_that_is_away_is_said(url: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unreachable_repository_is_logged(url: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         trail(AuditSyslog(url, TlsFiles())).application("start")
         sent()

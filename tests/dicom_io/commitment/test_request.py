@@ -177,7 +177,7 @@ def test_transactions_cannot_be_guessed_and_never_become_paths(transactions: Tra
     assert transactions.objects("../../etc/passwd") is None
 
 
-def test_what_nobody_waits_for_any_more_is_forgotten(transactions: Transactions, tmp_path: Path) -> None:
+def test_a_transaction_that_is_no_longer_awaited_is_deleted(transactions: Transactions, tmp_path: Path) -> None:
     old = transactions.open(OBJECTS)
     (path,) = (tmp_path / "commitments").iterdir()
     os.utime(path, (0, 0))

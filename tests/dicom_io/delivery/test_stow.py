@@ -130,7 +130,7 @@ NO_FAILURES = [
 
 
 @pytest.mark.parametrize("body", NO_FAILURES, ids=range(len(NO_FAILURES)))
-def test_an_answer_without_a_failure_is_none(result: Path, body: bytes) -> None:
+def test_an_answer_without_a_failure_is_no_failure(result: Path, body: bytes) -> None:
     with WebServer(200, body) as server:
         assert send_by_web(result, WebDestination(server.url)) == Answer(True)
 

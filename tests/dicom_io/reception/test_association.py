@@ -20,7 +20,7 @@ from tests.support.upper_layer import ECHO, p_data, pdu, pdv
 
 LIMITS = Limits(pdu_seconds=60, idle_seconds=60, object_bytes=1 << 20)
 SOON_S = 30.0
-"""What takes less has not waited for these."""
+"""A test that takes less has not waited for these limits."""
 RELEASE = pdu(5, bytes(4))
 RELEASED = pdu(6, bytes(4))
 
@@ -220,7 +220,7 @@ def test_a_peer_that_never_stops_sending_is_left() -> None:
 @pytest.mark.parametrize(
     ("end", "how"), [(b"", "connection_ended"), (pdu(7, bytes(4)), "aborted"), (RELEASE, "released")]
 )
-def test_an_object_that_is_cut_short_is_said(end: bytes, how: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_truncated_object_is_logged(end: bytes, how: str, caplog: pytest.LogCaptureFixture) -> None:
     whole = message(b"data", [], 1)
     serve([whole + ECHO + end])
     assert caplog.records == []

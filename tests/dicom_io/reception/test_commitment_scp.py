@@ -95,7 +95,7 @@ def test_a_report_of_many_objects_is_taken_in(transactions: Transactions) -> Non
     assert transactions.report(transaction) == Report({})
 
 
-def test_of_what_nobody_asked_about_nothing_is_kept(transactions: Transactions) -> None:
+def test_nothing_is_kept_of_an_unrequested_report(transactions: Transactions) -> None:
     start = element(0x00081195, b"UI", b"1.2.3\0") + element(0x00081199, b"SQ", b"", 0xFFFFFFFF)
     tracemalloc.start()
     try:
@@ -107,7 +107,7 @@ def test_of_what_nobody_asked_about_nothing_is_kept(transactions: Transactions) 
     assert peak < 4 << 20
 
 
-def test_items_have_an_end_even_from_who_was_asked(
+def test_items_are_bounded_even_from_a_peer_that_was_asked(
     transactions: Transactions, caplog: pytest.LogCaptureFixture
 ) -> None:
     transaction = transactions.open(OBJECTS).encode()

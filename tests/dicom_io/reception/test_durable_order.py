@@ -1,4 +1,4 @@
-"""What the listener asks of the kernel: bytes, fsync, rename, fsync of the folder, and only then the answer."""
+"""The listener's system calls: bytes, fsync, rename, fsync of the folder, and only then the response."""
 
 import os
 import re
@@ -87,7 +87,7 @@ def check_order(calls: list[tuple[str, str, int]], part: str) -> None:
 
 
 def is_response(arguments: str) -> bool:
-    """Whether bytes are a P-DATA with a C-STORE response (0x8001)."""
+    """Tell whether bytes are a P-DATA with a C-STORE response (0x8001)."""
     return r'"\4\0' in arguments and r"\1\200" in arguments
 
 

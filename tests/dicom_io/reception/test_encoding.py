@@ -1,4 +1,4 @@
-"""What is written out by hand is what pydicom and pynetdicom write."""
+"""PDUs and files encoded by hand equal those that pydicom and pynetdicom write."""
 
 from io import BytesIO
 
@@ -38,7 +38,7 @@ def test_store_response(instance: str, status: int) -> None:
     assert value == b"\x03" + encode_response(Command(C_STORE_RQ, 513, True, CTImageStorage, instance), status)
 
 
-def test_what_is_no_uid_is_not_sent_back() -> None:
+def test_an_invalid_uid_is_not_sent_back() -> None:
     assert len(encode_response(Command(C_STORE_RQ, 513, True, "x" * 60_000, "../" * 20_000), 0xC000)) < 100
 
 
@@ -54,6 +54,6 @@ def test_commands_are_decoded_as_pynetdicom_encodes_them() -> None:
 
 
 @pytest.mark.parametrize("encoded", [b"", b"\0" * 7, b"\0" * 8, b"\0\0\0\1\xff\0\0\0", b"\x08\0\0\1\0\0\0\0"])
-def test_what_is_no_command_is_a_breach(encoded: bytes) -> None:
+def test_a_malformed_command_is_a_breach(encoded: bytes) -> None:
     with pytest.raises(BreachError):
         decode_command(encoded)

@@ -1,4 +1,4 @@
-"""How associations end that nobody foresaw: with a word to the peer and to the log, and within a bound."""
+"""Unforeseen ends of associations: the peer gets an answer, the log a line, all within a time limit."""
 
 import threading
 import time
@@ -78,7 +78,7 @@ def failing_at_the_end(caller: Caller, context: Context, command: Command) -> Re
 
 
 @pytest.mark.parametrize(("service", "error"), [(failing_at_once, "MemoryError"), (failing_at_the_end, "KeyError")])
-def test_an_error_that_nobody_foresaw_is_said_and_ends_its_association_alone(
+def test_an_unforeseen_error_is_logged_and_ends_only_its_association(
     service: Service, error: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     ended: list[str] = []

@@ -147,7 +147,7 @@ def test_command_and_data_set_must_name_the_same_instance(listener: ListenerProc
     assert listener.images(image.StudyInstanceUID) == []
 
 
-def test_a_full_disk_is_said_and_recovered_from(listener: ListenerProcess) -> None:
+def test_a_full_disk_is_reported_and_recovered_from(listener: ListenerProcess) -> None:
     image = make_image(generate_uid())
     limits = resource.prlimit(listener.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(listener.process.pid, resource.RLIMIT_FSIZE, (512, limits[1]))

@@ -23,7 +23,7 @@ an attack is slow every time."""
 LIMITS = {"first_pdu_seconds": 2.0, "pdu_seconds": 2.0, "idle_seconds": 4.0}
 LONG_S = 60.0
 SOON_S = 30.0
-"""What takes less has not waited for a limit of `LONG_S`."""
+"""A test that takes less has not waited for a limit of `LONG_S`."""
 
 
 @pytest.fixture(scope="module")

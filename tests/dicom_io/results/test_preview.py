@@ -54,7 +54,7 @@ def scene(direction: NDArray[Any], spacing: tuple[float, float, float] = (5.0, 1
 
 
 def nearest(direction: NDArray[Any]) -> NDArray[np.float64]:
-    """How far the scene is turned from the patient's axes: the marks turn with the acquisition."""
+    """Return how far the scene is turned from the patient's axes: the marks turn with the acquisition."""
     straight = np.zeros((3, 3))
     for column, row in enumerate(np.abs(direction).argmax(axis=0)):
         straight[row, column] = np.sign(direction[row, column])

@@ -1,4 +1,4 @@
-"""What makes a regular stack two acquisitions, and what does not."""
+"""Differences that make two acquisitions of a regular stack, and differences that do not."""
 
 from collections.abc import Callable
 from pathlib import Path

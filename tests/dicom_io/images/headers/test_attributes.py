@@ -58,7 +58,7 @@ def test_any_bytes_are_a_valid_uid_or_nothing(value: bytes) -> None:
         ("1" * 64, ""),
     ],
 )
-def test_what_is_an_identifier(value: str, expected: str) -> None:
+def test_valid_uids_are_told_from_other_texts(value: str, expected: str) -> None:
     assert uid(raw("StudyInstanceUID", "UI", value.encode()), "StudyInstanceUID") == expected
     assert is_uid(value.rstrip("\0")) == bool(expected)
 

@@ -1,4 +1,4 @@
-"""What routing is told about a study that holds files of every kind."""
+"""The facts for routing about a study that holds files of every kind."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is received as an image is what can be read as one."""
+"""The SOP classes received as images are those that can be read as one."""
 
 from pydicom.uid import CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage, SegmentationStorage
 

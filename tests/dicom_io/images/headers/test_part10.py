@@ -1,4 +1,4 @@
-"""What a data set is, and whose: found in whatever bytes come, and without holding them."""
+"""UIDs and patient of a data set, found in any bytes without holding them."""
 
 import errno
 import random
@@ -128,7 +128,7 @@ LATIN_1 = element(0x00080005, b"CS", b"ISO_IR 100")
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
-def test_whose_it_is(syntax: str) -> None:
+def test_patient_id_and_name_are_read(syntax: str) -> None:
     content = LATIN_1 + PATIENT
     data_set = deflated(content) if syntax == DeflatedExplicitVRLittleEndian else content
     assert patient_of(whole(data_set, syntax)) == ("ID-7", "Müller^Ä")
@@ -149,7 +149,7 @@ def test_whose_it_is(syntax: str) -> None:
     ],
     ids=["empty", "no patient", "deep", "cut off", "no item", "not deflated", "short", "zeros", "no meta"],
 )
-def test_what_does_not_say_whose_it_is(file: BinaryIO) -> None:
+def test_a_file_without_a_patient_gives_empty_texts(file: BinaryIO) -> None:
     assert patient_of(file) == ("", "")
 
 

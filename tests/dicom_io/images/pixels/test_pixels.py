@@ -79,7 +79,7 @@ def test_a_codestream_of_another_size_is_not_decoded(
         b"\xff\x4f\xff\x51" + bytes(36) + b"\x00\x01\x0f\x02\x02",
     ],
 )
-def test_a_codestream_without_a_size_is_none(stream: bytes) -> None:
+def test_a_codestream_without_a_size_is_refused(stream: bytes) -> None:
     with pytest.raises(CodestreamError):
         codestream_size(stream)
 

@@ -1,4 +1,4 @@
-"""Which series feeds which channel, and the explanation of every series."""
+"""The series chosen for each channel, and the explanation of every series."""
 
 from collections.abc import Callable
 from pathlib import Path

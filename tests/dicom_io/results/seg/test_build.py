@@ -301,7 +301,7 @@ def test_the_name_appears_only_with_the_whole_object(case: Case, tmp_path: Path)
 
 
 def test_cosines_of_three_digits_and_small_drifts_pass_the_check(tmp_path: Path) -> None:
-    """What ``dicom_io.images.grid.geometry`` accepts as a grid is written as the source has it, and read back equal."""
+    """A grid that ``dicom_io.images.grid.geometry`` accepts is written as the source has it, and read back equal."""
     phantom_case = made_case(tmp_path / "exact", OBLIQUE)
     for number, source in enumerate(phantom_case.sources):
         dataset = pydicom.dcmread(source.path)

@@ -1,4 +1,4 @@
-"""What a SEG takes over from its source: identity in any character set, valid however broken the source is."""
+"""Attributes that a SEG takes over from its source: identity in any character set, valid even from a broken source."""
 
 import subprocess
 from collections.abc import Callable

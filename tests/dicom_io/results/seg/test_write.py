@@ -1,4 +1,4 @@
-"""What is encoded by hand for speed, against what pydicom writes of the same object."""
+"""Elements encoded by hand for speed, compared with those that pydicom writes of the same object."""
 
 import io
 from pathlib import Path
