@@ -1,4 +1,4 @@
-"""How a child process ends over what nobody foresaw: said in one line, without what a peer sent."""
+"""The end of a child process by an unforeseen error: logged in one line, without data that a peer sent."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Who may work: leases in a real PostgreSQL and in SQLite, and what becomes of a process that loses its own."""
+"""Leases of workers in a real PostgreSQL and in SQLite, and the end of a process that loses its own."""
 
 import threading
 import time
@@ -138,7 +138,7 @@ def test_one_of_a_name_waits_until_the_other_machine_is_gone(leases: Leases, cap
     second.give_up()
 
 
-def test_who_finds_the_lease_taken_ends(leases: Leases) -> None:
+def test_a_process_that_finds_its_lease_taken_ends(leases: Leases) -> None:
     tenure = Tenure(leases, "ct-1", holder("a", "m1"), raise_lost)
     tenure.begin("this-spool", never)
     leases.acquire("ct-1", holder("b", "m1"))

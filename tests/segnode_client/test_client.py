@@ -89,7 +89,7 @@ def test_on_one_machine_a_token_needs_no_tls(address: str) -> None:
     Client(address, token=TOKEN).close()
 
 
-def test_nobody_at_the_address_is_said_within_seconds() -> None:
+def test_an_unreachable_address_is_reported_within_seconds() -> None:
     address = f"127.0.0.1:{free_port()}"
     begun = time.monotonic()
     with Client(address, connect_timeout_s=1) as client, pytest.raises(Unreachable) as caught:

@@ -1,4 +1,4 @@
-"""Who and what a service lets in: callers by certificate and token, and jobs until its queue is full."""
+"""Admission to a service: callers by certificate and token, and jobs until its queue is full."""
 
 import ssl
 from collections.abc import Callable

@@ -157,7 +157,7 @@ def test_a_call_that_broke_is_sent_again_where_that_does_no_work_twice(
 
 
 def listens(port: int) -> bool:
-    """Whether a port of this machine takes connections."""
+    """Tell whether a port of this machine accepts connections."""
     with socket.socket() as caller:
         return caller.connect_ex(("127.0.0.1", port)) == 0
 

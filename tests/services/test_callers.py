@@ -107,7 +107,9 @@ def test_a_job_that_somebody_else_follows_goes_on_without_its_caller(
 
 
 @pytest.mark.usefixtures("busy")
-def test_who_hangs_up_over_http_ends_the_work_and_may_come_again(service: ServiceProcess, client: Client) -> None:
+def test_hanging_up_over_http_ends_the_work_and_the_call_can_be_repeated(
+    service: ServiceProcess, client: Client
+) -> None:
     key, fields = uuid4(), {"image_D_path": "cases:small/D.nii.gz", "force": True}
     headers = {"Content-Type": "application/json", "Idempotency-Key": str(key)}
 
@@ -157,7 +159,7 @@ def test_callers_and_jobs_outlive_a_restart(volume: Path, tmp_path: Path) -> Non
 
 
 def jobs_of(service: ServiceProcess) -> int:
-    """How many jobs there ever were."""
+    """Return the number of jobs that ever existed."""
     with closing(sqlite3.connect(service.folder / "service.sqlite", timeout=60)) as database:
         return int(database.execute("SELECT count(*) FROM workflow_status").fetchone()[0])
 
@@ -175,7 +177,7 @@ def reason_of(call: Any) -> str:
 
 
 def readiness(service: ServiceProcess) -> str:
-    """What ``/readyz`` says."""
+    """Return the answer of ``/readyz``."""
     answer = httpx.get(f"{service.rest}/readyz", timeout=60)
     state = str(answer.json()["status"])
     assert answer.status_code == (200 if state == "ready" else 503)

@@ -21,7 +21,7 @@ class Broken:
     """Handlers that fail."""
 
     async def get(self, job: str) -> Job:
-        """How far a job is."""
+        """Return a job and its progress."""
         raise KeyError(PATH)
 
     async def run(self, *request: object) -> AsyncIterator[Job]:
@@ -34,7 +34,7 @@ class Context:
     """A call's, that keeps what it ends with."""
 
     def invocation_metadata(self) -> tuple[()]:
-        """What came with the call."""
+        """Return the metadata of the call."""
         return ()
 
     async def abort_with_status(self, status: Any) -> None:

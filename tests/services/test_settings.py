@@ -1,4 +1,4 @@
-"""What a service.yaml may not say, and how ports are named."""
+"""Settings that a service.yaml may not have, and the names of ports."""
 
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def test_a_port_is_named_as_callers_name_it(host: str, address: str, is_local: b
     assert (port.address, port.is_local) == (address, is_local)
 
 
-def test_tokens_come_encrypted_or_it_is_said_that_they_do_not(tmp_path: Path) -> None:
+def test_tokens_are_encrypted_unless_plaintext_is_allowed(tmp_path: Path) -> None:
     port = {"host": "0.0.0.0", "port": 50051}  # noqa: S104 - not listened to
     with pytest.raises(ConfigInvalid, match="show a token"):
         load(tmp_path, grpc=port)
@@ -75,6 +75,6 @@ def test_tokens_come_encrypted_or_it_is_said_that_they_do_not(tmp_path: Path) ->
         ({"queue": {"keep_days": float("inf")}}, "queue.keep_days"),
     ],
 )
-def test_what_could_not_be_kept_to_is_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_settings_that_could_not_be_kept_are_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match=said):
         load(tmp_path, **changes)

@@ -17,7 +17,7 @@ from tests.support.service_process import SEGNODE, ServiceProcess
 
 
 def refused(service: ServiceProcess) -> str:
-    """What a service says that ends at its start, for wrong settings."""
+    """Return the output of a service that ends at its start because of wrong settings."""
     command = [sys.executable, *SEGNODE, "api", "--config", str(service.config)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)  # noqa: S603 - this project's own
     assert done.returncode == 2, done.stdout + done.stderr

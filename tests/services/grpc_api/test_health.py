@@ -14,7 +14,7 @@ REQUEST = health_pb2.HealthCheckRequest()
 
 
 class Ready:
-    """What is told."""
+    """A readiness that a test sets."""
 
     is_stopping = False
 
@@ -31,7 +31,7 @@ class Context:
         raise grpc.aio.AbortError(code)
 
 
-def test_those_who_watch_leave_room_for_those_who_call() -> None:
+def test_watchers_leave_room_for_callers() -> None:
     readiness: Any = Ready()
     context: Any = Context()
     health = Health(readiness, frozenset())

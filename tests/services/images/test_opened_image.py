@@ -1,4 +1,4 @@
-"""What of an image is looked at before it is read, and what cannot be put in its place meanwhile."""
+"""Checks of an image before it is read, and files that cannot be put in its place meanwhile."""
 
 import errno
 import gzip

@@ -92,7 +92,7 @@ def test_what_is_not_there_is_said_to_be_missing(name: str, volume: Path, roots:
 
 
 @pytest.mark.parametrize("name", ["", ".", "./"])
-def test_a_root_itself_is_no_image(name: str, roots: Roots) -> None:
+def test_a_root_itself_is_refused(name: str, roots: Roots) -> None:
     with pytest.raises(RequestRefused) as caught:
         roots.find(f"cases:{name}", "image_path")
     assert caught.value.code is RequestCode.PATH_OUTSIDE_ROOTS

@@ -22,7 +22,7 @@ class StandIn:
         self.asked: list[set[str]] = []
 
     def read(self, jobs: Collection[str]) -> dict[str, Job]:
-        """What a real one answers."""
+        """Answer as a real queue does."""
         self.asked.append(set(jobs))
         if self.is_broken:
             raise KeyError("a fault of the program")
@@ -85,7 +85,7 @@ def test_a_job_that_vanished_ends_the_stream(queue: StandIn) -> None:
     run(test)
 
 
-def test_who_reads_slowly_finds_the_latest_and_nothing_else(queue: StandIn) -> None:
+def test_a_slow_reader_gets_only_the_latest_state(queue: StandIn) -> None:
     async def test() -> None:
         jobs = Following(queue.read).follow(Follower("one"), 60)
         await anext(jobs)

@@ -123,7 +123,7 @@ def test_what_was_cancelled_on_purpose_stays_so(jobs: Jobs, key: UUID) -> None:
     assert (again.id, again.state) == (job.id, "cancelled")
 
 
-def test_the_last_who_came_holds_the_job(jobs: Jobs, key: UUID) -> None:
+def test_the_latest_caller_holds_the_job(jobs: Jobs, key: UUID) -> None:
     job = jobs.submit(WISH, key, "first").id
     jobs.submit(WISH, key, "second")
     jobs.leave(job, "first")
@@ -134,14 +134,14 @@ def test_the_last_who_came_holds_the_job(jobs: Jobs, key: UUID) -> None:
     assert state_of(jobs, job) == "cancelled"
 
 
-def test_what_was_queued_without_waiting_is_nobody_s(jobs: Jobs, key: UUID) -> None:
+def test_a_job_queued_without_waiting_has_no_holder(jobs: Jobs, key: UUID) -> None:
     job = jobs.submit(WISH, key, "caller").id
     jobs.submit(WISH, key)
     jobs.leave(job, "caller")
     assert state_of(jobs, job) == "queued"
 
 
-def test_who_hangs_up_while_the_job_is_queued_leaves_none_behind(
+def test_a_caller_that_hangs_up_leaves_no_queued_job_behind(
     jobs: Jobs, key: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, may_go_on, submit = threading.Event(), threading.Event(), jobs.submit
@@ -166,7 +166,7 @@ def test_who_hangs_up_while_the_job_is_queued_leaves_none_behind(
     run(test)
 
 
-def test_who_hangs_up_ends_no_job_that_a_repeat_has_found(
+def test_hanging_up_ends_no_job_that_a_repeated_call_has_found(
     jobs: Jobs, key: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, may_go_on = hold_cancelling(jobs, monkeypatch)
@@ -188,7 +188,7 @@ def test_who_hangs_up_ends_no_job_that_a_repeat_has_found(
     run(test)
 
 
-def test_who_came_while_another_instance_ended_the_job_has_it_done_anew(
+def test_a_call_while_another_instance_ends_the_job_runs_it_anew(
     jobs: Jobs, key: UUID, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, may_go_on = hold_cancelling(jobs, monkeypatch)
@@ -220,7 +220,7 @@ def test_who_came_while_another_instance_ended_the_job_has_it_done_anew(
         elsewhere.close()
 
 
-def test_who_follows_a_job_keeps_it_from_ending_with_its_caller(jobs: Jobs, key: UUID) -> None:
+def test_a_follower_keeps_a_job_from_ending_with_its_caller(jobs: Jobs, key: UUID) -> None:
     async def test() -> None:
         handlers = Handlers(jobs)
         call = asyncio.create_task(handlers.result(WISH, key))
@@ -255,9 +255,7 @@ def test_a_service_that_stops_leaves_jobs_on_the_queue(jobs: Jobs, key: UUID) ->
     run(test)
 
 
-def test_a_database_that_is_away_is_what_callers_come_again_for(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_callers_retry_while_the_database_is_unreachable(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     jobs = Jobs(settings_of(tmp_path / "not_there"))
     with caplog.at_level(logging.WARNING, "segnode"):
         for call in (lambda: jobs.submit(WISH), lambda: jobs.get(JOB), lambda: jobs.cancel(JOB)):

@@ -1,4 +1,4 @@
-"""What can be asked for."""
+"""Requests of the service, valid and invalid."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which masks are taken for the one asked for, what is never overwritten, and where nothing is written."""
+"""Masks that are reused, files that are never overwritten, and folders that are never written to."""
 
 import hashlib
 import os

@@ -33,7 +33,7 @@ def test_a_lock_leaves_no_file(tmp_path: Path) -> None:
     assert list((tmp_path / "locks").iterdir()) == []
 
 
-def test_who_comes_second_waits_and_may_give_up(tmp_path: Path) -> None:
+def test_the_second_to_come_waits_and_may_give_up(tmp_path: Path) -> None:
     def cancelled() -> None:
         raise Superseded("cancelled")
 

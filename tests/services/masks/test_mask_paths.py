@@ -1,4 +1,4 @@
-"""Where masks lie, and what they are called."""
+"""Places and names of masks."""
 
 from pathlib import Path
 

@@ -25,7 +25,7 @@ class Slow:
     """Handlers that answer when a connection without a request would have ended long ago."""
 
     async def get(self, job: str) -> Job:
-        """How far a job is."""
+        """Return a job and its progress."""
         await asyncio.sleep(2 * HEAD_S)
         return Job(id=job, state="running", progress=0.5)
 
@@ -57,7 +57,7 @@ def on_a_connection(test: Callable[[asyncio.StreamReader, asyncio.StreamWriter],
 
 
 @pytest.mark.parametrize("begun", [b"", GET[:20]], ids=["nothing", "half a request"])
-def test_who_asks_for_nothing_loses_the_connection(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_without_a_request_is_closed(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEAD_S", 0.1)
 
     async def test(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -67,7 +67,7 @@ def test_who_asks_for_nothing_loses_the_connection(begun: bytes, monkeypatch: py
     on_a_connection(test)
 
 
-def test_who_waits_is_answered_and_who_then_asks_by_half_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_caller_is_answered_and_partial_request_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEAD_S", HEAD_S)
 
     async def test(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""What a worker does with one job, beside the work itself: its time, and what its answer is where the disk refuses."""
+"""A worker's handling of one job, beside the work itself: its time limit, and its result if the disk fails."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -47,7 +47,7 @@ def flow(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service
     return ServiceFlow(Roots({"cases": Root(mask.parents[1])}), nothing, nothing, tmp_path / "work", Limits(), line)
 
 
-def test_to_wait_for_another_job_on_the_same_mask_is_no_time_of_ones_own(
+def test_waiting_for_another_job_on_the_same_mask_takes_none_of_the_job_s_time(
     flow: ServiceFlow, line: Line, tmp_path: Path
 ) -> None:
     with ThreadPoolExecutor(1) as other:

@@ -1,4 +1,4 @@
-"""How a job comes to its images: once each, none too large, of the phase that is said, and ended when cancelled."""
+"""A job reads each image once, none too large, of the stated phase, and ends when it is cancelled."""
 
 from contextlib import nullcontext
 from pathlib import Path

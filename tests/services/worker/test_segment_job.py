@@ -114,7 +114,7 @@ def test_a_batch_decodes_each_image_once_and_gives_what_the_engine_gives(
     assert found["totalseg"].mask_path == "cases:0001/mask/total_A.nii.gz"
 
 
-def test_who_asks_again_gets_the_same_mask_unless_something_changed(jobs: Jobs, volume: Path) -> None:
+def test_a_repeated_request_gets_the_same_mask_unless_something_changed(jobs: Jobs, volume: Path) -> None:
     ask = {"task": "tumor", "image_path": "cases:0001/A.nii.gz"}
     first = jobs.run(**ask)["tumor"]
     mask = volume / "0001" / "mask" / "tumor_A.nii.gz"
@@ -164,7 +164,7 @@ def test_a_portal_phase_that_lies_elsewhere_is_refused(jobs: Jobs, volume: Path)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x1f\x8b\x08"])
-def test_what_is_no_image_is_refused(content: bytes, jobs: Jobs, volume: Path) -> None:
+def test_a_file_that_is_not_an_image_is_refused(content: bytes, jobs: Jobs, volume: Path) -> None:
     (volume / "0001" / "x.nii.gz").write_bytes(content)
     assert jobs.refused(task="tumor", image_path="cases:0001/x.nii.gz") == "unreadable_image"
     (volume / "0001" / "x.png").write_bytes(content)
@@ -251,7 +251,7 @@ def test_a_mask_is_smoothed_and_processed_without_its_image(jobs: Jobs, volume: 
     )
 
 
-def test_an_image_is_no_mask(jobs: Jobs) -> None:
+def test_an_image_is_refused_as_a_mask(jobs: Jobs) -> None:
     assert jobs.refused(task="smooth", mask_path="cases:0001/A.nii.gz", strength=1.0) == "unreadable_image"
 
 

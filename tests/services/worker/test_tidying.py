@@ -1,4 +1,4 @@
-"""What one worker of all does each hour: old jobs leave the queue, and nothing of that ends the worker."""
+"""The hourly work of one worker: old jobs leave the queue, and no failure of that ends the worker."""
 
 from collections.abc import Callable
 

@@ -82,7 +82,7 @@ def test_a_disk_that_refuses_ends_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("job", ["", ".", "..", "../0123", f"{JOB}/x", f"{JOB}\n", JOB.upper(), JOB[:-1], f"{JOB}-"])
-def test_what_is_no_job_becomes_no_path(job: str, tmp_path: Path) -> None:
+def test_an_invalid_job_id_becomes_no_path(job: str, tmp_path: Path) -> None:
     assert not is_job(job)
     with pytest.raises(ValueError, match="not a valid job ID"):
         JobFiles(tmp_path).of(job)
