@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: small models that really run."""
+"""Fixtures that the end-to-end tests share: small models that really run."""
 
 from pathlib import Path
 from typing import Any

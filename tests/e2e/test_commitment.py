@@ -206,7 +206,7 @@ def test_a_report_counts_that_comes_while_the_worker_is_dead(
 
 
 @pytest.mark.parametrize("transaction", ["2.25.1", ""])
-def test_nobody_reports_on_what_was_not_asked(parties: tuple[Orthanc, Keeper, NodeProcess], transaction: str) -> None:
+def test_a_report_without_a_request_is_refused(parties: tuple[Orthanc, Keeper, NodeProcess], transaction: str) -> None:
     _, keeper, node = parties
     report = Dataset()
     report.TransactionUID = transaction

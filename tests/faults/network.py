@@ -21,7 +21,7 @@ CT, MR = str(CTImageStorage), str(MRImageStorage)
 
 
 def outcome(connection: Connection) -> str:
-    """What the other side answers: a status, an abort, a rejection, or the end."""
+    """Return the other side's answer: a status, an abort, a rejection, or the end."""
     try:
         answer = connection.receive_pdu()
     except TimeoutError:
@@ -143,7 +143,7 @@ def endless(listener: ListenerProcess) -> str:
 
 
 def client_hello() -> bytes:
-    """What a TLS client sends first."""
+    """Return the first bytes of a TLS client."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     outgoing = ssl.MemoryBIO()

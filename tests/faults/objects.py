@@ -81,7 +81,7 @@ def storing(
 
 
 def reading(path: Path) -> str:
-    """What the reader says of a stored file: header, size and first frame."""
+    """Return the reader's result for a stored file: header, size and first frame."""
     try:
         instance = read_instance(path)
         check_stored(instance)

@@ -1,6 +1,6 @@
-"""What a row of the fault table is, and what it may use.
+"""A row of the fault table, and the helpers that it may use.
 
-A row says what is done wrong and what has to come of it. Rows of other kinds (clinical, system) are tests of their own
+A row states a fault and its required outcome. Rows of other kinds (clinical, system) are tests of their own
 in this folder; each counts by ``record_property(FAULT, name)``.
 """
 

@@ -28,7 +28,7 @@ def sleep(seconds):
 
 time.sleep = sleep
 """
-"""What every interpreter of the node runs at its start."""
+"""Code that every interpreter of the node runs at its start."""
 
 QUIET_S = 4.0
 LATE_S = PATIENCE_S
@@ -57,7 +57,7 @@ class Clockwork:
         assert store(self.storescu, self.node.port, "SEGNODE", folder) == 0
 
     def end_of(self, study: str) -> str:
-        """How a study ended, in how many revisions, and what came of it."""
+        """Return a study's final state, its number of revisions, and its results."""
         state = self.node.wait_for_end(study, timeout_s=LATE_S)["state"]
         latest = self.node.latest(study)
         assert latest is not None

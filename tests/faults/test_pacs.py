@@ -1,4 +1,4 @@
-"""What a PACS may do wrong while it is sent a result: nobody else waits, and what can be delivered is delivered."""
+"""Faults of a PACS that is sent a result: no other destination waits, and every deliverable result is delivered."""
 
 import re
 import threading
@@ -20,10 +20,10 @@ GOOD = "GOOD"
 
 
 class Peer(Protocol):
-    """What a destination may be."""
+    """A destination of a test."""
 
     asked: int
-    """How often it was asked for something."""
+    """Number of requests that it received."""
 
     def start(self) -> object: ...
     def stop(self) -> None: ...

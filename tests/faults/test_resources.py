@@ -1,4 +1,4 @@
-"""What the machine may run out of during reception: it is said, or the connection refused, and all recovers."""
+"""Resources that run out during reception: the fault is reported or the connection refused, and all recovers."""
 
 import resource
 import subprocess

@@ -45,7 +45,7 @@ class Ward:
     send: Callable[[Sequence[str]], dict[str, str]]
 
     def end_of(self, study: str) -> str:
-        """How a study ended, and what the PACS has of it; starts the node again where it was killed."""
+        """Return a study's final state and its results on the PACS; restart the node if it was killed."""
 
         def final() -> bool:
             if not self.node.is_running:
@@ -58,7 +58,7 @@ class Ward:
         return f"{self.node.wait_for_end(study)['state']}, {len(taken)} object{'' if len(taken) == 1 else 's'}"
 
     def happened(self, study: str) -> bool:
-        """Whether what a study asks for has happened."""
+        """Tell whether the event that a study waits for has happened."""
         return (self.node.folder / f"happened-{study_key('SEGNODE', study)}").exists()
 
 
@@ -103,7 +103,7 @@ def studies(ward: Ward) -> dict[str, str]:
 
 
 def end_of(wish: str, kind: Sequence[str], ward: Ward, studies: dict[str, str]) -> str:
-    """How the study of a row ended."""
+    """Return the final state of a row's study."""
     if wish not in studies:
         studies |= ward.send(kind)
     end = ward.end_of(studies[wish])

@@ -84,7 +84,7 @@ class Killer:
         return True
 
     def _is_child(self, pid: int) -> bool:
-        """Whether this is a process of the node, and no other that has got its number since."""
+        """Tell whether this is a process of the node, and not another one that has got its number since."""
         try:
             return str(self._node.config).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:

@@ -1,4 +1,4 @@
-"""What was promised during the kills, and whether it was kept: acknowledged instances, whole files, single results."""
+"""Promises made during the kills, and checks of them: acknowledged instances, whole files, single results."""
 
 import fnmatch
 import hashlib
@@ -63,7 +63,7 @@ class Sent:
 
 
 class Ledger:
-    """Who was promised what; senders write, the checks read.
+    """The record of promises; senders write it, the checks read it.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Ledger:
             return {study: sent for study, sent in self._studies.items() if sent.acknowledged}
 
     def instances(self) -> int:
-        """How many instances were acknowledged."""
+        """Return the number of acknowledged instances."""
         return sum(len(sent.acknowledged) for sent in self.studies().values())
 
     # What the spool shows
@@ -109,7 +109,7 @@ class Ledger:
         return self._spool.latest_revision(study_key(CALLED_AE, study))
 
     def states(self) -> Counter[str]:
-        """How many studies are in each state; those of failed studies with the reason."""
+        """Count the studies in each state; failed ones by their reason."""
         return Counter(self._state(study) for study in self.studies())
 
     def _state(self, study: str) -> str:
@@ -120,7 +120,7 @@ class Ledger:
         return f"failed ({found.reason and found.reason.code})" if found.state is State.FAILED else str(found.state)
 
     def unfinished(self) -> int:
-        """How many studies have not come to their end."""
+        """Count the studies that have not come to their end."""
         since, left = time.monotonic() - SENT_WITHIN_S, 0
         for study, sent in self.studies().items():
             if study in self._ended:

@@ -15,7 +15,7 @@ from tests.support.node_process import make_image
 GIVE_UP_S = 60.0
 LATE_S = 2.5
 WISHES = ("", "", "", "", "slow", "empty", "refuse missing_slice", "later")
-"""What the stand-in for the models is asked for (`tests.support.stub_worker`)."""
+"""Behaviours requested of the stand-in for the models (`tests.support.stub_worker`)."""
 
 
 class Modality(threading.Thread):

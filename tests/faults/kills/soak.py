@@ -37,22 +37,22 @@ TIME_TO_END_S = 600.0
 
 @dataclass
 class Result:
-    """What came of it.
+    """The result of a soak.
 
     Attributes
     ----------
     seed
-        With which it was done.
+        Seed of its random choices.
     seconds
-        How long processes were killed.
+        Time for which processes were killed.
     kills
-        How many, by target.
+        Number of kills by target.
     counts
-        What was sent, kept and received.
+        Numbers of instances sent, kept and received.
     states
-        Ends of the studies.
+        Final states of the studies.
     broken
-        Promises that were not kept, each in words.
+        Broken promises, each in words.
     """
 
     seed: int
@@ -69,7 +69,7 @@ class Result:
 
     @property
     def is_enough(self) -> bool:
-        """Whether there were as many kills as the time asks for."""
+        """Tell whether there were as many kills as the time requires."""
         hours = self.seconds / 3600.0
         done = {"all": self.kills.total(), "listener and node": self.on_listener_and_node}
         return all(done[name] >= int(wanted * hours) for name, wanted in KILLS_PER_HOUR.items())
