@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.exc import OperationalError
 
-import services.worker
+import services.worker.__main__ as worker
 from runtime.durable_queue import FORGOTTEN_AT_ONCE
 
 
@@ -30,8 +30,8 @@ def deleting(*counts: int) -> Callable[[float], int]:
 
 def test_all_old_jobs_leave_the_queue_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     flow = Flow()
-    monkeypatch.setattr(services.worker, "forget_ended", deleting(FORGOTTEN_AT_ONCE, FORGOTTEN_AT_ONCE, 3))
-    services.worker.tidy(flow, 7.0)  # type: ignore[arg-type]
+    monkeypatch.setattr(worker, "forget_ended", deleting(FORGOTTEN_AT_ONCE, FORGOTTEN_AT_ONCE, 3))
+    worker.tidy(flow, 7.0)  # type: ignore[arg-type]
     assert flow.tidied == 1
 
 
@@ -46,6 +46,6 @@ def test_all_old_jobs_leave_the_queue_in_batches(monkeypatch: pytest.MonkeyPatch
 def test_a_disk_or_database_that_fails_for_a_moment_ends_no_worker(
     problem: Exception, said: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(services.worker, "forget_ended", deleting(0))
-    services.worker.tidy(Flow(problem), 7.0)  # type: ignore[arg-type]
+    monkeypatch.setattr(worker, "forget_ended", deleting(0))
+    worker.tidy(Flow(problem), 7.0)  # type: ignore[arg-type]
     assert [record.message for record in caplog.records] == [said]
