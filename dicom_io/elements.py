@@ -1,8 +1,7 @@
 """Elements of an encoded data set, one after the other, in constant memory: no element becomes an object.
 
-pydicom makes a tree of a data set before anybody can look at it; sequences that stand before what is looked for cost 88
-times their bytes. A walk reads heads, passes over values that nobody asks for, and has an end: at a number of elements,
-and at a depth.
+pydicom makes a tree of a whole data set first; sequences before the elements that are needed cost 88 times their bytes.
+A walk reads heads, skips values that are not needed, and is bounded by a number of elements and a depth.
 
 References
 ----------

@@ -15,8 +15,8 @@ _GRAMMAR = re.compile(r"[0-9]+(\.[0-9]+)+")
 def is_uid(text: str) -> bool:
     """Tell whether a text is a UID by PS3.5 section 9.1.
 
-    Leading zeros of a component are let pass: real devices write them, and they do no harm. Anything else that breaks
-    the section is no identifier, and must never become part of a path.
+    Leading zeros of a component are accepted: real devices write them, and they do no harm. Any other text that breaks
+    the section is not an identifier, and must never become part of a path.
     """
     return len(text) <= _LENGTH and _GRAMMAR.fullmatch(text) is not None
 

@@ -1,4 +1,4 @@
-"""Storage commitment: asking a peer whether it keeps what it was sent.
+"""Storage commitment: the request to a peer to commit to the safekeeping of objects that it was sent.
 
 References
 ----------

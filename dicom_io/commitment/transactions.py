@@ -24,7 +24,7 @@ from core.files import replace_file
 from dicom_io.spool.received import object_name
 
 FORGOTTEN_AFTER_S = 30 * 24 * 3600.0
-"""Age from which nobody waits for an answer any more; deadlines are hours."""
+"""Age in seconds from which no delivery waits for a report any more; deadlines are hours."""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""To the destinations: C-STORE and STOW-RS; and C-FIND, which asks an archive what it has."""
+"""Delivery to destinations by C-STORE and STOW-RS, and queries of an archive by C-FIND."""

@@ -32,7 +32,7 @@ class ArchivedSeries:
     number
         How many objects it has.
     instances
-        Their SOP Instance UIDs; None where their number was the expected one, so that nobody asked.
+        Their SOP Instance UIDs; None where their number was the expected one, so that they were not queried.
     """
 
     uid: str

@@ -1,4 +1,4 @@
-"""Bring one series onto the grid of another."""
+"""The resampling of one series onto the grid of another."""
 
 import importlib
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from core.volume import Geometry
 
 LARGEST_SHARE_OUTSIDE = 0.05
-"""Share of the grid that a resampled series may leave uncovered. What is not covered is filled with its lowest value,
+"""Share of the grid that a resampled series may leave uncovered. Uncovered voxels are filled with its lowest value,
 and a network that is shown air in place of tissue answers as if it were air."""
 
 _PARALLEL = 1e-6
@@ -56,7 +56,7 @@ def _fill_outside(
 
 
 def share_outside(inner: Geometry, grid: Geometry) -> float:
-    """Share of the grid, 0 to 1, that lies outside of another grid's voxels, measured at up to 64³ points of it."""
+    """Measure the share of the grid, 0 to 1, outside of another grid's voxels, at up to 64³ points of it."""
     to_inner = np.linalg.inv(inner.affine) @ grid.affine
     upper = np.array(inner.shape) - 0.5
     axes = [(np.arange(count) + 0.5) * (n / count) - 0.5 for n in grid.shape for count in (min(n, _POINTS),)]

@@ -14,7 +14,7 @@ _CHUNK = 64 * 1024
 
 
 class InflateLimitError(ValueError):
-    """The dataset inflates beyond its bound, or is no deflated data."""
+    """The dataset inflates beyond its limit, or is not deflated data."""
 
 
 class InflatingFile(io.RawIOBase):

@@ -1,4 +1,4 @@
-"""The file of an object (PS3.10): its head written, and as much of its data set read as says what it is."""
+"""The file of an object (PS3.10): its head written, and its data set read up to the attributes that identify it."""
 
 import struct
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _LONGEST_TEXT = 1024
 
 @dataclass(frozen=True)
 class Identity:
-    """UIDs of a data set, whatever they hold."""
+    """UIDs of a data set, as they are, valid or not."""
 
     sop_class: str
     instance: str
@@ -33,7 +33,7 @@ class Identity:
 
 
 def file_head(sop_class: str, instance: str, transfer_syntax: str) -> bytes:
-    """Preamble and file meta information (PS3.10 section 7.1); a data set in the transfer syntax follows it.
+    """Encode preamble and file meta information (PS3.10 section 7.1), which a data set in the transfer syntax follows.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def file_head(sop_class: str, instance: str, transfer_syntax: str) -> bytes:
 
 
 def identify(data_set: BinaryIO, transfer_syntax: str) -> Identity:
-    """UIDs of a data set, read up to the Study Instance UID and no further; empty where there are none.
+    """Read the UIDs of a data set, up to the Study Instance UID and no further; empty where they are missing.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def identify(data_set: BinaryIO, transfer_syntax: str) -> Identity:
 
 
 def patient_of(file: BinaryIO) -> tuple[str, str]:
-    """Patient ID and Patient's Name in a whole file with its head; empty where there are none, or they are damaged.
+    """Read Patient ID and Patient's Name from a whole file with its head; empty if they are missing or damaged.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def patient_of(file: BinaryIO) -> tuple[str, str]:
 
 
 def read_head(file: BinaryIO) -> str:
-    """Transfer syntax of a file; its data set follows.
+    """Read the head of a file, up to its data set, and return the transfer syntax.
 
     Raises
     ------

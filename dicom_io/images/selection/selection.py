@@ -35,7 +35,7 @@ class Decision:
         Series Instance UID; empty for files that cannot be read.
     decision
         ``taken`` feeds ``channel``; ``left`` does not fit or comes after another; ``refused`` fits but cannot be
-        right; ``set_aside`` is no image of a volume.
+        right; ``set_aside`` is not an image of a volume.
     channel
         Name of the channel that a taken series feeds.
     reason

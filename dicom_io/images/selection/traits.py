@@ -23,7 +23,7 @@ _SECONDS_A_DAY = 86400.0
 
 @dataclass(frozen=True, eq=False)
 class Traits:
-    """One series as the rules see it; ``None`` is what its headers do not tell.
+    """One series as the rules see it; a value that its headers do not state is ``None``.
 
     Attributes
     ----------
