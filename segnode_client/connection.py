@@ -112,7 +112,7 @@ class Connection:
     ) -> None:
         if token is not None and tls is None and not plaintext_token and not is_loopback(address):
             raise ValueError(
-                f"{address}: whoever listens on the way could use the token, since the connection is not encrypted; "
+                f"{address}: the connection is not encrypted, so the token could be stolen; "
                 "give tls, or plaintext_token if something else encrypts it"
             )
         self.address = address

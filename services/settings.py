@@ -53,7 +53,7 @@ class Tls(Frozen):
 
     certificate: LocalPath
     key: LocalPath
-    ca: LocalPath | None = Field(default=None, description="callers have to show a certificate that it signed")
+    ca: LocalPath | None = Field(default=None, description="callers must show a certificate that it signed")
 
 
 def _without_brackets(host: str) -> str:
@@ -94,9 +94,9 @@ class Listening(Frozen):
 class Queue(Frozen):
     """Limits of the queue."""
 
-    longest: int = Field(default=64, ge=1, le=10_000, description="jobs that wait; beyond that callers come again")
+    longest: int = Field(default=64, ge=1, le=10_000, description="waiting jobs; further calls are refused for now")
     retry_after_seconds: int = Field(default=5, ge=1, le=3600)
-    keep_days: float = Field(default=7.0, gt=0, le=36_500, description="how long a job's answer can be asked for")
+    keep_days: float = Field(default=7.0, gt=0, le=36_500, description="time for which a job's result can be read")
 
 
 class ServiceSettings(Frozen):

@@ -1,7 +1,7 @@
 """A case's mask folder, opened: masks are written whole, and an existing mask is reused if it is the one requested.
 
-A mask carries the key of what it was made of in its own header, and so does the record beside it; the two are known to
-belong together after any crash. A file that this program did not make, or that was changed since, is never overwritten.
+Mask and record both hold the key of the mask's inputs, the mask in its own header, so that they are known to belong
+together after any crash. A file that this program did not make, or that was changed since, is never overwritten.
 """
 
 import hashlib

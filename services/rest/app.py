@@ -51,7 +51,7 @@ Timeout = Annotated[
 Patience = Annotated[float, Query(gt=0, le=LONGEST_S, description="seconds after which events end; the job goes on")]
 Key = Annotated[
     UUID | None,
-    Header(alias="Idempotency-Key", description="of your making, one for each wish: a repeat finds the same job"),
+    Header(alias="Idempotency-Key", description="a UUID of your own for each request: a repeat finds the same job"),
 ]
 MASK_ENDPOINTS: Final[dict[str, tuple[type[Any], str]]] = {
     "/inference/totalseg": (TotalsegRequest, "Organs"),
@@ -114,7 +114,7 @@ def _mask_endpoints(handlers: Handlers) -> APIRouter:
     for path, (model, summary) in MASK_ENDPOINTS.items():
         add(path, model, summary)
 
-    @router.post("/inference/batch", summary="Several on one reading of each image", operation_id="batch")
+    @router.post("/inference/batch", summary="Several segmentations on one reading of each image", operation_id="batch")
     async def batch(
         request: Request, wanted: BatchRequest, timeout: Timeout = 3600.0, idempotency_key: Key = None
     ) -> BatchResult:
@@ -128,13 +128,13 @@ def _job_endpoints(handlers: Handlers) -> APIRouter:
     """Make the endpoints of jobs, which do not wait."""
     router = APIRouter()
 
-    @router.post("", status_code=HTTPStatus.ACCEPTED, summary="Queue any of them")
+    @router.post("", status_code=HTTPStatus.ACCEPTED, summary="Queue a request of any kind")
     async def submit(wanted: AnyRequest, response: Response, idempotency_key: Key = None) -> Job:
         job = await handlers.submit(wanted, idempotency_key)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return job
 
-    @router.get("/{job_id}", summary="How far a job is")
+    @router.get("/{job_id}", summary="Return a job and its progress")
     async def get_job(job_id: str) -> Job:
         return await handlers.get(job_id)
 
@@ -148,7 +148,7 @@ def _job_endpoints(handlers: Handlers) -> APIRouter:
         await handlers.keep(job_id)
         return StreamingResponse(events(handlers.follow(job_id, timeout)), media_type=EVENTS)
 
-    @router.delete("/{job_id}", summary="End a job")
+    @router.delete("/{job_id}", summary="Cancel a job")
     async def cancel(job_id: str) -> Job:
         return await handlers.cancel(job_id)
 
@@ -159,13 +159,13 @@ def _probes(readiness: Readiness) -> APIRouter:
     """Make the probes, which need no token and reveal only their state."""
     router = APIRouter()
 
-    @router.get("/healthz", summary="Whether the service answers")
+    @router.get("/healthz", summary="Tell that the service answers")
     async def health() -> dict[str, Literal["ok"]]:
         return {"status": "ok"}
 
     @router.get(
         "/readyz",
-        summary="Whether work that is asked for now will be done",
+        summary="Tell whether work that is requested now will be done",
         responses={503: {"description": "Why not: stopping, database_unreachable, no_worker"}},
     )
     async def ready() -> JSONResponse:

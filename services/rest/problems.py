@@ -34,7 +34,7 @@ class ProblemDetails(BaseModel):
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     "default": {
         "content": {PROBLEM_JSON: {"schema": ProblemDetails.model_json_schema()}},
-        "description": "What went wrong",
+        "description": "The problem",
     }
 }
 """Error responses of every endpoint, for the OpenAPI description."""
