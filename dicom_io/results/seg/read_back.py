@@ -197,7 +197,7 @@ def _compare(content: SegContent, label_map: LabelMap) -> None:
             raise ValueError(f"frame {index + 1} differs from slice {place}")
     if missing[1:].any():
         values_left = {int(value): int(missing[value]) for value in np.flatnonzero(missing[1:]) + 1}
-        raise ValueError(f"voxels missing from all frames, by label: {values_left}")
+        raise ValueError(f"voxels that are in no frame, by label: {values_left}")
 
 
 def _frame(dataset: Dataset, number: int) -> Frame:
