@@ -15,7 +15,7 @@ def _ae_title(value: str) -> str:
 
 
 def beside_the_file(value: Path, info: ValidationInfo) -> Path:
-    """An absolute path; relative ones are read from the settings file's folder."""
+    """Return an absolute path; a relative one is taken from the settings file's folder."""
     folder: Path = (info.context or {}).get("folder", Path())
     return (folder / value.expanduser()).absolute()
 

@@ -63,7 +63,7 @@ def load_settings_file(path: Path, model: type[Settings], example: str, prefix: 
 
 
 def problem_at(location: Location, message: str) -> PydanticCustomError:
-    """A problem for a validator of several keys to raise, which has no location of its own in pydantic."""
+    """Build a problem for a validator of several keys to raise; pydantic gives such a validator no location."""
     return PydanticCustomError("reference", "{message}", {"message": message, "at": location})
 
 

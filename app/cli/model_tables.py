@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def facts_of(package: "Package") -> dict[str, Any]:
-    """What a package is and what is known of it, for JSON."""
+    """Return the facts of a package and what is known of it, for JSON."""
     from segmentation.package.golden_results import read_outcomes
     from segmentation.package.profile_results import measurement_of
 
@@ -49,7 +49,7 @@ def facts_of(package: "Package") -> dict[str, Any]:
 
 
 def unknown_state(folder: Path) -> dict[str, Any]:
-    """The row of a package of which nothing is known yet."""
+    """Return the row of a package of which nothing is known yet."""
     row: dict[str, Any] = {"name": folder.name, "folder": str(folder), "state": "invalid", "reason": None}
     return row | {"sha256": "", "configurations": [], "labels": {}}
 
@@ -70,7 +70,7 @@ def state_of(folder: Path) -> dict[str, Any]:
 
 
 def table_of(package: "Package") -> Table:
-    """The same for people."""
+    """Write the same for people."""
     from segmentation.package.profile_results import measurement_of
 
     facts = facts_of(package)
@@ -104,7 +104,7 @@ def table_of(package: "Package") -> Table:
 
 
 def table_of_outcome(outcome: "Outcome") -> Table:
-    """What came of a golden case."""
+    """Describe the outcome of a golden case."""
     table = Table("Label", "Dice", title=f"golden case {'passed' if outcome.passed else 'FAILED'}")
     for label, dice in outcome.dice.items():
         table.add_row(label, "not in this case" if dice is None else f"{dice:.4f}")
@@ -160,7 +160,7 @@ def hashing(*, shown: bool) -> AbstractContextManager[object]:
 
 @contextmanager
 def progress_bar(title: str, *, shown: bool) -> Iterator[Callable[[float], None]]:
-    """A bar on standard error, moved by the fraction that is done."""
+    """Show a bar on standard error, moved by the fraction that is done."""
     with Progress(console=Console(stderr=True), transient=True, disable=not shown) as progress:
         task = progress.add_task(title, total=1.0)
         yield lambda fraction: progress.update(task, completed=fraction)

@@ -12,7 +12,7 @@ _LICENCE_WORDS = ("licen", "copying", "notice", "authors", "eula")
 
 
 def read_names(requirements: Path) -> list[str]:
-    """The names in a file of ``docker/requirements``, one a line, comments left out."""
+    """Read the names in a file of ``docker/requirements``, one a line, comments left out."""
     lines = requirements.read_text(encoding="utf-8").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
@@ -24,7 +24,7 @@ def read_pins(constraints: Path) -> dict[str, str]:
 
 
 def pinned(names: list[str], pins: dict[str, str], constraints: Path) -> dict[str, str]:
-    """The versions of these names.
+    """Return the pinned versions of these names.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def pinned(names: list[str], pins: dict[str, str], constraints: Path) -> dict[st
 
 
 def licence_of(name: str) -> str:
-    """What an installed distribution says of its licence: an expression, a name, or nothing.
+    """Return what an installed distribution says of its licence: an expression, a name, or nothing.
 
     Of one that is not installed here, as CUDA's libraries beside torch for processors, nothing is known; its licence
     comes with its wheel into the image.

@@ -41,7 +41,7 @@ class Layout:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Layout":
-        """The layout that the variables ``HOLOSCAN_*`` give, defaults of the specification where they are missing."""
+        """Read the layout from the variables ``HOLOSCAN_*``; the specification's defaults stand in for missing ones."""
         workdir = Path(environment.get("HOLOSCAN_WORKDIR") or "/var/holoscan")
         models = environment.get("HOLOSCAN_MODEL_PATH")
         return cls(

@@ -47,7 +47,7 @@ def parse_tag(tag: str) -> tuple[str, str]:
 
 
 def application_manifest(template: Path, release: str, packages: Sequence[Package]) -> dict[str, Any]:
-    """The content of ``app.json``.
+    """Build the content of ``app.json``.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def application_manifest(template: Path, release: str, packages: Sequence[Packag
 
 
 def package_manifest(template: Path, release: str, packages: Sequence[Package], torch: Torch) -> dict[str, Any]:
-    """The content of ``pkg.json``.
+    """Build the content of ``pkg.json``.
 
     Parameters
     ----------

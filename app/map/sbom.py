@@ -40,7 +40,7 @@ class Contents:
 
 
 def bill_of_materials(contents: Contents, epoch: int) -> str:
-    """The SBOM as JSON text; the same contents give the same text.
+    """Write the SBOM as JSON text; the same contents give the same text.
 
     Parameters
     ----------

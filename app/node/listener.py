@@ -68,7 +68,7 @@ def _delete_until_stopped(link: ParentLink, spool: Spool, days: float, trail: Au
 
 
 def make_listener(settings: NodeSettings, arrival: Arrival) -> Listener:
-    """A listener as ``node.yaml`` wants it.
+    """Build a listener as ``node.yaml`` describes it.
 
     Raises
     ------

@@ -17,7 +17,7 @@ _AS_THE_NODE = "call this as the node's user: sudo -u USER ..."
 
 
 def prepared_spool(folder: Path) -> Spool:
-    """The spool in a folder, ready for use.
+    """Open the spool in a folder, ready for use.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def prepared_spool(folder: Path) -> Spool:
 
 
 def spool_to_read(folder: Path) -> Spool:
-    """The spool in a folder, for a command that looks at it.
+    """Open the spool in a folder for a command that only reads it.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def spool_to_read(folder: Path) -> Spool:
 
 
 def spool_to_change(folder: Path) -> Spool:
-    """The same, for a command that writes to it: what root writes, a node of another user could not change any more.
+    """Open the spool for a command that writes to it: files of root could not be changed by a node of another user.
 
     Raises
     ------

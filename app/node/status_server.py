@@ -52,7 +52,7 @@ class Observatory:
         return read_processes(self._spool.root)
 
     def look(self) -> tuple[Overview, dict[str, float]]:
-        """The newest overview and the processes' counts.
+        """Return the newest overview and the processes' counts.
 
         Raises
         ------
@@ -68,7 +68,7 @@ class Observatory:
             return self._seen
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics, as `prometheus_client` asks a collector for them."""
+        """Yield the metrics, as `prometheus_client` asks a collector for them."""
         overview, counts = self.look()
         yield _counter("segnode_received_instances", "Instances that were received and stored", counts)
         yield _counter("segnode_received_bytes", "Bytes of received instances", counts)

@@ -128,7 +128,7 @@ def _launch(settings: NodeSettings, executor: str) -> None:
 
 
 def load_segmenter(settings: NodeSettings) -> StudySegmenter:
-    """The models that the routes name, verified, on the best device there is.
+    """Load the models that the routes name, verified, on the best device there is.
 
     Raises
     ------

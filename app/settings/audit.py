@@ -35,7 +35,7 @@ class Syslog(Frozen):
 
 
 def audit_trail(file: Path | None, syslog: Syslog | None, node: str) -> AuditTrail:
-    """The node's audit trail.
+    """Build the node's audit trail.
 
     Parameters
     ----------

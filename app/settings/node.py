@@ -119,7 +119,7 @@ class NodeSettings(Frozen):
         )
 
     def audit_trail(self) -> AuditTrail:
-        """The node's audit trail, for a process of it."""
+        """Build the node's audit trail for one of its processes."""
         return audit_trail(self.audit_file, self.audit_syslog, self.ae_title)
 
     @property

@@ -89,5 +89,5 @@ class Reception(Frozen):
     keep_delivered_days: float | None = Field(default=None, gt=0, description="left out: for ever")
 
     def uids(self, names: tuple[str, ...] | None, default: tuple[UID, ...]) -> tuple[UID, ...]:
-        """The UIDs of a list, or the default where it was left out."""
+        """Return the UIDs of a list, or the default where it was left out."""
         return default if names is None else tuple(UID(name) for name in names)

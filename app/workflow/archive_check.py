@@ -25,7 +25,7 @@ _log = logging.getLogger("segnode")
 
 
 def short_id(uid: str) -> str:
-    """What a series or image is called in logs."""
+    """Return the short name of a series or image for logs."""
     return object_name(uid)[:8]
 
 
@@ -48,6 +48,7 @@ class Missing:
     of: int
 
     def __str__(self) -> str:
+        """Write counts and short IDs, as a log or report may carry them."""
         named = ", ".join(short_id(image) for image in self.images[:_NAMED])
         more = ", ..." if len(self.images) > _NAMED else ""
         return f"{len(self.images)} of {self.of} of series {short_id(self.series)} ({named}{more})"
@@ -122,7 +123,7 @@ class Census:
         self._questions: dict[tuple[str, str], _Question] = {}
 
     def look(self, archive: str, come: Come, awaited: Sequence[str], now: float) -> Count:
-        """What is known by now; an archive that has more than has come is asked again, ever less often.
+        """Return what is known so far; an archive that has more images than the node is asked again, ever less often.
 
         Parameters
         ----------
@@ -180,7 +181,7 @@ class Census:
 
 
 def _missing(archived: Sequence[ArchivedSeries], come: Come, awaited: Sequence[str]) -> list[Missing]:
-    """What the archive has and has not come; where it has less than has come, nothing is missing."""
+    """Return what the archive has and the node has not received; where it has fewer images, nothing is missing."""
     missing = []
     for series in archived:
         if series.uid not in come.images_by_series and series.modality not in awaited:

@@ -80,7 +80,7 @@ class Completion:
         self._census = Census(settings)
 
     def judge(self, arrivals: Arrivals, now: float) -> Verdict:
-        """What the routes of a study say together: it is complete when it is for each of them.
+        """Combine what the routes of a study say: it is complete when it is complete for each of them.
 
         Raises
         ------

@@ -17,7 +17,7 @@ _log = logging.getLogger("segnode")
 
 
 def notice_kind(models: Sequence[str], outcome: Outcome) -> NoticeKind | None:
-    """What there is to say to a destination that was to get these models' results; None where a result says it.
+    """Return what a destination of these models' results has to be told; None where a result says it.
 
     Parameters
     ----------

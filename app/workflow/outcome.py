@@ -12,7 +12,7 @@ _PASSING = {"retry_later": RetryLater, "out_of_memory": OutOfMemory}
 def make_outcome(
     outcome: str, code: str = "", message: str = "", *, files: Mapping[str, Sequence[str]] | None = None
 ) -> Outcome:
-    """An entry for ``outcome.json``.
+    """Build an entry for ``outcome.json``.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def make_outcome(
 
 
 def outcome_of(reports: Sequence[Report]) -> Outcome:
-    """The entry for a run of the graph on one study.
+    """Build the entry for a run of the graph on one study.
 
     Raises
     ------
@@ -52,5 +52,5 @@ def outcome_of(reports: Sequence[Report]) -> Outcome:
 
 
 def make_delivery(files: Sequence[str]) -> Delivery:
-    """An entry for ``deliveries/<name>.json``, before anything was sent."""
+    """Build an entry for ``deliveries/<name>.json``, before anything was sent."""
     return Delivery(tuple(files))

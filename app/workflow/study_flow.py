@@ -62,7 +62,7 @@ Step = Callable[Concatenate["StudyFlow", str, int, P], T]
 
 
 def _disk_may_wait(step: Step[P, T]) -> Step[P, T | None]:
-    """A step that answers None where the spool cannot be read or written for now; the workflow then comes back later.
+    """Let a step return None where the spool cannot be read or written for now; the workflow then comes back later.
 
     Nothing can be noted then, and what DBOS would do with an error is to end the work.
     """

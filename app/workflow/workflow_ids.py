@@ -36,7 +36,7 @@ class WorkItem(NamedTuple):
 
     @classmethod
     def of(cls, spool: Spool, revision: Revision) -> "WorkItem":
-        """The work that a revision waits for now."""
+        """Return the work that a revision waits for now."""
         return cls(revision.key, spool.incarnation(revision.key), revision.number, revision.read_state().run)
 
     def study_workflow(self, attempt: int) -> str:

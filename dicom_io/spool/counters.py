@@ -72,7 +72,7 @@ class Counters:
 
 
 def read_counters(folder: Path) -> dict[str, float]:
-    """The sums over all processes, also over those that have ended; a labelled count is ``name label``."""
+    """Sum the counts of all processes, ended ones included; a labelled count is ``name label``."""
     total: dict[str, float] = {}
     for path in folder.glob("[!.]*.json"):
         try:

@@ -66,7 +66,7 @@ class Outline:
         }
 
     def pixels(self) -> Iterator[bytes]:
-        """The pixel data's value as it is encoded, and what follows it, in pieces of one size.
+        """Yield the pixel data's value as it is encoded, and what follows it, in pieces of one size.
 
         Raises
         ------

@@ -43,7 +43,7 @@ class Arrival:
         self._kept_free = kept_free or KeptFree()
 
     def begin(self) -> IncomingFile:
-        """A file for an object that begins to come.
+        """Open a file for an object whose first bytes arrive.
 
         Raises
         ------

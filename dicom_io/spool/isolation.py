@@ -12,7 +12,7 @@ DAMAGE = (OSError, ValueError, KeyError)
 
 
 def problem_of(error: Exception) -> str:
-    """What one of `DAMAGE` says of a study, without a path or a value of its files."""
+    """Describe one of `DAMAGE` without a path or a value of the study's files."""
     return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 

@@ -24,4 +24,5 @@ class OwnObjects:
         sync_folder(self.folder)
 
     def __contains__(self, sop_instance_uid: str) -> bool:
+        """Return whether this node made an object."""
         return (self.folder / object_name(sop_instance_uid)).exists()

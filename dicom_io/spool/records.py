@@ -68,7 +68,7 @@ class RecordedReason:
         return cls(_typed(str, content["code"]), _typed(str, content["message"]), unknown=unknown)
 
     def to_json(self) -> dict[str, Any]:
-        """The object on disk."""
+        """Return the object that is written to disk."""
         return {"code": self.code, "message": self.message, **self.unknown}
 
 
@@ -88,7 +88,7 @@ class RecordedClaim:
         return cls(by, number, unknown=_unknown(content, ("by", "number")))
 
     def to_json(self) -> dict[str, Any]:
-        """The object on disk."""
+        """Return the object that is written to disk."""
         return {"by": self.by, "number": self.number, **self.unknown}
 
 
@@ -142,11 +142,11 @@ class RevisionState:
 
     @classmethod
     def begun(cls, state: State, priority: str = "routine") -> Self:
-        """The first state of a revision."""
+        """Return the first state of a revision."""
         return cls(state, since=_now(), priority=priority)
 
     def changed(self, **changes: Unpack[StateChanges]) -> Self:
-        """The state with some attributes changed; with another state, ``since`` is the present."""
+        """Return the state with some attributes changed; with another state, ``since`` is the present."""
         if "since" not in changes and changes.get("state", self.state) != self.state:
             changes["since"] = _now()
         return replace(self, **changes)
@@ -167,7 +167,7 @@ class RevisionState:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The object on disk."""
+        """Return the object that is written to disk."""
         return {
             "state": self.state,
             "since": self.since,
@@ -214,7 +214,7 @@ class Outcome:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The object on disk."""
+        """Return the object that is written to disk."""
         return {
             "outcome": self.outcome,
             "reason": self.reason.to_json() if self.reason is not None else None,
@@ -263,11 +263,11 @@ class Delivery:
     unknown: Unknown = field(default_factory=dict)
 
     def without_transaction(self) -> Self:
-        """The delivery when nobody waits for a report any more."""
+        """Return the delivery when nobody waits for a report any more."""
         return replace(self, transaction=None, looked=0, waited_s=0.0)
 
     def begun_again(self) -> Self:
-        """The delivery as a further run begins it: what the destination has accepted is not sent again."""
+        """Return the delivery as a further run begins it: what the destination has accepted is not sent again."""
         return replace(self, state="waiting", attempts=0, rounds=0, reason="")
 
     @classmethod
@@ -289,7 +289,7 @@ class Delivery:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The object on disk."""
+        """Return the object that is written to disk."""
         # An earlier version takes it for granted that a transaction has both of the counts.
         asked = {} if self.transaction is None else {"transaction": self.transaction, "waited_s": self.waited_s}
         return {
@@ -322,7 +322,7 @@ class Record(Protocol):
         ...
 
     def to_json(self) -> dict[str, Any]:
-        """The object on disk."""
+        """Return the object that is written to disk."""
         ...
 
 

@@ -46,7 +46,7 @@ class Revision:
         return self.path / "results"
 
     def arrival_stamp(self) -> int:
-        """A number that changes whenever an image arrives."""
+        """Return a number that changes whenever an image arrives."""
         return self.images.stat().st_mtime_ns
 
     def image_count(self) -> int:
@@ -96,11 +96,11 @@ class Revision:
     # Tries
 
     def mark_of_try(self, number: int) -> Path:
-        """An empty file that is there while the run of a claim tries the revision, and stays if its process dies."""
+        """Return the path of the mark that a claim's run makes while it tries; it stays if the process dies."""
         return self.path / f"trying.{number}"
 
     def marks_of_tries(self) -> list[Path]:
-        """Marks of all tries that are under way, or ended with their process."""
+        """List the marks of all tries that are under way, or ended with their process."""
         return list(self.path.glob("trying.*"))
 
     def forget_tries(self) -> None:
@@ -111,7 +111,7 @@ class Revision:
     # Outcome and deliveries
 
     def read_outcome(self) -> Outcome | None:
-        """What the graph answered, if it has."""
+        """Read what the graph answered, if it has."""
         return read_record(Outcome, self._outcome_file) if self._outcome_file.exists() else None
 
     def write_outcome(self, outcome: Outcome) -> None:
@@ -127,7 +127,7 @@ class Revision:
         return self.path / "outcome.json"
 
     def read_delivery(self, destination: str) -> Delivery | None:
-        """What one destination has got; None where it is to get nothing."""
+        """Read what one destination has got; None where it is to get nothing."""
         path = self._deliveries / f"{destination}.json"
         return read_record(Delivery, path) if path.exists() else None
 
@@ -142,7 +142,7 @@ class Revision:
             path.unlink()
 
     def deliveries(self) -> dict[str, Delivery]:
-        """What each destination has got, by name."""
+        """Read what each destination has got, by name."""
         names = sorted(path.stem for path in self._deliveries.glob("[!.]*.json"))
         return {name: found for name in names if (found := self.read_delivery(name)) is not None}
 

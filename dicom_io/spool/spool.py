@@ -132,7 +132,7 @@ class Spool:
         return Revision(self._studies / key / f"rev-{number}", number, key)
 
     def latest_revision(self, key: str) -> Revision | None:
-        """The newest revision of a study, if any image has come."""
+        """Return the newest revision of a study, if any image has come."""
         revisions = self.revisions(key)
         return revisions[-1] if revisions else None
 
@@ -141,7 +141,7 @@ class Spool:
         return sorted(marker.name for marker in self._open.iterdir())
 
     def unfinished(self, key: str) -> list[Revision]:
-        """Closed revisions of a study that are not at their end: what a lost workflow database is rebuilt from."""
+        """List closed revisions of a study that are not at their end: a lost workflow database is rebuilt from them."""
         states = [(one, one.state) for one in self.revisions(key)]
         return [one for one, state in states if state is not State.RECEIVING and not state.is_final]
 

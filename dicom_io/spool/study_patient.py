@@ -6,7 +6,7 @@ from dicom_io.spool.spool import Spool
 
 
 def what_is_kept(spool: Spool, key: str) -> Transfer:
-    """A study of the spool, and whose it is by the first file that says so."""
+    """Return a study of the spool with its patient, as the first file that names one says."""
     patient_id = name = ""
     for path in sorted(spool.folder(key).rglob("*.dcm")):
         try:
