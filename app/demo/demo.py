@@ -139,7 +139,15 @@ def _write_settings(work: Path, node: Destination, pacs: DemoPacs) -> Path:
         "spool": SPOOL,
         "database": "workflow.sqlite",
         "quiet_seconds": QUIET_SECONDS,
-        "routes": [{"called_ae": node.ae_title, "models": [MODEL], "destinations": ["pacs"]}],
+        # The PACS says what is still to come: on a busy machine two images can be further apart than silence lasts.
+        "routes": [
+            {
+                "called_ae": node.ae_title,
+                "complete_when": {"counted_by": "pacs"},
+                "models": [MODEL],
+                "destinations": ["pacs"],
+            }
+        ],
         "destinations": {"pacs": destination},
     }
     path = work / "node.yaml"

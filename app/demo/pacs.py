@@ -7,15 +7,17 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.events import Event
 
 from core.errors import RetryLater
+from dicom_io.delivery.find_scu import STUDY_ROOT_FIND
 from dicom_io.delivery.store_scu import Destination, send_object
 
 PACS_AE = "PACS"
@@ -138,7 +140,7 @@ class OrthancPacs:
 
 
 class StorageNode:
-    """Stores what it is sent as files, and sends a study on: the least that a demo calls a PACS."""
+    """Stores what it is sent as files, sends a study on, and says what it has: the least that a demo calls a PACS."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -147,9 +149,10 @@ class StorageNode:
         self.name = f"a storage node of the demo's own ({folder})"
         ae = AE(ae_title=PACS_AE)
         ae.supported_contexts = AllStoragePresentationContexts
-        ae.start_server(
-            ("127.0.0.1", self.destination.port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
-        )
+        ae.add_supported_context(STUDY_ROOT_FIND)
+        self._stored: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
+        handlers: list[Any] = [(evt.EVT_C_STORE, self._store), (evt.EVT_C_FIND, self._find)]
+        ae.start_server(("127.0.0.1", self.destination.port), block=False, evt_handlers=handlers)
         self._ae = ae
 
     def take_in(self, files: Sequence[Path], node: Destination, study_uid: str) -> None:
@@ -171,4 +174,23 @@ class StorageNode:
         dataset.file_meta = event.file_meta
         name = hashlib.sha256(str(dataset.SOPInstanceUID).encode()).hexdigest()[:32]
         dataset.save_as(self._folder / f"{name}.dcm", enforce_file_format=True)
+        series = (str(dataset.StudyInstanceUID), str(dataset.SeriesInstanceUID), str(dataset.get("Modality", "")))
+        self._stored[series].add(str(dataset.SOPInstanceUID))
         return 0x0000
+
+    def _find(self, event: Event) -> Iterator[tuple[int, Dataset]]:
+        """Answer C-FIND at the levels SERIES and IMAGE (PS3.4 C.6.2.1), all that the node asks."""
+        query = event.identifier
+        for (study, series, modality), images in list(self._stored.items()):
+            if study != query.StudyInstanceUID or query.get("SeriesInstanceUID") not in (None, "", series):
+                continue
+            match = Dataset()
+            match.QueryRetrieveLevel = query.QueryRetrieveLevel
+            match.StudyInstanceUID, match.SeriesInstanceUID = study, series
+            if query.QueryRetrieveLevel == "SERIES":
+                match.Modality, match.NumberOfSeriesRelatedInstances = modality, len(images)
+                yield 0xFF00, match
+                continue
+            for image in sorted(images):
+                match.SOPInstanceUID = image
+                yield 0xFF00, match

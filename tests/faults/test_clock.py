@@ -31,6 +31,9 @@ time.sleep = sleep
 """Code that every interpreter of the node runs at its start."""
 
 QUIET_S = 4.0
+TRIES = 8
+"""How often a study is sent whose images may not be further apart than `QUIET_S`, which a busy machine can deny."""
+
 LATE_S = PATIENCE_S
 """Within this time after a jump all is done, although the clock says a day more or less."""
 
@@ -105,13 +108,19 @@ def jump(request: pytest.FixtureRequest, clockwork: Clockwork, record_property: 
 
 
 def test_study_receiving(clockwork: Clockwork, jump: int) -> None:
-    study = str(generate_uid())
     clockwork.pacs.start()
     try:
-        clockwork.send(study)
-        clockwork.set(jump)
-        time.sleep(1)  # in which it is looked at
-        clockwork.send(study, first=3)
+        for _ in range(TRIES):
+            study, start = str(generate_uid()), time.monotonic()
+            clockwork.set(0)
+            clockwork.send(study)
+            clockwork.set(jump)
+            time.sleep(1)  # in which it is looked at
+            clockwork.send(study, first=3)
+            if time.monotonic() - start < QUIET_S:
+                break
+        else:
+            pytest.fail(f"four images took longer than {QUIET_S} s each time")
         assert clockwork.end_of(study) == "delivered, 1 revision of 4 images, 1 object"
     finally:
         clockwork.pacs.stop()
