@@ -25,7 +25,7 @@ from segmentation.package.package import Package
 
 @dataclass(frozen=True)
 class StudyJob:
-    """What one run of the graph is about.
+    """The inputs and callbacks of one run of the graph.
 
     Attributes
     ----------

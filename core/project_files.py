@@ -1,4 +1,4 @@
-"""Where the files lie that belong to the project and are no modules: models, manifests, images' recipes, the licence.
+"""The place of the project's files that are no modules: models, manifests, images' recipes, the licence.
 
 They stand at the top of the repository, beside the rooms; in a checkout and in an editable installation that is where
 they are found. A wheel has them below one folder beside the rooms, because ``site-packages`` belongs to other

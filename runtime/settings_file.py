@@ -68,7 +68,7 @@ def problem_at(location: Location, message: str) -> PydanticCustomError:
 
 
 def _location(problem: ErrorDetails, content: Any) -> Location:
-    """Where in the file a problem is; of a union pydantic also names the member, which the file does not."""
+    """Return where in the file a problem is; of a union pydantic also names the member, which the file does not."""
     context = problem.get("ctx", {})
     parts = [part for part in context.get("at", problem["loc"]) if part != "[key]"]
     kept: list[int | str] = []

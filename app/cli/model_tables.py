@@ -1,4 +1,4 @@
-"""What ``segnode models`` shows: a package's facts as a table or JSON, outcomes, and how far the work is."""
+"""The output of ``segnode models``: a package's facts as a table or JSON, outcomes, and how far the work is."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence

@@ -13,7 +13,7 @@ from runtime.logs import configure_logging
 
 
 class Device(StrEnum):
-    """Where the network runs."""
+    """The device on which the network runs."""
 
     AUTO = "auto"
     CUDA = "cuda"

@@ -30,7 +30,7 @@ STUDY_S = 1800.0
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What there is to see after the demo.
+    """The outcome of a demo run, for a person to see.
 
     Attributes
     ----------

@@ -33,7 +33,7 @@ def free_port() -> int:
 
 
 class DemoPacs(Protocol):
-    """What the demo needs of a PACS."""
+    """The part of a PACS that the demo needs."""
 
     name: str
     destination: Destination
@@ -42,7 +42,7 @@ class DemoPacs(Protocol):
         """Archive a study and send it on to the node."""
 
     def seg_count(self, study_uid: str) -> int:
-        """How many SEG series the archived study has."""
+        """Count the SEG series of the archived study."""
 
     def stop(self) -> None:
         """End it."""
@@ -101,7 +101,7 @@ class OrthancPacs:
         self._request("POST", "/modalities/node/store", {"Resources": resources, "Synchronous": True})
 
     def seg_count(self, study_uid: str) -> int:
-        """How many SEG series Orthanc has below the study."""
+        """Count the SEG series that Orthanc has below the study."""
         return len(self._find("Series", {"StudyInstanceUID": study_uid, "Modality": "SEG"}))
 
     def stop(self) -> None:
@@ -161,7 +161,7 @@ class StorageNode:
         push(files, node, PACS_AE)
 
     def seg_count(self, study_uid: str) -> int:
-        """How many SEG objects of the study were stored."""
+        """Count the stored SEG objects of the study."""
         headers = (dcmread(path, stop_before_pixels=True) for path in self._folder.glob("*.dcm"))
         return sum(1 for h in headers if h.get("Modality") == "SEG" and h.get("StudyInstanceUID") == study_uid)
 

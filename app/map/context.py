@@ -50,7 +50,7 @@ entry()
 
 @dataclass(frozen=True)
 class Image:
-    """What is to be packaged.
+    """An image to build: its tag, its models and its build of torch.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Which distributions go into an image, in which versions, under which licences."""
+"""The distributions that go into an image, with their versions and licences."""
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution

@@ -1,4 +1,4 @@
-"""What a MAP does inside its container besides running: showing its manifests, and handing out what it holds."""
+"""The commands of a MAP inside its container besides running: showing its manifests, and handing out what it holds."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ EXPORT = Path("/var/run/holoscan/export")
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things lie in the container, by the environment that the specification names.
+    """The paths in the container, by the environment variables that the specification names.
 
     Attributes
     ----------

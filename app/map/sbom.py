@@ -21,7 +21,7 @@ _NAMESPACE = uuid.UUID("6f1f3a52-0c8e-5b0a-9d2e-3a6f6a1d7c11")
 
 @dataclass(frozen=True)
 class Contents:
-    """What an image holds.
+    """The contents of an image.
 
     Attributes
     ----------

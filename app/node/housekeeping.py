@@ -1,4 +1,4 @@
-"""What one worker of all does beside its studies: it closes and queues them, and keeps the database small."""
+"""The work of one worker of all beside its studies: it closes and queues them, and keeps the database small."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""What a node is doing right now, read from its spool: for ``segnode status``, ``/readyz`` and ``/metrics``."""
+"""The present activity of a node, read from its spool: for ``segnode status``, ``/readyz`` and ``/metrics``."""
 
 import calendar
 import fcntl
@@ -52,12 +52,12 @@ class Overview:
 
     @property
     def is_running(self) -> bool:
-        """Whether there is a node."""
+        """Return whether a node runs."""
         return bool(self.processes)
 
     @property
     def is_ready(self) -> bool:
-        """Whether every process takes work."""
+        """Return whether a node runs and all its processes take work."""
         return self.is_running and all(self.processes.values())
 
     @property
@@ -151,7 +151,7 @@ class Presence:
 
 
 def read_processes(spool: Path) -> dict[str, bool]:
-    """Whether each process of this machine's node takes work; empty where none runs on the spool."""
+    """Return whether each process of this machine's node takes work; empty where none runs on the spool."""
     try:
         descriptor = os.open(spool / _LOCK, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

@@ -48,7 +48,7 @@ class Observatory:
         self._next = 0.0
 
     def processes(self) -> dict[str, bool]:
-        """Whether each process takes work at this moment; a probe that waited for all studies would be too late."""
+        """Return whether each process takes work now; a probe that waited for all studies would be too late."""
         return read_processes(self._spool.root)
 
     def look(self) -> tuple[Overview, dict[str, float]]:

@@ -1,4 +1,4 @@
-"""What ``node.yaml`` says of the audit trail, and the trail that follows from it."""
+"""The audit trail's settings in ``node.yaml``, and the trail that follows from them."""
 
 from pathlib import Path
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""What ``node.yaml`` says of a destination: where it is, how long to try, and how to prove who one is."""
+"""A destination's settings in ``node.yaml``: its address, how long to try, and how the node authenticates itself."""
 
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Retry(Frozen):
-    """How long to go on with a destination that is down; each wait is twice the one before."""
+    """The retry schedule for a destination that is down; each wait is twice the one before, up to the longest."""
 
     first_seconds: float = Field(default=2.0, gt=0)
     longest_seconds: float = Field(default=3600.0, gt=0)
@@ -22,7 +22,7 @@ class Retry(Frozen):
         return float(min(self.first_seconds * 2.0 ** min(attempt, 40), max(self.first_seconds, self.longest_seconds)))
 
     def is_last(self, attempt: int) -> bool:
-        """Whether the waits up to and after this attempt are longer than anybody wants to wait."""
+        """Return whether the waits up to and after this attempt add up to more than ``give_up_after_hours``."""
         return sum(self.wait_s(earlier) for earlier in range(attempt + 1)) > self.give_up_after_hours * 3600.0
 
 

@@ -26,7 +26,7 @@ ENVIRONMENT = "SEGNODE_NODE__"
 
 
 class Http(Frozen):
-    """Where the node says how it is; there is no access control, so another host belongs behind a proxy."""
+    """The address of the node's status pages; there is no access control, so another host belongs behind a proxy."""
 
     host: str = Field(default="127.0.0.1", min_length=1)
     port: Port
@@ -111,7 +111,7 @@ class NodeSettings(Frozen):
 
     @property
     def allowed_peers(self) -> tuple[AllowedPeer, ...] | None:
-        """Who may send; None where anybody may."""
+        """Return the peers that may send; None where anybody may."""
         if self.peers is None:
             return None
         return allowed_peers(
@@ -128,7 +128,7 @@ class NodeSettings(Frozen):
         return frozenset({self.ae_title, *(route.called_ae for route in self.routes)})
 
     def executor_id(self, slot: int) -> str:
-        """Who does the work of a worker process, counted from 1: the same after every restart, and nobody else's."""
+        """Return a worker process's executor ID, counted from 1: the same after every restart, and nobody else's."""
         return f"{self.executor}-{slot}"
 
 

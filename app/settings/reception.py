@@ -1,4 +1,4 @@
-"""What ``node.yaml`` says of reception: who may send, over what, and how much."""
+"""The settings of reception in ``node.yaml``: who may send, over what, and how much."""
 
 import ipaddress
 from collections.abc import Collection, Iterable
@@ -50,7 +50,7 @@ class Peer(Frozen):
 
 
 def allowed_peers(peers: Iterable[Peer], destinations: Collection[DicomDestination]) -> tuple[AllowedPeer, ...]:
-    """Who may send; where nobody is named, who gets results. A destination that is asked for commitment may report."""
+    """Return the named peers, or else the destinations; a destination that is asked for commitment may report, too."""
     named = tuple(peer.allowed for peer in peers)
     titles = sorted({destination.ae_title for destination in destinations})
     reporting = sorted({destination.ae_title for destination in destinations if destination.commitment is not None})
@@ -70,7 +70,7 @@ class TlsListening(Frozen):
 
 
 class KeepFree(Frozen):
-    """How much of the spool's disk stays free; objects beyond it are answered with 0xA700, and come again later."""
+    """Space that stays free on the spool's disk; objects beyond it are answered with 0xA700, and come again later."""
 
     gib: float = Field(default=2.0, ge=0)
     percent: float = Field(default=5.0, ge=0, lt=100)

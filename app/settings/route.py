@@ -1,4 +1,4 @@
-"""What ``node.yaml`` says of a route: which studies it takes, when they are complete, what runs, who gets it."""
+"""A route's settings in ``node.yaml``: the studies it takes, when they are complete, what runs, who gets results."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ NoticeKind = Literal["refused", "nothing_found", "failed"]
 
 
 class Rules(Frozen):
-    """Which studies a route takes; each condition given must hold, and one series must fit all that are about series.
+    """Conditions on a route's studies; each one given must hold, and one series must fit all that are about series.
 
     Patterns are regular expressions, searched, ignoring case.
     """
@@ -28,7 +28,7 @@ class Rules(Frozen):
 
 
 class CompleteWhen(Frozen):
-    """What tells how many images a study has, beside silence."""
+    """Conditions, beside silence, that tell when a study has all its images."""
 
     images_in: CountKeyword | None = Field(
         default=None, description="attribute of the images that says how many there are: complete at once with them"
@@ -43,7 +43,7 @@ class CompleteWhen(Frozen):
 
 
 class Route(Frozen):
-    """What happens to studies that are sent to one called AE title."""
+    """The handling of studies that are sent to one called AE title."""
 
     called_ae: AETitle
     rules: Rules = Rules()

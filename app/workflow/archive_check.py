@@ -1,4 +1,4 @@
-"""What archives have of a study that has not come; asked in threads, so that one that hangs holds up nobody."""
+"""A check for images that archives have and the node has not; it asks in threads, so one that hangs holds up nobody."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ def short_id(uid: str) -> str:
 
 @dataclass(frozen=True)
 class Missing:
-    """What has not come of one series.
+    """The images of one series that have not come.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Come:
-    """What has come of a study.
+    """The images of a study that have come.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Come:
 
 @dataclass(frozen=True)
 class Count:
-    """What is known of one archive's answer.
+    """The present knowledge of one archive's answer.
 
     Attributes
     ----------

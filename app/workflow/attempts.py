@@ -1,4 +1,4 @@
-"""Which tries at studies ended because a process died: they leave a mark.
+"""The tries at studies that ended because a process died: they leave a mark.
 
 A try makes an empty file in its revision before anything is loaded, and takes it away when it is over, however it came
 out: that needs no room on a disk that is full, and no claim. A mark that stays says that a process died over the study.

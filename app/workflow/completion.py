@@ -1,4 +1,4 @@
-"""When a study is complete: silence, a number that its images name, what an archive has, and a longest wait."""
+"""The rules for a complete study: silence, a number that its images name, what an archive has, and a longest wait."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MODALITIES = ("CT", "MR", "PT")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is known of a revision that is receiving.
+    """The verdict on a revision that is receiving.
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ class StudyWork(Protocol):
         ...
 
     def is_under_way(self, revision: Revision) -> bool:
-        """Whether work on it is queued, waits or runs."""
+        """Return whether work on a revision is queued, waits or runs."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Which destination gets a notice about a study, and the notice itself (`dicom_io.results.notice_image`)."""
+"""The destinations that get a notice about a study, and the notice itself (`dicom_io.results.notice_image`)."""
 
 import logging
 from collections.abc import Mapping, Sequence

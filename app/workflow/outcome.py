@@ -1,4 +1,4 @@
-"""What the graph answered and what a destination is to get, as the spool keeps it (`dicom_io.spool.records`)."""
+"""The graph's answer, and what a destination is to get, as the spool keeps it (`dicom_io.spool.records`)."""
 
 from collections.abc import Mapping, Sequence
 

@@ -22,7 +22,7 @@ from runtime.storage_id import spool_id
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What `rebuild` did.
+    """The result of `rebuild`.
 
     Attributes
     ----------

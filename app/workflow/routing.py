@@ -1,4 +1,4 @@
-"""Which routes of ``node.yaml`` a study takes."""
+"""The choice of the routes of ``node.yaml`` that a study takes."""
 
 import re
 from collections.abc import Iterable, Sequence

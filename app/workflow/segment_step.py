@@ -27,7 +27,7 @@ _log = logging.getLogger("segnode")
 
 
 class StudySegmenter(Protocol):
-    """What runs the graph: `app.graph_runner.Segmenter`, or a stand-in."""
+    """The runner of the graph: `app.graph_runner.Segmenter`, or a stand-in."""
 
     def run(
         self,

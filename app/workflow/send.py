@@ -29,7 +29,7 @@ def send_file(
 
 
 def storage_scp(settings: DicomDestination) -> store_scu.Destination:
-    """Where a destination's storage SCP is."""
+    """Return the address, AE title and TLS files of a destination's storage SCP."""
     tls = _files(settings.tls) if settings.tls is not None else None
     return store_scu.Destination(settings.host, settings.port, settings.ae_title, tls)
 

@@ -119,7 +119,7 @@ class StudyFlow(DBOSConfiguredInstance):
         self._enqueue_study(WorkItem.of(self._spool, revision), 0)
 
     def is_under_way(self, revision: Revision) -> bool:
-        """Whether a workflow still has this revision to do, of a version that somebody does."""
+        """Return whether a workflow of a version that some worker runs still has this revision to do."""
         live = DBOS.list_workflows(
             workflow_id_prefix=workflow_prefixes(revision, self._spool.incarnation(revision.key)),
             status=list(LIVE),

@@ -1,4 +1,4 @@
-"""What the durable work is called in the workflow database, and in which order it is done."""
+"""The names of the durable work in the workflow database, and the order in which it is done."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,7 +69,7 @@ def workflow_id(kind: str, key: str, incarnation: str, *counts: object) -> str:
 
 
 def workflow_prefixes(revision: Revision, incarnation: str) -> list[str]:
-    """How the IDs of all workflows of a revision begin."""
+    """Return the prefixes of the IDs of all workflows of a revision."""
     return [f"{workflow_id(kind, revision.key, incarnation, revision.number)}." for kind in ("study", "delivery")]
 
 

@@ -23,7 +23,7 @@ class Tenure(Protocol):
 
     @property
     def executor(self) -> str:
-        """Whose right it is."""
+        """Return the ID of the executor that has the right."""
         ...
 
     def confirm(self) -> None:
@@ -31,7 +31,7 @@ class Tenure(Protocol):
         ...
 
     def holds(self) -> bool:
-        """Whether nobody else can have got it yet."""
+        """Return whether nobody else can have got the right yet."""
         ...
 
 
@@ -80,7 +80,7 @@ class Claim:
             pass
 
     def may_go_on(self) -> bool:
-        """Whether what was begun under a confirmed claim may go on; asks nobody, so it can be asked for each packet."""
+        """Return whether work begun under a confirmed claim may go on; asks nobody, so each packet can call it."""
         return self.tenure.holds()
 
     def write_delivery(self, delivery: Delivery) -> None:

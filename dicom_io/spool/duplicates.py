@@ -1,4 +1,4 @@
-"""What an image that came again under one SOP Instance UID has to do with the one that is here."""
+"""The relation of an image that came again under one SOP Instance UID to the one that is here."""
 
 from enum import StrEnum
 from filecmp import cmp
@@ -36,7 +36,7 @@ MAX_DECODED_FRAMES = 10_000
 
 
 class Relation(StrEnum):
-    """How a newer file differs from an older one."""
+    """The relation of a newer file to an older one."""
 
     SAME = "same"
     DESCRIPTION = "description"
@@ -78,7 +78,7 @@ def compare(older: Path, newer: Path) -> Relation:
 
 
 def _same_pixel_bytes(first: Outline, second: Outline) -> bool:
-    """Whether the pixels are the same without decoding them, as they are when only a header was corrected."""
+    """Return whether the pixels are the same without decoding, as they are when only a header was corrected."""
     syntaxes = {first.instance.transfer_syntax, second.instance.transfer_syntax}
     if len(syntaxes) > 1 and not syntaxes <= _SAME_PIXELS:
         return False
@@ -88,7 +88,7 @@ def _same_pixel_bytes(first: Outline, second: Outline) -> bool:
 
 
 def _same_decoded(first: Outline, second: Outline) -> bool:
-    """Whether the pixels are the same once they are decoded, which whoever receives does to small images alone."""
+    """Return whether the pixels are the same once decoded; False for large images, which are not decoded."""
     try:
         layout = read_layout(first.instance)
     except StudyRejected:

@@ -1,6 +1,6 @@
-"""What a stored file holds, for comparison with another: a digest of each attribute, and the short ones themselves.
+"""The contents of a stored file, to compare with another: a digest of each attribute, and the short ones themselves.
 
-Whoever receives objects compares them, so a comparison holds neither a header nor pixels in memory.
+The receiver compares objects, so a comparison holds neither a header nor pixels in memory.
 """
 
 from collections.abc import Iterator, Mapping

@@ -15,7 +15,7 @@ class NoRoomError(OSError):
 
 @dataclass(frozen=True)
 class KeptFree:
-    """What has to stay free: the larger of the two."""
+    """The space that has to stay free: the larger of ``size`` in bytes and ``percent`` of the disk."""
 
     size: int = 0
     percent: float = 0.0

@@ -1,4 +1,4 @@
-"""Where an object that a peer sent belongs; once it is there, it survives a power cut."""
+"""The filing of received objects in the spool; once filed, an object survives a power cut."""
 
 import os
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What an object that a peer sent is, and the names that may be derived from what it says."""
+"""The identity of an object that a peer sent, and the names that may be derived from what it says."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ def object_name(sop_instance_uid: str) -> str:
 
 @dataclass(frozen=True)
 class ReceivedObject:
-    """What one object is; its bytes are in a file (`dicom_io.spool.incoming`).
+    """The identity of one object; its bytes are in a file (`dicom_io.spool.incoming`).
 
     Attributes
     ----------

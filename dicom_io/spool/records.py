@@ -16,7 +16,7 @@ from core.files import replace_file
 
 
 class State(StrEnum):
-    """How far a revision of a study has come."""
+    """The state that a revision of a study has reached."""
 
     RECEIVING = "receiving"
     WAITING = "waiting"
@@ -30,7 +30,7 @@ class State(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more happens by itself."""
+        """Return whether nothing more happens by itself."""
         return self in (State.DELIVERED, State.COMMITTED, State.NOTHING_FOUND, State.REFUSED, State.FAILED)
 
 
@@ -54,7 +54,7 @@ Unknown = Mapping[str, object]
 
 @dataclass(frozen=True)
 class RecordedReason:
-    """Why something is as it is: a code for programs, a message for people."""
+    """A reason: a code for programs, a message for people."""
 
     code: str
     message: str
@@ -74,7 +74,7 @@ class RecordedReason:
 
 @dataclass(frozen=True)
 class RecordedClaim:
-    """Who may write about a subject (`dicom_io.spool.claims`): the executor, and the claim's number."""
+    """The right to write about a subject (`dicom_io.spool.claims`): its executor, and the claim's number."""
 
     by: str
     number: int
@@ -93,7 +93,7 @@ class RecordedClaim:
 
 
 class StateChanges(TypedDict, total=False):
-    """What may be changed of a `RevisionState`, whose attributes these are."""
+    """The attributes of a `RevisionState` that may be changed."""
 
     state: State
     since: str
@@ -314,7 +314,7 @@ _DELIVERY_KEYS = (
 
 
 class Record(Protocol):
-    """What all records can do."""
+    """The interface that all records share."""
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:

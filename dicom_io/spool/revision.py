@@ -50,7 +50,7 @@ class Revision:
         return self.images.stat().st_mtime_ns
 
     def image_count(self) -> int:
-        """How many images the revision has."""
+        """Count the images of the revision."""
         return sum(1 for _ in self.images.iterdir())
 
     # State
@@ -60,7 +60,7 @@ class Revision:
         write_record(RevisionState.begun(state, priority), self._state_file)
 
     def read_state(self) -> RevisionState:
-        """How far it has come, since when, and why.
+        """Read how far the revision has come, since when, and why.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class Revision:
 
     @property
     def state(self) -> State:
-        """How far it has come."""
+        """Return how far the revision has come."""
         return self.read_state().state
 
     @property
@@ -81,7 +81,7 @@ class Revision:
 
     @property
     def needs_nobody(self) -> bool:
-        """Whether it is at an end that asks nothing of a person."""
+        """Return whether the revision is at an end that asks nothing of a person."""
         state = self.read_state()
         return state.state in ENDED_WELL or (state.reason is not None and state.reason.code == SUPERSEDED)
 

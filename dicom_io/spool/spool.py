@@ -93,7 +93,7 @@ class Spool:
     # Looking
 
     def is_there(self) -> bool:
-        """Whether the folder is a spool, as one whose disk is not mounted is none."""
+        """Return whether the folder is a spool; it is none while its disk is not mounted."""
         return self._studies.is_dir()
 
     def study(self, key: str) -> dict[str, str]:
@@ -102,7 +102,7 @@ class Spool:
         return facts
 
     def incarnation(self, key: str) -> str:
-        """Which of a study's stays in the spool this is: another one after it was deleted; empty for an old record."""
+        """Return the ID of a study's stay in the spool: another one after it was deleted; empty for an old record."""
         return self.study(key).get("incarnation", "")
 
     def folder(self, key: str) -> Path:
@@ -116,7 +116,7 @@ class Spool:
         return sorted(folder.name for folder in self._studies.iterdir() if self.is_known(folder.name))
 
     def is_known(self, key: str) -> bool:
-        """Whether there is such a study."""
+        """Return whether the spool has the study."""
         return (self._studies / key / "study.json").exists()
 
     def revisions(self, key: str) -> list[Revision]:
@@ -146,7 +146,7 @@ class Spool:
         return [one for one, state in states if state is not State.RECEIVING and not state.is_final]
 
     def is_open(self, key: str) -> bool:
-        """Whether a study is receiving images, or waits for its workflow."""
+        """Return whether a study is receiving images, or waits for its workflow."""
         return (self._open / key).exists()
 
     # Changing
@@ -296,5 +296,5 @@ class Spool:
         return self._studies / key / "quarantine"
 
     def quarantined(self, key: str) -> int:
-        """How many images of a study wait for a person's decision."""
+        """Count the images of a study that wait for a person's decision."""
         return sum(1 for _ in self.quarantine(key).glob("*.dcm"))

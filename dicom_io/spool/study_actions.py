@@ -1,4 +1,4 @@
-"""What a person may ask for a study: to run it again, to take quarantined images in, to forget it."""
+"""The actions that a person may ask for on a study: to run it again, to take quarantined images in, to forget it."""
 
 from uuid import uuid4
 
@@ -44,7 +44,7 @@ def run_again(spool: Spool, key: str) -> Revision:
 
 
 def _lacks_files(revision: Revision, outcome: Outcome) -> bool:
-    """Whether anything that was made, or is still to be sent, is no longer there."""
+    """Return whether anything that was made, or is still to be sent, is no longer there."""
     made = [name for names in outcome.files.values() for name in names]
     unsent = [
         name

@@ -1,4 +1,4 @@
-"""What the spool keeps of a study, for the audit trail."""
+"""A study of the spool and its patient, for the audit trail."""
 
 from dicom_io.audit.trail import Transfer
 from dicom_io.images.headers.part10 import patient_of
