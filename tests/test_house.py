@@ -21,6 +21,7 @@ BUNDLED = {
     "scipy": "GCC's runtime libraries, with the exception that lets them be used under any licence",
 }
 """Distributions whose licence text names the GPL for a part that they bundle, with why that is fine."""
+QUESTION = re.compile(r"(Who|Whom|Whose|What|How|Whether|Which|Where|When|Why)\b")
 
 
 def sources() -> list[Path]:
@@ -128,6 +129,40 @@ def test_the_licence_pattern_finds_the_gpl(claim: str) -> None:
 @pytest.mark.parametrize("claim", ["LGPL-3.0-or-later", "GNU Lesser General Public License v3 (LGPLv3)"])
 def test_the_licence_pattern_lets_the_lgpl_pass(claim: str) -> None:
     assert not GPL.search(claim)
+
+
+def docstring_openings(path: Path) -> list[str]:
+    """Return the first line of each docstring of a module, its classes and its functions."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, kinds)]
+    return [text.splitlines()[0] for text in map(ast.get_docstring, nodes) if text]
+
+
+def test_no_docstring_opens_with_a_question_word() -> None:
+    """A function's docstring says what to do, and that of a class or module what it is; neither asks."""
+    questions = [
+        f"{path.relative_to(ROOT)}: {line}"
+        for path in sources()
+        for line in docstring_openings(path)
+        if QUESTION.match(line)
+    ]
+    assert questions == []
+
+
+@pytest.mark.parametrize(
+    ("line", "asks"),
+    [
+        ("Whether a study is open.", True),
+        ("What one object is; its bytes are in a file.", True),
+        ("How far it has come.", True),
+        ("Return whether a study is open.", False),
+        ("Whatever is left.", False),
+    ],
+)
+def test_the_pattern_finds_a_docstring_that_asks(tmp_path: Path, line: str, asks: bool) -> None:
+    source = tmp_path / "example.py"
+    source.write_text(f'def example():\n    """{line}"""\n', encoding="utf-8")
+    assert [bool(QUESTION.match(found)) for found in docstring_openings(source)] == [asks]
 
 
 def test_help_loads_nothing_heavy() -> None:
