@@ -115,7 +115,7 @@ def show(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     facts = spool.study(key)
     typer.echo(f"{key}  study {facts['study']}  called AE {facts['called_ae']}")
     if held_back := spool.quarantined(key):
-        typer.echo(f"  {held_back} images came with other pixels or geometry under a UID that was here; see: release")
+        typer.echo(f"  {held_back} images in quarantine: other pixels or geometry under a known UID; see: release")
     for revision in spool.revisions(key):
         _say(revision)
 
@@ -128,7 +128,7 @@ def retry(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     try:
         revision = study_actions.run_again(spool, _find(spool, short_id))
     except ValueError as error:
-        raise ConfigInvalid(f"{short_id}: {error}; wait until it is, see: segnode studies list") from error
+        raise ConfigInvalid(f"{short_id}: {error}; wait until it has, see: segnode studies list") from error
     _audit(settings, "U", what_is_kept(spool, revision.key))
     typer.echo(
         json.dumps(_Row.of(revision).to_json()) if as_json else f"{revision.key} rev {revision.number} waits to run"
@@ -162,7 +162,7 @@ def forget(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     try:
         study_actions.forget(spool, key)
     except ValueError as error:
-        raise ConfigInvalid(f"{short_id}: {error}; wait until it is, see: segnode studies list") from error
+        raise ConfigInvalid(f"{short_id}: {error}; wait until it has, see: segnode studies list") from error
     _audit(settings, "D", kept)
     typer.echo(json.dumps({"id": key, "forgotten": True}) if as_json else f"{key} is forgotten")
 
@@ -170,7 +170,7 @@ def forget(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
 def _find(spool: Spool, short_id: str) -> str:
     found = [key for key in spool.study_keys() if key.startswith(short_id)]
     if len(found) != 1:
-        problem = "is the beginning of several short IDs" if found else "is no study of this node"
+        problem = "matches several studies" if found else "matches no study of this node"
         raise ConfigInvalid(f"{short_id} {problem}; see: segnode studies list")
     (key,) = found
     try:

@@ -106,7 +106,7 @@ class NodeSettings(Frozen):
     @model_validator(mode="after")
     def _somebody_may_send(self) -> "NodeSettings":
         if self.allowed_peers == ():
-            raise problem_at(("destinations",), "none has an AE title, so nobody may send; name who may: peers")
+            raise problem_at(("destinations",), "none has an AE title, so nobody may send; list senders under peers")
         return self
 
     @property

@@ -145,7 +145,7 @@ class Completion:
         beside = self._beside(revision.key)
         said = {route.complete_when.images_in for route in routes} - {None}
         lacking = sorted(keyword for keyword in said if keyword and tally.lacks(keyword, len(beside)))
-        notes = [f"Fewer images have come than they say there are ({keyword})." for keyword in lacking]
+        notes = [f"Fewer images were received than {keyword} states." for keyword in lacking]
         asking = [route for route in routes if route.complete_when.counted_by is not None]
         if not asking:
             return Verdict(True, tuple(notes))
@@ -157,15 +157,13 @@ class Completion:
             awaited.setdefault(str(route.complete_when.counted_by), set()).update(modalities)
         counts = {archive: self._census.look(archive, come, sorted(of), now) for archive, of in awaited.items()}
         missing = tuple(one for count in counts.values() for one in count.missing)
-        notes += [
-            f"{name} did not say what it has: {count.problem}." for name, count in counts.items() if count.problem
-        ]
+        notes += [f"{name} could not be queried: {count.problem}." for name, count in counts.items() if count.problem]
         known = all(count.known for count in counts.values())
         if waited_s is None:
             return Verdict(known and not missing, tuple(notes), missing)
         if not known:
-            notes.append("An archive did not say in time what it has.")
-        notes += [f"Within {waited_s:.0f} s, there had not come: {one}." for one in missing]
+            notes.append("An archive did not answer the query in time.")
+        notes += [f"Not received within {waited_s:.0f} s: {one}." for one in missing]
         return Verdict(True, tuple(notes))
 
 

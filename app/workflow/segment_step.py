@@ -160,7 +160,7 @@ def publish(claim: Claim, outcome: Outcome) -> None:
 def _set_aside(deaths: int, overtimes: int) -> Outcome:
     if not overtimes:
         return make_outcome("failed", "worker_died", f"The worker died {deaths} times over this study.")
-    message = f"Of {deaths} times that this study was tried, {overtimes} took longer than work.study_minutes."
+    message = f"Of {deaths} attempts at this study, {overtimes} took longer than work.study_minutes."
     return make_outcome("failed", "study_too_long", message)
 
 

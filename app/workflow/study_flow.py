@@ -249,7 +249,7 @@ class StudyFlow(DBOSConfiguredInstance):
                         revision,
                         State.FAILED,
                         NO_DESTINATION,
-                        "The routes of node.yaml name no place for what was found.",
+                        "No route in node.yaml has a destination for these results.",
                     )
                 else:
                     state = State.NOTHING_FOUND if outcome == "segmented" else State(outcome)

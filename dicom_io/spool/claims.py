@@ -64,7 +64,7 @@ class Claim:
         """
         with self.spool.changing(self.revision):
             if _number(_subject(self.revision, self.destination)) != self.number:
-                raise Superseded(f"{self.revision.key} rev {self.revision.number}: somebody else does this work by now")
+                raise Superseded(f"{self.revision.key} rev {self.revision.number}: this work has been taken over")
             yield self.revision
 
     def confirm(self) -> None:

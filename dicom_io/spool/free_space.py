@@ -10,7 +10,7 @@ class NoRoomError(OSError):
     """The disk has less free than has to stay free."""
 
     def __init__(self) -> None:
-        super().__init__(errno.ENOSPC, "the disk has less free than has to stay free")
+        super().__init__(errno.ENOSPC, "free disk space is below the reserve")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def run_again(spool: Spool, key: str) -> Revision:
     with spool.locked(key):
         latest = spool.latest_revision(key)
         if latest is None or not latest.state.is_final:
-            raise ValueError("the study is not at an end")
+            raise ValueError("the study has not ended")
         if latest.state in ENDED_WELL:
             return spool.open_revision(key, State.WAITING)
         outcome, state = latest.read_outcome(), latest.read_state()
@@ -66,7 +66,7 @@ def forget(spool: Spool, key: str) -> None:
         If the study is receiving or at work.
     """
     if not spool.delete(key, lambda revisions: all(one.state.is_final for one in revisions), quarantined=True):
-        raise ValueError("the study is not at an end")
+        raise ValueError("the study has not ended")
 
 
 def release(spool: Spool, key: str) -> Revision:
@@ -75,15 +75,15 @@ def release(spool: Spool, key: str) -> Revision:
     Raises
     ------
     ValueError
-        If nothing is quarantined, or the study is still receiving.
+        If nothing is quarantined, or the study is still receiving images.
     """
     with spool.locked(key):
         held = sorted(spool.quarantine(key).glob("*.dcm"), key=lambda path: path.stat().st_mtime_ns)
         latest = spool.latest_revision(key)
         if not held or latest is None:
-            raise ValueError("nothing of the study is quarantined")
+            raise ValueError("the study has no quarantined images")
         if latest.state is State.RECEIVING:
-            raise ValueError("the study is still receiving")
+            raise ValueError("the study is still receiving images")
         # Copies by link: whatever happens before the end, the quarantine still has them.
         newest = {path.stem.rpartition("-")[0]: path for path in held}
         links = {}

@@ -63,7 +63,7 @@ def test_show_tells_which_study_it_is_and_why(node: NodeProcess, refused: Revisi
 def test_retry_queues_it_once(node: NodeProcess, refused: Revision) -> None:
     assert "waits to run" in call(node, "retry", refused.key)
     assert refused.state is State.WAITING
-    with pytest.raises(ConfigInvalid, match="not at an end"):
+    with pytest.raises(ConfigInvalid, match="has not ended"):
         call(node, "retry", refused.key)
 
 

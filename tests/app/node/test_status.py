@@ -297,5 +297,5 @@ def test_a_forgotten_study_is_gone_and_an_active_one_stays(
     assert objects(deleted)["CANARY^PN"] == "CANARY-LO"
     active = node.latest(studies["down"])
     assert active is not None
-    with pytest.raises(ValueError, match="not at an end"):
+    with pytest.raises(ValueError, match="has not ended"):
         forget(node.spool, active.key)

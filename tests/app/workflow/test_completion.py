@@ -282,7 +282,7 @@ def test_an_archive_that_is_down_is_asked_again_and_then_done_without(tmp_path: 
     node.send(image(1))
     node.wait(every_s=0.2)
     assert QUIET_S + 2 + 4 + 8 <= node.now < LONGEST_S
-    assert "pacs did not say what it has: no association" in node.state()["notes"][0]
+    assert "pacs could not be queried: no association" in node.state()["notes"][0]
     assert MAX_UNANSWERED == 4
 
 
@@ -309,7 +309,7 @@ def test_an_archive_that_hangs_holds_up_no_other_study_and_this_one_not_for_ever
         assert node.is_complete_after(LONGEST_S)
     closed = {revision.key: list(revision.read_state().notes) for revision in node.work.revisions}
     assert closed[study_key("SEGNODE", STUDY)] == []
-    assert "did not say in time" in closed[study_key("HANGS", STUDY)][0]
+    assert "did not answer the query in time" in closed[study_key("HANGS", STUDY)][0]
 
 
 def test_an_association_that_stays_open_holds_nothing_up(peer: Callable[[str], str], tmp_path: Path) -> None:

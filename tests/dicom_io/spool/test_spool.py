@@ -190,7 +190,7 @@ def test_running_again(spool: Spool, state: str, number: int) -> None:
     assert (again.number, again.state) == (number, State.WAITING)
     assert contents(again.images) == [b"image 1"]
     assert spool.open_keys() == [first.key]
-    with pytest.raises(ValueError, match="not at an end"):
+    with pytest.raises(ValueError, match="has not ended"):
         run_again(spool, first.key)
 
 
