@@ -20,6 +20,8 @@ from core.errors import ConfigInvalid
 
 BETWEEN = "__"
 _LISTS = (list, tuple, set, frozenset)
+_PLAIN = re.compile(r"[-+.\d]{0,3}|true|false|null", re.IGNORECASE)
+"""Values that are left in messages: they are no secrets, and a message names bounds that look like them."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,10 @@ def variable_of(location: Sequence[int | str], overrides: Iterable[Override], fi
 
 def without_values(text: str, overrides: Iterable[Override]) -> str:
     """Give a text in which every word or line that is a value from the environment is left out."""
-    for leaf in sorted({leaf for one in overrides for leaf in _leaves(one.value)}, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(leaf)}(?!\w)", "…", text)
+    leaves = {leaf for one in overrides for leaf in _leaves(one.value) if not _PLAIN.fullmatch(leaf)}
+    forms = {form for leaf in leaves for form in (leaf, leaf.strip(), repr(leaf)[1:-1]) if form}
+    for form in sorted(forms, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "…", text)
     return text
 
 

@@ -130,9 +130,7 @@ def retry(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; wait until it has, see: segnode studies list") from error
     _audit(settings, "U", what_is_kept(spool, revision.key))
-    typer.echo(
-        json.dumps(_Row.of(revision).to_json()) if as_json else f"{revision.key} rev {revision.number} waits to run"
-    )
+    _answer(revision, "waits to run", as_json)
 
 
 @app.command("release")
@@ -145,11 +143,7 @@ def release(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; see: segnode studies show {short_id}") from error
     _audit(settings, "U", what_is_kept(spool, revision.key))
-    typer.echo(
-        json.dumps(_Row.of(revision).to_json())
-        if as_json
-        else f"{revision.key} rev {revision.number} takes the images in"
-    )
+    _answer(revision, "takes the images in", as_json)
 
 
 @app.command("forget")
@@ -176,7 +170,7 @@ def _find(spool: Spool, short_id: str) -> str:
     try:
         spool.study(key)
         for revision in spool.revisions(key):
-            _Row.of(revision)
+            _whole(revision)
     except DAMAGE as error:
         remedy = f"stop the node, then put its files back from a backup, or move {spool.folder(key)} away"
         raise ConfigInvalid(f"{key} is damaged ({problem_of(error)}); {remedy}") from error

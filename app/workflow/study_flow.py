@@ -37,6 +37,7 @@ from app.workflow.workflow_ids import (
 from core.errors import Superseded
 from dicom_io.images.headers.facts import read_series_facts
 from dicom_io.spool.claims import Claim, take
+from dicom_io.spool.isolation import DAMAGE, problem_of
 from dicom_io.spool.records import NO_DESTINATION, PENDING, WITHDRAWN, Outcome, RecordedReason, State
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
@@ -197,10 +198,21 @@ class StudyFlow(DBOSConfiguredInstance):
             self._segmenting.end_process()
         except Exception as problem:  # noqa: BLE001 - a workflow's outermost loop: its study must end visibly
             name = type(problem).__name__
-            with self._claim(item.key, item.number, item.run, destination).held() as revision:
-                _end(revision, State.FAILED, "internal_error", name)
+            try:
+                with self._claim_of_failed(item, destination).held() as revision:
+                    _end(revision, State.FAILED, "internal_error", name)
+            except DAMAGE as damage:
+                extra = {"study": item.key, "revision": item.number, "problem": problem_of(damage)}
+                _log.error("failure_not_noted", extra=extra)
             # The database keeps an exception's text, and that can quote a data element.
             raise RuntimeError(name) from None
+
+    def _claim_of_failed(self, item: WorkItem, destination: str | None) -> Claim:
+        """Claim the work that failed; where the record of its delivery is what is damaged, claim the revision."""
+        try:
+            return self._claim(item.key, item.number, item.run, destination)
+        except DAMAGE:
+            return self._claim(item.key, item.number, item.run)
 
     # Steps
 

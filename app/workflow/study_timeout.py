@@ -11,6 +11,7 @@ from pathlib import Path
 
 from app.workflow.segment_step import StudySegmenter
 from core.report import Report
+from dicom_io.spool.isolation import DAMAGE, problem_of
 from dicom_io.spool.spool import Spool
 from runtime.devices import LOST_DEVICE_EXIT, is_device_lost
 from runtime.watchdog import Line, Timekeeping, timed
@@ -78,5 +79,5 @@ class Timekeeper(Timekeeping):
         try:
             with self._spool.changing(revision):
                 revision.write_state(overtimes=revision.read_state().overtimes + 1)
-        except OSError as error:
-            _log.warning("overtime_not_noted", extra={"study": key, "problem": error.strerror})
+        except DAMAGE as error:
+            _log.warning("overtime_not_noted", extra={"study": key, "problem": problem_of(error)})

@@ -2,6 +2,8 @@
 
 Machines that share a spool are upgraded one by one. So a record keeps keys that it does not know, reads files of
 earlier versions, which lack some, and leaves out what an earlier version would not have written.
+A new value of `State` is another matter: a version that does not know it takes the study for damaged, so all machines
+have to be upgraded before the first one writes it.
 """
 
 import json

@@ -54,6 +54,40 @@ def test_a_damaged_study_holds_up_no_other(damage: str, peer: Callable[[str], st
         pacs.stop()
 
 
+def test_a_delivery_whose_record_is_damaged_ends_its_study_visibly(peer: Callable[[str], str], tmp_path: Path) -> None:
+    """A value of a wrong type, as a hand or another version may leave it: nobody would go on with the study."""
+    node = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")})
+    node.start()
+    try:
+        study = str(generate_uid())
+        store(peer("storescu"), node.port, "SEGNODE", write_study(tmp_path / "study", study))
+        wait_until(lambda: (latest := node.latest(study)) and latest.state == "delivering")
+        latest = node.latest(study)
+        assert latest is not None
+        node.stop()
+        record = latest.path / "deliveries" / "pacs.json"
+        record.write_text(json.dumps({**json.loads(record.read_text()), "attempts": "3"}))
+        node.start()
+        end = node.wait_for_end(study)
+        assert (end["state"], end["reason"]["code"]) == ("failed", "internal_error")
+    finally:
+        node.stop()
+
+
+@pytest.mark.parametrize("name", ["outcome.json", "deliveries/pacs.json"])
+def test_a_damaged_record_is_no_study_to_wait_for(name: str, node: NodeProcess) -> None:
+    """A command refuses the study with what helps, and says nothing of waiting."""
+    key = sorted(node.spool.study_keys())[0]
+    path = node.spool.revision(key, 0).path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('{"files": {"m": null}}')
+    for command in ("show", "retry"):
+        result = CliRunner().invoke(cli, ["studies", command, key, "--config", str(node.config)])
+        assert isinstance(result.exception, ConfigInvalid)
+        assert "put its files back from a backup" in str(result.exception)
+        assert result.stdout == ""
+
+
 DAMAGE = {
     "gone": None,
     "empty": "",

@@ -112,6 +112,8 @@ def test_an_unknown_key_is_named_and_its_value_is_not(
             "routes.0.destinations.0: … is not below destinations: pacs",
         ),
         ("HTTP__HOST", SECRET, "http.port: Field required"),
+        ("DESTINATIONS__PACS__KIND", f" {SECRET}'s", "destinations.pacs.kind: Input tag "),
+        ("QUIET_SECONDS", "0", "quiet_seconds: Input should be greater than 0"),
     ],
 )
 def test_a_wrong_value_is_said_to_be_one_and_not_shown(
