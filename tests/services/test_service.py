@@ -262,7 +262,7 @@ def test_weights_are_swapped_and_put_back_under_load(
     service.run_command("aliases", "revert", "tumor", *config)
     assert client.tumor(f"cases:{case}_0/A.nii.gz").model == ALIASES["tumor"]
     wrong = service.run_command("aliases", "set", "vessel", ALIASES["tumor"], *config, expect=2)
-    assert "vessel has 2 images" in wrong
+    assert "vessel provides 2 images" in wrong
 
 
 def test_the_command_line_calls(service: ServiceProcess, case: str) -> None:

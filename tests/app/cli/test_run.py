@@ -271,7 +271,7 @@ def test_a_series_with_damaged_pixels_is_refused_by_name(run: Run, tmp_path: Pat
 
 @pytest.mark.parametrize("name", ["../escape", "..", ".", "/absolute", "1.2/3", "1.2\n"])
 def test_what_cannot_be_a_folder_name_never_becomes_one(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not a UID"):
+    with pytest.raises(ValueError, match="not a valid UID"):
         StudyOutbox(tmp_path / "out", name)
     assert list(tmp_path.iterdir()) == []
 

@@ -64,7 +64,7 @@ def test_a_later_claim_voids_an_earlier_one(spool: Spool, revision: Revision, de
     now = claimed(spool, revision, "mr-1", destination)
     assert now.number > late.number
     before = files(revision)
-    with pytest.raises(Superseded, match="somebody else"), late.held():
+    with pytest.raises(Superseded, match="taken over"), late.held():
         raise AssertionError("never reached")
     with pytest.raises(Superseded):
         late.confirm()

@@ -182,7 +182,7 @@ def test_another_image_under_one_uid_is_quarantined_and_can_be_released(spool: S
     assert [path.read_bytes() for path in revision.images.iterdir()] == [newer.data]
     assert [path.read_bytes() for path in spool.revision(KEY, 0).images.iterdir()] == [older.data]
     assert spool.quarantined(KEY) == 0
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(ValueError, match="no quarantined images"):
         release(spool, KEY)
 
 

@@ -141,7 +141,7 @@ def _manifest(package: Package, old: str, new: str) -> None:
         ('"24": 24', '"24": 25', "not those of labels"),
         ('"24": 24', '"25": 24', "not those of its labels"),
         ('"24": 24', '"24": 0', "not those of its labels"),
-        ('"configuration": "Dataset292', '"configuration": "Dataset299', "not the members"),
+        ('"configuration": "Dataset292', '"configuration": "Dataset299', "must be the members"),
     ],
 )
 def test_parts_that_contradict_the_whole_are_refused(old: str, new: str, words: str, tmp_path: Path) -> None:

@@ -166,7 +166,10 @@ def test_an_image_that_no_empty_machine_holds_is_refused_with_figures(tmp_path: 
     ) as caught:
         check(package, large, "cpu", Memory(4 * GB, 4 * GB), None)
     assert caught.value.code is ReasonCode.TOO_LARGE
-    with pytest.raises(StudyRejected, match=r"GB on the GPU; there are 515\.4 GB and 0\.1 GB on the GPU"):
+    with pytest.raises(
+        StudyRejected,
+        match=r"GB on the GPU for 3000 x 512 x 512 voxels; this machine has 515\.4 GB and 0\.1 GB on the GPU",
+    ):
         check(package, large, "cuda", Memory(GB, 480 * GB), Memory(2**27, 2**27))
 
 
