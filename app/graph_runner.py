@@ -13,7 +13,7 @@ from core.report import Reason, Report
 from dicom_io.images.study import Study, read_studies
 from dicom_io.results.outbox import StudyOutbox
 from operators.model_run import ModelRun
-from segmentation.inference.model_pool import WarmModels
+from segmentation.inference.model_pool import ModelPool
 from segmentation.package.package import Package
 from segmentation.package.profile_results import warning_of
 
@@ -55,7 +55,7 @@ class Segmenter:
 
     def __init__(self, packages: Mapping[str, Package], device: str = "auto") -> None:
         self._packages = dict(packages)
-        self._models = WarmModels(device)
+        self._models = ModelPool(device)
         self.device = self._models.device
         for package in packages.values():
             if (warning := warning_of(package)) is not None:

@@ -13,7 +13,7 @@ from segmentation.package.package import Package
 
 
 class Segment(Protocol):
-    """The call that runs a package's warm networks: :meth:`segmentation.inference.model_pool.WarmModels.segment`."""
+    """The call that runs a package's warm networks: :meth:`segmentation.inference.model_pool.ModelPool.segment`."""
 
     def __call__(
         self, package: Package, volume: Volume, on_progress: Progress | None, shared: SharedImages | None

@@ -10,9 +10,9 @@ from core.errors import StudyRejected
 from dicom_io.images.grid.geometry import layout_of
 from dicom_io.images.volume import SelectionRejectedError, VolumeReader
 from operators.model_run import ModelRun, ModelRunOperator
-from segmentation.inference.model_pool import Wish
+from segmentation.inference.model_pool import MemoryRequest
 
-AskForMemory = Callable[[Sequence[Wish]], list[StudyRejected | None]]
+AskForMemory = Callable[[Sequence[MemoryRequest]], list[StudyRejected | None]]
 
 
 class SeriesToVolumeOperator(ModelRunOperator):
@@ -21,7 +21,7 @@ class SeriesToVolumeOperator(ModelRunOperator):
     Parameters
     ----------
     ask_for_memory
-        :meth:`segmentation.inference.model_pool.Promise.ask`.
+        :meth:`segmentation.inference.model_pool.MemoryReservation.ask`.
     """
 
     stage = "read"
@@ -52,8 +52,8 @@ class SeriesToVolumeOperator(ModelRunOperator):
         return replace(run, volume=volume, selection=selection)
 
 
-def _wish(run: ModelRun) -> Wish:
+def _wish(run: ModelRun) -> MemoryRequest:
     if run.selection is None:
         raise ValueError("series_to_volume got a run without a selection; it must come after select_series")
     channels = run.selection.channels
-    return Wish(run.package, layout_of(channels[0]).geometry, tuple(series.uid for series in channels))
+    return MemoryRequest(run.package, layout_of(channels[0]).geometry, tuple(series.uid for series in channels))

@@ -81,7 +81,7 @@ class Executor:
     is_live: bool
 
 
-class Leases:
+class LeaseTable:
     """The table, in the database of one URL.
 
     Every method raises `sqlalchemy.exc.SQLAlchemyError` if the database cannot be reached; the same call later is

@@ -13,14 +13,14 @@ from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
 from runtime.lease_table import Holder, reason_of
-from runtime.worker_lease import Tenure
+from runtime.worker_lease import WorkerLease
 
 LOOKS_PER_LEASE = 3
 
 _log = logging.getLogger("segnode")
 
 
-class Reaper:
+class Takeover:
     """A watch on the other executors of one database.
 
     An executor counts as dead if its lease is found expired twice in a row. So if the database's clock was put forward,
@@ -32,7 +32,7 @@ class Reaper:
         This worker's own lease.
     """
 
-    def __init__(self, tenure: Tenure) -> None:
+    def __init__(self, tenure: WorkerLease) -> None:
         self._tenure = tenure
         self._suspects: frozenset[tuple[str, str]] = frozenset()
 

@@ -44,7 +44,7 @@ def timed(line: Line, key: str, number: int, limit_s: float) -> Iterator[None]:
         line.say(b"%s %s\n" % (_DONE, work))
 
 
-class Timekeeping:
+class Watchdog:
     """A watchdog that ends one worker when its work takes too long.
 
     Parameters

@@ -15,7 +15,7 @@ from uuid import uuid4
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import RetryLater
-from runtime.lease_table import Executor, Holder, Leases, reason_of
+from runtime.lease_table import Executor, Holder, LeaseTable, reason_of
 
 RENEWALS_PER_LEASE = 3
 ASK_AGAIN_S = 1.0
@@ -36,8 +36,8 @@ def end_process() -> None:
     os._exit(RetryLater.exit_code)
 
 
-class Tenure:
-    """The lease of one executor; `dicom_io.spool.claims.Tenure` for the claims on studies.
+class WorkerLease:
+    """The lease of one executor; `dicom_io.spool.claims.WorkerLease` for the claims on studies.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Tenure:
     """
 
     def __init__(
-        self, leases: Leases, executor: str, holder: Holder, on_lost: Callable[[], None] = end_process
+        self, leases: LeaseTable, executor: str, holder: Holder, on_lost: Callable[[], None] = end_process
     ) -> None:
         self.executor = executor
         self.leases = leases

@@ -15,8 +15,8 @@ from core.errors import ConfigInvalid
 from runtime.child import PYTHON
 from runtime.settings_environment import keys_from_environment
 from runtime.supervisor import Supervisor, numbered
-from runtime.watchdog import Timekeeping
-from services.jobs.timeouts import Overtime
+from runtime.watchdog import Watchdog
+from services.jobs.timeouts import JobTimeouts
 from services.settings import ENVIRONMENT, ServiceSettings, load_service_settings
 
 SQLITE: Final = "sqlite:///"
@@ -46,10 +46,10 @@ def run_service(config: Path) -> None:
         commands[name] = [*PYTHON, "services.worker", str(config), str(slot)]
     _make_place(settings)
     _open_many_files()
-    overtime = Overtime(settings.work)
+    overtime = JobTimeouts(settings.work)
 
-    def timekeeper(process: subprocess.Popen[bytes]) -> Timekeeping:
-        return Timekeeping(process, ("job",), lambda job, _: overtime.note(job))
+    def timekeeper(process: subprocess.Popen[bytes]) -> Watchdog:
+        return Watchdog(process, ("job",), lambda job, _: overtime.note(job))
 
     Supervisor(commands, lambda: _announce(settings), listener=timekeeper).run()
 

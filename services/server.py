@@ -16,11 +16,11 @@ from fastapi import FastAPI
 
 from dicom_io.tls import TlsFiles, client_context
 from runtime.child import ParentLink, run_child
-from runtime.lease_table import Leases
+from runtime.lease_table import LeaseTable
 from runtime.logs import configure_logging
 from services.grpc_api.server import CALLS, make_grpc_server
 from services.jobs.job_queue import Jobs
-from services.jobs.job_service import Handlers
+from services.jobs.job_service import JobService
 from services.jobs.readiness import Readiness
 from services.rest.app import make_rest_app
 from services.rest.connections import Impatient
@@ -51,8 +51,8 @@ async def serve(settings: ServiceSettings, link: ParentLink) -> None:
     for listening in (settings.grpc, settings.rest):
         if listening is not None and (tls := listening.tls) is not None:
             client_context(TlsFiles(tls.ca, tls.certificate, tls.key))  # it says which file, and what of it
-    jobs, leases = Jobs(settings), Leases(settings.database, settings.lease_seconds)
-    handlers, readiness, tokens = Handlers(jobs), Readiness(leases), Tokens(settings.tokens_file)
+    jobs, leases = Jobs(settings), LeaseTable(settings.database, settings.lease_seconds)
+    handlers, readiness, tokens = JobService(jobs), Readiness(leases), Tokens(settings.tokens_file)
     retry_after_s = settings.queue.retry_after_seconds
     grpc_server, rest_server, rest_task = None, None, None
     if settings.grpc is not None:

@@ -6,7 +6,7 @@ import typer
 
 from app.cli.options import AsJson, Config
 from app.node.spool_access import spool_to_read
-from app.node.status import Overview, look
+from app.node.status import NodeStatus, look
 from app.settings.node import load_settings
 from core.errors import ConfigInvalid
 
@@ -30,7 +30,7 @@ def status(config: Config, as_json: AsJson = False) -> None:
         raise typer.Exit(NOT_READY)
 
 
-def _content(overview: Overview) -> dict[str, object]:
+def _content(overview: NodeStatus) -> dict[str, object]:
     return {
         "running": overview.is_running,
         "ready": overview.is_ready,
@@ -44,7 +44,7 @@ def _content(overview: Overview) -> dict[str, object]:
     }
 
 
-def _text(overview: Overview) -> str:
+def _text(overview: NodeStatus) -> str:
     state = "ready" if overview.is_ready else "not ready" if overview.is_running else "not running"
     lines = [f"node: {state}"]
     lines += [f"  {name}: {'ready' if ready else 'not ready'}" for name, ready in overview.processes.items()]

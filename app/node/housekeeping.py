@@ -11,7 +11,7 @@ from dicom_io.spool.spool import Spool
 from runtime.clock import ClockWatch, bring_forward
 from runtime.durable_queue import FORGOTTEN_AT_ONCE, forget_ended
 from runtime.lease_table import reason_of
-from runtime.worker_lease import Tenure
+from runtime.worker_lease import WorkerLease
 
 RECOVER_EVERY_S = 600.0
 FORGET_EVERY_S = 3600.0
@@ -21,7 +21,7 @@ KEPT_DAYS = 7.0
 _log = logging.getLogger("segnode")
 
 
-class Caretaking:
+class Housekeeping:
     """Looks after the spool and the workflow database.
 
     Parameters
@@ -36,7 +36,7 @@ class Caretaking:
         This worker's own lease.
     """
 
-    def __init__(self, spool: Spool, intake: Intake, work: StudyWork, tenure: Tenure) -> None:
+    def __init__(self, spool: Spool, intake: Intake, work: StudyWork, tenure: WorkerLease) -> None:
         self._spool = spool
         self._intake = intake
         self._work = work

@@ -10,13 +10,13 @@ from app.settings.node import NodeSettings, load_settings
 from app.settings.reception import TlsListening
 from core.errors import ConfigInvalid
 from dicom_io.audit.trail import AuditTrail
-from dicom_io.reception.access_control import Access
+from dicom_io.reception.access_control import AccessControl
 from dicom_io.reception.listener import ACCEPTING, Listener
 from dicom_io.reception.observer import ReceptionRecord
 from dicom_io.reception.presentation_contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted
 from dicom_io.spool.counters import COUNTERS, Counters
 from dicom_io.spool.free_space import KeptFree
-from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.spool import Spool
 from dicom_io.tls import ServerTls, server_context
@@ -44,7 +44,7 @@ def listen(settings: NodeSettings) -> None:
     reception = settings.reception
     kept_free = KeptFree(int(reception.keep_free.gib * 2**30), reception.keep_free.percent)
     spool = prepared_spool(settings.spool)
-    arrival = Arrival(spool, rerun_repeated=reception.on_repeat == "rerun", kept_free=kept_free)
+    arrival = Ingest(spool, rerun_repeated=reception.on_repeat == "rerun", kept_free=kept_free)
     listener = make_listener(settings, arrival)
     try:
         listener.start(settings.host, settings.port, shares_port=settings.reception.processes > 1)
@@ -67,7 +67,7 @@ def _delete_until_stopped(link: ParentLink, spool: Spool, days: float, trail: Au
             return
 
 
-def make_listener(settings: NodeSettings, arrival: Arrival) -> Listener:
+def make_listener(settings: NodeSettings, arrival: Ingest) -> Listener:
     """Build a listener as ``node.yaml`` describes it.
 
     Raises
@@ -79,7 +79,7 @@ def make_listener(settings: NodeSettings, arrival: Arrival) -> Listener:
     return Listener(
         arrival,
         settings.ae_title,
-        Access.of(settings.called_aes, settings.allowed_peers),
+        AccessControl.of(settings.called_aes, settings.allowed_peers),
         limits=settings.limits.share(reception.processes),
         contexts=Accepted(
             reception.uids(reception.sop_classes, STORAGE_CLASSES),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from app.node.status import Presence
 from app.node.status_server import serve_status
 from app.settings.node import ENVIRONMENT, NodeSettings
-from app.workflow.study_timeout import Timekeeper
+from app.workflow.study_timeout import StudyWatchdog
 from dicom_io.spool.counters import COUNTERS, forget_counters
 from dicom_io.spool.spool import Spool
 from runtime.child import PYTHON
@@ -80,8 +80,8 @@ class Node:
         except OSError as error:
             _log.warning("processes_not_shown", extra={"problem": error.strerror})
 
-    def _timekeeper(self, process: subprocess.Popen[bytes]) -> Timekeeper:
-        return Timekeeper(process, Spool(self._settings.spool))
+    def _timekeeper(self, process: subprocess.Popen[bytes]) -> StudyWatchdog:
+        return StudyWatchdog(process, Spool(self._settings.spool))
 
 
 def _allow_deep_stacks() -> None:

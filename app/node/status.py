@@ -24,7 +24,7 @@ _TRIES = 20
 
 
 @dataclass(frozen=True)
-class Overview:
+class NodeStatus:
     """One look at a node.
 
     Attributes
@@ -66,7 +66,7 @@ class Overview:
         return sum(self.studies.get(state, 0) for state in (State.WAITING, State.RUNNING, State.DELIVERING))
 
 
-def look(spool: Spool) -> Overview:
+def look(spool: Spool) -> NodeStatus:
     """Look at a node through its spool, from any process; a study that is damaged hides no other.
 
     Raises
@@ -93,7 +93,7 @@ def look(spool: Spool) -> Overview:
             deliveries[name] = deliveries.get(name, 0) + 1
     disk = os.statvfs(spool.root)
     free = disk.f_bavail * disk.f_frsize
-    return Overview(read_processes(spool.root), studies, oldest, free, deliveries, damaged)
+    return NodeStatus(read_processes(spool.root), studies, oldest, free, deliveries, damaged)
 
 
 def _look_at(revision: Revision) -> tuple[State, list[str], float]:

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from app.node.status import Overview, look, read_processes
+from app.node.status import NodeStatus, look, read_processes
 from core.errors import ConfigInvalid
 from dicom_io.spool.counters import COUNTERS, read_counters
 from dicom_io.spool.spool import Spool
@@ -32,7 +32,7 @@ REQUEST_TIMEOUT_S = 10.0
 _log = logging.getLogger("segnode")
 
 
-class Observatory:
+class StatusCollector:
     """Looks at a node now and then, for whoever asks.
 
     Parameters
@@ -44,14 +44,14 @@ class Observatory:
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._lock = threading.Lock()
-        self._seen: tuple[Overview, dict[str, float]] | None = None
+        self._seen: tuple[NodeStatus, dict[str, float]] | None = None
         self._next = 0.0
 
     def processes(self) -> dict[str, bool]:
         """Return whether each process takes work now; a probe that waited for all studies would be too late."""
         return read_processes(self._spool.root)
 
-    def look(self) -> tuple[Overview, dict[str, float]]:
+    def look(self) -> tuple[NodeStatus, dict[str, float]]:
         """Return the newest overview and the processes' counts.
 
         Raises
@@ -114,7 +114,7 @@ def _counter(name: str, what: str, counts: dict[str, float]) -> CounterMetricFam
 
 
 class _Handler(BaseHTTPRequestHandler):
-    observatory: ClassVar[Observatory]
+    observatory: ClassVar[StatusCollector]
     registry: ClassVar[CollectorRegistry]
     server_version, sys_version = "segnode", ""
     timeout = REQUEST_TIMEOUT_S
@@ -164,7 +164,7 @@ def serve_status(spool: Spool, host: str, port: int) -> ThreadingHTTPServer:
     ConfigInvalid
         If the address cannot be listened on.
     """
-    observatory = Observatory(spool)
+    observatory = StatusCollector(spool)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(observatory)
     handler = type("Handler", (_Handler,), {"observatory": observatory, "registry": registry})

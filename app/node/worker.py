@@ -15,10 +15,10 @@ from pathlib import Path
 from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.node.housekeeping import Caretaking
+from app.node.housekeeping import Housekeeping
 from app.node.spool_access import prepared_spool
 from app.settings.node import NodeSettings, load_settings
-from app.workflow.attempts import Tries
+from app.workflow.attempts import Attempts
 from app.workflow.completion import Completion
 from app.workflow.intake import Intake
 from app.workflow.segment_step import StudySegmenter
@@ -30,11 +30,11 @@ from core.files import locked
 from runtime.child import ParentLink, run_child, watch_threads
 from runtime.devices import take_slot
 from runtime.durable_queue import launch_dbos
-from runtime.lease_table import Leases, reason_of
+from runtime.lease_table import LeaseTable, reason_of
 from runtime.logs import configure_logging
 from runtime.storage_id import spool_id
-from runtime.takeover import Reaper
-from runtime.worker_lease import Tenure, end_process, this_process
+from runtime.takeover import Takeover
+from runtime.worker_lease import WorkerLease, end_process, this_process
 
 LOOK_EVERY_S = 0.5
 STUDIES_AT_ONCE = 1
@@ -65,7 +65,7 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
     RetryLater, OSError
         If the disk or the database fails for now.
     """
-    tries = Tries()
+    tries = Attempts()
     link = ParentLink(tries.take_back)
     configure_logging("worker", settings.logs)
     take_slot(settings.workers, slot)
@@ -74,9 +74,9 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
     executor = settings.executor_id(slot)
     # Two workers of one name would both recover the same work.
     with locked(settings.spool / f".{executor}.lock", on_wait=lambda: _say_that_another_works(executor)):
-        leases = Leases(settings.database, settings.lease_seconds)
+        leases = LeaseTable(settings.database, settings.lease_seconds)
         holder = this_process(settings.spool, settings.executor, WORKFLOW_VERSION)
-        tenure = Tenure(leases, executor, holder, partial(_end_without_lease, tries))
+        tenure = WorkerLease(leases, executor, holder, partial(_end_without_lease, tries))
         segmenter = TimedSegmenter(make_segmenter(settings), link, settings.work.study_minutes * 60.0)
         flow = StudyFlow(settings, spool, segmenter, tenure, tries)
         if not tenure.begin(spool_id(settings.spool), link.wait_for_stop):
@@ -85,8 +85,8 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
             _launch(settings, executor)
         except SQLAlchemyError as error:
             raise RetryLater(f"database: {reason_of(error)}; it is tried again") from error
-        Reaper(tenure).start()
-        caretaking = Caretaking(spool, Intake(spool, Completion(settings, spool), flow), flow, tenure)
+        Takeover(tenure).start()
+        caretaking = Housekeeping(spool, Intake(spool, Completion(settings, spool), flow), flow, tenure)
         link.say_ready()
         while not link.wait_for_stop(LOOK_EVERY_S):
             # One of all workers does it. Two at a time would be safe, and only cost each the other's work.
@@ -98,7 +98,7 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
         os._exit(0)
 
 
-def _end_without_lease(tries: Tries) -> None:
+def _end_without_lease(tries: Attempts) -> None:
     tries.take_back()
     end_process()
 

@@ -108,7 +108,7 @@ class _Question:
     count: Count = field(default_factory=lambda: Count(False))
 
 
-class Census:
+class ArchiveCheck:
     """Asks a node's archives.
 
     Parameters

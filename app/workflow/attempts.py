@@ -14,7 +14,7 @@ from dicom_io.spool.claims import Claim
 LAST_MOMENT_S = 1.0
 
 
-class Tries:
+class Attempts:
     """The tries of this process."""
 
     def __init__(self) -> None:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from app.settings.node import NodeSettings
 from app.settings.route import CompleteWhen, Route
-from app.workflow.archive_check import Census, Come, Missing
+from app.workflow.archive_check import ArchiveCheck, Come, Missing
 from app.workflow.routing import matching_routes
-from dicom_io.images.headers.image_count import Tally
+from dicom_io.images.headers.image_count import ImageCount
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
@@ -54,7 +54,7 @@ class Arrivals:
         self.revision = revision
         self.since = self.quiet_since = now
         self.stamp = revision.arrival_stamp()
-        self.tally = Tally()
+        self.tally = ImageCount()
         self.missing: tuple[Missing, ...] = ()
 
     def look(self, now: float) -> None:
@@ -77,7 +77,7 @@ class Completion:
     def __init__(self, settings: NodeSettings, spool: Spool) -> None:
         self._settings = settings
         self._spool = spool
-        self._census = Census(settings)
+        self._census = ArchiveCheck(settings)
 
     def judge(self, arrivals: Arrivals, now: float) -> Verdict:
         """Combine what the routes of a study say: it is complete when it is complete for each of them.

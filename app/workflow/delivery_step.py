@@ -37,7 +37,7 @@ _FIRST_LOOK_S, _LONGEST_LOOK_S = 1.0, 60.0
 _log = logging.getLogger("segnode")
 
 
-class Deliveries:
+class DeliveryStep:
     """The deliveries of one node.
 
     Parameters

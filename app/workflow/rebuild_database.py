@@ -16,7 +16,7 @@ from core.errors import ConfigInvalid
 from dicom_io.spool.isolation import apart
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
-from runtime.lease_table import Leases
+from runtime.lease_table import LeaseTable
 from runtime.storage_id import spool_id
 
 
@@ -75,7 +75,7 @@ def rebuild(settings: NodeSettings, spool: Spool) -> Rebuilt:
 
 
 def _check_that_nobody_works(settings: NodeSettings) -> None:
-    leases = Leases(settings.database, settings.lease_seconds)
+    leases = LeaseTable(settings.database, settings.lease_seconds)
     try:
         leases.prepare(spool_id(settings.spool))
         live = [one.executor for one in leases.executors() if one.is_live]

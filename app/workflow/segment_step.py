@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from app.workflow.attempts import Tries
+from app.workflow.attempts import Attempts
 from app.workflow.outcome import make_outcome, outcome_of
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, StudyRejected, Superseded
 from core.files import sync_folder
@@ -50,7 +50,7 @@ def _disk_trouble_passes() -> Iterator[None]:
         raise RetryLater(f"the spool cannot be read or written: {error.strerror}") from error
 
 
-class Segmenting:
+class SegmentStep:
     """The warm models of a worker, one study at a time.
 
     Parameters
@@ -65,7 +65,7 @@ class Segmenting:
         How often one may before the study is set aside.
     """
 
-    def __init__(self, spool: Path, segmenter: StudySegmenter, tries: Tries, max_deaths: int) -> None:
+    def __init__(self, spool: Path, segmenter: StudySegmenter, tries: Attempts, max_deaths: int) -> None:
         self._segmenter = segmenter
         self._tries = tries
         self._max_deaths = max_deaths

@@ -19,12 +19,12 @@ from pydicom import dcmread
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.settings.node import NodeSettings
-from app.workflow.attempts import Tries
-from app.workflow.delivery_step import Deliveries, begin_delivery, end_of
+from app.workflow.attempts import Attempts
+from app.workflow.delivery_step import DeliveryStep, begin_delivery, end_of
 from app.workflow.notices import write_notices
 from app.workflow.outcome import make_outcome
 from app.workflow.routing import matching_routes
-from app.workflow.segment_step import Segmenting, StudySegmenter, publish
+from app.workflow.segment_step import SegmentStep, StudySegmenter, publish
 from app.workflow.workflow_ids import (
     LIVE,
     QUEUE_PRIORITIES,
@@ -42,7 +42,7 @@ from dicom_io.spool.records import NO_DESTINATION, PENDING, WITHDRAWN, Outcome, 
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from runtime.lease_table import reason_of
-from runtime.worker_lease import Tenure
+from runtime.worker_lease import WorkerLease
 
 WORKFLOW_VERSION = "4"
 """Pinned application version: DBOS goes on only with work of its own version.
@@ -106,13 +106,13 @@ class StudyFlow(DBOSConfiguredInstance):
     """
 
     def __init__(
-        self, settings: NodeSettings, spool: Spool, segmenter: StudySegmenter, tenure: Tenure, tries: Tries
+        self, settings: NodeSettings, spool: Spool, segmenter: StudySegmenter, tenure: WorkerLease, tries: Attempts
     ) -> None:
         self._settings = settings
         self._spool = spool
         self._tenure = tenure
-        self._segmenting = Segmenting(settings.spool, segmenter, tries, settings.work.tries)
-        self._deliveries = Deliveries(settings)
+        self._segmenting = SegmentStep(settings.spool, segmenter, tries, settings.work.tries)
+        self._deliveries = DeliveryStep(settings)
         super().__init__("node")
 
     def enqueue(self, revision: Revision) -> None:

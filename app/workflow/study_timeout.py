@@ -14,7 +14,7 @@ from core.report import Report
 from dicom_io.spool.isolation import DAMAGE, problem_of
 from dicom_io.spool.spool import Spool
 from runtime.devices import LOST_DEVICE_EXIT, is_device_lost
-from runtime.watchdog import Line, Timekeeping, timed
+from runtime.watchdog import Line, Watchdog, timed
 
 _log = logging.getLogger("segnode")
 
@@ -59,7 +59,7 @@ class TimedSegmenter:
                 raise
 
 
-class Timekeeper(Timekeeping):
+class StudyWatchdog(Watchdog):
     """Ends one worker when the study that it works at takes too long.
 
     Parameters

@@ -40,7 +40,7 @@ class _Waiting:
     events: int = selectors.EVENT_READ
 
 
-class Lobby:
+class Acceptor:
     """The place of new connections: accepts each, and hands it on with its first PDU.
 
     Parameters

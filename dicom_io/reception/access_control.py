@@ -48,7 +48,7 @@ class AllowedPeer:
 
 
 @dataclass(frozen=True)
-class Access:
+class AccessControl:
     """Rules for association requests.
 
     Attributes
@@ -63,7 +63,7 @@ class Access:
     peers: tuple[AllowedPeer, ...] | None
 
     @classmethod
-    def of(cls, called_aes: Iterable[str], peers: Iterable[AllowedPeer] | None) -> "Access":
+    def of(cls, called_aes: Iterable[str], peers: Iterable[AllowedPeer] | None) -> "AccessControl":
         """Make rules from any collections."""
         return cls(frozenset(called_aes), None if peers is None else tuple(peers))
 

@@ -32,7 +32,7 @@ from dicom_io.reception.pdu_stream import (
     RELEASE_RQ,
     BreachError,
     ConnectionEndedError,
-    Wire,
+    PduStream,
 )
 
 _IS_COMMAND, _IS_LAST = 1, 2
@@ -122,7 +122,7 @@ class ServedAssociation:
 
     def __init__(
         self,
-        wire: Wire,
+        wire: PduStream,
         caller: Caller,
         contexts: Mapping[int, Context],
         max_length: int,

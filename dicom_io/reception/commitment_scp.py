@@ -20,7 +20,7 @@ NO_SUCH_CLASS = 0x0118
 _log = logging.getLogger("segnode")
 
 
-class Reports:
+class CommitmentScp:
     """The service of N-EVENT-REPORT.
 
     Parameters

@@ -15,16 +15,16 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from dicom_io.commitment.request import PUSH_MODEL, REPORT_SYNTAXES
 from dicom_io.commitment.transactions import Transactions
-from dicom_io.reception.access_control import Access
+from dicom_io.reception.access_control import AccessControl
 from dicom_io.reception.association import Answered, Caller, Context, Request
-from dicom_io.reception.commitment_scp import Reports
+from dicom_io.reception.commitment_scp import CommitmentScp
 from dicom_io.reception.dimse import C_ECHO_RQ, C_STORE_RQ, N_EVENT_REPORT_RQ, Command
 from dicom_io.reception.limits import Limits
 from dicom_io.reception.observer import Observer
 from dicom_io.reception.presentation_contexts import VERIFICATION, Accepted
 from dicom_io.reception.server import NodeServer, Rejection
-from dicom_io.reception.storage_scp import NO_SUCH_CLASS, SUCCESS, Storage
-from dicom_io.spool.ingest import Arrival
+from dicom_io.reception.storage_scp import NO_SUCH_CLASS, SUCCESS, StorageScp
+from dicom_io.spool.ingest import Ingest
 from dicom_io.tls import peer_certificate
 
 GRACE_S = 5.0
@@ -61,9 +61,9 @@ class Listener:
 
     def __init__(
         self,
-        arrival: Arrival,
+        arrival: Ingest,
         ae_title: str,
-        access: Access,
+        access: AccessControl,
         *,
         limits: Limits | None = None,
         contexts: Accepted | None = None,
@@ -109,8 +109,8 @@ class Listener:
         """
         services = {
             C_ECHO_RQ: _echo,
-            C_STORE_RQ: Storage(self._arrival, self._observer, self._accepted.sop_classes).begin,
-            N_EVENT_REPORT_RQ: Reports(Transactions(self._arrival.spool.root)).begin,
+            C_STORE_RQ: StorageScp(self._arrival, self._observer, self._accepted.sop_classes).begin,
+            N_EVENT_REPORT_RQ: CommitmentScp(Transactions(self._arrival.spool.root)).begin,
         }
         self._server = NodeServer(
             self._ae,

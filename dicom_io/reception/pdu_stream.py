@@ -45,7 +45,7 @@ class ConnectionEndedError(Exception):
     """The peer closed the connection, or it broke."""
 
 
-class Wire:
+class PduStream:
     """A connection's reader and writer; it belongs to one thread, except for `hang_up`.
 
     Parameters

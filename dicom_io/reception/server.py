@@ -24,12 +24,12 @@ from pynetdicom import AE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import AssociationServer
 
-from dicom_io.reception.acceptor import ABORT, REPORT_S, Lobby
+from dicom_io.reception.acceptor import ABORT, REPORT_S, Acceptor
 from dicom_io.reception.association import Caller, ServedAssociation, Service
 from dicom_io.reception.association_request import RequestError, decode_request, has_known_version
 from dicom_io.reception.limits import Limits
 from dicom_io.reception.negotiation import negotiate
-from dicom_io.reception.pdu_stream import Wire
+from dicom_io.reception.pdu_stream import PduStream
 
 LINGER_S = 1.0
 """Time that a rejected peer may take to close its end."""
@@ -105,10 +105,10 @@ class NodeServer(AssociationServer):
         self._shares_port = shares_port
         self._lock = threading.Lock()
         self._associations: Counter[str] = Counter()
-        self._live: dict[threading.Thread, Wire] = {}
+        self._live: dict[threading.Thread, PduStream] = {}
         self._rejections: dict[tuple[str, str], tuple[float, int]] = {}
         super().__init__(ae, address, ae.ae_title, ae.supported_contexts)
-        self._lobby = Lobby(cast(socket.socket, self.socket), limits, tls, self._on_request, on_tls_failed)
+        self._lobby = Acceptor(cast(socket.socket, self.socket), limits, tls, self._on_request, on_tls_failed)
         self._ended = threading.Event()
 
     def server_bind(self) -> None:
@@ -206,7 +206,7 @@ class NodeServer(AssociationServer):
             connection.sendall(acceptance)
         except OSError:
             return  # the peer is gone
-        wire = Wire(connection, self._limits)
+        wire = PduStream(connection, self._limits)
         caller = Caller(request.calling_ae_title, request.called_ae_title, address)
         max_length = request.maximum_length_received or 0
         with self._lock:

@@ -13,7 +13,7 @@ from dicom_io.reception.dimse import Command
 from dicom_io.reception.observer import Observer
 from dicom_io.spool.free_space import NoRoomError
 from dicom_io.spool.incoming import IncomingFile
-from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.isolation import DAMAGE
 from dicom_io.spool.received import ReceivedObject, is_uid, study_key
 
@@ -27,7 +27,7 @@ CANNOT_UNDERSTAND = 0xC000
 _log = logging.getLogger("segnode")
 
 
-class Storage:
+class StorageScp:
     """The service of C-STORE.
 
     Parameters
@@ -40,7 +40,7 @@ class Storage:
         SOP classes that are stored; a context of another class belongs to another service.
     """
 
-    def __init__(self, arrival: Arrival, observer: Observer, sop_classes: Collection[str]) -> None:
+    def __init__(self, arrival: Ingest, observer: Observer, sop_classes: Collection[str]) -> None:
         self.arrival = arrival
         self.observer = observer
         self._sop_classes = frozenset(sop_classes)
@@ -64,7 +64,7 @@ class Storage:
 class _Store:
     """One object that is being received."""
 
-    def __init__(self, storage: Storage, caller: Caller, context: Context, command: Command) -> None:
+    def __init__(self, storage: StorageScp, caller: Caller, context: Context, command: Command) -> None:
         self._storage = storage
         self._caller = caller
         self._syntax = context.transfer_syntax

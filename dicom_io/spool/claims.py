@@ -3,7 +3,7 @@
 A claim is a number in the revision's ``state.json``, or in the file of one of its deliveries, under the study's lock.
 Whoever takes up work raises it, and whoever writes what came of the work looks first, under the same lock, whether it
 is still the number that it wrote: a later claim voids all earlier ones, whatever the clocks say. Only a worker whose
-lease is confirmed may claim (`Tenure`).
+lease is confirmed may claim (`WorkerLease`).
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
 
-class Tenure(Protocol):
-    """The right to work at all: `runtime.worker_lease.Tenure`."""
+class WorkerLease(Protocol):
+    """The right to work at all: `runtime.worker_lease.WorkerLease`."""
 
     @property
     def executor(self) -> str:
@@ -48,7 +48,7 @@ class Claim:
     """
 
     spool: Spool
-    tenure: Tenure
+    tenure: WorkerLease
     revision: Revision
     destination: str | None
     number: int
@@ -104,7 +104,7 @@ class Claim:
         return RecordedClaim(self.tenure.executor, self.number)
 
 
-def take(spool: Spool, tenure: Tenure, revision: Revision, run: int, destination: str | None = None) -> Claim:
+def take(spool: Spool, tenure: WorkerLease, revision: Revision, run: int, destination: str | None = None) -> Claim:
     """Claim a revision's work, or one of its deliveries; all earlier claims on it are void.
 
     Waits until the tenure is confirmed, so a worker that is cut off takes nothing up.

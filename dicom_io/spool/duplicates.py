@@ -12,7 +12,7 @@ from core.errors import StudyRejected
 from dicom_io.elements import ElementsError
 from dicom_io.images.pixels.pixel_layout import read_layout
 from dicom_io.images.pixels.pixels import same_pixels
-from dicom_io.spool.fingerprint import Outline, read_outline
+from dicom_io.spool.fingerprint import Fingerprint, read_outline
 
 IMAGE_KEYWORDS = (
     *("SOPClassUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality"),
@@ -77,7 +77,7 @@ def compare(older: Path, newer: Path) -> Relation:
     return Relation.DESCRIPTION
 
 
-def _same_pixel_bytes(first: Outline, second: Outline) -> bool:
+def _same_pixel_bytes(first: Fingerprint, second: Fingerprint) -> bool:
     """Return whether the pixels are the same without decoding, as they are when only a header was corrected."""
     syntaxes = {first.instance.transfer_syntax, second.instance.transfer_syntax}
     if len(syntaxes) > 1 and not syntaxes <= _SAME_PIXELS:
@@ -87,7 +87,7 @@ def _same_pixel_bytes(first: Outline, second: Outline) -> bool:
     return all(one == other for one, other in zip_longest(first.pixels(), second.pixels()))
 
 
-def _same_decoded(first: Outline, second: Outline) -> bool:
+def _same_decoded(first: Fingerprint, second: Fingerprint) -> bool:
     """Return whether the pixels are the same once decoded; False for large images, which are not decoded."""
     try:
         layout = read_layout(first.instance)

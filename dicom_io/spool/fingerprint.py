@@ -37,7 +37,7 @@ _MARK = Struct(">BLQ")
 
 
 @dataclass(frozen=True, eq=False)
-class Outline:
+class Fingerprint:
     """One file.
 
     Attributes
@@ -55,7 +55,7 @@ class Outline:
     instance: Instance
     pixels_at: int | None
 
-    def changed(self, other: "Outline") -> set[int]:
+    def changed(self, other: "Fingerprint") -> set[int]:
         """Tags of the attributes that another file has not, or not with the same value."""
         tags = self.digests.keys() | other.digests.keys()
         return {
@@ -83,7 +83,7 @@ class Outline:
                 yield piece
 
 
-def read_outline(path: Path) -> Outline:
+def read_outline(path: Path) -> Fingerprint:
     """Read a file up to its pixels.
 
     Raises
@@ -100,10 +100,10 @@ def read_outline(path: Path) -> Outline:
         digests, short, has_pixels = _digests(walk)
         header = _header(short, walk.is_implicit, syntax)
     if not has_pixels:
-        return Outline(digests, Instance(path, header, None), None)
+        return Fingerprint(digests, Instance(path, header, None), None)
     # Of deflated files the reader of pixels counts from where the data set starts.
     at = walk.position - len(walk.head) + (0 if syntax == DeflatedExplicitVRLittleEndian else start)
-    return Outline(digests, Instance(path, header, at), walk.position)
+    return Fingerprint(digests, Instance(path, header, at), walk.position)
 
 
 def _digests(walk: Walk) -> tuple[dict[int, bytes], bytes, bool]:

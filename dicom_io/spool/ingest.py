@@ -24,7 +24,7 @@ earlier revision keeps; ``quarantined`` has another image under the same UID, an
 it."""
 
 
-class Arrival:
+class Ingest:
     """Stores what comes; any number of processes may do so at once.
 
     Parameters

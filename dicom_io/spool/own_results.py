@@ -6,7 +6,7 @@ from core.files import sync_folder
 from dicom_io.spool.received import object_name
 
 
-class OwnObjects:
+class OwnResults:
     """A folder with an empty file for each object.
 
     Parameters

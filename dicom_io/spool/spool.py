@@ -38,7 +38,7 @@ from types import MappingProxyType
 from uuid import uuid4
 
 from core.files import locked, replace_file, sync_folder
-from dicom_io.spool.own_results import OwnObjects
+from dicom_io.spool.own_results import OwnResults
 from dicom_io.spool.records import SUPERSEDED, RecordedReason, State
 from dicom_io.spool.revision import Revision
 
@@ -67,7 +67,7 @@ class Spool:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.incoming = root / "incoming"
-        self.own = OwnObjects(root / "own")
+        self.own = OwnResults(root / "own")
         self._open = root / "open"
         self._studies = root / "studies"
         self._trash = root / "trash"

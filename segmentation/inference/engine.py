@@ -131,12 +131,12 @@ class Engine:
         """
         import torch
 
-        from segmentation.inference.predictor import Passage
+        from segmentation.inference.predictor import Predictor
 
         wanted = len(self.package.network.channels)
         if volume.array.shape[0] != wanted:
             raise ValueError(f"the volume has {volume.array.shape[0]} channels, but the model needs {wanted}")
-        passage = Passage(
+        passage = Predictor(
             self.package,
             self._networks,
             volume,

@@ -29,7 +29,7 @@ _log = logging.getLogger("segnode")
 
 
 @dataclass(frozen=True)
-class Wish:
+class MemoryRequest:
     """One model that is to run on one image.
 
     Attributes
@@ -43,7 +43,7 @@ class Wish:
     image: object
 
 
-class WarmModels:
+class ModelPool:
     """The engines of one process.
 
     Parameters
@@ -125,9 +125,9 @@ class WarmModels:
                 break
 
     @contextmanager
-    def promise(self) -> Iterator["Promise"]:
+    def promise(self) -> Iterator["MemoryReservation"]:
         """Open a promise by which one study asks for memory; all of it is given back at the end of the block."""
-        promise = Promise(self)
+        promise = MemoryReservation(self)
         try:
             yield promise
         finally:
@@ -171,7 +171,7 @@ class WarmModels:
     def _beside_weights(self) -> int:
         return resident_bytes() - (0 if self.device == "cuda" else self._held())
 
-    def _admit(self, promise: "Promise", wishes: Sequence[Wish]) -> list[StudyRejected | None]:
+    def _admit(self, promise: "MemoryReservation", wishes: Sequence[MemoryRequest]) -> list[StudyRejected | None]:
         host, gpu = self._host(), self._gpu() if self.device == "cuda" else None
         verdicts: list[StudyRejected | None] = []
         needs: dict[object, list[Need]] = {}
@@ -187,7 +187,7 @@ class WarmModels:
             self._wait_for(promise, of_study(needs))
         return verdicts
 
-    def _wait_for(self, promise: "Promise", need: Need) -> None:
+    def _wait_for(self, promise: "MemoryReservation", need: Need) -> None:
         with self._changed:
             while True:
                 if not self._promised:
@@ -203,13 +203,13 @@ class WarmModels:
                 self._changed.wait()
 
 
-class Promise:
+class MemoryReservation:
     """The memory promised to one study."""
 
-    def __init__(self, models: WarmModels) -> None:
+    def __init__(self, models: ModelPool) -> None:
         self._models = models
 
-    def ask(self, wishes: Sequence[Wish]) -> list[StudyRejected | None]:
+    def ask(self, wishes: Sequence[MemoryRequest]) -> list[StudyRejected | None]:
         """Ask once for the memory of all models of a study, before it is read; wait while other studies hold memory.
 
         Returns

@@ -36,7 +36,7 @@ def precision_of(device: torch.device, *, bf16: bool) -> torch.dtype | None:
     return torch.bfloat16 if bf16 and torch.cpu.get_capabilities().get("amx_bf16") else None
 
 
-class Passage:
+class Predictor:
     """The run of one volume through a package's networks; it is used once.
 
     Parameters

@@ -28,7 +28,7 @@ Spacing3 = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Frame:
+class FieldOfView:
     """The part of an image that the networks see.
 
     Attributes
@@ -71,7 +71,7 @@ class Frame:
 
 def frame(
     image: NDArray[np.float32], spacing: Sequence[float], manifest: ModelManifest
-) -> tuple[NDArray[np.float32], Spacing3, Frame]:
+) -> tuple[NDArray[np.float32], Spacing3, FieldOfView]:
     """Cut an image to the part that the active profile of a model shows its networks.
 
     Parameters
@@ -93,7 +93,7 @@ def frame(
     box = (slice(0, reduced.shape[1]), slice(0, reduced.shape[2]), slice(0, reduced.shape[3]))
     if settings.crop_to_body and manifest.channels[0].series.modality == ("CT",):
         box = body_box(reduced[0], coarser)
-    found = Frame((image.shape[1], image.shape[2], image.shape[3]), blocks, box)
+    found = FieldOfView((image.shape[1], image.shape[2], image.shape[3]), blocks, box)
     return (reduced if found.is_whole else reduced[(slice(None), *box)]), coarser, found
 
 

@@ -16,7 +16,7 @@ from services.grpc_api.health import Health
 from services.grpc_api.messages import status_of
 from services.grpc_api.servicer import Servicer
 from services.jobs.job import Problem
-from services.jobs.job_service import Handlers
+from services.jobs.job_service import JobService
 from services.jobs.readiness import Readiness
 from services.settings import Listening, Tls
 from services.tokens import Tokens
@@ -75,7 +75,7 @@ def _refusal(problem: Problem) -> Any:
 
 
 def make_grpc_server(
-    handlers: Handlers, readiness: Readiness, listening: Listening, tokens: Tokens, retry_after_s: int
+    handlers: JobService, readiness: Readiness, listening: Listening, tokens: Tokens, retry_after_s: int
 ) -> grpc.aio.Server:
     """Make a server that listens once it is started.
 

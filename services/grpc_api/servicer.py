@@ -17,7 +17,7 @@ from segnode_client.v1 import segmentation_pb2 as messages
 from segnode_client.v1 import segmentation_pb2_grpc as stubs
 from services.grpc_api.messages import job_message, request_of, status_of, task_request
 from services.jobs.job import Job, Problem
-from services.jobs.job_service import Handlers, key_of
+from services.jobs.job_service import JobService, key_of
 
 KEY: Final = "idempotency-key"
 """Name of the metadata with the idempotency key."""
@@ -38,7 +38,7 @@ class Servicer(stubs.SegmentationServicer):
         Seconds that callers are told to wait, if the queue is full.
     """
 
-    def __init__(self, handlers: Handlers, retry_after_s: int) -> None:
+    def __init__(self, handlers: JobService, retry_after_s: int) -> None:
         self._handlers = handlers
         self._retry_after_s = retry_after_s
 

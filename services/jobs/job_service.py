@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from core.errors import RequestCode, RequestRefused, RetryLater, SegnodeError
 from services.jobs.job import Job
 from services.jobs.job_queue import Jobs
-from services.jobs.job_watcher import Follower, Following
+from services.jobs.job_watcher import Follower, JobWatcher
 from services.jobs.requests import AnyRequest
 
 LONGEST_S: Final = 24 * 3600.0
@@ -19,7 +19,7 @@ LONGEST_S: Final = 24 * 3600.0
 _log = logging.getLogger("segnode")
 
 
-class Handlers:
+class JobService:
     """The service, as its two servers see it.
 
     A call that waits holds its job: when its caller hangs up or its timeout ends, the job is cancelled, unless another
@@ -33,7 +33,7 @@ class Handlers:
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
-        self._following = Following(jobs.read)
+        self._following = JobWatcher(jobs.read)
         # One after the other: a crowd does not pass a queue that has one place left, and whoever leaves a job ends none
         # that another call has found at this instant.
         self._door = asyncio.Lock()

@@ -41,7 +41,7 @@ class Follower:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Following:
+class JobWatcher:
     """The followers of all jobs.
 
     Parameters

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from runtime.lease_table import Leases
+from runtime.lease_table import LeaseTable
 from services.jobs.job_queue import VERSION
 
 FRESH_S: Final = 1.0
@@ -24,7 +24,7 @@ class Readiness:
         The live workers by the database; a worker that died stays there until its lease expires.
     """
 
-    def __init__(self, leases: Leases) -> None:
+    def __init__(self, leases: LeaseTable) -> None:
         self._leases = leases
         self._door = asyncio.Lock()
         self._asked_at = -FRESH_S

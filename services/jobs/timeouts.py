@@ -9,7 +9,7 @@ from services.jobs.job_files import JobFiles
 _log: Final = logging.getLogger("segnode")
 
 
-class Overtime(JobFiles):
+class JobTimeouts(JobFiles):
     """Notes of overtime, below the service's work folder.
 
     Parameters

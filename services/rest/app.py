@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.version import VERSION
 from services.jobs.job import Job, Problem
-from services.jobs.job_service import LONGEST_S, Handlers
+from services.jobs.job_service import LONGEST_S, JobService
 from services.jobs.readiness import Readiness
 from services.jobs.requests import (
     AnyRequest,
@@ -63,7 +63,7 @@ MASK_ENDPOINTS: Final[dict[str, tuple[type[Any], str]]] = {
 }
 
 
-def make_rest_app(handlers: Handlers, readiness: Readiness, tokens: Tokens, retry_after_s: int) -> FastAPI:
+def make_rest_app(handlers: JobService, readiness: Readiness, tokens: Tokens, retry_after_s: int) -> FastAPI:
     """Make the application that answers REST calls.
 
     Parameters
@@ -97,7 +97,7 @@ def _known_callers(tokens: Tokens) -> list[Dependency]:
     return [Depends(known_caller), *([Security(bearer)] if tokens.are_wanted else [])]
 
 
-def _mask_endpoints(handlers: Handlers) -> APIRouter:
+def _mask_endpoints(handlers: JobService) -> APIRouter:
     """Make the endpoints that wait for their masks."""
     router = APIRouter()
 
@@ -124,7 +124,7 @@ def _mask_endpoints(handlers: Handlers) -> APIRouter:
     return router
 
 
-def _job_endpoints(handlers: Handlers) -> APIRouter:
+def _job_endpoints(handlers: JobService) -> APIRouter:
     """Make the endpoints of jobs, which do not wait."""
     router = APIRouter()
 

@@ -19,12 +19,12 @@ from core.files import locked
 from runtime.child import ParentLink, run_child, watch_threads
 from runtime.devices import take_slot
 from runtime.durable_queue import FORGOTTEN_AT_ONCE, forget_ended, launch_dbos
-from runtime.lease_table import Leases, reason_of
+from runtime.lease_table import LeaseTable, reason_of
 from runtime.logs import configure_logging
 from runtime.storage_id import spool_id
-from runtime.takeover import Reaper
-from runtime.worker_lease import Tenure, this_process
-from segmentation.inference.model_pool import WarmModels
+from runtime.takeover import Takeover
+from runtime.worker_lease import WorkerLease, this_process
+from segmentation.inference.model_pool import ModelPool
 from services.images.shared_paths import Roots
 from services.jobs.job_queue import QUEUE, VERSION
 from services.settings import ServiceSettings, load_service_settings
@@ -57,16 +57,16 @@ def work(settings: ServiceSettings, slot: int) -> None:
     executor = f"{settings.executor}-{slot}"
     with locked(settings.work / f".{executor}.lock"):
         _keep_temporary_files(settings.work / f".{executor}.tmp")
-        leases = Leases(settings.database, settings.lease_seconds)
-        tenure = Tenure(leases, executor, this_process(settings.work, settings.executor, VERSION))
+        leases = LeaseTable(settings.database, settings.lease_seconds)
+        tenure = WorkerLease(leases, executor, this_process(settings.work, settings.executor, VERSION))
         roots = Roots({name: root.root for name, root in settings.roots.items()})
-        packages, networks = Packages(Aliases(settings)), WarmModels()
+        packages, networks = Packages(Aliases(settings)), ModelPool()
         networks.warm(packages.all())
         flow = ServiceFlow(roots, packages, networks, settings.work, settings.limits, link)
         if not tenure.begin(spool_id(settings.work), link.wait_for_stop):
             os._exit(0)
         _launch(settings, executor)
-        Reaper(tenure).start()
+        Takeover(tenure).start()
         link.say_ready()
         while not link.wait_for_stop(TIDY_EVERY_S):
             if tenure.is_first:

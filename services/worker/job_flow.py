@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from core.errors import RequestCode, RequestRefused, RetryLater, SegnodeError, Superseded
 from runtime.devices import LOST_DEVICE_EXIT, is_device_lost
 from runtime.watchdog import Line, timed
-from segmentation.inference.model_pool import WarmModels
+from segmentation.inference.model_pool import ModelPool
 from services.images.image_reader import ImageReader
 from services.images.limits import Limits
 from services.images.shared_paths import Roots
@@ -24,10 +24,10 @@ from services.jobs.job_queue import INSTANCE, workflow_id
 from services.jobs.progress import Progress
 from services.jobs.requests import AnyRequest, PostprocessRequest, SmoothRequest
 from services.jobs.results import MaskResult
-from services.jobs.timeouts import Overtime
+from services.jobs.timeouts import JobTimeouts
 from services.masks.mask_locks import Locks
-from services.worker.mask_job import MaskWork
-from services.worker.segment_job import Inference
+from services.worker.mask_job import MaskJob
+from services.worker.segment_job import SegmentJob
 from services.worker.task_models import Packages
 
 MAX_DEATHS: Final = 3
@@ -56,7 +56,7 @@ class ServiceFlow(DBOSConfiguredInstance):
     """
 
     def __init__(
-        self, roots: Roots, packages: Packages, networks: WarmModels, work: Path, limits: Limits, line: Line
+        self, roots: Roots, packages: Packages, networks: ModelPool, work: Path, limits: Limits, line: Line
     ) -> None:
         self._roots = roots
         self._packages = packages
@@ -65,7 +65,7 @@ class ServiceFlow(DBOSConfiguredInstance):
         self._line = line
         self._locks = Locks(work / "locks")
         self._progress = Progress(work)
-        self._overtime = Overtime(work)
+        self._overtime = JobTimeouts(work)
         super().__init__(INSTANCE)
 
     @DBOS.workflow(max_recovery_attempts=MAX_DEATHS)
@@ -131,9 +131,9 @@ class ServiceFlow(DBOSConfiguredInstance):
             on_progress(0.0)
 
         if isinstance(request, (SmoothRequest, PostprocessRequest)):
-            return {request.task: MaskWork(self._roots, self._locks, self._limits).run(request, on_progress, on_wait)}
+            return {request.task: MaskJob(self._roots, self._locks, self._limits).run(request, on_progress, on_wait)}
         reader = ImageReader(self._limits, lambda: on_progress(0.0))
-        inference = Inference(self._roots, self._packages, self._networks, self._locks, reader)
+        inference = SegmentJob(self._roots, self._packages, self._networks, self._locks, reader)
         return inference.run(request, on_progress, on_wait)
 
 

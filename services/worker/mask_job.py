@@ -33,7 +33,7 @@ READING_BYTES: Final = 16
 
 
 @dataclass(frozen=True)
-class MaskWork:
+class MaskJob:
     """One job on a mask.
 
     Attributes

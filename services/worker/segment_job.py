@@ -11,7 +11,7 @@ from core.label_map import LabelMap
 from core.model_config import Channel, Phase
 from core.version import VERSION
 from core.volume import Geometry, Volume
-from segmentation.inference.model_pool import WarmModels, Wish
+from segmentation.inference.model_pool import MemoryRequest, ModelPool
 from segmentation.inference.shared_images import SharedImages
 from segmentation.package.package import Package
 from segmentation.postprocessing.steps import postprocess
@@ -62,7 +62,7 @@ class _Input:
 
 
 @dataclass
-class Inference:
+class SegmentJob:
     """One job's segmentations.
 
     Attributes
@@ -75,7 +75,7 @@ class Inference:
 
     roots: Roots
     packages: Packages
-    networks: WarmModels
+    networks: ModelPool
     locks: Locks
     reader: ImageReader
 
@@ -147,7 +147,7 @@ class Inference:
     def _inputs(self, parts: Sequence[_Part], stack: ExitStack, on_progress: Progress) -> dict[_Part, _Input]:
         """Read the images of the parts to be made, once memory is reserved for the sizes in their headers."""
         promise = stack.enter_context(self.networks.promise())
-        for refusal in promise.ask([Wish(part.package, self._look(part), part.paths) for part in parts]):
+        for refusal in promise.ask([MemoryRequest(part.package, self._look(part), part.paths) for part in parts]):
             if refusal is not None:
                 raise refusal
         return {part: self._read(part, on_progress) for part in parts}

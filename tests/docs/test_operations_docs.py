@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.node.status_server import Observatory
+from app.node.status_server import StatusCollector
 from app.workflow.intake import IMAGES_MISSING
 from core.report import _CODES
 from dicom_io.conformance import TABLES, names_of_tables, with_tables
@@ -46,7 +46,7 @@ def test_the_statuses_that_are_tried_again_are_all_named() -> None:
 def test_every_metric_is_explained(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.prepare()
-    for family in Observatory(spool).collect():
+    for family in StatusCollector(spool).collect():
         name = family.name + ("_total" if family.type == "counter" else "")
         assert f"`{name}" in WATCHING, name
 

@@ -15,9 +15,9 @@ from app.node.spool_access import prepared_spool
 from app.node.worker import _does_work
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.spool.spool import Spool
-from runtime.lease_table import Executor, Holder, Leases, reason_of
-from runtime.takeover import Reaper
-from runtime.worker_lease import Tenure
+from runtime.lease_table import Executor, Holder, LeaseTable, reason_of
+from runtime.takeover import Takeover
+from runtime.worker_lease import WorkerLease
 from tests.support.node_process import PATIENCE_S, ROOT
 
 CHILD = """
@@ -98,8 +98,8 @@ def test_a_disk_that_is_full_is_no_wrong_setting(
         prepared_spool(tmp_path)
 
 
-class Busy(Leases):
-    """Leases of a database whose connections are all in use at the first question."""
+class Busy(LeaseTable):
+    """The lease table of a database whose connections are all in use at the first question."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(f"sqlite:///{folder / 'workflow.sqlite'}", 30.0)
@@ -123,7 +123,7 @@ def test_a_database_that_is_busy_is_asked_again(tmp_path: Path) -> None:
     leases = Busy(tmp_path)
     leases.prepare("spool")
     leases.acquire("ct-1", Holder("a", "m", "host", "4"))
-    tenure = Tenure(leases, "ct-1", Holder("a", "m", "host", "4"))
+    tenure = WorkerLease(leases, "ct-1", Holder("a", "m", "host", "4"))
     tenure.confirm()
     assert leases.asked > 1
     assert tenure.holds()
@@ -134,7 +134,7 @@ def test_a_database_that_is_busy_is_asked_again(tmp_path: Path) -> None:
 def test_the_reaper_outlives_a_database_that_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leases = Busy(tmp_path)
     leases.seconds = 0.03
-    reaper = Reaper(Tenure(leases, "ct-1", Holder("a", "m", "host", "4")))
+    reaper = Takeover(WorkerLease(leases, "ct-1", Holder("a", "m", "host", "4")))
     looks = iter([PoolTimeout("QueuePool limit reached"), KeyboardInterrupt()])
 
     def look() -> list[str]:

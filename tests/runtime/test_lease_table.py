@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import ConfigInvalid
-from runtime.lease_table import Holder, Leases
-from runtime.worker_lease import Tenure
+from runtime.lease_table import Holder, LeaseTable
+from runtime.worker_lease import WorkerLease
 from tests.support.node_process import wait_until
 from tests.support.postgres import Postgres
 
@@ -27,20 +27,20 @@ def holder(instance: str, machine: str) -> Holder:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def leases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Leases]:
+def leases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LeaseTable]:
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'workflow.sqlite'}"
     else:
         server: Postgres = request.getfixturevalue("postgres")
         server.query("DROP TABLE IF EXISTS segnode_executors, segnode_spool")
         url = server.url
-    table = Leases(url, LONG_S)
+    table = LeaseTable(url, LONG_S)
     table.prepare("this-spool")
     yield table
     table.close()
 
 
-def let_run_out(leases: Leases, executor: str, instance: str) -> None:
+def let_run_out(leases: LeaseTable, executor: str, instance: str) -> None:
     """Have a lease run out that nobody renews."""
     leases.seconds = 0.05
     assert leases.renew(executor, instance)
@@ -48,7 +48,7 @@ def let_run_out(leases: Leases, executor: str, instance: str) -> None:
     wait_until(lambda: [known.is_live for known in leases.executors()] == [False])
 
 
-def test_a_name_that_works_on_another_machine_is_not_given_out_until_its_lease_ends(leases: Leases) -> None:
+def test_a_name_that_works_on_another_machine_is_not_given_out_until_its_lease_ends(leases: LeaseTable) -> None:
     assert leases.acquire("ct-1", holder("a", "m1")) is None
     other = leases.acquire("ct-1", holder("b", "m2"))
     assert other is not None
@@ -61,20 +61,20 @@ def test_a_name_that_works_on_another_machine_is_not_given_out_until_its_lease_e
     assert leases.renew("ct-1", "b")
 
 
-def test_a_lease_that_ran_out_is_its_holders_until_somebody_takes_it(leases: Leases) -> None:
+def test_a_lease_that_ran_out_is_its_holders_until_somebody_takes_it(leases: LeaseTable) -> None:
     leases.acquire("ct-1", holder("a", "m1"))
     let_run_out(leases, "ct-1", "a")
     assert leases.renew("ct-1", "a")
     assert [known.is_live for known in leases.executors()] == [True]
 
 
-def test_a_worker_that_starts_again_on_its_machine_need_not_wait(leases: Leases) -> None:
+def test_a_worker_that_starts_again_on_its_machine_need_not_wait(leases: LeaseTable) -> None:
     leases.acquire("ct-1", holder("a", "m1"))
     assert leases.acquire("ct-1", holder("b", "m1")) is None
     assert not leases.renew("ct-1", "a")
 
 
-def test_what_is_given_back_is_free_at_once(leases: Leases) -> None:
+def test_what_is_given_back_is_free_at_once(leases: LeaseTable) -> None:
     leases.acquire("ct-1", holder("a", "m1"))
     leases.release("ct-1", "b")
     assert len(leases.executors()) == 1
@@ -83,13 +83,13 @@ def test_what_is_given_back_is_free_at_once(leases: Leases) -> None:
     assert leases.acquire("ct-1", holder("b", "m2")) is None
 
 
-def test_of_many_that_ask_at_once_one_gets_it(leases: Leases) -> None:
+def test_of_many_that_ask_at_once_one_gets_it(leases: LeaseTable) -> None:
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(leases.acquire, "ct-1", holder(str(n), f"m{n}")) for n in range(8)]
         assert sum(one.result() is None for one in asked) == 1
 
 
-def test_a_database_of_another_spool_is_refused(leases: Leases) -> None:
+def test_a_database_of_another_spool_is_refused(leases: LeaseTable) -> None:
     leases.prepare("this-spool")
     with pytest.raises(ConfigInvalid, match=r"another spool or another work folder"):
         leases.prepare("an-empty-folder")
@@ -108,9 +108,9 @@ def never(seconds: float) -> bool:
     return False
 
 
-def test_a_tenure_is_kept_and_given_up(leases: Leases) -> None:
+def test_a_tenure_is_kept_and_given_up(leases: LeaseTable) -> None:
     leases.seconds = SHORT_S
-    tenure = Tenure(leases, "ct-1", holder("a", "m1"), raise_lost)
+    tenure = WorkerLease(leases, "ct-1", holder("a", "m1"), raise_lost)
     assert not tenure.holds()
     assert tenure.begin("this-spool", never)
     time.sleep(SHORT_S + 0.5)
@@ -122,10 +122,12 @@ def test_a_tenure_is_kept_and_given_up(leases: Leases) -> None:
     assert leases.executors() == []
 
 
-def test_one_of_a_name_waits_until_the_other_machine_is_gone(leases: Leases, caplog: pytest.LogCaptureFixture) -> None:
-    first = Tenure(leases, "ct-1", holder("a", "m1"), raise_lost)
+def test_one_of_a_name_waits_until_the_other_machine_is_gone(
+    leases: LeaseTable, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = WorkerLease(leases, "ct-1", holder("a", "m1"), raise_lost)
     first.begin("this-spool", never)
-    second = Tenure(leases, "ct-1", holder("b", "m2"), raise_lost)
+    second = WorkerLease(leases, "ct-1", holder("b", "m2"), raise_lost)
     assert not second.begin("this-spool", lambda seconds: True)
     (said,) = [record for record in caplog.records if record.message == "executor_works_elsewhere"]
     assert (vars(said)["executor"], vars(said)["host"]) == ("ct-1", "host-m1")
@@ -138,8 +140,8 @@ def test_one_of_a_name_waits_until_the_other_machine_is_gone(leases: Leases, cap
     second.give_up()
 
 
-def test_a_process_that_finds_its_lease_taken_ends(leases: Leases) -> None:
-    tenure = Tenure(leases, "ct-1", holder("a", "m1"), raise_lost)
+def test_a_process_that_finds_its_lease_taken_ends(leases: LeaseTable) -> None:
+    tenure = WorkerLease(leases, "ct-1", holder("a", "m1"), raise_lost)
     tenure.begin("this-spool", never)
     leases.acquire("ct-1", holder("b", "m1"))
     with pytest.raises(Lost):
@@ -148,9 +150,9 @@ def test_a_process_that_finds_its_lease_taken_ends(leases: Leases) -> None:
     assert leases.renew("ct-1", "b")
 
 
-def test_the_first_of_those_that_live_is_first_and_each_knows_the_versions(leases: Leases) -> None:
-    one = Tenure(leases, "ct-1", holder("a", "m1"), raise_lost)
-    other = Tenure(leases, "ct-2", Holder("b", "m2", "host", "2"), raise_lost)
+def test_the_first_of_those_that_live_is_first_and_each_knows_the_versions(leases: LeaseTable) -> None:
+    one = WorkerLease(leases, "ct-1", holder("a", "m1"), raise_lost)
+    other = WorkerLease(leases, "ct-2", Holder("b", "m2", "host", "2"), raise_lost)
     for tenure in (one, other):
         tenure.begin("this-spool", never)
     one.confirm()
@@ -165,8 +167,8 @@ def test_the_first_of_those_that_live_is_first_and_each_knows_the_versions(lease
 
 def test_a_tenure_outlasts_a_database_that_is_away(postgres: Postgres) -> None:
     """Whoever held a lease goes on with it, though it ran out while nobody could renew it."""
-    table = Leases(postgres.url, SHORT_S)
-    tenure = Tenure(table, "away-1", holder("a", "m1"), raise_lost)
+    table = LeaseTable(postgres.url, SHORT_S)
+    tenure = WorkerLease(table, "away-1", holder("a", "m1"), raise_lost)
     table.prepare("this-spool")
     tenure.begin("this-spool", never)
     postgres.stop()

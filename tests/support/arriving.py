@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dicom_io.spool.ingest import Arrival, Placed
+from dicom_io.spool.ingest import Ingest, Placed
 from dicom_io.spool.received import ReceivedObject
 
 
@@ -17,7 +17,7 @@ class Sent:
     data: bytes
 
 
-def put(arrival: Arrival, sent: Sent) -> Placed:
+def put(arrival: Ingest, sent: Sent) -> Placed:
     """Receive an object."""
     file = arrival.begin()
     try:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from pydicom.uid import generate_uid
 
-from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.received import study_key
 from dicom_io.spool.records import State
 from dicom_io.spool.revision import Revision
@@ -87,7 +87,7 @@ class Machines:
         self.folder = folder
         self.spool = Spool(folder / "spool")
         self.spool.prepare()
-        self._arrival = Arrival(self.spool)
+        self._arrival = Ingest(self.spool)
         self._settings: dict[str, Any] = {
             "ae_title": "SEGNODE",
             "host": "127.0.0.1",

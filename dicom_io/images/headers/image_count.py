@@ -24,7 +24,7 @@ class _Image:
     said: Mapping[str, int] = field(default_factory=dict)
 
 
-class Tally:
+class ImageCount:
     """The images of one folder, each header read once."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from app.cli.spool import rebuild
 from app.cli.studies import app as studies
 from app.node.node import child_commands
 from core.errors import ConfigInvalid
-from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.records import Delivery, RecordedReason, State
 from dicom_io.spool.revision import Revision
 from tests.support.arriving import Sent, put
@@ -33,7 +33,7 @@ def node(tmp_path: Path) -> NodeProcess:
 @pytest.fixture
 def refused(node: NodeProcess) -> Revision:
     """A refused study in its spool."""
-    put(Arrival(node.spool), Sent("SEGNODE", "1.2.3", "1.2.3.4", True, b"image"))
+    put(Ingest(node.spool), Sent("SEGNODE", "1.2.3", "1.2.3.4", True, b"image"))
     (key,) = node.spool.study_keys()
     revision = node.spool.revision(key, 0)
     revision.write_state(state=State.REFUSED, reason=RecordedReason("missing_slice", "A slice is missing."))
@@ -69,7 +69,7 @@ def test_retry_queues_it_once(node: NodeProcess, refused: Revision) -> None:
 
 @pytest.mark.parametrize("short_id", ["ffffffffffffffff", ""])
 def test_an_unknown_or_ambiguous_id_is_said_to_be_one(node: NodeProcess, refused: Revision, short_id: str) -> None:
-    put(Arrival(node.spool), Sent("SEGNODE", "1.2.4", "1.2.4.4", True, b"image"))
+    put(Ingest(node.spool), Sent("SEGNODE", "1.2.4", "1.2.4.4", True, b"image"))
     with pytest.raises(ConfigInvalid, match="segnode studies list"):
         call(node, "show", short_id)
 

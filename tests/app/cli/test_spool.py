@@ -15,10 +15,10 @@ from pydicom.uid import generate_uid
 
 from app.cli.spool import rebuild
 from core.errors import ConfigInvalid
-from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.received import study_key
 from dicom_io.spool.records import State
-from runtime.lease_table import Holder, Leases
+from runtime.lease_table import Holder, LeaseTable
 from tests.support.arriving import Sent, put
 from tests.support.node_process import ROOT, NodeProcess, free_port, wait_until, write_study
 from tests.support.peers import StorageServer, store
@@ -126,7 +126,7 @@ def test_whatever_file_was_there_the_new_one_has_the_work(tmp_path: Path, before
     node = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")})
     node.spool.prepare()
     for number, state in enumerate((State.RUNNING, State.DELIVERED, State.RECEIVING)):
-        put(Arrival(node.spool), Sent("SEGNODE", f"1.2.{number}", "1.2.3", True, b"image"))
+        put(Ingest(node.spool), Sent("SEGNODE", f"1.2.{number}", "1.2.3", True, b"image"))
         node.spool.revision(study_key("SEGNODE", f"1.2.{number}"), 0).write_state(state=state)
     file = node.folder / "workflow.sqlite"
     if before is not None:
@@ -149,7 +149,7 @@ def test_in_postgresql_work_of_another_day_is_dropped_and_no_node_may_be_at_work
     node = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")})
     node.set(database=postgres.url, lease_seconds=2)
     node.spool.prepare()
-    put(Arrival(node.spool), Sent("SEGNODE", "1.2.3", "1.2.3.4", True, b"image"))
+    put(Ingest(node.spool), Sent("SEGNODE", "1.2.3", "1.2.3.4", True, b"image"))
     key = study_key("SEGNODE", "1.2.3")
     node.spool.revision(key, 0).write_state(state=State.RUNNING)
     for _ in range(2):
@@ -157,7 +157,7 @@ def test_in_postgresql_work_of_another_day_is_dropped_and_no_node_may_be_at_work
     query = "SELECT workflow_uuid, status, priority FROM dbos.workflow_status ORDER BY 1"
     study = f"study.{key}.{node.spool.incarnation(key)}"
     assert postgres.query(query).split() == [f"{study}.0.1.0|CANCELLED|2", f"{study}.0.2.0|ENQUEUED|2"]
-    leases = Leases(postgres.url, 600)
+    leases = LeaseTable(postgres.url, 600)
     assert leases.acquire("other-1", Holder("instance", "machine", "host", "1")) is None
     with pytest.raises(ConfigInvalid, match="other-1 work with it"):
         rebuild(node.config)

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from app.cli.main import cli
 from app.node.status import look
-from app.node.status_server import Observatory
+from app.node.status_server import StatusCollector
 from core.errors import ConfigInvalid
-from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.records import RecordedReason, State
 from dicom_io.spool.retention import delete_delivered
 from tests.support.arriving import Sent, put
@@ -104,7 +104,7 @@ def node(tmp_path: Path) -> NodeProcess:
     node = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")})
     node.spool.prepare()
     for study in ("1.2.1", "1.2.2"):
-        put(Arrival(node.spool), Sent("SEGNODE", study, f"{study}.1", True, b"image"))
+        put(Ingest(node.spool), Sent("SEGNODE", study, f"{study}.1", True, b"image"))
     for key in node.spool.study_keys():
         node.spool.revision(key, 0).write_state(state=State.FAILED, reason=RecordedReason("x", ""))
     return node
@@ -125,7 +125,7 @@ def test_a_damaged_study_is_shown_by_name_and_hides_no_other(node: NodeProcess, 
 
     overview = look(node.spool)
     assert (list(overview.damaged), overview.studies["failed"]) == ([damaged], 1)
-    metrics = {metric.name: metric for metric in Observatory(node.spool).collect()}
+    metrics = {metric.name: metric for metric in StatusCollector(node.spool).collect()}
     assert metrics["segnode_damaged_studies"].samples[0].value == 1
 
     assert f"  {damaged}: damaged, " in call(node, "status")

@@ -10,7 +10,7 @@ from dbos import DBOS
 from pydicom.uid import generate_uid
 
 import app.node.housekeeping
-from app.node.housekeeping import Caretaking
+from app.node.housekeeping import Housekeeping
 from runtime.durable_queue import FORGOTTEN_AT_ONCE, forget_ended
 from tests.support.node_process import NodeProcess, wait_until, write_study
 from tests.support.peers import StorageServer, store
@@ -110,7 +110,7 @@ def test_full_batches_follow_one_another_and_then_there_is_a_pause(monkeypatch: 
     left = [FORGOTTEN_AT_ONCE, FORGOTTEN_AT_ONCE, 7, 0, 0]
     monkeypatch.setattr(app.node.housekeeping, "forget_ended", lambda days: left.pop(0))
     quiet = Quiet()
-    caretaking = Caretaking(quiet, quiet, quiet, quiet)  # type: ignore[arg-type]
+    caretaking = Housekeeping(quiet, quiet, quiet, quiet)  # type: ignore[arg-type]
     for _ in range(5):
         caretaking.look()
     assert left == [0, 0]

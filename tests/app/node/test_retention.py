@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.received import study_key
 from dicom_io.spool.records import State
 from dicom_io.spool.spool import Spool
@@ -15,7 +15,7 @@ DAY_S = 86400.0
 
 
 def delivered(spool: Spool, study: str, days_ago: float) -> str:
-    put(Arrival(spool), Sent("SEGNODE", study, f"{study}.1", True, b"image"))
+    put(Ingest(spool), Sent("SEGNODE", study, f"{study}.1", True, b"image"))
     revision = spool.revision(study_key("SEGNODE", study), 0)
     assert spool.close(revision, revision.arrival_stamp())
     revision.write_state(state=State.DELIVERED)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from app.node.status import Presence
-from app.node.status_server import Observatory, serve_status
+from app.node.status_server import StatusCollector, serve_status
 from core.errors import ConfigInvalid
 from dicom_io.spool.counters import Counters, forget_counters, read_counters
 from dicom_io.spool.spool import Spool
@@ -86,7 +86,7 @@ def test_the_spool_is_not_read_for_every_question(spool: Spool, monkeypatch: pyt
     looks = []
     monkeypatch.setattr(Spool, "study_keys", lambda self: looks.append(1) or [])
     monkeypatch.setattr("app.node.status_server.LOOK_EVERY_S", PATIENCE_S)
-    observatory = Observatory(spool)
+    observatory = StatusCollector(spool)
     for _ in range(100):
         observatory.look()
     assert len(looks) == 1
@@ -97,7 +97,7 @@ def test_a_look_that_takes_long_is_not_repeated_soon(spool: Spool, monkeypatch: 
     monkeypatch.setattr(Spool, "study_keys", lambda self: looks.append(1) or [])
     times = iter([0.0, 60.0, 659.0, 660.0, 661.0])  # a minute of looking, so ten of rest
     monkeypatch.setattr("app.node.status_server.time", SimpleNamespace(monotonic=lambda: next(times)))
-    observatory = Observatory(spool)
+    observatory = StatusCollector(spool)
     for looked in (1, 1, 2):
         observatory.look()
         assert len(looks) == looked

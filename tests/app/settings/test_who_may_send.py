@@ -7,7 +7,7 @@ import pytest
 from app.settings.node import load_settings
 from core.errors import ConfigInvalid
 from dicom_io.commitment.request import PUSH_MODEL
-from dicom_io.reception.access_control import Access
+from dicom_io.reception.access_control import AccessControl
 from dicom_io.reception.association_request import decode_request
 from dicom_io.reception.limits import Limits
 from tests.support.upper_layer import CONTEXTS, IMPLICIT_LITTLE, VERIFICATION, associate_rq
@@ -17,14 +17,16 @@ REPORT = ((1, str(PUSH_MODEL), (IMPLICIT_LITTLE,)), (3, VERIFICATION, (IMPLICIT_
 COMMITTING = EXAMPLE.replace("port: 4242", "port: 4242\n    commitment: {deadline_seconds: 60}")
 
 
-def access(folder: Path, text: str) -> Access:
+def access(folder: Path, text: str) -> AccessControl:
     path = folder / "node.yaml"
     path.write_text(text)
     settings = load_settings(path)
-    return Access.of(settings.called_aes, settings.allowed_peers)
+    return AccessControl.of(settings.called_aes, settings.allowed_peers)
 
 
-def lets_in(access: Access, calling: str, address: str, contexts: object = CONTEXTS, called: str = "SEGNODE") -> bool:
+def lets_in(
+    access: AccessControl, calling: str, address: str, contexts: object = CONTEXTS, called: str = "SEGNODE"
+) -> bool:
     request = decode_request(associate_rq(called, calling, contexts))  # type: ignore[arg-type]
     return access.rejection(request, address, None) is None
 

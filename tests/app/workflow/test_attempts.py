@@ -12,12 +12,12 @@ import pytest
 from pydicom.uid import generate_uid
 
 import dicom_io.spool.records
-from app.workflow.attempts import Tries
-from app.workflow.segment_step import Segmenting
+from app.workflow.attempts import Attempts
+from app.workflow.segment_step import SegmentStep
 from core.files import replace_file
 from core.report import Report
 from dicom_io.spool.claims import Claim, take
-from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.records import State
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
@@ -75,7 +75,7 @@ def spool(tmp_path: Path) -> Spool:
 @pytest.fixture
 def revision(spool: Spool) -> Revision:
     """A revision that waits for its work."""
-    put(Arrival(spool), Sent("SEGNODE", "1.2", "1.2.3", True, b"image"))
+    put(Ingest(spool), Sent("SEGNODE", "1.2", "1.2.3", True, b"image"))
     (key,) = spool.study_keys()
     revision = spool.revision(key, 0)
     assert spool.close(revision, revision.arrival_stamp(), ["Images were still coming."])
@@ -98,7 +98,7 @@ def test_a_disk_that_a_try_fills_costs_the_study_none_of_its_tries(
 
     monkeypatch.setattr(dicom_io.spool.records, "replace_file", replace)
     segmenter = Filling(times=4)
-    segmenting = Segmenting(spool.root, segmenter, Tries(), max_deaths=1)
+    segmenting = SegmentStep(spool.root, segmenter, Attempts(), max_deaths=1)
     for waits in range(4):
         assert segmenting.run(claimed(spool, revision), ["m"], waits=waits, max_waits=9) == "waiting"
         state = revision.read_state()
@@ -109,15 +109,17 @@ def test_a_disk_that_a_try_fills_costs_the_study_none_of_its_tries(
 
 def test_the_models_are_told_what_was_noted_of_the_study(spool: Spool, revision: Revision) -> None:
     segmenter = Filling()
-    Segmenting(spool.root, segmenter, Tries(), max_deaths=1).run(claimed(spool, revision), ["m"], waits=0, max_waits=9)
+    SegmentStep(spool.root, segmenter, Attempts(), max_deaths=1).run(
+        claimed(spool, revision), ["m"], waits=0, max_waits=9
+    )
     assert segmenter.notes == [("Images were still coming.",)]
 
 
 def test_deaths_are_counted_and_a_person_may_forgive_them(spool: Spool, revision: Revision) -> None:
-    died = [Tries().counted(claimed(spool, revision)) for _ in range(2)]
+    died = [Attempts().counted(claimed(spool, revision)) for _ in range(2)]
     for counted in died:
         counted.__enter__()  # and never left: its process died
-    segmenting = Segmenting(spool.root, Filling(), Tries(), max_deaths=2)
+    segmenting = SegmentStep(spool.root, Filling(), Attempts(), max_deaths=2)
     assert segmenting.run(claimed(spool, revision), ["m"], waits=0, max_waits=9) == "failed"
     outcome = revision.read_outcome()
     assert outcome is not None
@@ -129,7 +131,7 @@ def test_deaths_are_counted_and_a_person_may_forgive_them(spool: Spool, revision
 
 
 def test_a_process_that_ends_in_good_order_takes_its_tries_back(spool: Spool, revision: Revision) -> None:
-    tries = Tries()
+    tries = Attempts()
     with tries.counted(claimed(spool, revision)):
         assert len(revision.marks_of_tries()) == 1
         tries.take_back()
@@ -141,7 +143,7 @@ def test_a_process_that_ends_in_good_order_takes_its_tries_back(spool: Spool, re
 def test_a_mark_that_could_not_be_removed_is_removed_later(
     spool: Spool, revision: Revision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tries = Tries()
+    tries = Attempts()
 
     def refuse(path: Path, missing_ok: bool = False) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))

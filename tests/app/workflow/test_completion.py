@@ -19,7 +19,7 @@ from app.workflow.completion import SERIES_SETTLE_S, Completion
 from app.workflow.intake import IMAGES_MISSING, Intake
 from app.workflow.notices import write_notices
 from app.workflow.outcome import make_outcome
-from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.received import study_key
 from dicom_io.spool.records import State
 from dicom_io.spool.revision import Revision
@@ -69,7 +69,7 @@ class Watched:
         for image in images:
             data = encoded(image)
             starts_work = image.SOPClassUID == CTImageStorage
-            put(Arrival(self.spool), Sent("SEGNODE", study, str(image.SOPInstanceUID), starts_work, data))
+            put(Ingest(self.spool), Sent("SEGNODE", study, str(image.SOPInstanceUID), starts_work, data))
 
     def is_complete_after(self, seconds: float) -> bool:
         """Whether the study is closed when so many seconds more have gone."""
@@ -302,7 +302,7 @@ def test_an_archive_that_hangs_holds_up_no_other_study_and_this_one_not_for_ever
     with socket.create_server(("127.0.0.1", 0)) as silent:
         hanging = COUNTED | {"called_ae": "HANGS"}
         node = Watched(tmp_path, {}, hanging, archive=("SILENT", silent.getsockname()[1]))
-        put(Arrival(node.spool), Sent("HANGS", STUDY, str(image(1).SOPInstanceUID), True, encoded(image(1))))
+        put(Ingest(node.spool), Sent("HANGS", STUDY, str(image(1).SOPInstanceUID), True, encoded(image(1))))
         node.send(image(1))
         assert not node.is_complete_after(0)
         assert node.is_complete_after(QUIET_S)

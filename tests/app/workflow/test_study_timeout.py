@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
-from app.workflow.study_timeout import Timekeeper
+from app.workflow.study_timeout import StudyWatchdog
 from core.errors import OutOfMemory
 from core.report import Reason
-from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.received import study_key
 from dicom_io.spool.spool import Spool
 from runtime.devices import is_device_lost
@@ -103,10 +103,10 @@ def test_each_of_two_studies_at_once_has_its_own_time(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.prepare()
     for study in ("1.2.1", "1.2.2"):
-        put(Arrival(spool), Sent("SEGNODE", study, "1.2.3", True, b"image"))
+        put(Ingest(spool), Sent("SEGNODE", study, "1.2.3", True, b"image"))
     first, second = (study_key("SEGNODE", study) for study in ("1.2.1", "1.2.2"))
     with subprocess.Popen(["/bin/sleep", "600"]) as process:
-        timekeeper = Timekeeper(process, spool)
+        timekeeper = StudyWatchdog(process, spool)
         timekeeper.hear(f"busy {first} 0 2.0\n".encode())
         timekeeper.hear(f"busy {second} 0 2.5\n".encode())
         timekeeper.hear(f"done {first} 0\n".encode())
@@ -118,11 +118,11 @@ def test_each_of_two_studies_at_once_has_its_own_time(tmp_path: Path) -> None:
 def test_a_worker_that_has_ended_has_no_time_any_more(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.prepare()
-    put(Arrival(spool), Sent("SEGNODE", "1.2.1", "1.2.3", True, b"image"))
+    put(Ingest(spool), Sent("SEGNODE", "1.2.1", "1.2.3", True, b"image"))
     key = study_key("SEGNODE", "1.2.1")
     with subprocess.Popen(["/bin/true"]) as process:
         process.wait(PATIENCE_S)
-        timekeeper = Timekeeper(process, spool)
+        timekeeper = StudyWatchdog(process, spool)
         timekeeper.hear(f"busy {key} 0 2.0\n".encode())
         timekeeper.stop()
         timekeeper.hear(f"busy {key} 0 0.1\n".encode())

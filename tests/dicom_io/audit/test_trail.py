@@ -17,7 +17,7 @@ import pytest
 from dicom_io.audit import sinks
 from dicom_io.audit.sinks import SENDING, AuditFile, AuditSyslog
 from dicom_io.audit.trail import AuditTrail, Party, Transfer
-from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.records import State
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.spool import Spool
@@ -211,7 +211,7 @@ def test_a_study_that_is_deleted_by_age_is_in_the_trail(tmp_path: Path) -> None:
     image = BytesIO()
     made = make_image("1.2.3", 1)
     made.save_as(image, enforce_file_format=True)
-    put(Arrival(spool), Sent("SEGNODE", "1.2.3", str(made.SOPInstanceUID), True, image.getvalue()))
+    put(Ingest(spool), Sent("SEGNODE", "1.2.3", str(made.SOPInstanceUID), True, image.getvalue()))
     (key,) = spool.study_keys()
     revision = spool.revision(key, 0)
     assert spool.close(revision, revision.arrival_stamp())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dicom_io.reception.association import Answered, Caller, Context, Request, ServedAssociation
 from dicom_io.reception.dimse import C_ECHO_RQ, C_STORE_RQ, Command
 from dicom_io.reception.limits import Limits
-from dicom_io.reception.pdu_stream import ABORT, BUFFER_BYTES, Wire
+from dicom_io.reception.pdu_stream import ABORT, BUFFER_BYTES, PduStream
 from tests.faults.objects import store_command
 from tests.support.upper_layer import ECHO, p_data, pdu, pdv
 
@@ -57,7 +57,7 @@ def serve(
     services = {C_STORE_RQ: receiver.begin, C_ECHO_RQ: lambda *_: Answered(0)}
     contexts = {1: Context("1.2.840.10008.1.1", "1.2.840.10008.1.2"), 3: Context("1.2.3", "1.2.840.10008.1.2.1")}
     association = ServedAssociation(
-        Wire(near, limits), Caller("A", "B", "address"), contexts, max_length, limits, services
+        PduStream(near, limits), Caller("A", "B", "address"), contexts, max_length, limits, services
     )
 
     def send() -> None:
@@ -172,7 +172,9 @@ def test_silence_has_an_end(sent: bytes, limits: dict[str, float]) -> None:
         far.sendall(sent)
         begun = time.monotonic()
         contexts = {1: Context("1.2.840.10008.1.1", "1.2.840.10008.1.2")}
-        ServedAssociation(Wire(near, wire_limits), Caller("A", "B", "address"), contexts, 0, wire_limits, {}).serve()
+        ServedAssociation(
+            PduStream(near, wire_limits), Caller("A", "B", "address"), contexts, 0, wire_limits, {}
+        ).serve()
         assert time.monotonic() - begun < SOON_S
         assert far.recv(100) == ABORT
 
@@ -211,7 +213,7 @@ def test_a_peer_that_never_stops_sending_is_left() -> None:
     with far:
         with near:
             thread.start()
-            ServedAssociation(Wire(near, LIMITS), Caller("A", "B", "address"), {}, 0, LIMITS, {}).serve()
+            ServedAssociation(PduStream(near, LIMITS), Caller("A", "B", "address"), {}, 0, LIMITS, {}).serve()
         stop.set()
         thread.join(60)
     assert not thread.is_alive()
@@ -235,7 +237,7 @@ def test_a_truncated_object_is_logged(end: bytes, how: str, caplog: pytest.LogCa
 def test_an_association_can_be_ended_from_another_thread() -> None:
     near, far = socket.socketpair()
     with near, far:
-        wire = Wire(near, LIMITS)
+        wire = PduStream(near, LIMITS)
         timer = threading.Timer(0.1, wire.hang_up)
         timer.start()
         begun = time.monotonic()

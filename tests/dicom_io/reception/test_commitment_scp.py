@@ -21,7 +21,7 @@ from dicom_io.commitment.request import PUSH_MODEL
 from dicom_io.commitment.transactions import Report, Transactions
 from dicom_io.elements import MAX_ELEMENTS
 from dicom_io.reception.association import Caller, Context
-from dicom_io.reception.commitment_scp import MAX_REPORT_BYTES, NO_SUCH_CLASS, Reports
+from dicom_io.reception.commitment_scp import MAX_REPORT_BYTES, NO_SUCH_CLASS, CommitmentScp
 from dicom_io.reception.dimse import N_EVENT_REPORT_RQ, Command
 from tests.faults.objects import element
 
@@ -70,7 +70,7 @@ def take_in(
     sop_class: str = PUSH_MODEL,
 ) -> int | None:
     command = Command(N_EVENT_REPORT_RQ, 1, True, PUSH_MODEL, "1.2.840.10008.1.20.1.1", event)
-    request = Reports(transactions).begin(CALLER, Context(sop_class, syntax), command)
+    request = CommitmentScp(transactions).begin(CALLER, Context(sop_class, syntax), command)
     for piece in content:
         request.write(memoryview(piece))
     status = request.finish()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
-from dicom_io.reception.access_control import Access, AllowedPeer
+from dicom_io.reception.access_control import AccessControl, AllowedPeer
 from dicom_io.tls import TlsFiles, client_context
 from tests.support.certificates import Certificate, make_authority, make_certificate
 from tests.support.listener_process import ListenerProcess
@@ -206,6 +206,6 @@ def results_of(answer: bytes) -> dict[int, int]:
 
 
 def test_a_peer_bound_to_a_certificate_is_nobody_without() -> None:
-    access = Access.of(["SEGNODE"], [AllowedPeer("CT1", certificate="ct1")])
+    access = AccessControl.of(["SEGNODE"], [AllowedPeer("CT1", certificate="ct1")])
     assert access.peers is not None
     assert not access.peers[0].fits("CT1", "127.0.0.1", None)

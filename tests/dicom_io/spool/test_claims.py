@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from app.settings.node import load_settings
-from app.workflow.delivery_step import Deliveries
+from app.workflow.delivery_step import DeliveryStep
 from app.workflow.outcome import make_delivery, make_outcome
 from app.workflow.segment_step import publish
 from core.errors import Superseded
 from dicom_io.spool.claims import Claim, take
-from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.records import RecordedClaim, State
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
@@ -40,7 +40,7 @@ class FixedTenure:
 @pytest.fixture
 def revision(spool: Spool) -> Revision:
     """A revision that waits for its work, and has one delivery."""
-    put(Arrival(spool), Sent("SEGNODE", "1.2", "1.2.3", True, b"image"))
+    put(Ingest(spool), Sent("SEGNODE", "1.2", "1.2.3", True, b"image"))
     (key,) = spool.study_keys()
     revision = spool.revision(key, 0)
     assert spool.close(revision, revision.arrival_stamp())
@@ -141,7 +141,7 @@ def test_a_delivery_that_was_taken_over_is_not_sent(spool: Spool, revision: Revi
     claimed(spool, revision, "mr-1", "pacs")
     before = files(revision)
     with pytest.raises(Superseded):
-        Deliveries(load_settings(EXAMPLE)).advance(late, "pacs")
+        DeliveryStep(load_settings(EXAMPLE)).advance(late, "pacs")
     assert files(revision) == before
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import dicom_io.spool.spool
 from core.files import locked, replace_file, sync_folder
-from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.received import study_key
 from dicom_io.spool.spool import Spool
 from tests.support.arriving import Sent, put
@@ -56,7 +56,7 @@ def test_a_lock_whose_folder_is_gone_is_held_by_nobody(tmp_path: Path) -> None:
 def test_an_image_whose_study_is_deleted_meanwhile_makes_it_anew(
     spool: Spool, monkeypatch: pytest.MonkeyPatch, deleted_before: str
 ) -> None:
-    put(Arrival(spool), IMAGE)
+    put(Ingest(spool), IMAGE)
     original = getattr(Spool, deleted_before)
     deleted: list[bool] = []
 
@@ -67,7 +67,7 @@ def test_an_image_whose_study_is_deleted_meanwhile_makes_it_anew(
         return original(self, key, *rest)
 
     monkeypatch.setattr(Spool, deleted_before, delete_first)
-    assert put(Arrival(spool), IMAGE) == "new_revision"
+    assert put(Ingest(spool), IMAGE) == "new_revision"
     assert deleted == [True]
     assert [path.read_bytes() for path in spool.revision(KEY, 0).images.iterdir()] == [b"image"]
 
@@ -76,7 +76,7 @@ def test_a_spool_that_is_gone_takes_nothing(spool: Spool) -> None:
     """As where its disk is not mounted any more."""
     (spool.root / "studies").rename(spool.root / "away")
     with pytest.raises(FileNotFoundError):
-        put(Arrival(spool), IMAGE)
+        put(Ingest(spool), IMAGE)
 
 
 def test_a_study_is_seen_only_when_its_folder_survives_a_power_cut(
@@ -101,18 +101,18 @@ def test_a_study_is_seen_only_when_its_folder_survives_a_power_cut(
 
 
 def test_a_study_that_was_deleted_and_comes_again_is_another_incarnation(spool: Spool) -> None:
-    put(Arrival(spool), IMAGE)
+    put(Ingest(spool), IMAGE)
     first = spool.incarnation(KEY)
-    put(Arrival(spool), IMAGE)
+    put(Ingest(spool), IMAGE)
     assert spool.incarnation(KEY) == first
     (spool.root / "open" / KEY).unlink()
     assert spool.delete(KEY, lambda revisions: True)
     assert not spool.delete(KEY, lambda revisions: True)
-    put(Arrival(spool), IMAGE)
+    put(Ingest(spool), IMAGE)
     assert spool.incarnation(KEY) not in ("", first)
 
 
 def test_a_record_of_before_there_were_incarnations_has_none(spool: Spool) -> None:
-    put(Arrival(spool), IMAGE)
+    put(Ingest(spool), IMAGE)
     (spool.folder(KEY) / "study.json").write_text('{"called_ae": "SEGNODE", "study": "1.2"}')
     assert spool.incarnation(KEY) == ""

@@ -16,7 +16,7 @@ from pydicom.uid import (
 )
 
 from dicom_io.spool.free_space import KeptFree, NoRoomError
-from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.received import study_key
 from dicom_io.spool.records import State
 from dicom_io.spool.retention import delete_delivered
@@ -100,11 +100,11 @@ def end(spool: Spool, state: State = State.DELIVERED) -> Revision:
 @pytest.mark.parametrize("ended", [False, True])
 @pytest.mark.parametrize("syntax", [None, ImplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless, JPEGLSLossless])
 def test_the_same_image_however_encoded_changes_nothing(spool: Spool, syntax: UID | None, ended: bool) -> None:
-    put(Arrival(spool), encoded(made()))
+    put(Ingest(spool), encoded(made()))
     if ended:
         end(spool)
     before = {path: path.stat().st_mtime_ns for path in latest(spool).path.rglob("*")}
-    assert put(Arrival(spool), encoded(made(), syntax)) == "repeated"
+    assert put(Ingest(spool), encoded(made(), syntax)) == "repeated"
     assert {path: path.stat().st_mtime_ns for path in latest(spool).path.rglob("*")} == before
     assert spool.quarantined(KEY) == 0
 
@@ -112,11 +112,11 @@ def test_the_same_image_however_encoded_changes_nothing(spool: Spool, syntax: UI
 @pytest.mark.parametrize("attributes", [{"PatientName": "OTHER"}, {"StudyDescription": "late"}, {"PatientSex": "O"}])
 def test_another_description_after_the_end_opens_a_revision(spool: Spool, attributes: dict[str, object]) -> None:
     for number in (1, 2):
-        put(Arrival(spool), encoded(made(number)))
+        put(Ingest(spool), encoded(made(number)))
     first = end(spool)
     before = sorted(path.read_bytes() for path in first.images.iterdir())
     correction = encoded(changed(**attributes))
-    assert put(Arrival(spool), correction) == "new_revision"
+    assert put(Ingest(spool), correction) == "new_revision"
     assert latest(spool).number == 1
     assert correction.data in [path.read_bytes() for path in latest(spool).images.iterdir()]
     assert latest(spool).image_count() == 2
@@ -127,9 +127,9 @@ def test_another_description_while_receiving_opens_one_revision_for_all_that_are
     older = [encoded(made(number)) for number in (1, 2, 3)]
     newer = [encoded(described(made(number))) for number in (1, 2, 3)]
     for image in older:
-        put(Arrival(spool), image)
-    assert [put(Arrival(spool), image) for image in newer] == ["new_revision", "replaced", "replaced"]
-    assert put(Arrival(spool), newer[1]) == "repeated"
+        put(Ingest(spool), image)
+    assert [put(Ingest(spool), image) for image in newer] == ["new_revision", "replaced", "replaced"]
+    assert put(Ingest(spool), newer[1]) == "repeated"
     first, second = spool.revisions(KEY)
     assert (first.state, first.read_state().reason.code) == (State.REFUSED, "superseded")
     assert second.state is State.RECEIVING
@@ -139,14 +139,14 @@ def test_another_description_while_receiving_opens_one_revision_for_all_that_are
 
 def test_a_second_correction_while_receiving_opens_the_next(spool: Spool) -> None:
     versions = [encoded(described(made(), name)) for name in ("A", "B", "C")]
-    assert [put(Arrival(spool), image) for image in versions] == ["new_revision"] * 3
+    assert [put(Ingest(spool), image) for image in versions] == ["new_revision"] * 3
     assert [contents(revision) for revision in spool.revisions(KEY)] == [[image.data] for image in versions]
     assert [revision.state for revision in spool.revisions(KEY)] == [State.REFUSED, State.REFUSED, State.RECEIVING]
 
 
 def test_what_a_correction_superseded_is_deleted_with_its_study(spool: Spool) -> None:
-    put(Arrival(spool), encoded(made()))
-    put(Arrival(spool), encoded(described(made())))
+    put(Ingest(spool), encoded(made()))
+    put(Ingest(spool), encoded(described(made())))
     end(spool)
     now = (latest(spool).path / "state.json").stat().st_mtime + 2 * DAY_S
     assert delete_delivered(spool, DAY_S, now) == [KEY]
@@ -165,11 +165,11 @@ OTHER_IMAGES: dict[str, Callable[[], Dataset]] = {
 @pytest.mark.parametrize("kind", OTHER_IMAGES)
 def test_another_image_under_one_uid_is_quarantined_and_can_be_released(spool: Spool, kind: str, ended: bool) -> None:
     older, newer = encoded(made()), encoded(OTHER_IMAGES[kind]())
-    put(Arrival(spool), older)
+    put(Ingest(spool), older)
     if ended:
         end(spool)
-    assert put(Arrival(spool), newer) == "quarantined"
-    assert put(Arrival(spool), newer) == "repeated"
+    assert put(Ingest(spool), newer) == "quarantined"
+    assert put(Ingest(spool), newer) == "repeated"
     assert spool.quarantined(KEY) == 1
     assert [path.read_bytes() for path in latest(spool).images.iterdir()] == [older.data]
     assert latest(spool).number == 0
@@ -187,28 +187,28 @@ def test_another_image_under_one_uid_is_quarantined_and_can_be_released(spool: S
 
 
 def test_of_several_quarantined_the_newest_is_released_and_the_others_stay(spool: Spool) -> None:
-    put(Arrival(spool), encoded(made()))
+    put(Ingest(spool), encoded(made()))
     end(spool)
     contents = [encoded(changed(ImagePositionPatient=[0, 0, n])) for n in (7, 8)]
     for content in contents:
-        assert put(Arrival(spool), content) == "quarantined"
+        assert put(Ingest(spool), content) == "quarantined"
     revision = release(spool, KEY)
     assert [path.read_bytes() for path in revision.images.iterdir()] == [contents[1].data]
     assert [path.read_bytes() for path in spool.quarantine(KEY).iterdir()] == [contents[0].data]
 
 
 def test_what_cannot_be_read_is_another_image(spool: Spool) -> None:
-    put(Arrival(spool), encoded(made()))
+    put(Ingest(spool), encoded(made()))
     damaged = encoded(made())
     damaged = Sent("SEGNODE", STUDY, damaged.sop_instance_uid, True, damaged.data[:200])
-    assert put(Arrival(spool), damaged) == "quarantined"
+    assert put(Ingest(spool), damaged) == "quarantined"
 
 
 def test_what_is_set_aside_loses_nothing_either(spool: Spool) -> None:
     report = make_image(STUDY, sop_class=BasicTextSRStorage)
     first, second = encoded(report), encoded(make_image(STUDY, sop_class=BasicTextSRStorage, description="second"))
     assert first.sop_instance_uid == second.sop_instance_uid
-    assert [put(Arrival(spool), one) for one in (first, second, first)] == ["set_aside", "set_aside", "repeated"]
+    assert [put(Ingest(spool), one) for one in (first, second, first)] == ["set_aside", "set_aside", "repeated"]
     others = spool.root / "studies" / KEY / "others"
     assert sorted(path.read_bytes() for path in others.iterdir()) == sorted([first.data, second.data])
 
@@ -218,12 +218,12 @@ def test_a_delivered_study_that_comes_again_runs_again_where_that_is_wished(tmp_
     spool = Spool(tmp_path)
     spool.prepare()
     for number in (1, 2):
-        put(Arrival(spool, rerun_repeated=True), encoded(made(number)))
-    assert put(Arrival(spool, rerun_repeated=True), encoded(made(1))) == "repeated"
+        put(Ingest(spool, rerun_repeated=True), encoded(made(number)))
+    assert put(Ingest(spool, rerun_repeated=True), encoded(made(1))) == "repeated"
     end(spool, state)
-    assert put(Arrival(spool, rerun_repeated=True), encoded(made(1))) == "new_revision"
+    assert put(Ingest(spool, rerun_repeated=True), encoded(made(1))) == "new_revision"
     stamp = latest(spool).arrival_stamp()
-    assert put(Arrival(spool, rerun_repeated=True), encoded(made(2))) == "repeated"
+    assert put(Ingest(spool, rerun_repeated=True), encoded(made(2))) == "repeated"
     assert latest(spool).arrival_stamp() != stamp
     assert (latest(spool).number, latest(spool).image_count()) == (1, 2)
 
@@ -231,9 +231,9 @@ def test_a_delivered_study_that_comes_again_runs_again_where_that_is_wished(tmp_
 def test_what_failed_is_not_run_again_by_coming_again(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.prepare()
-    put(Arrival(spool, rerun_repeated=True), encoded(made()))
+    put(Ingest(spool, rerun_repeated=True), encoded(made()))
     end(spool, State.FAILED)
-    assert put(Arrival(spool, rerun_repeated=True), encoded(made())) == "repeated"
+    assert put(Ingest(spool, rerun_repeated=True), encoded(made())) == "repeated"
     assert latest(spool).number == 0
 
 
@@ -242,13 +242,13 @@ def test_what_would_take_the_room_that_is_kept_is_refused(tmp_path: Path, kept: 
     spool = Spool(tmp_path)
     spool.prepare()
     with pytest.raises(NoRoomError):
-        put(Arrival(spool, kept_free=kept), encoded(made()))
+        put(Ingest(spool, kept_free=kept), encoded(made()))
     assert list((tmp_path / "incoming").iterdir()) == []
-    assert put(Arrival(spool), encoded(made())) == "new_revision"
+    assert put(Ingest(spool), encoded(made())) == "new_revision"
 
 
 def test_delivered_studies_are_deleted_by_age(spool: Spool) -> None:
-    put(Arrival(spool), encoded(made()))
+    put(Ingest(spool), encoded(made()))
     end(spool)
     assert delete_delivered(spool, DAY_S) == []
     now = (latest(spool).path / "state.json").stat().st_mtime + 2 * DAY_S
@@ -256,14 +256,14 @@ def test_delivered_studies_are_deleted_by_age(spool: Spool) -> None:
     assert delete_delivered(spool, DAY_S, now) == [KEY]
     assert spool.study_keys() == []
     assert list((spool.root / "trash").iterdir()) == []
-    assert put(Arrival(spool), encoded(made())) == "new_revision"
+    assert put(Ingest(spool), encoded(made())) == "new_revision"
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.REFUSED, State.RUNNING, "quarantined", "receiving"])
 def test_nothing_else_is_deleted_by_age(spool: Spool, state: str) -> None:
-    put(Arrival(spool), encoded(made()))
+    put(Ingest(spool), encoded(made()))
     if state == "quarantined":
-        put(Arrival(spool), encoded(changed(PixelData=bytes(512))))
+        put(Ingest(spool), encoded(changed(PixelData=bytes(512))))
         end(spool)
     elif state != "receiving":
         end(spool, State(state))

@@ -3,7 +3,7 @@
 import pytest
 
 from dicom_io.spool import ingest
-from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.received import study_key
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.spool import Spool
@@ -22,19 +22,19 @@ def test_the_folder_is_listed_only_for_an_object_that_comes_again(
 ) -> None:
     looks, is_among = [], ingest._is_among
     monkeypatch.setattr(ingest, "_is_among", lambda file, others: looks.append(file) or is_among(file, others))
-    assert [put(Arrival(spool), report(number)) for number in range(3)] == ["set_aside"] * 3
+    assert [put(Ingest(spool), report(number)) for number in range(3)] == ["set_aside"] * 3
     assert looks == []
-    assert put(Arrival(spool), report(1)) == "repeated"
-    assert put(Arrival(spool), report(1, b"another")) == "set_aside"
-    assert put(Arrival(spool), report(1, b"another")) == "repeated"
+    assert put(Ingest(spool), report(1)) == "repeated"
+    assert put(Ingest(spool), report(1, b"another")) == "set_aside"
+    assert put(Ingest(spool), report(1, b"another")) == "repeated"
     assert len(looks) == 3
     assert len(list((spool.folder(KEY) / "others").iterdir())) == 4
 
 
 def test_a_study_without_an_image_is_deleted_by_age(spool: Spool) -> None:
-    put(Arrival(spool), report(1))
+    put(Ingest(spool), report(1))
     came = (spool.folder(KEY) / "others").stat().st_mtime
     assert delete_delivered(spool, 2 * DAY_S, came + DAY_S) == []
     assert delete_delivered(spool, 2 * DAY_S, came + 3 * DAY_S) == [KEY]
     assert spool.study_keys() == []
-    assert put(Arrival(spool), report(1)) == "set_aside"
+    assert put(Ingest(spool), report(1)) == "set_aside"

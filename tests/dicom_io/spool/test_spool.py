@@ -8,7 +8,7 @@ import pytest
 
 from app.workflow.intake import recover
 from core.files import replace_file, write_synced
-from dicom_io.spool.ingest import Arrival
+from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.received import is_uid, study_key
 from dicom_io.spool.records import Delivery, Outcome, RecordedReason, State
 from dicom_io.spool.revision import Revision
@@ -38,7 +38,7 @@ def contents(folder: Path) -> list[bytes]:
 
 
 def test_images_of_one_study_make_one_revision(spool: Spool) -> None:
-    assert [put(Arrival(spool), image(n)) for n in (1, 2, 3)] == ["new_revision", "stored", "stored"]
+    assert [put(Ingest(spool), image(n)) for n in (1, 2, 3)] == ["new_revision", "stored", "stored"]
     revision = latest(spool)
     assert (revision.number, revision.state) == (0, State.RECEIVING)
     assert contents(revision.images) == [b"image 1", b"image 2", b"image 3"]
@@ -47,18 +47,18 @@ def test_images_of_one_study_make_one_revision(spool: Spool) -> None:
 
 
 def test_called_ae_and_study_separate(spool: Spool) -> None:
-    put(Arrival(spool), image(1))
-    put(Arrival(spool), image(1, study="1.3"))
-    put(Arrival(spool), Sent("LIVER", "1.2", "1.2.3.1", True, b"x"))
+    put(Ingest(spool), image(1))
+    put(Ingest(spool), image(1, study="1.3"))
+    put(Ingest(spool), Sent("LIVER", "1.2", "1.2.3.1", True, b"x"))
     assert len(spool.study_keys()) == 3
     facts = spool.study(study_key("LIVER", "1.2"))
     assert (facts["called_ae"], facts["study"]) == ("LIVER", "1.2")
 
 
 def test_late_images_open_a_revision_and_leave_the_older_one(spool: Spool) -> None:
-    put(Arrival(spool), image(1))
+    put(Ingest(spool), image(1))
     first = close(spool)
-    assert put(Arrival(spool), image(2)) == "new_revision"
+    assert put(Ingest(spool), image(2)) == "new_revision"
     assert contents(first.images) == [b"image 1"]
     assert latest(spool).number == 1
     assert contents(latest(spool).images) == [b"image 1", b"image 2"]
@@ -66,21 +66,21 @@ def test_late_images_open_a_revision_and_leave_the_older_one(spool: Spool) -> No
 
 @pytest.mark.parametrize("closed", [False, True])
 def test_the_same_bytes_again_change_nothing(spool: Spool, closed: bool) -> None:
-    put(Arrival(spool), image(1))
+    put(Ingest(spool), image(1))
     if closed:
         close(spool)
     stamp = latest(spool).arrival_stamp()
-    assert put(Arrival(spool), image(1)) == "repeated"
+    assert put(Ingest(spool), image(1)) == "repeated"
     assert (latest(spool).number, latest(spool).arrival_stamp()) == (0, stamp)
 
 
 def test_what_starts_no_work_is_set_aside(spool: Spool) -> None:
-    assert put(Arrival(spool), image(1, starts_work=False)) == "set_aside"
+    assert put(Ingest(spool), image(1, starts_work=False)) == "set_aside"
     assert spool.latest_revision(study_key("SEGNODE", "1.2")) is None
     assert spool.open_keys() == []
-    put(Arrival(spool), image(2))
+    put(Ingest(spool), image(2))
     close(spool)
-    put(Arrival(spool), image(3, starts_work=False))
+    put(Ingest(spool), image(3, starts_work=False))
     assert latest(spool).number == 0
 
 
@@ -92,26 +92,26 @@ def test_what_is_no_uid_is_never_stored(spool: Spool, uid: str) -> None:
         Sent("SEGNODE", "1.2", uid, True, b"x"),
     ):
         with pytest.raises(ValueError, match="not a UID"):
-            put(Arrival(spool), received)
+            put(Ingest(spool), received)
     assert spool.study_keys() == []
 
 
 def test_an_image_that_comes_while_closing_keeps_the_study_open(spool: Spool) -> None:
-    put(Arrival(spool), image(1))
+    put(Ingest(spool), image(1))
     revision = latest(spool)
     stamp = revision.arrival_stamp()
-    put(Arrival(spool), image(2))
+    put(Ingest(spool), image(2))
     assert not spool.close(revision, stamp)
     assert revision.state is State.RECEIVING
 
 
 def test_a_revision_that_was_half_opened_is_opened_again(spool: Spool) -> None:
-    put(Arrival(spool), image(1))
+    put(Ingest(spool), image(1))
     close(spool)
     half = spool.root / "studies" / latest(spool).key / ".opening" / "images"
     half.mkdir(parents=True)
     (half / "rest.dcm").write_bytes(b"rest")
-    put(Arrival(spool), image(2))
+    put(Ingest(spool), image(2))
     assert contents(latest(spool).images) == [b"image 1", b"image 2"]
 
 
@@ -122,7 +122,7 @@ def test_associations_in_parallel_lose_nothing(spool: Spool) -> None:
         for number in range(20):
             if number == 10:
                 is_closed_once.wait(60)
-            put(Arrival(spool), image(1000 * worker + number))
+            put(Ingest(spool), image(1000 * worker + number))
 
     threads = [threading.Thread(target=receive, args=[worker]) for worker in range(1, 5)]
     for thread in threads:
@@ -166,7 +166,7 @@ class Queue:
 def test_a_new_intake_finds_what_was_left(spool: Spool) -> None:
     queue = Queue()
     for study in ("1.1", "1.2", "1.3", "1.4", "1.5"):
-        put(Arrival(spool), image(1, study=study))
+        put(Ingest(spool), image(1, study=study))
     waiting, running, ended, known, receiving = (latest(spool, f"1.{n}") for n in (1, 2, 3, 4, 5))
     for revision in (waiting, running, ended, known):
         spool.close(revision, revision.arrival_stamp())
@@ -183,7 +183,7 @@ def test_a_new_intake_finds_what_was_left(spool: Spool) -> None:
 
 @pytest.mark.parametrize(("state", "number"), [("refused", 0), ("failed", 0), ("delivered", 1), ("nothing_found", 1)])
 def test_running_again(spool: Spool, state: str, number: int) -> None:
-    put(Arrival(spool), image(1))
+    put(Ingest(spool), image(1))
     first = close(spool)
     first.write_state(state=state, reason=RecordedReason("x", ""))
     again = run_again(spool, first.key)
@@ -195,7 +195,7 @@ def test_running_again(spool: Spool, state: str, number: int) -> None:
 
 
 def test_running_again_keeps_results_that_one_destination_has(spool: Spool) -> None:
-    put(Arrival(spool), image(1))
+    put(Ingest(spool), image(1))
     revision = close(spool)
     revision.write_outcome(Outcome("segmented"))
     revision.results.mkdir()
@@ -211,7 +211,7 @@ def test_running_again_keeps_results_that_one_destination_has(spool: Spool) -> N
 
 @pytest.mark.parametrize("gone", ["a", "notice.dcm"])
 def test_running_again_makes_results_anew_whose_files_are_gone(spool: Spool, gone: str) -> None:
-    put(Arrival(spool), image(1))
+    put(Ingest(spool), image(1))
     revision = close(spool)
     revision.write_outcome(Outcome("segmented", files={"m": ("a",)}))
     revision.results.mkdir()

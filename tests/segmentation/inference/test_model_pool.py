@@ -14,7 +14,7 @@ from segmentation.inference import model_pool
 from segmentation.inference.available_memory import Memory
 from segmentation.inference.engine import Engine
 from segmentation.inference.memory_estimate import predict
-from segmentation.inference.model_pool import WarmModels, Wish
+from segmentation.inference.model_pool import MemoryRequest, ModelPool
 from segmentation.package.package import Package
 from segmentation.verification.profile_benchmark import PROFILES
 from tests.support.node_process import PATIENCE_S
@@ -49,7 +49,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_networks_stay_loaded_and_give_the_labels_of_an_engine(packages: list[Package], loaded: list[str]) -> None:
-    models = WarmModels("cpu")
+    models = ModelPool("cpu")
     masks = [models.segment(packages[0], SMALL).label_map.array for _ in range(2)]
     assert loaded == ["one"]
     expected = Engine(packages[0], "cpu").segment(SMALL).label_map.array
@@ -58,21 +58,21 @@ def test_networks_stay_loaded_and_give_the_labels_of_an_engine(packages: list[Pa
 
 def test_the_least_recently_used_leaves_where_the_budget_is_full(packages: list[Package], loaded: list[str]) -> None:
     one, two, three = packages
-    models = WarmModels("cpu", budget=2 * one.weight_bytes)
+    models = ModelPool("cpu", budget=2 * one.weight_bytes)
     for package in (one, two, one, three, one, two):
         models.segment(package, SMALL)
     assert loaded == ["one", "two", "three", "two"], "two leaves for three, then three for two; one was used since"
 
 
 def test_a_model_larger_than_the_budget_runs_alone(packages: list[Package], loaded: list[str]) -> None:
-    models = WarmModels("cpu", budget=1)
+    models = ModelPool("cpu", budget=1)
     for package in (packages[0], packages[0], packages[1]):
         models.segment(package, SMALL)
     assert loaded == ["one", "two"]
 
 
 def test_profiles_of_one_model_are_told_apart(packages: list[Package], loaded: list[str]) -> None:
-    models = WarmModels("cpu")
+    models = ModelPool("cpu")
     both = [packages[0].in_profile(profile) for profile in PROFILES]
     exact, fast = (models.segment(package, SMALL).label_map.array for package in both)
     for found, package in zip((exact, fast), both, strict=True):
@@ -81,7 +81,7 @@ def test_profiles_of_one_model_are_told_apart(packages: list[Package], loaded: l
 
 
 def test_a_warm_start_loads_what_the_budget_holds(packages: list[Package], loaded: list[str]) -> None:
-    models = WarmModels("cpu", budget=2 * packages[0].weight_bytes)
+    models = ModelPool("cpu", budget=2 * packages[0].weight_bytes)
     models.warm(packages)
     assert loaded == ["one", "two"]
     models.segment(packages[1], SMALL)
@@ -102,7 +102,7 @@ def test_one_network_runs_at_a_time(packages: list[Package], monkeypatch: pytest
             running.pop()
 
     monkeypatch.setattr(Engine, "segment", segment)
-    models = WarmModels("cpu")
+    models = ModelPool("cpu")
     threads = [threading.Thread(target=models.segment, args=(package, SMALL)) for package in packages]
     for thread in threads:
         thread.start()
@@ -127,14 +127,14 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     return Host()
 
 
-def wish(package: Package, slices: int) -> Wish:
-    return Wish(package, Geometry((slices, 512, 512), (1.5, 0.8, 0.8), (0.0, 0.0, 0.0), np.eye(3)), "ct")
+def wish(package: Package, slices: int) -> MemoryRequest:
+    return MemoryRequest(package, Geometry((slices, 512, 512), (1.5, 0.8, 0.8), (0.0, 0.0, 0.0), np.eye(3)), "ct")
 
 
 def test_a_model_that_fits_gets_memory_and_one_that_never_fits_is_refused_alone(
     packages: list[Package], host: Host
 ) -> None:
-    models = WarmModels("cpu", host=host)
+    models = ModelPool("cpu", host=host)
     with models.promise() as promise:
         answers = promise.ask([wish(packages[0], 100), wish(packages[1], 9000), wish(packages[2], 100)])
     assert [type(answer) for answer in answers] == [type(None), StudyRejected, type(None)]
@@ -143,7 +143,7 @@ def test_a_model_that_fits_gets_memory_and_one_that_never_fits_is_refused_alone(
 
 
 def test_memory_that_other_programs_hold_is_a_reason_to_try_later(packages: list[Package], host: Host) -> None:
-    models = WarmModels("cpu", host=host)
+    models = ModelPool("cpu", host=host)
     host.memory = replace(host.memory, free=GB // 4)
     with models.promise() as promise, pytest.raises(RetryLater, match=r"GB are needed, 0\.3 GB are free"):
         promise.ask([wish(packages[0], 400)])
@@ -153,7 +153,7 @@ def test_memory_that_other_programs_hold_is_a_reason_to_try_later(packages: list
 
 
 def test_a_study_waits_for_another_of_the_same_process_and_not_longer(packages: list[Package], host: Host) -> None:
-    models = WarmModels("cpu", host=host)
+    models = ModelPool("cpu", host=host)
     one = predict(packages[0], wish(packages[0], 400).geometry, "cpu")
     host.memory = replace(host.memory, free=int(1.5 * one.total))
     asked, second = threading.Event(), threading.Event()
@@ -175,7 +175,7 @@ def test_a_study_waits_for_another_of_the_same_process_and_not_longer(packages: 
 
 
 def test_two_studies_that_fit_together_do_not_wait(packages: list[Package], host: Host) -> None:
-    models = WarmModels("cpu", host=host)
+    models = ModelPool("cpu", host=host)
     with models.promise() as first, models.promise() as second:
         assert first.ask([wish(packages[0], 200)]) == second.ask([wish(packages[1], 200)]) == [None]
 
@@ -187,5 +187,5 @@ def test_a_device_that_is_full_at_the_start_does_not_stop_the_start(
         raise RetryLater("full")
 
     monkeypatch.setattr(Engine, "__init__", full)
-    WarmModels("cpu").warm(packages)
+    ModelPool("cpu").warm(packages)
     assert caplog.messages == ["model_not_warm"]

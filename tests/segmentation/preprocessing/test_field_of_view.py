@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.model_config import Channel, Inference, LabelSpec, ModelManifest, ProfileSettings, SeriesRule
 from phantom.anatomy import make_phantom, trunk_geometry
-from segmentation.preprocessing.field_of_view import BODY_HU, Frame, average, body_box, frame
+from segmentation.preprocessing.field_of_view import BODY_HU, FieldOfView, average, body_box, frame
 
 SHAPES = st.tuples(*[st.integers(1, 9)] * 3)
 BLOCKS = st.tuples(*[st.integers(1, 4)] * 3)
@@ -49,7 +49,7 @@ def test_every_label_comes_back_to_the_voxels_it_was_decided_for(
     stops = [data.draw(st.integers(start + 1, count)) for start, count in zip(starts, counts, strict=True)]
     box = tuple(slice(start, stop) for start, stop in zip(starts, stops, strict=True))
     part = np.random.default_rng(1).integers(1, 250, [s.stop - s.start for s in box]).astype(np.uint8)
-    whole = Frame(shape, blocks, (box[0], box[1], box[2])).undo(part)
+    whole = FieldOfView(shape, blocks, (box[0], box[1], box[2])).undo(part)
     assert whole.shape == shape
     assert whole.flags.c_contiguous
     for voxel in product(*map(range, shape)):

@@ -9,7 +9,7 @@ import pytest
 from core.errors import RequestCode, RequestRefused, RetryLater
 from services.jobs import job_watcher
 from services.jobs.job import Job
-from services.jobs.job_watcher import Follower, Following
+from services.jobs.job_watcher import Follower, JobWatcher
 
 
 class StandIn:
@@ -62,7 +62,7 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 def test_a_queue_that_is_away_is_waited_for(queue: StandIn) -> None:
     async def test() -> None:
-        jobs = Following(queue.read).follow(Follower("one"), 60)
+        jobs = JobWatcher(queue.read).follow(Follower("one"), 60)
         assert (await anext(jobs)).progress == 0.5
         queue.is_away = True
         await queue.is_asked(3)
@@ -75,7 +75,7 @@ def test_a_queue_that_is_away_is_waited_for(queue: StandIn) -> None:
 
 def test_a_job_that_vanished_ends_the_stream(queue: StandIn) -> None:
     async def test() -> None:
-        jobs = Following(queue.read).follow(Follower("one"), 60)
+        jobs = JobWatcher(queue.read).follow(Follower("one"), 60)
         await anext(jobs)
         queue.jobs.clear()
         with pytest.raises(RequestRefused) as caught:
@@ -87,7 +87,7 @@ def test_a_job_that_vanished_ends_the_stream(queue: StandIn) -> None:
 
 def test_a_slow_reader_gets_only_the_latest_state(queue: StandIn) -> None:
     async def test() -> None:
-        jobs = Following(queue.read).follow(Follower("one"), 60)
+        jobs = JobWatcher(queue.read).follow(Follower("one"), 60)
         await anext(jobs)
         for step in range(20):
             queue.set("one", 0.5 + step / 100)
@@ -101,7 +101,7 @@ def test_a_slow_reader_gets_only_the_latest_state(queue: StandIn) -> None:
 def test_all_followers_are_one_question(queue: StandIn) -> None:
     async def test() -> None:
         queue.set("two", 0.5)
-        whole = Following(queue.read)
+        whole = JobWatcher(queue.read)
         first, second = (whole.follow(Follower(job), 60) for job in ("one", "two"))
         await asyncio.gather(anext(first), anext(second))
         await queue.is_asked(2)
@@ -116,7 +116,7 @@ def test_all_followers_are_one_question(queue: StandIn) -> None:
 
 def test_patience_ends(queue: StandIn) -> None:
     async def test() -> None:
-        jobs = Following(queue.read).follow(Follower("one"), 0.05)
+        jobs = JobWatcher(queue.read).follow(Follower("one"), 0.05)
         with pytest.raises(RequestRefused) as caught:
             async for _ in jobs:
                 pass
@@ -129,7 +129,7 @@ def test_silence_is_broken_at_every_beat(queue: StandIn, monkeypatch: pytest.Mon
     monkeypatch.setattr(job_watcher, "BEAT_S", 0.01)
 
     async def test() -> None:
-        jobs = Following(queue.read).follow(Follower("one"), 60)
+        jobs = JobWatcher(queue.read).follow(Follower("one"), 60)
         assert [(await anext(jobs)).progress for _ in range(3)] == [0.5] * 3
         await jobs.aclose()
 
@@ -138,7 +138,7 @@ def test_silence_is_broken_at_every_beat(queue: StandIn, monkeypatch: pytest.Mon
 
 def test_a_service_that_stops_sends_followers_away(queue: StandIn) -> None:
     async def test() -> None:
-        whole = Following(queue.read)
+        whole = JobWatcher(queue.read)
         jobs = whole.follow(Follower("one"), 60)
         await anext(jobs)
         whole.stop()
@@ -152,7 +152,7 @@ def test_a_service_that_stops_sends_followers_away(queue: StandIn) -> None:
 
 def test_a_fault_of_the_program_ends_the_wait(queue: StandIn) -> None:
     async def test() -> None:
-        jobs = Following(queue.read).follow(Follower("one"), 60)
+        jobs = JobWatcher(queue.read).follow(Follower("one"), 60)
         await anext(jobs)
         queue.is_broken = True
         with pytest.raises(KeyError):

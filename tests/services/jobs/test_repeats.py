@@ -15,7 +15,7 @@ from dbos import run_dbos_database_migrations
 from core.errors import RequestCode, RequestRefused, RetryLater
 from services.jobs.job import finished
 from services.jobs.job_queue import Jobs
-from services.jobs.job_service import Handlers, key_of
+from services.jobs.job_service import JobService, key_of
 from services.jobs.requests import AnyRequest, TumorRequest
 from services.settings import ServiceSettings
 
@@ -154,7 +154,7 @@ def test_a_caller_that_hangs_up_leaves_no_queued_job_behind(
     monkeypatch.setattr(jobs, "submit", slowly)
 
     async def test() -> None:
-        handlers = Handlers(jobs)
+        handlers = JobService(jobs)
         call = asyncio.create_task(handlers.result(WISH, key))
         await asyncio.to_thread(begun.wait, 30)
         call.cancel()
@@ -172,7 +172,7 @@ def test_hanging_up_ends_no_job_that_a_repeated_call_has_found(
     begun, may_go_on = hold_cancelling(jobs, monkeypatch)
 
     async def test() -> None:
-        handlers = Handlers(jobs)
+        handlers = JobService(jobs)
         call = asyncio.create_task(handlers.result(WISH, key))
         while not handlers._following.of(key.hex):
             await asyncio.sleep(0.01)
@@ -195,7 +195,7 @@ def test_a_call_while_another_instance_ends_the_job_runs_it_anew(
     elsewhere = Jobs(settings_of(tmp_path, longest=3))
 
     async def test() -> None:
-        first, second = Handlers(jobs), Handlers(elsewhere)
+        first, second = JobService(jobs), JobService(elsewhere)
         call = asyncio.create_task(first.result(WISH, key))
         while not first._following.of(key.hex):
             await asyncio.sleep(0.01)
@@ -222,7 +222,7 @@ def test_a_call_while_another_instance_ends_the_job_runs_it_anew(
 
 def test_a_follower_keeps_a_job_from_ending_with_its_caller(jobs: Jobs, key: UUID) -> None:
     async def test() -> None:
-        handlers = Handlers(jobs)
+        handlers = JobService(jobs)
         call = asyncio.create_task(handlers.result(WISH, key))
         other = asyncio.create_task(handlers.result(WISH, key))
         while len(handlers._following.of(key.hex)) < 2:
@@ -242,7 +242,7 @@ def test_a_follower_keeps_a_job_from_ending_with_its_caller(jobs: Jobs, key: UUI
 
 def test_a_service_that_stops_leaves_jobs_on_the_queue(jobs: Jobs, key: UUID) -> None:
     async def test() -> None:
-        handlers = Handlers(jobs)
+        handlers = JobService(jobs)
         call = asyncio.create_task(handlers.result(WISH, key))
         while not handlers._following.of(key.hex):
             await asyncio.sleep(0.01)

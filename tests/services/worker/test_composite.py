@@ -10,7 +10,7 @@ from phantom.series import write_series
 from segmentation.image_files import read_image
 from segmentation.importing.totalsegmentator import add_totalsegmentator
 from segmentation.inference.engine import Engine
-from segmentation.inference.model_pool import WarmModels
+from segmentation.inference.model_pool import ModelPool
 from services.settings import load_service_settings
 from services.worker.aliases import Aliases
 from services.worker.task_models import Packages
@@ -29,7 +29,7 @@ def test_totalseg_gives_the_labels_of_all_parts(tmp_path: Path) -> None:
     aliases = {"totalseg": "total", "tumor": "total"}
     settings = load_service_settings(ServiceProcess(folder, folder, tmp_path / "models", aliases).config)
     case = write_case(tmp_path / "cases" / "0001")
-    jobs = Jobs(tmp_path / "cases", (Packages(Aliases(settings)), WarmModels("cpu")))
+    jobs = Jobs(tmp_path / "cases", (Packages(Aliases(settings)), ModelPool("cpu")))
     found = jobs.run(task="totalseg", image_path="cases:0001/A.nii.gz")["totalseg"]
     assert jobs.reads == 1
     assert found.model_sha256 == package.sha256

@@ -17,7 +17,7 @@ from phantom.tags import SeriesTags
 from segmentation.importing.add import add_package
 from segmentation.inference.available_memory import Memory
 from segmentation.inference.memory_estimate import STEP_BYTES
-from segmentation.inference.model_pool import WarmModels
+from segmentation.inference.model_pool import ModelPool
 from segmentation.package.package import load_package
 from services.images.image_reader import ImageReader
 from services.images.limits import Limits
@@ -26,7 +26,7 @@ from services.images.shared_paths import SharedFile
 from services.jobs.requests import parse_request
 from services.settings import load_service_settings
 from services.worker.aliases import Aliases, check_fits
-from services.worker.mask_job import MaskWork
+from services.worker.mask_job import MaskJob
 from services.worker.task_models import Packages
 from tests.services.worker.test_segment_job import Jobs
 from tests.support.service_cases import ALIASES, make_models, say_phases, shared, write_case, write_image
@@ -42,8 +42,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def warm(models: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Packages, WarmModels]:
-    return packages_of(models, tmp_path_factory.mktemp("service")), WarmModels("cpu")
+def warm(models: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Packages, ModelPool]:
+    return packages_of(models, tmp_path_factory.mktemp("service")), ModelPool("cpu")
 
 
 def packages_of(models: Path, folder: Path) -> Packages:
@@ -59,7 +59,7 @@ def volume(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def jobs(volume: Path, warm: tuple[Packages, WarmModels]) -> Jobs:
+def jobs(volume: Path, warm: tuple[Packages, ModelPool]) -> Jobs:
     return Jobs(volume, warm)
 
 
@@ -172,7 +172,7 @@ def test_an_image_larger_than_is_taken_is_refused_unread(request_: dict[str, Any
 
 
 def test_an_image_too_large_for_this_machine_is_refused_unread(models: Path, volume: Path, tmp_path: Path) -> None:
-    small = WarmModels("cpu", host=lambda: Memory(1 << 30, 1 << 30))
+    small = ModelPool("cpu", host=lambda: Memory(1 << 30, 1 << 30))
     jobs = Jobs(volume, (packages_of(models, tmp_path / "service"), small))
     assert jobs.refused(task="tumor", image_path="cases:0002/A") == "too_large"
     assert jobs.reads == 0
@@ -189,7 +189,7 @@ def test_work_on_a_mask_is_held_against_the_memory(
     mask[1:9, 1:23, 1:23] = 1  # 92 kB as it is read, 174 kB as it is smoothed
     write_image(volume / "0002" / "mine.nii.gz", mask, GRID)
     request = parse_request({"task": "smooth", "mask_path": "cases:0002/mine.nii.gz", "strength": 1.0})
-    work = MaskWork(jobs.roots, jobs.locks, jobs.limits, lambda: Memory(free, total))
+    work = MaskJob(jobs.roots, jobs.locks, jobs.limits, lambda: Memory(free, total))
     expected = {"later": pytest.raises(RetryLater, match="GB are free"), "too_large": pytest.raises(StudyRejected)}
     with expected[code] if code else nullcontext():
         work.run(request, lambda done: None)  # type: ignore[arg-type]  # told apart by task
@@ -220,7 +220,7 @@ class TestPhases:
         assert jobs.refused(task="ureter", image_D_path="cases:0002/A") == "no_matching_series"
 
     def test_a_package_that_takes_several_gets_the_one_that_is_said(
-        self, models: Path, volume: Path, warm: tuple[Packages, WarmModels], tmp_path: Path
+        self, models: Path, volume: Path, warm: tuple[Packages, ModelPool], tmp_path: Path
     ) -> None:
         path = models / ALIASES["vessel"] / "model.yaml"
         before = path.read_text()

@@ -15,7 +15,7 @@ from phantom.series import write_series
 from phantom.tags import StudyTags
 from segmentation.image_files import read_image
 from segmentation.inference.engine import Engine
-from segmentation.inference.model_pool import WarmModels
+from segmentation.inference.model_pool import ModelPool
 from segmentation.package.package import load_package
 from segmentation.postprocessing.steps import postprocess
 from services.images.image_reader import ImageReader
@@ -26,8 +26,8 @@ from services.jobs.results import MaskResult
 from services.masks.mask_locks import Locks
 from services.settings import load_service_settings
 from services.worker.aliases import Aliases
-from services.worker.mask_job import MaskWork
-from services.worker.segment_job import Inference
+from services.worker.mask_job import MaskJob
+from services.worker.segment_job import SegmentJob
 from services.worker.task_models import Packages
 from tests.support.service_cases import ALIASES, make_models, write_case, write_image
 from tests.support.service_process import ServiceProcess
@@ -39,16 +39,16 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def warm(models: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Packages, WarmModels]:
+def warm(models: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Packages, ModelPool]:
     folder = tmp_path_factory.mktemp("service")
     settings = load_service_settings(ServiceProcess(folder, folder, models, ALIASES).config)
-    return Packages(Aliases(settings)), WarmModels("cpu")
+    return Packages(Aliases(settings)), ModelPool("cpu")
 
 
 class Jobs:
     """Runs requests on one volume, a job each."""
 
-    def __init__(self, volume: Path, models: tuple[Packages, WarmModels]) -> None:
+    def __init__(self, volume: Path, models: tuple[Packages, ModelPool]) -> None:
         self.roots = Roots({"cases": Root(volume)})
         self.locks = Locks(volume.parent / "locks")
         self.models = models
@@ -60,8 +60,8 @@ class Jobs:
     def run(self, **content: Any) -> dict[str, MaskResult]:
         request = parse_request(content)
         if request.task in ("smooth", "postprocess"):
-            return {request.task: MaskWork(self.roots, self.locks, self.limits).run(request, self.on_progress)}  # type: ignore[arg-type]  # told apart by task
-        inference = Inference(self.roots, *self.models, self.locks, ImageReader(self.limits))
+            return {request.task: MaskJob(self.roots, self.locks, self.limits).run(request, self.on_progress)}  # type: ignore[arg-type]  # told apart by task
+        inference = SegmentJob(self.roots, *self.models, self.locks, ImageReader(self.limits))
         try:
             return inference.run(request, self.on_progress)  # type: ignore[arg-type]  # told apart by task
         finally:
@@ -80,7 +80,7 @@ def volume(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def jobs(volume: Path, warm: tuple[Packages, WarmModels]) -> Jobs:
+def jobs(volume: Path, warm: tuple[Packages, ModelPool]) -> Jobs:
     return Jobs(volume, warm)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from runtime.watchdog import Timekeeping, timed
+from runtime.watchdog import Watchdog, timed
 from segnode_client import Client
 from services.jobs.job_files import JobFiles, is_job
-from services.jobs.timeouts import Overtime
+from services.jobs.timeouts import JobTimeouts
 from services.masks.mask_locks import Locks
 from tests.support.node_process import wait_until
 from tests.support.service_cases import ALIASES, make_models, write_case
@@ -48,7 +48,7 @@ def test_a_job_that_takes_too_long_ends_and_the_next_goes_on(tmp_path: Path) -> 
 def test_the_time_of_work_is_kept_from_outside() -> None:
     ended: list[tuple[str, int]] = []
     with subprocess.Popen(["/bin/sleep", "60"]) as process:
-        keeping = Timekeeping(process, ("job",), lambda key, number: ended.append((key, number)))
+        keeping = Watchdog(process, ("job",), lambda key, number: ended.append((key, number)))
 
         class Line:
             def say(self, what: bytes) -> None:
@@ -68,7 +68,7 @@ def test_the_time_of_work_is_kept_from_outside() -> None:
 
 
 def test_overtime_is_noted_until_the_job_is_at_its_end(tmp_path: Path) -> None:
-    overtime = Overtime(tmp_path)
+    overtime = JobTimeouts(tmp_path)
     assert not overtime.is_noted(JOB)
     overtime.note(JOB)
     assert overtime.is_noted(JOB)
@@ -78,7 +78,7 @@ def test_overtime_is_noted_until_the_job_is_at_its_end(tmp_path: Path) -> None:
 
 def test_a_disk_that_refuses_ends_nothing(tmp_path: Path) -> None:
     (tmp_path / "overtime").write_text("in the way")
-    Overtime(tmp_path).note(JOB)
+    JobTimeouts(tmp_path).note(JOB)
 
 
 @pytest.mark.parametrize("job", ["", ".", "..", "../0123", f"{JOB}/x", f"{JOB}\n", JOB.upper(), JOB[:-1], f"{JOB}-"])
