@@ -12,7 +12,7 @@ ROOMS = Path(__file__).parents[1]
 
 _OF_A_WHEEL = ROOMS / "segnode_project"
 IS_INSTALLED = _OF_A_WHEEL.is_dir()
-"""Whether the program runs from a wheel, without a checkout."""
+"""True where the program runs from a wheel, without a checkout."""
 
 PROJECT = _OF_A_WHEEL if IS_INSTALLED else ROOMS
 """The folder of ``models/``, ``manifests/``, ``docker/``, ``constraints.txt``, ``LICENSE`` and ``pyproject.toml``."""

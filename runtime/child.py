@@ -17,7 +17,7 @@ from types import FrameType, TracebackType
 from core.errors import RetryLater, SegnodeError
 
 PYTHON = (sys.executable, "-P", "-m")
-"""What a child's command line begins with; its module follows.
+"""Beginning of a child's command line; its module follows.
 
 With ``-P`` a folder ``app`` or ``core`` of the place where somebody calls this program is not taken for a part of it.
 """

@@ -19,7 +19,7 @@ from services.tasks import Task
 
 EXAMPLE = shown("manifests/service.example.yaml")
 ENVIRONMENT = "SEGNODE_SERVICE__"
-"""What the names of variables begin with that give keys in place of the file."""
+"""Prefix of the variables that give keys in place of the file."""
 
 
 def _absolute(value: PurePosixPath) -> PurePosixPath:

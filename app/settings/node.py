@@ -22,7 +22,7 @@ from runtime.worker_settings import ExecutorName, Work, Workers, this_host
 
 EXAMPLE = shown("manifests/node.example.yaml")
 ENVIRONMENT = "SEGNODE_NODE__"
-"""What the names of variables begin with that give keys in place of the file."""
+"""Prefix of the variables that give keys in place of the file."""
 
 
 class Http(Frozen):
