@@ -23,7 +23,7 @@ def rows(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / "parts.jsonl").read_text().splitlines()]
 
 
-def test_what_passed_is_not_run_again_and_what_failed_is(tmp_path: Path) -> None:
+def test_passed_part_is_not_run_again_and_failed_part_is(tmp_path: Path) -> None:
     assert not run_all([PASSES, FAILS], tmp_path, "abc")
     assert not run_all([PASSES, FAILS], tmp_path, "abc")
     assert [(row["part"], row["exit"]) for row in rows(tmp_path)] == [("passes", 0), ("fails", 3), ("fails", 3)]

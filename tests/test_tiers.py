@@ -59,7 +59,7 @@ def catches() -> None:
         *(NodeProcess, ListenerProcess, ServiceProcess, peers.Orthanc, postgres.Postgres),
     ],
 )
-def test_whoever_names_a_starter_starts_programs(starter: object) -> None:
+def test_test_that_names_a_starter_starts_programs(starter: object) -> None:
     assert starts_programs(starter)
 
 

@@ -114,7 +114,7 @@ def of_one_deflated_byte(size: int) -> bytes:
     ],
     ids=["items", "elements", "depth", "no end", "no item", "no last end"],
 )
-def test_what_asks_for_too_much_is_named_and_holds_nothing(content: bytes, reason: str) -> None:
+def test_implausible_length_is_named_and_allocates_nothing(content: bytes, reason: str) -> None:
     source = source_of(BytesIO(content), EXPLICIT)
     tracemalloc.start()
     try:
@@ -133,7 +133,7 @@ def test_a_depth_that_is_allowed_is_walked_through() -> None:
     assert max(depth for depth, *_ in walk) == MAX_DEPTH
 
 
-def test_what_is_longer_than_what_holds_it_is_damaged() -> None:
+def test_element_longer_than_its_item_is_damaged() -> None:
     inner = element(0x00080008, b"CS", b"", 100)
     item = struct.pack("<HHL", 0xFFFE, 0xE000, len(inner)) + inner
     content = element(SEQUENCE, b"SQ", item) + element(0x00100010, b"PN", b"A" * 200)

@@ -145,7 +145,7 @@ def test_tokens_that_cannot_be_read_let_nobody_in_and_name_no_folder(called: Cal
 
 
 @pytest.mark.parametrize("tls", [Tls(), None])
-def test_who_does_not_trust_the_certificate_or_speaks_plainly_is_told_so(called: Called, tls: Tls | None) -> None:
+def test_untrusted_certificate_and_plain_connection_are_reported(called: Called, tls: Tls | None) -> None:
     address = f"localhost:{called.service.grpc_port}"
     with Client(address, tls=tls, connect_timeout_s=1) as client, pytest.raises(Unreachable) as caught:
         client.job("1")
@@ -154,7 +154,7 @@ def test_who_does_not_trust_the_certificate_or_speaks_plainly_is_told_so(called:
 
 
 @pytest.mark.parametrize("port", ["grpc", "rest"])
-def test_a_key_that_is_not_of_the_certificate_is_said_at_the_start(called: Called, tmp_path: Path, port: str) -> None:
+def test_key_of_another_certificate_is_reported_at_the_start(called: Called, tmp_path: Path, port: str) -> None:
     tls = {"certificate": str(called.folder / "service.pem"), "key": str(called.folder / "ca.key")}
     settings = {"grpc": None, "rest": None, port: {"port": 1, "tls": tls}}
     service = ServiceProcess(tmp_path, called.folder / "volume", called.folder / "models", ALIASES, **settings)

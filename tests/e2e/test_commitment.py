@@ -130,7 +130,7 @@ def test_orthanc_confirms_what_it_keeps(
     assert list((node.spool.root / "commitments").iterdir()) == []
 
 
-def test_what_the_peer_does_not_keep_is_sent_again(
+def test_object_that_the_peer_does_not_keep_is_sent_again(
     parties: tuple[Orthanc, Keeper, NodeProcess], peer: Callable[[str], str], tmp_path: Path
 ) -> None:
     _, keeper, node = parties

@@ -71,7 +71,7 @@ def test_a_thread_that_does_no_work_ends_alone() -> None:
         ("raise ValueError('CANARY')", 1, "process_failed error=ValueError"),
     ],
 )
-def test_what_the_process_itself_meets_is_one_line_too(then: str, code: int, line: str) -> None:
+def test_error_of_the_process_itself_is_one_line_too(then: str, code: int, line: str) -> None:
     ended, _, log = run("SystemExit", then=then)
     assert ended == code
     assert line in log

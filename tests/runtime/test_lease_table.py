@@ -74,7 +74,7 @@ def test_a_worker_that_starts_again_on_its_machine_need_not_wait(leases: LeaseTa
     assert not leases.renew("ct-1", "a")
 
 
-def test_what_is_given_back_is_free_at_once(leases: LeaseTable) -> None:
+def test_released_lease_is_free_at_once(leases: LeaseTable) -> None:
     leases.acquire("ct-1", holder("a", "m1"))
     leases.release("ct-1", "b")
     assert len(leases.executors()) == 1

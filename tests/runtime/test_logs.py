@@ -23,7 +23,7 @@ def test_an_event_is_one_line_of_pairs() -> None:
 
 
 @pytest.mark.parametrize("library", ["pydicom", "pynetdicom.acse", "highdicom.seg"])
-def test_what_libraries_say_of_data_sets_is_left_out(library: str) -> None:
+def test_text_of_libraries_about_data_sets_is_left_out(library: str) -> None:
     text = line(library, "Invalid value for VR PN: 'CANARY^NAME'")
     assert "CANARY" not in text
     assert f"at={library}:7" in text

@@ -19,7 +19,7 @@ Supervisor({"one": CHILD, "two": CHILD}, ready, lambda now: print(sum(now.values
 """
 
 
-def test_that_all_are_ready_is_shown_before_it_is_said() -> None:
+def test_readiness_of_all_is_shown_before_it_is_announced() -> None:
     done = subprocess.run(  # noqa: S603 - our own interpreter and program text
         [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )

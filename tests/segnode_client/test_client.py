@@ -145,7 +145,7 @@ def test_a_failure_is_of_its_kind_and_not_asked_for_again(
     assert len(servicer.keys) == 1
 
 
-def test_what_may_succeed_later_is_asked_again_with_one_key(scripted: tuple[Scripted, str]) -> None:
+def test_transient_failure_is_asked_again_with_one_key(scripted: tuple[Scripted, str]) -> None:
     servicer, address = scripted
     servicer.failures = [
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "queue_full", True),

@@ -220,7 +220,7 @@ def test_probes_tell_that_no_worker_lives(service: ServiceProcess) -> None:
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_one_connection_has_room_for_so_many_calls(service: ServiceProcess) -> None:
+def test_one_connection_holds_the_stated_number_of_calls(service: ServiceProcess) -> None:
     with grpc.insecure_channel(service.grpc) as channel:
         health, request = health_pb2_grpc.HealthStub(channel), health_pb2.HealthCheckRequest()
         calls = [health.Watch(request) for _ in range(256)]

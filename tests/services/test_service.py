@@ -160,7 +160,7 @@ def test_both_protocols_refuse_with_one_code(
     assert refusal == code
 
 
-def test_what_was_sent_is_not_repeated(service: ServiceProcess) -> None:
+def test_sent_text_is_not_repeated(service: ServiceProcess) -> None:
     answer = post(service, "inference/tumor", {"image_path": 5, "CANARY": "CANARY^NAME"})
     assert answer.status_code == 422
     assert "CANARY^NAME" not in answer.text

@@ -121,7 +121,7 @@ def test_an_image_of_the_installed_program_is_that_of_the_checkout(segnode: Prog
     assert f"digest  sha256:{digest}" in done.stdout
 
 
-def test_who_has_no_settings_is_told_where_the_example_lies(segnode: Program) -> None:
+def test_missing_settings_are_reported_with_the_place_of_the_example(segnode: Program) -> None:
     for command, example in (("serve", "node.example.yaml"), ("api", "service.example.yaml")):
         done = segnode(command, "--config", "absent.yaml")
         assert done.returncode == 2

@@ -133,7 +133,7 @@ def test_several_folders_make_an_ensemble(tmp_path: Path) -> None:
     assert added["ensemble"] == [folder.name for folder in folders]
 
 
-def test_what_is_not_there(tmp_path: Path) -> None:
+def test_missing_package_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="no such file or folder"):
         run("add", tmp_path / "nothing", "--name", "tiny")
     with pytest.raises(ConfigInvalid, match="no model 'tiny'"):
@@ -166,7 +166,7 @@ def test_adding_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert told == [0.5, 1.0]
 
 
-def test_what_fast_loses_is_measured_and_shown(tmp_path: Path) -> None:
+def test_loss_of_profile_fast_is_measured_and_shown(tmp_path: Path) -> None:
     run("add", make_results_folder(tmp_path / "source", "3d_fullres"), "--name", "tiny")
     stock.write_images(make_volume(shape=(10, 24, 22)), tmp_path / "images")
     assert run_json("show", "tiny")["fast_measured"] is None

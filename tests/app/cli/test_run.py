@@ -148,7 +148,7 @@ def test_several_studies_stand_apart_and_the_highest_code_wins(run: Run, tmp_pat
     assert report_of(tmp_path / "out", bad)["outcome"] == "refused"
 
 
-def test_what_one_model_refuses_another_still_segments(run: Run, tmp_path: Path) -> None:
+def test_study_that_one_model_refuses_is_segmented_by_another(run: Run, tmp_path: Path) -> None:
     uid = write_ct(tmp_path / "in")
     assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny", "--model", "mri") == 3
     report = report_of(tmp_path / "out", uid)
@@ -270,7 +270,7 @@ def test_a_series_with_damaged_pixels_is_refused_by_name(run: Run, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["../escape", "..", ".", "/absolute", "1.2/3", "1.2\n"])
-def test_what_cannot_be_a_folder_name_never_becomes_one(name: str, tmp_path: Path) -> None:
+def test_invalid_uid_never_becomes_a_folder_name(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a valid UID"):
         StudyOutbox(tmp_path / "out", name)
     assert list(tmp_path.iterdir()) == []

@@ -68,7 +68,7 @@ def test_retry_queues_it_once(node: NodeProcess, refused: Revision) -> None:
 
 
 @pytest.mark.parametrize("short_id", ["ffffffffffffffff", ""])
-def test_an_unknown_or_ambiguous_id_is_said_to_be_one(node: NodeProcess, refused: Revision, short_id: str) -> None:
+def test_unknown_or_ambiguous_id_is_reported(node: NodeProcess, refused: Revision, short_id: str) -> None:
     put(Ingest(node.spool), Sent("SEGNODE", "1.2.4", "1.2.4.4", True, b"image"))
     with pytest.raises(ConfigInvalid, match="segnode studies list"):
         call(node, "show", short_id)

@@ -82,7 +82,7 @@ def test_models_are_whole_and_unchanged(image: Image, context: Path) -> None:
     ]
 
 
-def test_what_a_person_left_beside_a_model_stays_out(image: Image, context: Path, tmp_path: Path) -> None:
+def test_files_left_beside_a_model_stay_out(image: Image, context: Path, tmp_path: Path) -> None:
     kept = ("commissioning.json", "measurements.json")
     packages = []
     for one in image.packages:

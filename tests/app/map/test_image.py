@@ -51,7 +51,7 @@ def test_docker_builds_where_there_is_no_buildah(programs: Path, tmp_path: Path)
     assert asked(programs) == [f"docker buildx build {WANTED} --output type=oci,dest={tmp_path}/image.tar {tmp_path}"]
 
 
-def test_a_builder_that_fails_or_is_missing_is_said(programs: Path, tmp_path: Path) -> None:
+def test_failing_or_missing_builder_is_reported(programs: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="needs buildah or docker with buildx"):
         build_image(tmp_path, BUILD, tmp_path / "image.tar")
     put(programs, "docker", code=3)

@@ -132,7 +132,7 @@ def test_nothing_passes_but_what_is_named() -> None:
             assert rule.get("from") or rule.get("to"), name
 
 
-def test_what_may_leave_for_a_pod_may_enter_there() -> None:
+def test_egress_to_a_pod_has_its_ingress() -> None:
     """The first policy closes every pod of the namespace, PostgreSQL's too."""
     policies = [one["spec"] for one in BASE if one["kind"] == "NetworkPolicy"]
     inside = [

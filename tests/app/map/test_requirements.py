@@ -77,7 +77,7 @@ def imported(lists: tuple[str, ...], program: str, environment: dict[str, str]) 
     [(("listener",), LISTENER), (("run", "worker", "torch-cpu"), WORKER), (("run", "torch-cpu"), RUN)],
     ids=["listener", "worker", "run"],
 )
-def test_what_is_listed_is_what_is_imported(
+def test_requirements_list_the_imported_distributions(
     lists: tuple[str, ...], program: str, context: Path, tmp_path: Path
 ) -> None:
     series = make_series(make_phantom(trunk_geometry((12.0, 6.0, 6.0), extent=(180.0, 240.0, 300.0)), phase="P"))

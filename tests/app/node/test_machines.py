@@ -141,7 +141,7 @@ def test_work_goes_on_when_the_database_comes_back(machines: Machines, pacs: Sto
     assert "database_unreachable" in workers[0].log.read_text()
 
 
-def test_who_may_not_work_waits_or_ends_with_the_remedy(
+def test_machine_without_permission_to_work_waits_or_ends_with_the_remedy(
     machines: Machines, database: str, pacs: StorageServer, tmp_path: Path
 ) -> None:
     first = machines.start("ct").wait_until_ready()

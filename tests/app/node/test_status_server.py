@@ -70,7 +70,7 @@ def test_a_node_without_processes_is_not_ready(port: int) -> None:
     assert (status, '"ready": false' in text) == (503, True)
 
 
-def test_a_spool_that_is_gone_is_said_to_be(port: int, spool: Spool) -> None:
+def test_missing_spool_is_reported(port: int, spool: Spool) -> None:
     shutil.rmtree(spool.root)
     assert get(port, "/readyz")[0] == 503
     assert get(port, "/metrics")[0] == 503

@@ -41,7 +41,7 @@ def test_the_trail_goes_where_it_is_told(tmp_path: Path, text: str, sinks: int) 
         ("url: 'syslog://host', tls: {ca: ca.pem}", "certificates go with syslog\\+tls"),
     ],
 )
-def test_what_is_no_repository_is_said(tmp_path: Path, syslog: str, remedy: str) -> None:
+def test_invalid_audit_repository_is_reported(tmp_path: Path, syslog: str, remedy: str) -> None:
     with pytest.raises(ConfigInvalid, match=remedy) as caught:
         load_settings(written(tmp_path, f"\naudit_syslog: {{{syslog}}}\n"))
     assert "audit_syslog" in str(caught.value)

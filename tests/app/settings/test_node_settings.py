@@ -113,7 +113,7 @@ def test_an_error_names_file_line_key_and_remedy(
 
 
 @pytest.mark.parametrize("text", ["", "- a list", "a: [", "\tx"])
-def test_what_is_no_settings_file_is_said_to_be_none(tmp_path: Path, text: str) -> None:
+def test_file_without_settings_is_reported(tmp_path: Path, text: str) -> None:
     path = tmp_path / "node.yaml"
     path.write_text(text)
     with pytest.raises(ConfigInvalid, match=r"node\.yaml"):
@@ -174,7 +174,7 @@ WEB = "kind: dicomweb\n    url: https://pacs.example/dicom-web"
         (WEB + "\n    retry: {longest_second: 3}", "destinations.web.retry.longest_second", "longest_seconds?"),
     ],
 )
-def test_what_is_wrong_with_a_web_destination(tmp_path: Path, text: str, key: str, remedy: str) -> None:
+def test_faults_of_a_web_destination_are_named(tmp_path: Path, text: str, key: str, remedy: str) -> None:
     path = changed(tmp_path, "  pacs:\n", f"  web:\n    {text}\n  pacs:\n")
     with pytest.raises(ConfigInvalid) as caught:
         load_settings(path)

@@ -116,7 +116,7 @@ def test_an_unknown_key_is_named_and_its_value_is_not(
         ("QUIET_SECONDS", "0", "quiet_seconds: Input should be greater than 0"),
     ],
 )
-def test_a_wrong_value_is_said_to_be_one_and_not_shown(
+def test_wrong_value_is_reported_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
 ) -> None:
     text = told(monkeypatch, **{variable: value})
@@ -124,7 +124,7 @@ def test_a_wrong_value_is_said_to_be_one_and_not_shown(
     assert SECRET not in text
 
 
-def test_what_the_file_has_wrong_is_still_found_in_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_fault_of_the_file_is_still_reported_in_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "node.yaml"
     path.write_text(EXAMPLE.read_text().replace("port: 11112", "port: soon"))
     text = told(monkeypatch, path, QUIET_SECONDS="5")

@@ -52,7 +52,7 @@ def test_the_example_lets_who_tries_it_out_in_by_a_line_of_its_own(tmp_path: Pat
     assert not lets_in(example, "STORESCU", "10.1.2.3")
 
 
-def test_any_is_a_wish_of_its_own_and_an_empty_key_is_none(tmp_path: Path) -> None:
+def test_any_must_be_written_and_an_empty_key_means_nobody(tmp_path: Path) -> None:
     assert lets_in(access(tmp_path, without_peers(EXAMPLE) + "\npeers: any\n"), "STORESCU", "10.1.2.3")
     assert not lets_in(access(tmp_path, without_peers(EXAMPLE) + "\npeers:\n"), "STORESCU", "10.1.2.3")
 

@@ -174,7 +174,7 @@ def test_acquisitions_and_series_are_counted_each_for_itself(tmp_path: Path) -> 
     assert node.is_complete_after(SERIES_SETTLE_S)
 
 
-def test_what_is_no_image_counts_for_the_study(tmp_path: Path) -> None:
+def test_object_without_pixels_counts_for_the_study(tmp_path: Path) -> None:
     node = Watched(tmp_path, {"complete_when": {"images_in": "NumberOfStudyRelatedInstances"}})
     node.send(image(1, NumberOfStudyRelatedInstances=2))
     assert not node.is_complete_after(0)
@@ -222,7 +222,7 @@ def archived(orthanc: Orthanc, peer: Callable[[str], str], folder: Path, *images
     assert store(peer("storescu"), orthanc.dicom_port, "ORTHANC", folder, options=("-R",)) == 0
 
 
-def test_what_the_archive_has_is_named_and_awaited(
+def test_images_of_the_archive_are_named_and_awaited(
     orthanc: Orthanc, peer: Callable[[str], str], tmp_path: Path
 ) -> None:
     images = [image(number) for number in range(1, 6)]
@@ -334,7 +334,7 @@ def test_an_association_that_stays_open_holds_nothing_up(peer: Callable[[str], s
         pacs.stop()
 
 
-def test_what_a_correction_left_receiving_is_never_run(tmp_path: Path) -> None:
+def test_revision_that_a_correction_left_receiving_is_never_run(tmp_path: Path) -> None:
     node = Watched(tmp_path, {})
     node.send(image(1), image(2))
     assert not node.is_complete_after(0)

@@ -90,7 +90,7 @@ WITHDRAWN = Delivery(
 )
 
 
-def test_what_it_accepted_before_is_not_sent_again(tmp_path: Path) -> None:
+def test_objects_accepted_before_are_not_sent_again(tmp_path: Path) -> None:
     revision = Revision(tmp_path, 0, "key")
     revision.write_delivery("pacs", WITHDRAWN)
     begin_delivery(revision, "pacs", ["a", "b"])

@@ -29,7 +29,7 @@ from tests.support.peers import StorageServer, store
         (["b"], make_outcome("segmented", files={"a": ["a.seg.dcm"], "b": []}), "nothing_found"),
     ],
 )
-def test_what_there_is_to_say(models: list[str], outcome: dict[str, Any], kind: str | None) -> None:
+def test_sentences_of_a_notice(models: list[str], outcome: dict[str, Any], kind: str | None) -> None:
     assert notice_kind(models, outcome) == kind
 
 

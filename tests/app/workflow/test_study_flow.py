@@ -64,7 +64,7 @@ def test_a_study_comes_back(node: NodeProcess, pacs: StorageServer, push: Push, 
         ("break", "failed", "internal_error"),
     ],
 )
-def test_what_has_no_result_ends_visibly_and_sends_nothing(
+def test_study_without_a_result_ends_visibly_and_sends_nothing(
     node: NodeProcess, pacs: StorageServer, push: Push, tmp_path: Path, wish: str, state: str, code: str | None
 ) -> None:
     study = generate_uid()
@@ -88,7 +88,7 @@ def test_no_reason_code_sends_anything(node: NodeProcess, pacs: StorageServer, p
         assert received(pacs, study) == []
 
 
-def test_what_has_to_wait_is_tried_again_and_holds_up_nobody(node: NodeProcess, push: Push, tmp_path: Path) -> None:
+def test_waiting_study_is_tried_again_and_holds_up_nobody(node: NodeProcess, push: Push, tmp_path: Path) -> None:
     study, other = generate_uid(), generate_uid()
     push(write_study(tmp_path / "later", study, description="later"))
     waiting = wait_until(
@@ -147,7 +147,7 @@ def test_the_node_does_not_run_on_what_it_made(
 
 
 @pytest.mark.parametrize("sop_class", [SecondaryCaptureImageStorage, EncapsulatedPDFStorage])
-def test_what_is_no_image_for_models_is_kept_and_starts_nothing(
+def test_object_without_pixels_is_kept_and_starts_nothing(
     node: NodeProcess, push: Push, tmp_path: Path, sop_class: str
 ) -> None:
     study = generate_uid()

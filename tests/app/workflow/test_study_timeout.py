@@ -72,7 +72,7 @@ def test_a_study_that_costs_its_worker_is_set_aside_and_the_next_goes_on(
 
 
 @pytest.mark.parametrize(("wish", "said"), [("hang once", "study_takes_too_long"), ("lost GPU", "gpu_lost")])
-def test_what_costs_its_worker_once_is_delivered_by_the_next(
+def test_study_that_ended_one_worker_is_delivered_by_the_next(
     node: NodeProcess, send: Callable[[str], str], wish: str, said: str
 ) -> None:
     worker = node.pid_of("worker")

@@ -178,7 +178,7 @@ def test_no_more_wait_than_there_is_room_for(
     sent()
 
 
-def test_what_is_written_last_arrives_before_the_process_ends() -> None:
+def test_last_message_arrives_before_the_process_ends() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as repository:
         repository.bind(("127.0.0.1", 0))
         repository.settimeout(60)
@@ -195,7 +195,7 @@ def test_what_is_written_last_arrives_before_the_process_ends() -> None:
 
 
 @pytest.mark.parametrize(("action", "event"), [("R", "110103"), ("U", "110103"), ("D", "110105")])
-def test_what_a_person_does_names_person_study_and_patient(tmp_path: Path, action: str, event: str) -> None:
+def test_action_of_a_person_names_person_study_and_patient(tmp_path: Path, action: str, event: str) -> None:
     trail(AuditFile(tmp_path / "audit")).handled("alice", action, STUDY)  # type: ignore[arg-type]
     message = fromstring((tmp_path / "audit").read_text())  # noqa: S314 - our own file
     assert message.find("EventIdentification/EventID").get("csd-code") == event  # type: ignore[union-attr]

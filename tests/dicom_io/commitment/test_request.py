@@ -136,7 +136,7 @@ def test_refusals_stay(transactions: Transactions, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [0x0110, 0x0213])
-def test_what_passes_is_tried_again(transactions: Transactions, status: int) -> None:
+def test_transient_failure_is_tried_again(transactions: Transactions, status: int) -> None:
     with partner(lambda event: (status, None)) as pacs, pytest.raises(RetryLater, match=f"0x{status:04X}"):
         ask_for_commitment(transactions, transactions.open(OBJECTS), pacs, "SEGNODE")
 

@@ -98,7 +98,9 @@ def status(code: int) -> Callable[[Event], Answers]:
         (abort, RetryLater),
     ],
 )
-def test_what_may_pass_is_told_from_what_may_not(answer: Callable[[Event], Answers], error: type[Exception]) -> None:
+def test_transient_failures_are_told_from_final_ones(
+    answer: Callable[[Event], Answers], error: type[Exception]
+) -> None:
     with archive(answer) as destination, pytest.raises(error, match="archive"):
         find_series(destination, "SEGNODE", STUDY, {})
 

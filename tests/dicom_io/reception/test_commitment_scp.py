@@ -126,7 +126,7 @@ def test_a_report_without_end_is_forgotten(transactions: Transactions, caplog: p
 
 
 @pytest.mark.parametrize("content", [b"", bytes(100), b"\xff" * 100, element(0x00081195, b"UI", b"../../etc/x ")])
-def test_what_names_no_transaction_is_refused(transactions: Transactions, content: bytes) -> None:
+def test_report_without_a_transaction_is_refused(transactions: Transactions, content: bytes) -> None:
     assert take_in(transactions, [content]) in (INVALID_ARGUMENT, PROCESSING_FAILURE)
 
 

@@ -90,7 +90,7 @@ def test_echo(listener: ListenerProcess, peer: Callable[[str], str]) -> None:
     assert echo("NOBODY") != 0
 
 
-def test_what_storescu_sends_is_stored_byte_for_byte(
+def test_objects_of_storescu_are_stored_byte_for_byte(
     listener: ListenerProcess, peer: Callable[[str], str], tmp_path: Path
 ) -> None:
     study = generate_uid()

@@ -176,7 +176,7 @@ def test_without_settings_only_destinations_may_send(tmp_path: Path) -> None:
         process.stop()
 
 
-def test_what_is_negotiated_is_on_the_lists(tmp_path: Path) -> None:
+def test_negotiated_cipher_is_on_the_lists(tmp_path: Path) -> None:
     explicit, deflated = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
     ct, mr = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
     asked = [(1, ct, (explicit,)), (3, ct, (deflated,)), (5, mr, (explicit,))]

@@ -76,7 +76,7 @@ def test_the_same_notice_has_one_name_and_another_has_another(header: Dataset) -
 
 
 @pytest.mark.parametrize("code", ReasonCode)
-def test_every_reason_is_said_in_words_and_fits(header: Dataset, code: ReasonCode) -> None:
+def test_every_reason_has_a_sentence_that_fits(header: Dataset, code: ReasonCode) -> None:
     notice = Notice("refused", code, code.sentence, ("liver",), "0")
     assert code.sentence in " ".join(notice.lines)
     assert f"Reason code: {code}" in build(header, notice).ImageComments

@@ -110,7 +110,7 @@ def test_a_delivery_that_is_gone_is_claimed_by_nobody(spool: Spool, revision: Re
         claimed(spool, revision, "ct-1", "pacs")
 
 
-def test_who_waited_too_long_for_the_lock_asks_again(spool: Spool, revision: Revision) -> None:
+def test_step_that_waited_too_long_for_the_lock_asks_again(spool: Spool, revision: Revision) -> None:
     tenure = FixedTenure("ct-1", False, False, True)
     assert take(spool, tenure, revision, 0).number == 1
     assert tenure.confirmed == 3

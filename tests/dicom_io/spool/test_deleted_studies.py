@@ -18,7 +18,7 @@ KEY = study_key("SEGNODE", "1.2")
 IMAGE = Sent("SEGNODE", "1.2", "1.2.3", True, b"image")
 
 
-def test_who_waited_for_the_lock_of_a_deleted_folder_holds_the_new_one(tmp_path: Path) -> None:
+def test_waiter_for_the_lock_of_a_deleted_folder_holds_the_new_one(tmp_path: Path) -> None:
     folder = tmp_path / "study"
     folder.mkdir()
     waits, holds, may_end = threading.Event(), threading.Event(), threading.Event()

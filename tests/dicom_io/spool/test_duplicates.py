@@ -144,7 +144,7 @@ def test_a_second_correction_while_receiving_opens_the_next(spool: Spool) -> Non
     assert [revision.state for revision in spool.revisions(KEY)] == [State.REFUSED, State.REFUSED, State.RECEIVING]
 
 
-def test_what_a_correction_superseded_is_deleted_with_its_study(spool: Spool) -> None:
+def test_superseded_image_is_deleted_with_its_study(spool: Spool) -> None:
     put(Ingest(spool), encoded(made()))
     put(Ingest(spool), encoded(described(made())))
     end(spool)
@@ -197,14 +197,14 @@ def test_of_several_quarantined_the_newest_is_released_and_the_others_stay(spool
     assert [path.read_bytes() for path in spool.quarantine(KEY).iterdir()] == [contents[0].data]
 
 
-def test_what_cannot_be_read_is_another_image(spool: Spool) -> None:
+def test_unreadable_file_is_another_image(spool: Spool) -> None:
     put(Ingest(spool), encoded(made()))
     damaged = encoded(made())
     damaged = Sent("SEGNODE", STUDY, damaged.sop_instance_uid, True, damaged.data[:200])
     assert put(Ingest(spool), damaged) == "quarantined"
 
 
-def test_what_is_set_aside_loses_nothing_either(spool: Spool) -> None:
+def test_image_that_is_set_aside_loses_nothing_either(spool: Spool) -> None:
     report = make_image(STUDY, sop_class=BasicTextSRStorage)
     first, second = encoded(report), encoded(make_image(STUDY, sop_class=BasicTextSRStorage, description="second"))
     assert first.sop_instance_uid == second.sop_instance_uid
@@ -228,7 +228,7 @@ def test_a_delivered_study_that_comes_again_runs_again_where_that_is_wished(tmp_
     assert (latest(spool).number, latest(spool).image_count()) == (1, 2)
 
 
-def test_what_failed_is_not_run_again_by_coming_again(tmp_path: Path) -> None:
+def test_failed_study_is_not_run_again_by_coming_again(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.prepare()
     put(Ingest(spool, rerun_repeated=True), encoded(made()))
@@ -238,7 +238,7 @@ def test_what_failed_is_not_run_again_by_coming_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [KeptFree(1 << 60), KeptFree(percent=99.9999)])
-def test_what_would_take_the_room_that_is_kept_is_refused(tmp_path: Path, kept: KeptFree) -> None:
+def test_object_that_would_take_the_reserved_space_is_refused(tmp_path: Path, kept: KeptFree) -> None:
     spool = Spool(tmp_path)
     spool.prepare()
     with pytest.raises(NoRoomError):

@@ -78,7 +78,7 @@ OTHERS: dict[str, tuple[tuple[Change, ...], tuple[Change, ...], Relation]] = {
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_what_stands_in_sequences_counts(kind: str, tmp_path: Path) -> None:
+def test_elements_in_sequences_count(kind: str, tmp_path: Path) -> None:
     first, second, relation = OTHERS[kind]
     assert compare(write(tmp_path / "a", *first), write(tmp_path / "b", *second)) is relation
 
@@ -133,7 +133,7 @@ def test_lengths_of_groups_are_no_attributes(tmp_path: Path) -> None:
     assert read_outline(tmp_path / "a").changed(read_outline(tmp_path / "b")) == set()
 
 
-def test_what_asks_for_too_much_is_another_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_object_of_implausible_size_is_another_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = write(tmp_path / "a"), write(tmp_path / "b", named)
     monkeypatch.setattr(fingerprint, "MAX_ATTRIBUTES", 5)
     assert compare(first, second) is Relation.IMAGE

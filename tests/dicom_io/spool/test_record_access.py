@@ -79,5 +79,5 @@ def test_an_access_by_key_is_found(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["state.run", 'spool.study(key)["called_ae"]', 'extra = {"reason": reason}'])
-def test_what_is_no_access_by_key_is_left_alone(source: str) -> None:
+def test_access_that_is_not_by_key_is_left_alone(source: str) -> None:
     assert list(keys_used(ast.parse(source))) == []

@@ -67,7 +67,7 @@ def again(kind: type[RevisionState | Outcome | Delivery], path: Path) -> object:
 
 
 @pytest.mark.parametrize(("kind", "content"), WHOLE, ids=NAMES)
-def test_what_is_read_is_written_back(kind: type[Delivery], content: dict[str, Any], tmp_path: Path) -> None:
+def test_record_that_was_read_is_written_back(kind: type[Delivery], content: dict[str, Any], tmp_path: Path) -> None:
     assert again(kind, written(tmp_path / "r.json", content)) == content
 
 
@@ -89,7 +89,7 @@ def test_a_file_of_an_earlier_version_may_lack_keys(
     assert found | content == found
 
 
-def test_what_an_earlier_version_lacks_has_its_meaning() -> None:
+def test_key_that_an_earlier_version_lacks_has_its_meaning() -> None:
     state, outcome, delivery = (kind.from_json(content) for kind, content in EARLIER)
     assert state == RevisionState(State.WAITING, since=SINCE)
     assert (state.notes, state.priority, state.overtimes, state.claim) == ((), "routine", 0, None)

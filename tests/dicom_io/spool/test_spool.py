@@ -74,7 +74,7 @@ def test_the_same_bytes_again_change_nothing(spool: Spool, closed: bool) -> None
     assert (latest(spool).number, latest(spool).arrival_stamp()) == (0, stamp)
 
 
-def test_what_starts_no_work_is_set_aside(spool: Spool) -> None:
+def test_study_that_starts_no_work_is_set_aside(spool: Spool) -> None:
     assert put(Ingest(spool), image(1, starts_work=False)) == "set_aside"
     assert spool.latest_revision(study_key("SEGNODE", "1.2")) is None
     assert spool.open_keys() == []
@@ -85,7 +85,7 @@ def test_what_starts_no_work_is_set_aside(spool: Spool) -> None:
 
 
 @pytest.mark.parametrize("uid", ["", "1", "../../etc/x", "/abs/path", "1.2.3\x004", "1.2/3", "1." * 33 + "1", "1.2\n"])
-def test_what_is_no_uid_is_never_stored(spool: Spool, uid: str) -> None:
+def test_invalid_uid_is_never_stored(spool: Spool, uid: str) -> None:
     assert not is_uid(uid)
     for received in (
         Sent("SEGNODE", uid, "1.2", True, b"x"),

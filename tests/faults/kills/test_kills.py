@@ -75,7 +75,7 @@ class Kept:
         self.image.write_bytes(buffer.getvalue())
 
 
-def test_what_was_kept_is_found(tmp_path: Path) -> None:
+def test_kept_object_is_found(tmp_path: Path) -> None:
     kept = Kept(tmp_path)
     kept.again()
     assert kept.broken() == ""
@@ -97,7 +97,7 @@ def test_what_was_kept_is_found(tmp_path: Path) -> None:
         (lambda kept: kept.taken.clear(), "delivered but not received"),
     ],
 )
-def test_what_was_not_kept_is_seen(tmp_path: Path, damage: Callable[[Kept], object], seen: str) -> None:
+def test_lost_object_is_reported(tmp_path: Path, damage: Callable[[Kept], object], seen: str) -> None:
     kept = Kept(tmp_path)
     damage(kept)
     assert seen in kept.broken()

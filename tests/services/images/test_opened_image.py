@@ -96,7 +96,7 @@ class TestFolder:
             assert image.digest
             assert len(list(image.path.iterdir())) == 3
 
-    def test_what_is_put_in_the_place_of_a_file_is_not_read(self, folder: Path, volume: Path, tmp_path: Path) -> None:
+    def test_replacement_of_a_file_is_not_read(self, folder: Path, volume: Path, tmp_path: Path) -> None:
         (tmp_path / "outside").mkdir()
         (tmp_path / "outside" / "3").write_bytes(b"another patient's")
         with open_image(folder, volume) as image:
@@ -175,14 +175,14 @@ class TestFile:
             assert np.array_equal(read_image([image.path], 1).array, by_name.array)
             assert grid_of(image.path, "image_path", Limits()).same_grid(by_name.geometry)
 
-    def test_what_is_put_in_its_place_is_not_read(self, path: Path, volume: Path, tmp_path: Path) -> None:
+    def test_replacement_of_the_opened_file_is_not_read(self, path: Path, volume: Path, tmp_path: Path) -> None:
         secret = write_image(tmp_path / "secret.nii.gz", np.zeros(GRID.shape, np.int16), GRID)
         with open_image(path, volume) as image:
             path.unlink()
             path.symlink_to(secret)
             assert sitk.GetArrayFromImage(sitk.ReadImage(str(image.path))).max() == 119
 
-    def test_what_was_put_in_its_place_before_is_refused(self, path: Path, volume: Path, tmp_path: Path) -> None:
+    def test_replacement_before_opening_is_refused(self, path: Path, volume: Path, tmp_path: Path) -> None:
         found = shared(path, volume)
         (volume / "0001").rename(tmp_path / "moved")
         (volume / "0001").symlink_to(tmp_path / "moved")

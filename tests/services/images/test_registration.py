@@ -71,7 +71,7 @@ def test_a_search_that_is_cancelled_ends(phases: tuple[Volume, Volume]) -> None:
     assert len(steps) < 10
 
 
-def test_what_cannot_be_one_patient_is_refused(phases: tuple[Volume, Volume]) -> None:
+def test_images_that_cannot_be_of_one_patient_are_refused(phases: tuple[Volume, Volume]) -> None:
     noise = np.random.default_rng(3).normal(0, 300, GRID.shape).astype(np.float32)[None]
     with pytest.raises(RequestRefused) as caught:
         register(volume_of(noise, GRID), phases[0])

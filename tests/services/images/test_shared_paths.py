@@ -84,7 +84,7 @@ def test_a_link_inside_of_its_root_is_followed(volume: Path, roots: Roots) -> No
 
 
 @pytest.mark.parametrize("name", ["none", "0001/A.nii.gz/x", "loop", "x" * 300])
-def test_what_is_not_there_is_said_to_be_missing(name: str, volume: Path, roots: Roots) -> None:
+def test_missing_path_is_reported(name: str, volume: Path, roots: Roots) -> None:
     (volume / "cases" / "loop").symlink_to("loop")
     with pytest.raises(RequestRefused) as caught:
         roots.find(f"cases:{name}", "image_path")

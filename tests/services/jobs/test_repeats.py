@@ -107,7 +107,7 @@ def test_a_key_is_a_uuid(key: UUID) -> None:
     assert caught.value.code is RequestCode.INVALID_REQUEST
 
 
-def test_what_ended_with_its_caller_begins_anew(jobs: Jobs, key: UUID) -> None:
+def test_job_that_ended_with_its_caller_begins_anew(jobs: Jobs, key: UUID) -> None:
     first = jobs.submit(WISH, key, "caller")
     jobs.leave(first.id, "caller")
     assert state_of(jobs, first.id) == "cancelled"
@@ -116,7 +116,7 @@ def test_what_ended_with_its_caller_begins_anew(jobs: Jobs, key: UUID) -> None:
     assert jobs.submit(WISH, key).id == again.id
 
 
-def test_what_was_cancelled_on_purpose_stays_so(jobs: Jobs, key: UUID) -> None:
+def test_job_cancelled_on_purpose_stays_cancelled(jobs: Jobs, key: UUID) -> None:
     job = jobs.submit(WISH, key, "caller")
     jobs.cancel(job.id)
     again = jobs.submit(WISH, key, "caller-2")

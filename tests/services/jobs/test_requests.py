@@ -33,7 +33,7 @@ from services.jobs.requests import BatchRequest, SmoothRequest, VesselRequest, i
         ),
     ],
 )
-def test_what_is_wrong_with_a_request_is_named(content: dict[str, Any], says: str) -> None:
+def test_fault_of_a_request_is_named(content: dict[str, Any], says: str) -> None:
     with pytest.raises(RequestRefused) as caught:
         parse_request(content)
     assert caught.value.code is RequestCode.INVALID_REQUEST
@@ -49,7 +49,7 @@ def test_what_is_wrong_with_a_request_is_named(content: dict[str, Any], says: st
         {"task": "postprocess", "mask_path": "m", "steps": [{"step": "CANARY^NAME"}]},
     ],
 )
-def test_what_was_sent_is_not_repeated(content: dict[str, Any]) -> None:
+def test_sent_text_is_not_repeated(content: dict[str, Any]) -> None:
     with pytest.raises(RequestRefused) as caught:
         parse_request(content)
     assert "CANARY" not in str(caught.value)

@@ -54,7 +54,7 @@ def refused(place: MaskPlace, key: str, source: str = "A.nii.gz", **options: boo
     return caught.value.detail
 
 
-def test_what_was_written_is_found_again_and_another_key_is_not(place: MaskPlace) -> None:
+def test_written_mask_is_found_again_and_another_key_is_not(place: MaskPlace) -> None:
     key = key_of("totalseg", "image", "model")
     written = write(place, a_mask(), key)
     assert written.mask_sha256 == hashlib.sha256(place.path.read_bytes()).hexdigest()
@@ -110,7 +110,7 @@ def test_a_file_of_another_program_in_the_place_of_the_record_is_not_overwritten
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
-def test_what_is_no_file_in_the_place_of_a_mask_is_neither_read_nor_written_through(
+def test_object_in_the_place_of_a_mask_file_is_neither_read_nor_written_through(
     kind: str, place: MaskPlace, tmp_path: Path
 ) -> None:
     key, elsewhere = key_of("x"), tmp_path / "elsewhere.nii.gz"

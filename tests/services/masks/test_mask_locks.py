@@ -64,7 +64,7 @@ def test_of_many_at_once_each_has_it_alone(tmp_path: Path) -> None:
     assert list((tmp_path / "locks").iterdir()) == []
 
 
-def test_what_a_killed_worker_held_is_free_and_tidied_away(tmp_path: Path) -> None:
+def test_lock_of_a_killed_worker_is_free_and_tidied_away(tmp_path: Path) -> None:
     locks = Locks(tmp_path / "locks")
     command = [sys.executable, "-c", HOLD, str(tmp_path / "locks"), *NAMES]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:  # noqa: S603

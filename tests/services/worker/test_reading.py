@@ -219,7 +219,7 @@ class TestPhases:
         assert jobs.refused(task="vessel", **swapped) == "no_matching_series"
         assert jobs.refused(task="ureter", image_D_path="cases:0002/A") == "no_matching_series"
 
-    def test_a_package_that_takes_several_gets_the_one_that_is_said(
+    def test_package_of_several_phases_gets_the_phase_of_the_request(
         self, models: Path, volume: Path, warm: tuple[Packages, ModelPool], tmp_path: Path
     ) -> None:
         path = models / ALIASES["vessel"] / "model.yaml"

@@ -78,7 +78,7 @@ def test_stations_may_follow_each_other_but_not_take_turns(numbers: list[int], r
     assert (error is not None) == refused
 
 
-def test_what_a_scanner_modulates_and_rounds_is_ordinary(tmp_path: Path) -> None:
+def test_modulated_and_rounded_values_are_ordinary(tmp_path: Path) -> None:
     series = ct_series()
     for number, dataset in enumerate(series):
         dataset.XRayTubeCurrent, dataset.Exposure = 100 + 7 * number, 50 + number

@@ -60,7 +60,7 @@ def test_an_image_is_identified(syntax: UID) -> None:
 
 
 @pytest.mark.parametrize("inserted", [nested(2, 0x00081110), element(0x00090010, b"OB", bytes(20000))])
-def test_what_stands_before_the_study_is_passed_over(inserted: bytes) -> None:
+def test_elements_before_the_study_are_passed_over(inserted: bytes) -> None:
     assert identify(BytesIO(early(STUDY, inserted)), ExplicitVRLittleEndian) == IDENTITY
 
 

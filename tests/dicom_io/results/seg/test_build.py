@@ -264,7 +264,7 @@ def test_instances_of_other_channels_are_referenced(case: Case, tmp_path: Path) 
     assert found == [case.volume.series_uids[0], second.volume.series_uids[0]]
 
 
-def test_what_does_not_fit_together_is_a_programming_error(case: Case, tmp_path: Path) -> None:
+def test_parts_that_do_not_fit_together_are_a_programming_error(case: Case, tmp_path: Path) -> None:
     other = made_case(tmp_path, spacing=(4.0, 1.7, 1.4))
     with pytest.raises(ValueError, match="not on the volume's grid"):
         build_seg(label_map(other), case.volume, case.sources, context())

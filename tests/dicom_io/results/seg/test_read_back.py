@@ -178,6 +178,6 @@ def test_a_frame_left_out_is_a_mismatch(case: Case, tmp_path: Path) -> None:
         verify_seg(path, given)
 
 
-def test_what_is_no_segmentation_is_refused(real_data: Callable[[str], Path]) -> None:
+def test_object_that_is_not_a_segmentation_is_refused(real_data: Callable[[str], Path]) -> None:
     with pytest.raises(ValueError, match="not a segmentation"):
         read_seg(real_data("dcmqi/24x38x3/image/IMG0001.dcm"))
