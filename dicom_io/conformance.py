@@ -13,7 +13,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
-from pynetdicom import DEFAULT_TRANSFER_SYNTAXES, PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
+from pynetdicom import DEFAULT_TRANSFER_SYNTAXES
 
 from core.project_files import PROJECT
 from core.version import VERSION
@@ -21,6 +21,7 @@ from dicom_io.commitment.request import PUSH_MODEL, REPORT_SYNTAXES
 from dicom_io.delivery import store_scu, stow
 from dicom_io.delivery.find_scu import STUDY_ROOT_FIND
 from dicom_io.images.headers.image_classes import IMAGE_CLASSES
+from dicom_io.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_io.reception import storage_scp
 from dicom_io.reception.limits import Limits
 from dicom_io.reception.negotiation import MAX_PDU_SIZE
@@ -52,8 +53,8 @@ def _identification() -> str:
     rows = [
         ("Program", f"segnode {VERSION}"),
         ("Manufacturer in results", seg.MANUFACTURER),
-        ("Implementation Class UID", PYNETDICOM_IMPLEMENTATION_UID),
-        ("Implementation Version Name", PYNETDICOM_IMPLEMENTATION_VERSION),
+        ("Implementation Class UID", IMPLEMENTATION_CLASS_UID),
+        ("Implementation Version Name", IMPLEMENTATION_VERSION_NAME),
         ("Maximum PDU length offered", f"{MAX_PDU_SIZE} bytes"),
     ]
     return _table(("", ""), rows)

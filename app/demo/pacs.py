@@ -19,6 +19,7 @@ from pynetdicom.events import Event
 from core.errors import RetryLater
 from dicom_io.delivery.find_scu import STUDY_ROOT_FIND
 from dicom_io.delivery.store_scu import Destination, send_object
+from dicom_io.implementation import introduce, sign
 
 PACS_AE = "PACS"
 NODE_AE = "SEGNODE"
@@ -148,6 +149,7 @@ class StorageNode:
         self.destination = Destination("127.0.0.1", free_port(), PACS_AE)
         self.name = f"a storage node of the demo's own ({folder})"
         ae = AE(ae_title=PACS_AE)
+        introduce(ae)
         ae.supported_contexts = AllStoragePresentationContexts
         ae.add_supported_context(STUDY_ROOT_FIND)
         self._stored: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
@@ -172,6 +174,7 @@ class StorageNode:
     def _store(self, event: Event) -> int:
         dataset = event.dataset
         dataset.file_meta = event.file_meta
+        sign(dataset.file_meta)
         name = hashlib.sha256(str(dataset.SOPInstanceUID).encode()).hexdigest()[:32]
         dataset.save_as(self._folder / f"{name}.dcm", enforce_file_format=True)
         series = (str(dataset.StudyInstanceUID), str(dataset.SeriesInstanceUID), str(dataset.get("Modality", "")))

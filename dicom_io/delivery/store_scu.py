@@ -13,6 +13,7 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event, EventHandlerType
 
 from core.errors import RetryLater
+from dicom_io.implementation import introduce
 from dicom_io.tls import TlsFiles, client_context
 
 CONNECT_TIMEOUT_S = 10.0
@@ -100,11 +101,12 @@ def _close_unless(event: Event, may_go_on: Callable[[], bool]) -> None:
 
 
 def requesting_ae(calling_ae: str) -> AE:
-    """Return an application entity with this project's timeouts, whose log quotes no element of an object."""
+    """Return an application entity with this project's name and timeouts, whose log quotes no element of an object."""
     # Both write elements of the object into the log.
     pynetdicom._config.LOG_REQUEST_IDENTIFIERS = False
     pynetdicom._config.LOG_HANDLER_LEVEL = "none"
     ae = AE(ae_title=calling_ae)
+    introduce(ae)
     ae.connection_timeout = CONNECT_TIMEOUT_S
     ae.acse_timeout = ASSOCIATION_TIMEOUT_S
     ae.network_timeout = ANSWER_TIMEOUT_S

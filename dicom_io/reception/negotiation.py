@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 from pynetdicom._globals import APPLICATION_CONTEXT_NAME
 from pynetdicom.pdu import A_ASSOCIATE_AC
 from pynetdicom.pdu_primitives import (
@@ -14,6 +13,7 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor
 
+from dicom_io.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_io.reception.association import Context
 
 MAX_PDU_SIZE = 131072
@@ -65,6 +65,6 @@ def _who_answers() -> list[
     length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
     version = ImplementationVersionNameNotification()
     length.maximum_length_received = MAX_PDU_SIZE
-    implementation.implementation_class_uid = PYNETDICOM_IMPLEMENTATION_UID
-    version.implementation_version_name = PYNETDICOM_IMPLEMENTATION_VERSION
+    implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     return [length, implementation, version]

@@ -3,14 +3,13 @@
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
-from filecmp import cmp
 from itertools import count
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
 from core.files import sync_folder
-from dicom_io.spool.duplicates import Relation, compare
+from dicom_io.spool.duplicates import Relation, compare, same_object
 from dicom_io.spool.free_space import KeptFree
 from dicom_io.spool.incoming import IncomingFile
 from dicom_io.spool.received import ReceivedObject, is_uid, object_name, study_key
@@ -154,7 +153,7 @@ def _move(temporary: Path, target: Path) -> None:
 
 
 def _is_among(file: Path, others: Iterable[Path]) -> bool:
-    return any(cmp(file, other, shallow=False) for other in others)
+    return any(same_object(file, other) for other in others)
 
 
 def _free_name(folder: Path, name: str) -> Path:

@@ -7,10 +7,10 @@ from typing import BinaryIO
 
 from pydicom.filereader import read_dataset
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
 from dicom_io.elements import ElementsError, Walk, source_of
 from dicom_io.images.headers.attributes import MALFORMED
+from dicom_io.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _PREAMBLE = bytes(128) + b"DICM"
 _META_LENGTH = struct.Struct("<HH2sHL")
@@ -46,8 +46,8 @@ def file_head(sop_class: str, instance: str, transfer_syntax: str) -> bytes:
             _text(2, b"UI", sop_class, b"\0"),
             _text(3, b"UI", instance, b"\0"),
             _text(0x10, b"UI", transfer_syntax, b"\0"),
-            _text(0x12, b"UI", PYNETDICOM_IMPLEMENTATION_UID, b"\0"),
-            _text(0x13, b"SH", PYNETDICOM_IMPLEMENTATION_VERSION, b" "),
+            _text(0x12, b"UI", IMPLEMENTATION_CLASS_UID, b"\0"),
+            _text(0x13, b"SH", IMPLEMENTATION_VERSION_NAME, b" "),
         )
     )
     return _PREAMBLE + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(elements)) + elements

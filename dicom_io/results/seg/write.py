@@ -12,13 +12,18 @@ from pydicom.filewriter import correct_ambiguous_vr_element, write_data_element
 from pydicom.tag import Tag
 
 from core.files import sync_folder
+from dicom_io.implementation import sign
 from dicom_io.results.seg.functional_groups import PER_FRAME_GROUPS
 
 PIXEL_DATA = Tag("PixelData")
 
 
 def write_seg(dataset: Dataset, path: Path) -> None:
-    """Write an object so that its name appears only with its whole content, also after a loss of power."""
+    """Write an object so that its name appears only with its whole content, also after a loss of power.
+
+    The object's file meta information then names this program as the writer; highdicom and pydicom enter themselves.
+    """
+    sign(dataset.file_meta)
     temporary = path.with_name(f".{path.name}.part")
     with temporary.open("wb") as file:
         _write(dataset, file)

@@ -11,6 +11,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
 
 from dicom_io.images.headers.part10 import file_head
+from dicom_io.implementation import sign
 from dicom_io.reception.dimse import C_STORE_RQ, Command, decode_command, encode_response
 from dicom_io.reception.pdu_stream import BreachError
 
@@ -19,6 +20,7 @@ from dicom_io.reception.pdu_stream import BreachError
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, JPEGLSLossless])
 def test_file_head(instance: str, syntax: str) -> None:
     meta = create_file_meta(sop_class_uid=CTImageStorage, sop_instance_uid=instance, transfer_syntax=syntax)
+    sign(meta)
     head = file_head(CTImageStorage, instance, syntax)
     assert head == bytes(128) + b"DICM" + encode_file_meta(meta)
     assert dcmread(BytesIO(head)).file_meta == meta

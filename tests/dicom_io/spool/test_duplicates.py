@@ -109,6 +109,23 @@ def test_the_same_image_however_encoded_changes_nothing(spool: Spool, syntax: UI
     assert spool.quarantined(KEY) == 0
 
 
+def test_an_image_received_by_an_earlier_version_is_the_same_when_it_comes_again(spool: Spool) -> None:
+    first, again = made(), made()
+    again.file_meta.ImplementationClassUID, again.file_meta.ImplementationVersionName = "2.25.1", "SEGNODE_NEXT"
+    older, newer = encoded(first), encoded(again)
+    assert older.data != newer.data
+    put(Ingest(spool), older)
+    end(spool)
+    assert put(Ingest(spool), newer) == "repeated"
+    assert latest(spool).number == 0
+    other = made()
+    other.ImagePositionPatient, other.file_meta = [0, 0, 9], first.file_meta
+    assert put(Ingest(spool), encoded(other)) == "quarantined"
+    other.file_meta = again.file_meta
+    assert put(Ingest(spool), encoded(other)) == "repeated"
+    assert spool.quarantined(KEY) == 1
+
+
 @pytest.mark.parametrize("attributes", [{"PatientName": "OTHER"}, {"StudyDescription": "late"}, {"PatientSex": "O"}])
 def test_another_description_after_the_end_opens_a_revision(spool: Spool, attributes: dict[str, object]) -> None:
     for number in (1, 2):
