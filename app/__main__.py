@@ -100,8 +100,8 @@ def _check_ready(layout: Layout) -> None:
 def _end_on_sigterm() -> None:
     """End at once when the platform asks for it: process 1 of a container has no default action for SIGTERM.
 
-    A thread waits for the signal, since Python's own handlers wait for the graph, which runs outside of Python. What
-    was half written is in a hidden folder that the next run removes.
+    A thread waits for the signal, since Python's own handlers wait for the graph, which runs outside of Python.
+    Half-written results are in a hidden folder that the next run removes.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 

@@ -142,7 +142,7 @@ class Walk:
         UID.
     enters
         Whether to walk through a sequence or item of defined length too, by the sequence's tag, and its VR where that
-        is explicit; without it they are values. What has an undefined length is always walked through.
+        is explicit; without it they are values. A value of undefined length is always walked through.
     most
         Elements, items and delimiters after which it ends.
 

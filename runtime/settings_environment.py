@@ -88,7 +88,7 @@ def keys_from_environment(prefix: str) -> list[str]:
 def variable_of(location: Sequence[int | str], overrides: Iterable[Override], file_content: Any) -> str | None:
     """Give the variable to which a problem at a location is due; None where it is due to the file.
 
-    What is wrong or missing in a map that the environment alone gives is due to a variable that gives a part of it.
+    A fault in a map that the environment alone gives is due to a variable that gives a part of it.
     """
     place = tuple(map(str, location))
     for one in reversed(list(overrides)):

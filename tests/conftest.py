@@ -1,4 +1,4 @@
-"""What every test may ask for: real series and the peers on this machine; and the tables at the end of a run."""
+"""Fixtures for every test: real series and the peers on this machine; and the tables at the end of a run."""
 
 import logging
 import os
@@ -67,7 +67,7 @@ def missing(what: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    """What a program's own start set up writes to a stream that ends with its test."""
+    """A handler that a program's own start set up writes to a stream that ends with its test."""
     root = logging.getLogger()
     handlers, level, show = list(root.handlers), root.level, warnings.showwarning
     yield

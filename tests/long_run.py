@@ -1,4 +1,5 @@
-"""What takes hours, in parts of minutes: ``make test-long``, again after every interruption until all parts are done.
+"""Tests that take hours, in parts of minutes: ``make test-long``, again after every interruption until all parts are
+done.
 
 Each part that ends leaves a line in ``build/test-long/parts.jsonl``: its name, commit, processor, seconds, exit code
 and figures. One that passed at this commit is not run again unless ``--again`` asks for it; where files differ from

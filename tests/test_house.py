@@ -23,9 +23,24 @@ BUNDLED = {
 """Distributions whose licence text names the GPL for a part that they bundle, with why that is fine."""
 QUESTION = re.compile(r"(Who|Whom|Whose|What|How|Whether|Which|Where|When|Why)\b")
 
+UNEDITED = {"test_changed_routes.py"}
+"""It stays as it was before the plan of a run, to show that routes behave as they did."""
+ODD_ENGLISH = {
+    "headless who or what": re.compile(r"(?:^|(?<=[.;:] ))(?:Who|Whoever|What)\b(?![^.;]*\?)[^.;]*[.;]"),
+    "is none": re.compile(r"(?<!there )(?<!There )\b(?:is|are|was|were|be) none\b(?! of)"),
+    "is said": re.compile(r"\b(?:is|are|was|were|be) said\b"),
+    "by now": re.compile(r"\bby now\b"),
+    "so many": re.compile(r"\bso many\b"),
+}
+"""Phrases that a reader stumbles over; a sentence has a subject that names the thing, and the verb of the field."""
+
 
 def sources() -> list[Path]:
     return [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+
+
+def modules_of_tests() -> list[Path]:
+    return sorted((ROOT / "tests").rglob("*.py"))
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -71,7 +86,7 @@ def test_the_scan_sees_the_sdk_where_it_is() -> None:
 
 
 def is_free_of_the_gpl(claim: str) -> bool:
-    """Whether a claim leaves a licence to take that is not the GPL."""
+    """Return whether a claim leaves a licence to take that is not the GPL."""
     # AND binds more tightly than OR; within brackets no choice is looked for, which errs on the safe side.
     choices = [claim] if "(" in claim else claim.split(" OR ")
     return any(not GPL.search(choice) for choice in choices)
@@ -142,7 +157,7 @@ def test_no_docstring_opens_with_a_question_word() -> None:
     """A function's docstring says what to do, and that of a class or module what it is; neither asks."""
     questions = [
         f"{path.relative_to(ROOT)}: {line}"
-        for path in sources()
+        for path in (*sources(), *(path for path in modules_of_tests() if path.name not in UNEDITED))
         for line in docstring_openings(path)
         if QUESTION.match(line)
     ]
@@ -163,6 +178,57 @@ def test_the_pattern_finds_a_docstring_that_asks(tmp_path: Path, line: str, asks
     source = tmp_path / "example.py"
     source.write_text(f'def example():\n    """{line}"""\n', encoding="utf-8")
     assert [bool(QUESTION.match(found)) for found in docstring_openings(source)] == [asks]
+
+
+def odd_phrases(text: str) -> list[str]:
+    """Return the names of the odd phrases in a text, in which a line break is a space."""
+    return [name for name, pattern in ODD_ENGLISH.items() if pattern.search(" ".join(text.split()))]
+
+
+def paragraphs(page: Path) -> list[str]:
+    """Return the paragraphs, list items and table cells of a Markdown page, without its examples."""
+    prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return [part.lstrip("-* ") for part in re.split(r"\n\s*\n|\n(?=[-|*] )|\|", prose)]
+
+
+def literals(source: Path) -> list[str]:
+    """Return the texts of three words or more in a module: messages, help and docstrings."""
+    nodes = ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return [text for text in texts if len(text.split()) > 2]
+
+
+def sentences_of_tests(source: Path) -> list[str]:
+    """Return the names of a module's tests as sentences."""
+    nodes = ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+    names = [node.name for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    return [f"{name[5:].replace('_', ' ').capitalize()}." for name in names]
+
+
+def test_prose_and_names_have_no_odd_phrases() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    others = [path for path in modules_of_tests() if path not in (ROOT / "tests" / "test_house.py",)]
+    texts = [(path, text) for path in pages for text in paragraphs(path)]
+    texts += [(path, text) for path in (*sources(), *others) for text in literals(path)]
+    texts += [(path, text) for path in modules_of_tests() for text in sentences_of_tests(path)]
+    odd = [f"{path.relative_to(ROOT)}: {found}: {text[:200]}" for path, text in texts for found in odd_phrases(text)]
+    assert odd == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("What was sent is kept.", ["headless who or what"]),
+        ("It is kept. Whoever asks\nwaits.", ["headless who or what"]),
+        ("What was sent?", []),
+        ("the image is none", ["is none"]),
+        ("None where there is none", []),
+        ("an object that is cut short is said", ["is said"]),
+        ("as it is by now, after so many tries", ["by now", "so many"]),
+    ],
+)
+def test_patterns_find_odd_phrases(text: str, found: list[str]) -> None:
+    assert odd_phrases(text) == found
 
 
 def test_help_loads_nothing_heavy() -> None:

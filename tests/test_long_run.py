@@ -1,4 +1,4 @@
-"""What is kept of the long runs, and what of them is run again."""
+"""The record of the long runs, and the parts that are run again."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What texts name is there: pages, commands with their options, modules that are started, and paths in the image."""
+"""Things that texts name exist: pages, commands with their options, modules that are started, paths in the image."""
 
 import re
 import tomllib
@@ -53,7 +53,7 @@ def commands() -> list[tuple[str, str]]:
 
 
 def problem_of(command: str) -> str:
-    """What is wrong with the words after ``segnode``; empty where it is a command, and its options are."""
+    """Return the fault of the words after ``segnode``; empty where command and options exist."""
     here: Any = get_command(cli)
     words = re.split(r"\s+", command.replace("\\\n", " ").replace("\\", " ").split(" # ")[0].strip())
     for word in list(words):

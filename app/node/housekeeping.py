@@ -46,7 +46,7 @@ class Housekeeping:
         self._recovered = self._forgot = -math.inf
 
     def look(self) -> None:
-        """Do what is due; what disk or database do not allow for now is said."""
+        """Do what is due; what disk or database do not allow for now is logged."""
         try:
             if back := self._clock.set_back_by():
                 _log.warning("clock_set_back", extra={"seconds": round(back), "waiting": bring_forward(back)})

@@ -10,7 +10,7 @@ from dicom_io.spool.spool import Spool
 PASSING = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENFILE, errno.EMFILE, errno.ENOMEM}
 )
-"""What a disk or share says that was right in ``node.yaml``, and is full, broken or away for now."""
+"""Errors of a disk or share that was right in ``node.yaml``, and is full, broken or away for now."""
 
 _NONE_THERE = "there is none; has this node ever been started, and is the disk mounted?"
 _AS_THE_NODE = "call this as the node's user: sudo -u USER ..."

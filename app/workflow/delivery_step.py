@@ -1,6 +1,6 @@
 """Brings what a run made to the destinations, and has them confirm it where ``node.yaml`` asks for that.
 
-What each destination has got lies in ``deliveries/<name>.json`` of the revision. Its ``state`` is::
+The state of each destination lies in ``deliveries/<name>.json`` of the revision. Its ``state`` is::
 
     waiting ──▶ delivered                 every object was accepted
        ▲   └──▶ committing ──▶ committed  the peer confirmed each of them
@@ -67,7 +67,7 @@ class DeliveryStep:
         Raises
         ------
         Superseded
-            If somebody else does this delivery by now.
+            If somebody else does this delivery.
         """
         with claim.held() as revision:
             delivery = revision.read_delivery(destination)

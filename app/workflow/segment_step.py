@@ -84,7 +84,7 @@ class SegmentStep:
         Raises
         ------
         Superseded
-            If somebody else does the study by now; nothing of this run is kept.
+            If somebody else does the study; nothing of this run is kept.
         """
         try:
             with self._one_at_a_time, _disk_trouble_passes():
@@ -147,7 +147,7 @@ def publish(claim: Claim, outcome: Outcome) -> None:
     Raises
     ------
     Superseded
-        If somebody else does the study by now.
+        If somebody else does the study.
     """
     with claim.held() as revision:
         if claim.results.exists():

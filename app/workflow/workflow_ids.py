@@ -12,7 +12,7 @@ from dicom_io.spool.spool import Spool
 STUDY_QUEUE = "studies"
 
 QUEUE_PRIORITIES = {"stat": 1, "routine": 2}
-"""What a revision's priority is to DBOS: the smallest is the first, among those that wait in one queue."""
+"""A revision's priority in DBOS: the smallest is the first, among those that wait in one queue."""
 
 LIVE = ("PENDING", "ENQUEUED", "DELAYED")
 """States of a workflow that DBOS still has to do."""

@@ -1,9 +1,9 @@
 """Claims: who may write what comes of a revision, so that a worker that wakes up late changes nothing.
 
 A claim is a number in the revision's ``state.json``, or in the file of one of its deliveries, under the study's lock.
-Whoever takes up work raises it, and whoever writes what came of the work looks first, under the same lock, whether it
-is still the number that it wrote: a later claim voids all earlier ones, whatever the clocks say. Only a worker whose
-lease is confirmed may claim (`WorkerLease`).
+A worker that takes up work raises it, and one that writes what came of the work looks first, under the same lock,
+whether it is still the number that it wrote: a later claim voids all earlier ones, whatever the clocks say. Only a
+worker whose lease is confirmed may claim (`WorkerLease`).
 """
 
 from collections.abc import Iterator

@@ -78,7 +78,7 @@ def compare(older: Path, newer: Path) -> Relation:
     Parameters
     ----------
     older, newer
-        The files. What cannot be read as DICOM is another image unless its data set's bytes are the same.
+        The files. A file that cannot be read as DICOM is another image unless its data set's bytes are the same.
 
     Returns
     -------

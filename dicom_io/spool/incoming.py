@@ -67,7 +67,7 @@ class IncomingFile:
     def close(self) -> None:
         """Close it, and remove it unless it was moved.
 
-        What a broken disk does not let go of lies where nobody looks, until `Spool.prepare` removes it.
+        A file that a broken disk does not let go of lies where nobody looks, until `Spool.prepare` removes it.
         """
         with suppress(OSError):
             os.close(self._descriptor)

@@ -18,7 +18,7 @@ from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
 Placed = Literal["stored", "new_revision", "replaced", "quarantined", "repeated", "set_aside"]
-"""What became of an object: ``replaced`` took the place of one with the same image and another description, which an
+"""The fate of an object: ``replaced`` took the place of one with the same image and another description, which an
 earlier revision keeps; ``quarantined`` has another image under the same UID, and takes no part until a person releases
 it."""
 

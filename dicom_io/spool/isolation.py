@@ -8,7 +8,7 @@ _log = logging.getLogger("segnode")
 
 
 DAMAGE = (OSError, ValueError, KeyError)
-"""What reading a study's files ends with where one is gone, cannot be read or written, or is damaged."""
+"""The errors of reading a study's files where one is gone, cannot be read or written, or is damaged."""
 
 
 def problem_of(error: Exception) -> str:

@@ -93,7 +93,7 @@ class Spool:
     # Looking
 
     def is_there(self) -> bool:
-        """Return whether the folder is a spool; it is none while its disk is not mounted."""
+        """Return whether the folder is a spool; it is not while its disk is not mounted."""
         return self._studies.is_dir()
 
     def study(self, key: str) -> dict[str, str]:

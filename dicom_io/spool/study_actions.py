@@ -11,9 +11,9 @@ from dicom_io.spool.spool import Spool
 def run_again(spool: Spool, key: str) -> Revision:
     """Queue a study's newest revision again, at a person's wish.
 
-    What was refused or failed starts where it ended: results that exist are delivered, not made again, unless a file of
-    them is gone. What was delivered, or held nothing, is run as a new revision of the same images, with results of new
-    UIDs.
+    A study that was refused or failed starts where it ended: results that exist are delivered, not made again, unless a
+    file of them is gone. One that was delivered, or held nothing, is run as a new revision of the same images, with
+    results of new UIDs.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def _lacks_files(revision: Revision, outcome: Outcome) -> bool:
 def forget(spool: Spool, key: str) -> None:
     """Delete a study that is at its end, its quarantined images too, at a person's wish.
 
-    What was made of it stays known as the node's own, so that it never comes back as input.
+    The UIDs of its results stay known as the node's own, so that they never come back as input.
 
     Raises
     ------

@@ -2,8 +2,8 @@
 
 1. Each label's indicator and the background's are blurred by a Gaussian of the same width in mm; every voxel goes to
    the largest. Labels stay disjoint by construction, and their common borders are smoothed as one.
-2. What a blur takes from thin structures is given back: voxels farther than twice the width from what is left of
-   their label, with the way back to it.
+2. Voxels that a blur takes from thin structures are given back: voxels farther than twice the width from what is left
+   of their label, with the way back to it.
 3. Where a component of the original would still be lost or fall apart, the removed pieces that joined it are given
    back whole.
 

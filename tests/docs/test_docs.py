@@ -1,4 +1,4 @@
-"""What the documentation claims and a machine can check."""
+"""Claims of the documentation that a machine can check."""
 
 import re
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def links_of(page: Path) -> Iterator[tuple[str, str]]:
 
 
 def anchors_of(page: Path) -> set[str]:
-    """What a link may have behind ``#``: the headings, as GitHub names them."""
+    """Return the targets that a link may have behind ``#``: the headings, as GitHub names them."""
     headings = [line.lstrip("#").strip() for line in prose_of(page) if re.match(r"#+ ", line)]
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

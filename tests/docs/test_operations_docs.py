@@ -1,4 +1,4 @@
-"""What the pages for operators say, against the code."""
+"""The pages for operators, against the code."""
 
 import re
 from pathlib import Path

@@ -49,7 +49,7 @@ class Called:
         return example.replace("segmentation.example:8081", f"localhost:{self.service.rest_port}")
 
     def run(self, *command: str) -> str:
-        """What a command of the back end prints."""
+        """Return the output of a command of the back end."""
         done = subprocess.run(  # noqa: S603 - the page's own examples
             command, cwd=self.folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
         )
@@ -163,7 +163,7 @@ def test_key_of_another_certificate_is_reported_at_the_start(called: Called, tmp
 
 
 def as_grpcurl(folder: Path, words: list[str]) -> dict[str, str]:
-    """What grpcurl would answer: the call that its words say, made by what reflection tells of it."""
+    """Answer as grpcurl would: the call that its words say, made by what reflection tells of it."""
     options = dict(zip(words[1:-2:2], words[2:-2:2], strict=True))
     address, method = words[-2:]
     name, value = options["-H"].split(": ", 1)

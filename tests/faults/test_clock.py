@@ -48,7 +48,7 @@ class Clockwork:
     storescu: str
 
     def set(self, days: int) -> None:
-        """Let the node's clock go wrong by so many days from now on."""
+        """Let the node's clock go wrong by that number of days from now on."""
         replacement = self.clock.with_suffix(".new")
         replacement.write_text(f"{days:+d}d\n")
         replacement.replace(self.clock)

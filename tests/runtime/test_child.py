@@ -43,7 +43,7 @@ run_child(main)
 
 
 def run(error: str = "ValueError('CANARY')", *, ends: bool = True, then: str = "pass") -> tuple[int, str, str]:
-    """Exit code and what was said by a child whose thread fails."""
+    """Return exit code and output of a child whose thread fails."""
     command = [sys.executable, "-c", CHILD.format(error=error, ends=ends, then=then)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)  # noqa: S603 - our own interpreter
     assert "CANARY" not in done.stderr

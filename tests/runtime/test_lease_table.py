@@ -166,7 +166,7 @@ def test_the_first_of_those_that_live_is_first_and_each_knows_the_versions(lease
 
 
 def test_a_tenure_outlasts_a_database_that_is_away(postgres: Postgres) -> None:
-    """Whoever held a lease goes on with it, though it ran out while nobody could renew it."""
+    """The holder of a lease goes on with it, though it ran out while nobody could renew it."""
     table = LeaseTable(postgres.url, SHORT_S)
     tenure = WorkerLease(table, "away-1", holder("a", "m1"), raise_lost)
     table.prepare("this-spool")

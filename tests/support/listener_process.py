@@ -62,7 +62,7 @@ class ListenerProcess:
         return int(status.split("VmRSS:")[1].split()[0])
 
     def threads(self) -> int:
-        """How many threads it has."""
+        """Return the number of its threads."""
         return len(list(Path(f"/proc/{self.process.pid}/task").iterdir()))
 
     def kill(self) -> None:

@@ -9,7 +9,7 @@ from tests.conftest import missing
 
 
 def in_small_tmpfs(folder: Path, mib: int) -> Sequence[str]:
-    """What to start a process with so that a folder is a ``tmpfs`` of so many MiB to it.
+    """Return the command that starts a process to which a folder is a ``tmpfs`` of that number of MiB.
 
     The process keeps its process ID; others see the folder below ``/proc/<pid>/root``. Skips the test where the system
     gives no user namespace.

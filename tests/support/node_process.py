@@ -67,7 +67,7 @@ def free_port() -> int:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process exists and is no zombie."""
+    """Return whether a process exists and is no zombie."""
     try:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -239,7 +239,7 @@ class NodeProcess:
 
     @property
     def is_running(self) -> bool:
-        """Whether the supervisor lives."""
+        """Return whether the supervisor lives."""
         return self._process is not None and self._process.poll() is None
 
     def pid_of(self, child: str) -> int:
@@ -285,12 +285,12 @@ class NodeProcess:
         return found
 
     def is_idle(self) -> bool:
-        """Whether every study that came is at its end."""
+        """Return whether every study that came is at its end."""
         latest = [self.spool.latest_revision(key) for key in self.spool.study_keys()]
         return all(revision is None or revision.state.is_final for revision in latest)
 
     def studies(self, *arguments: str) -> Any:
-        """What ``segnode studies … --json`` prints."""
+        """Return the output of ``segnode studies … --json``."""
         done = subprocess.run(  # noqa: S603 - our own interpreter and modules
             [sys.executable, *SEGNODE[:2], "studies", *arguments, "--config", str(self.config), "--json"],
             cwd=ROOT,

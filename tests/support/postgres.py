@@ -80,7 +80,7 @@ class Postgres:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def query(self, statement: str) -> str:
-        """What ``psql`` prints, bare."""
+        """Return the bare output of ``psql``."""
         command = [self._programs / "psql", "--no-psqlrc", "--tuples-only", "--no-align", "--command", statement]
         return subprocess.run([*command, self.url], check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603 - a peer found by name
 

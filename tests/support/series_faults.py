@@ -143,7 +143,7 @@ def no_position(series: list[Dataset]) -> list[Dataset]:
 
 
 def no_orientation(series: list[Dataset]) -> list[Dataset]:
-    """Orientation vectors that are none."""
+    """Invalid orientation vectors."""
     return [_with(dataset, ImageOrientationPatient=[1, 0, 0, 1, 0, 0]) for dataset in deepcopy(series)]
 
 

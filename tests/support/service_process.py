@@ -129,7 +129,7 @@ class ServiceProcess:
         return found
 
     def run_command(self, *arguments: str, expect: int = 0) -> str:
-        """What a ``segnode`` command says."""
+        """Return the output of a ``segnode`` command."""
         command = [sys.executable, *SEGNODE, *arguments]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # noqa: S603 - the same
         assert done.returncode == expect, done.stdout + done.stderr

@@ -162,7 +162,7 @@ class Machines:
         return found
 
     def runs(self, key: str) -> int:
-        """How often models were begun on a study."""
+        """Return the number of times that models were begun on a study."""
         study, runs = self.spool.study(key)["study"], self.folder / "runs.txt"
         return len(re.findall(rf"^{re.escape(study)} ", runs.read_text(), re.MULTILINE)) if runs.exists() else 0
 

@@ -1,9 +1,9 @@
-"""Which of three tiers a test belongs to, read from what it uses: ``unit``, ``peers`` or ``slow``.
+"""The tier of a test, one of three, read from what it uses: ``unit``, ``peers`` or ``slow``.
 
 A test that says ``slow`` or ``peers`` by a marker is of that tier. Any other is of ``peers`` where it, a fixture of it
-or a helper of the tests that one of them names starts a program, and of ``unit`` where none does. What a test starts
-through the rooms of the program is not read: while a test of ``unit`` runs, any start of a program fails it, so that it
-gets its marker.
+or a helper of the tests that one of them names starts a program, and of ``unit`` where none does. A program that a test
+starts through the program's own rooms is not found: while a test of ``unit`` runs, any start of a program fails it, so
+that it gets its marker.
 """
 
 import functools
@@ -23,7 +23,7 @@ STARTERS = ("multiprocessing", "subprocess")
 """Modules that start programs."""
 
 HARMLESS = (subprocess.CompletedProcess, subprocess.SubprocessError, subprocess.CalledProcessError)
-"""What is in them and starts none."""
+"""Names in them that start no program."""
 
 NEED_PEERS = ("peer", "postgres_server")
 """Fixtures of whoever needs another project's program, whether it is installed or not."""
@@ -52,7 +52,7 @@ def _starts_programs(item: pytest.Item) -> bool:
 
 
 def starts_programs(thing: Any) -> bool:
-    """Whether a function, class or value of the tests starts a program, by the names that it uses."""
+    """Return whether a function, class or value of the tests starts a program, by the names that it uses."""
     seen: set[int] = set()
     queue = [thing]
     while queue:

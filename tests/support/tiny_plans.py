@@ -62,7 +62,7 @@ class TinyPlan:
 
     @property
     def has_regions(self) -> bool:
-        """Whether labels are regions."""
+        """Return whether labels are regions."""
         return self.regions_class_order is not None
 
     @property

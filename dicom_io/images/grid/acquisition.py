@@ -1,7 +1,8 @@
 """The attributes that tell one acquisition or reconstruction from another, frame by frame.
 
 Two echoes, two energies or two kernels whose slices interleave are regular in space and no volume: every second slice
-shows other values. What a scanner modulates while it scans (tube current, exposure) is ordinary and not looked at.
+shows other values. A value that a scanner modulates while it scans (tube current, exposure) is ordinary and not looked
+at.
 """
 
 from collections.abc import Sequence

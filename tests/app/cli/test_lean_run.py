@@ -1,4 +1,4 @@
-"""What a whole run loads, from DICOM to SEG: nothing of nnU-Net's, no second image library, no tables and no plots."""
+"""Modules that a whole run loads, from DICOM to SEG: nothing of nnU-Net, no second image library, tables or plots."""
 
 import json
 import os

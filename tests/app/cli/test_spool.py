@@ -26,7 +26,7 @@ from tests.support.postgres import Postgres
 
 
 def call_rebuild(node: NodeProcess, *options: str) -> str:
-    """What ``segnode spool rebuild`` prints."""
+    """Return the output of ``segnode spool rebuild``."""
     done = subprocess.run(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-m", "app.cli", "spool", "rebuild", "--config", str(node.config), *options],
         cwd=ROOT,

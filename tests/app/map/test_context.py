@@ -1,4 +1,4 @@
-"""What ``segnode package`` writes: the same bytes for the same inputs, whole, and nothing that belongs elsewhere."""
+"""The output of ``segnode package``: the same bytes for the same inputs, whole, and nothing that belongs elsewhere."""
 
 import json
 import os
@@ -173,7 +173,7 @@ def test_the_command_and_its_exit_codes(
 
 
 def test_an_image_with_cuda_takes_no_torch_for_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which pip would take from an earlier build in the same folder: its version is the higher one."""
+    """A wheel that pip would take from an earlier build in the same folder: its version is the higher one."""
     asked: list[list[str]] = []
     monkeypatch.setattr("app.map.image._run", lambda command, problem: asked.append(command))
     (tmp_path / WHEELS).mkdir()

@@ -1,4 +1,4 @@
-"""Which builder is asked for what; the builders themselves are tried by ``make image-test``."""
+"""The builder that is asked, and its arguments; the builders themselves are tried by ``make image-test``."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a MAP does inside its container, here with the folders of a context in the places of the image's."""
+"""A MAP inside its container, here with the folders of a context in the places of the image's."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the node forgets: a study that comes again after that is new, and the database does not grow for ever."""
+"""Housekeeping of the node: a study that comes again after that is new, and the database does not grow for ever."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ def pacs(peer: Callable[[str], str], tmp_path: Path) -> Iterator[StorageServer]:
 
 
 def rows(node: NodeProcess, query: str) -> list[tuple[object, ...]]:
-    """What an SQL statement answers in the node's database."""
+    """Return the rows of an SQL statement in the node's database."""
     with closing(sqlite3.connect(node.folder / "workflow.sqlite", timeout=30)) as database, database:
         return database.execute(query).fetchall()
 

@@ -1,4 +1,4 @@
-"""What a node shows of itself, and what it must never show: patients are planted everywhere and looked for."""
+"""The status of a node, and what it must never show: patients are planted everywhere and looked for."""
 
 import json
 import os

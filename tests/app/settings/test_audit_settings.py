@@ -1,4 +1,4 @@
-"""What ``node.yaml`` says of the audit trail."""
+"""The audit trail's settings in ``node.yaml``."""
 
 from pathlib import Path
 

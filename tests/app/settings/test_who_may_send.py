@@ -1,4 +1,4 @@
-"""Who may open an association, by what ``node.yaml`` says of peers and destinations."""
+"""Peers that may open an association, by the peers and destinations of ``node.yaml``."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What counts as a try that cost its worker: neither a disk that is full, nor an end in good order."""
+"""Attempts that cost their worker: neither a disk that is full, nor an end in good order."""
 
 import errno
 import json

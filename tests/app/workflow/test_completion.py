@@ -1,4 +1,4 @@
-"""When a study is complete: silence, what its images say, what an archive has, and a longest wait."""
+"""The rules for a complete study: silence, what its images say, what an archive has, and a longest wait."""
 
 import socket
 from collections.abc import Callable
@@ -72,7 +72,7 @@ class Watched:
             put(Ingest(self.spool), Sent("SEGNODE", study, str(image.SOPInstanceUID), starts_work, data))
 
     def is_complete_after(self, seconds: float) -> bool:
-        """Whether the study is closed when so many seconds more have gone."""
+        """Return whether the study is closed after that number of seconds more."""
         self.now += seconds
         self.intake.look(self.now)
         return bool(self.work.revisions)
@@ -83,7 +83,7 @@ class Watched:
         return self.work.revisions[0]
 
     def is_complete_once_answered(self, seconds: float) -> bool:
-        """Whether the study is closed when so many seconds more have gone, of which an archive needs none."""
+        """Return whether the study is closed after that number of seconds more, of which an archive needs none."""
         questions = self.completion._census._questions.values()
         futures.wait([question.answer for question in questions if question.answer is not None])
         return self.is_complete_after(seconds)

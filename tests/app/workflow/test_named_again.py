@@ -53,7 +53,7 @@ def states(node: NodeProcess, study: str) -> dict[str, str]:
 
 
 def again(node: NodeProcess, study: str) -> str:
-    """How it ends when it is tried again under the settings as they are by now."""
+    """Return the end of another try under the present settings."""
     latest = node.latest(study)
     assert latest is not None
     node.stop()

@@ -1,4 +1,4 @@
-"""Who is told what about a study without a segmentation, on a whole node with a stand-in for the models."""
+"""Notices about a study without a segmentation, on a whole node with a stand-in for the models."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the node does when its processes, its database or its destination are gone."""
+"""The node when its processes, its database or its destination are gone."""
 
 import os
 import time

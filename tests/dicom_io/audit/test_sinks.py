@@ -1,4 +1,4 @@
-"""The audit file on a disk that fills up: what did not get there whole is said."""
+"""The audit file on a disk that fills up: an incomplete write is reported."""
 
 import subprocess
 import sys

@@ -28,7 +28,7 @@ def result(tmp_path: Path) -> Path:
 
 
 class Lease:
-    """One that ends after it was asked for so many times."""
+    """One that ends after it was asked that number of times."""
 
     def __init__(self, answers: int) -> None:
         self._left = answers

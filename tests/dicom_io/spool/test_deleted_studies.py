@@ -82,7 +82,7 @@ def test_a_spool_that_is_gone_takes_nothing(spool: Spool) -> None:
 def test_a_study_is_seen_only_when_its_folder_survives_a_power_cut(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who sees study.json makes nothing durable but what lies below."""
+    """A process that sees study.json makes nothing durable but what lies below."""
     steps: list[str] = []
 
     def sync(folder: Path) -> None:

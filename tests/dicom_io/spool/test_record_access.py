@@ -18,7 +18,7 @@ WRITER, FOLDER = "dicom_io/spool/records.py", "dicom_io/spool/revision.py"
 
 
 def knowing(path: Path) -> bool:
-    """Whether a module may have a record in its hands."""
+    """Return whether a module may have a record in its hands."""
     name = path.relative_to(ROOT).as_posix()
     rooms = ("app/workflow/", "app/node/", "dicom_io/spool/")
     return name.startswith(rooms) or any(one.startswith("dicom_io.spool") for one in imported_modules(path))

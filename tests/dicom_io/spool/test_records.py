@@ -61,7 +61,7 @@ def written(path: Path, content: object) -> Path:
 
 
 def again(kind: type[RevisionState | Outcome | Delivery], path: Path) -> object:
-    """What is on disk after a record was read and written."""
+    """Return the text on disk after a record was read and written."""
     write_record(read_record(kind, path), path)
     return json.loads(path.read_text())
 

@@ -18,7 +18,7 @@ AT_ITS_START = 0.25
 
 
 def plan(count: int, chance: random.Random) -> list[str]:
-    """Targets of so many kills, in a random order."""
+    """Targets of that number of kills, in a random order."""
     targets = [name for name, share in SHARES.items() for _ in range(round(count * share))]
     targets += ["listener"] * (count - len(targets))
     chance.shuffle(targets)

@@ -86,7 +86,7 @@ class Result:
 
 
 def soak(folder: Path, kills: int, kill_every_s: float, seed: int, time_to_end_s: float = TIME_TO_END_S) -> Result:
-    """Run a node under load, kill it so many times, and see what it kept.
+    """Run a node under load, kill it again and again, and see what it kept.
 
     Parameters
     ----------
