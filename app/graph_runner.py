@@ -2,11 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from app.failure_report import publish_failure
 from app.graph import StudyApplication, StudyJob
-from app.run_report import report_failure, report_runs
+from app.run_report import report_runs
+from app.study_run import StudyRun
 from core.errors import SegnodeError
 from core.model_config import Profile
 from core.report import Reason, Report
@@ -76,96 +78,70 @@ class Segmenter:
         """The profile in which each model runs."""
         return {name: package.manifest.inference.profile for name, package in self._packages.items()}
 
-    def run(
-        self,
-        input_folder: Path,
-        output_folder: Path,
-        models: Sequence[str],
-        *,
-        nifti: bool = False,
-        revision: int = 0,
-        notes: Sequence[str] = (),
-    ) -> list[Report]:
-        """Segment every study below a folder and publish each one's results in ``OUT/<StudyInstanceUID>/``.
-
-        Each study stands apart: one that is refused or fails says so in its report and the next goes on.
-
-        Parameters
-        ----------
-        notes
-            What is known of the studies beforehand, for their reports.
+    def run(self, run: StudyRun) -> Report:
+        """Segment the one study below ``run.images``, publish its results, and report.
 
         Raises
         ------
         StudyRejected
             ``no_dicom`` if there is nothing to read.
+        ValueError
+            If there are images of several studies.
+        SegnodeError
+            If the study could not be finished for a reason outside of it; its report says so.
         """
-        return [
-            self.run_study(study, output_folder, models, nifti=nifti, revision=revision, notes=notes, headers_s=seconds)
-            for study, seconds in timed_studies(input_folder)
-        ]
+        studies = timed_studies(run.images)
+        if len(studies) != 1:
+            raise ValueError(f"{len(studies)} studies in the folder of one")
+        ((study, headers_s),) = studies
+        try:
+            return self.run_study(study, run, headers_s=headers_s)
+        except SegnodeError as error:
+            publish_failure(run.output, study.uid, Reason.of(error), self.device, run.notes)
+            raise
 
     def run_study(
         self,
         study: Study,
-        output_folder: Path,
-        models: Sequence[str],
+        run: StudyRun,
         *,
-        nifti: bool = False,
-        revision: int = 0,
-        notes: Sequence[str] = (),
         headers_s: float = 0.0,
         on_progress: Callable[[str, float], None] = _no_progress,
     ) -> Report:
-        """Segment one study, publish its results, and report.
+        """Segment a study of which the headers are read already, publish its results, and report.
 
         Parameters
         ----------
-        notes
-            What is known of the study beforehand, for its report.
+        study
+            One of the studies below ``run.images``.
         headers_s
-            Seconds that reading the study's headers took; they count as reading.
+            Seconds that reading its headers took; they count as reading.
+        on_progress
+            Called with a model's name and the fraction done.
 
         Raises
         ------
-        ConfigInvalid, RetryLater
-            If results cannot be written where they belong.
+        SegnodeError
+            If the study could not be finished for a reason outside of it; nothing is published then.
         """
         start = time.perf_counter()
-        outbox = StudyOutbox(output_folder, study.uid, nifti=nifti, revision=revision)
+        outbox = StudyOutbox(run.output, study.uid, nifti=run.nifti, revision=run.revision)
         finished: list[ModelRun] = []
         try:
-            try:
-                with self._models.promise() as promise:
-                    job = StudyJob(
-                        study=study,
-                        packages=[self._packages[name] for name in models],
-                        outbox=outbox,
-                        segment=self._models.segment,
-                        ask_for_memory=promise.ask,
-                        on_progress=on_progress,
-                        on_complete=finished.extend,
-                    )
-                    StudyApplication(job).run()
-            except SegnodeError as error:
-                report = report_failure(study.uid, Reason.of(error), self.device)
-            else:
-                report = report_runs(study, finished, headers_s, time.perf_counter() - start, self.device)
-            report = report.model_copy(update={"notes": tuple(notes)})
+            with self._models.promise() as promise:
+                job = StudyJob(
+                    study=study,
+                    packages=[self._packages[name] for name in run.models],
+                    outbox=outbox,
+                    segment=self._models.segment,
+                    ask_for_memory=promise.ask,
+                    on_progress=on_progress,
+                    on_complete=finished.extend,
+                )
+                StudyApplication(job).run()
+            report = report_runs(study, finished, headers_s, time.perf_counter() - start, self.device)
+            report = report.model_copy(update={"notes": run.notes})
             outbox.publish(report)
         finally:
             outbox.discard()
-        return report
-
-    def publish_defect(self, study: Study, output_folder: Path, error_type: str) -> Report:
-        """Publish that an error of this program ended a study, in place of any earlier result.
-
-        Parameters
-        ----------
-        error_type
-            Name of the exception's class; its text may quote a data element.
-        """
-        reason = Reason(code="internal_error", message=f"A defect of this program ({error_type}); its log says where.")
-        report = report_failure(study.uid, reason, self.device)
-        StudyOutbox(output_folder, study.uid).publish(report)
         return report

@@ -14,9 +14,11 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from app.failure_report import publish_failure
+from app.study_run import StudyRun
 from core.errors import ConfigInvalid, SegnodeError
 from core.model_config import Profile
-from core.report import Report
+from core.report import Reason, Report
 from dicom_io.results.outbox import NO_STUDY_UID
 
 if TYPE_CHECKING:
@@ -72,14 +74,11 @@ def run_folder(
         studies = timed_studies(input_folder)
     codes = []
     with _bars(console) as bars, ThreadPoolExecutor(STUDIES_AT_ONCE) as pool:
-        job = partial(_run_one, segmenter, output_folder, models, nifti, bars)
-        for (study, _), report in zip(studies, pool.map(job, studies), strict=True):
-            if isinstance(report, SegnodeError):
-                # Not even a report could be written: where to say so is here.
-                typer.echo(f"segnode: study {study.uid}: {report}", err=True)
-            else:
+        job = partial(_run_one, segmenter, StudyRun(input_folder, output_folder, tuple(models), nifti=nifti), bars)
+        for (study, _), (report, code) in zip(studies, pool.map(job, studies), strict=True):
+            if report is not None:
                 _show(report, output_folder / (study.uid or NO_STUDY_UID), segmenter.profiles)
-            codes.append(report.exit_code)
+            codes.append(code)
     return max(codes)
 
 
@@ -93,13 +92,9 @@ def _quiet() -> Iterator[None]:
 
 
 def _run_one(
-    segmenter: "Segmenter",
-    output: Path,
-    models: Sequence[str],
-    nifti: bool,
-    bars: Progress,
-    job: "tuple[Study, float]",
-) -> Report | SegnodeError:
+    segmenter: "Segmenter", run: StudyRun, bars: Progress, job: "tuple[Study, float]"
+) -> tuple[Report | None, int]:
+    """Run one study; give its report, as far as one could be written, and the exit code."""
     study, headers_s = job
     tasks: dict[str, TaskID] = {}
 
@@ -109,17 +104,29 @@ def _run_one(
         bars.update(tasks[model], completed=done)
 
     try:
-        return segmenter.run_study(study, output, models, nifti=nifti, headers_s=headers_s, on_progress=show)
+        report = segmenter.run_study(study, run, headers_s=headers_s, on_progress=show)
+        return report, report.exit_code
     except SegnodeError as error:
-        return error
+        return _publish_failure(study, run, Reason.of(error), segmenter.device), error.exit_code
     except Exception as error:  # noqa: BLE001 - the command's outermost loop: one study never takes the next with it
         # Only where it happened: an exception's text can quote a data element, and that can be a patient's.
         where = "".join(traceback.format_tb(error.__traceback__))
-        logger.error("study %s failed: %s\n%s", study.uid, type(error).__name__, where)
-        return segmenter.publish_defect(study, output, type(error).__name__)
+        name = type(error).__name__
+        logger.error("study %s failed: %s\n%s", study.uid, name, where)
+        reason = Reason(code="internal_error", message=f"A defect of this program ({name}); its log says where.")
+        return _publish_failure(study, run, reason, segmenter.device), SegnodeError.exit_code
     finally:
         for task in tasks.values():
             bars.remove_task(task)
+
+
+def _publish_failure(study: "Study", run: StudyRun, reason: Reason, device: str) -> Report | None:
+    try:
+        return publish_failure(run.output, study.uid, reason, device)
+    except SegnodeError as error:
+        # Not even a report could be written: where to say so is here.
+        typer.echo(f"segnode: study {study.uid}: {error}", err=True)
+        return None
 
 
 def _show(report: Report, folder: Path, profiles: Mapping[str, Profile]) -> None:

@@ -53,11 +53,6 @@ def report_runs(study: Study, runs: Sequence[ModelRun], headers_s: float, graph_
     )
 
 
-def report_failure(study_uid: str, reason: Reason, device: str) -> Report:
-    """Report a study that could not be finished for a reason outside the study."""
-    return Report(study=study_uid, outcome="failed", reason=reason, device=device)
-
-
 def _series_reports(study: Study, runs: Sequence[ModelRun]) -> tuple[SeriesReport, ...]:
     """One entry a series; with several models, each decision says which model's it is."""
     entries: dict[str, list[tuple[ModelRun, Decision]]] = {}

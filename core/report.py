@@ -83,10 +83,9 @@ class Report(_Frozen):
 
     @property
     def exit_code(self) -> int:
-        """The exit code of ``segnode run`` for this study alone."""
+        """The exit code of ``segnode run`` for a study that has an answer; a failed one's is its error's."""
         if self.outcome == "failed":
-            codes = {code: error.exit_code for error, code in _CODES.items()}
-            return codes.get(self.reason.code if self.reason else "", 1)
+            return SegnodeError.exit_code
         return 0 if self.reason is None else StudyRejected.exit_code
 
     def to_json(self) -> str:

@@ -18,12 +18,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.node.housekeeping import Housekeeping
 from app.node.spool_access import prepared_spool
 from app.settings.node import NodeSettings, load_settings
+from app.study_run import RunGraph
 from app.workflow.attempts import Attempts
 from app.workflow.completion import Completion
 from app.workflow.intake import Intake
-from app.workflow.segment_step import StudySegmenter
+from app.workflow.segment_step import SegmentStep
 from app.workflow.study_flow import WORKFLOW_VERSION, StudyFlow
-from app.workflow.study_timeout import TimedSegmenter
+from app.workflow.study_timeout import study_time_limit
 from app.workflow.workflow_ids import STUDY_QUEUE, delivery_queue
 from core.errors import RetryLater
 from core.files import locked
@@ -44,15 +45,15 @@ POLL_STUDIES_S = 0.3
 DELIVERIES_AT_ONCE = 2
 
 
-def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudySegmenter], slot: int = 1) -> None:
+def work(settings: NodeSettings, load_models: Callable[[NodeSettings], RunGraph], slot: int = 1) -> None:
     """Close, queue, segment and deliver studies until the node asks to stop.
 
     Parameters
     ----------
     settings
         The node's settings.
-    make_segmenter
-        Loads the models that the routes name.
+    load_models
+        Loads the models that the routes name, and gives what runs them.
     slot
         Which of the node's workers this is, counted from 1.
 
@@ -77,8 +78,9 @@ def work(settings: NodeSettings, make_segmenter: Callable[[NodeSettings], StudyS
         leases = LeaseTable(settings.database, settings.lease_seconds)
         holder = this_process(settings.spool, settings.executor, WORKFLOW_VERSION)
         tenure = WorkerLease(leases, executor, holder, partial(_end_without_lease, tries))
-        segmenter = TimedSegmenter(make_segmenter(settings), link, settings.work.study_minutes * 60.0)
-        flow = StudyFlow(settings, spool, segmenter, tenure, tries)
+        time_limit = partial(study_time_limit, link, settings.work.study_minutes * 60.0)
+        segmenting = SegmentStep(settings.spool, load_models(settings), time_limit, tries, settings.work.tries)
+        flow = StudyFlow(settings, spool, segmenting, tenure)
         if not tenure.begin(spool_id(settings.spool), link.wait_for_stop):
             os._exit(0)
         try:
@@ -127,8 +129,8 @@ def _launch(settings: NodeSettings, executor: str) -> None:
         )
 
 
-def load_segmenter(settings: NodeSettings) -> StudySegmenter:
-    """Load the models that the routes name, verified, on the best device there is.
+def load_models(settings: NodeSettings) -> RunGraph:
+    """Load the models that the routes name, verified, on the best device there is, and give what runs them.
 
     Raises
     ------
@@ -143,13 +145,13 @@ def load_segmenter(settings: NodeSettings) -> StudySegmenter:
     names = sorted({name for route in settings.routes for name in route.models})
     segmenter = Segmenter({name: load_package(find_package(name, search_path)) for name in names}, "auto")
     segmenter.warm()
-    return segmenter
+    return segmenter.run
 
 
 def main() -> None:
     """Entry of the process."""
     configure_logging("worker")
-    run_child(lambda: work(load_settings(Path(sys.argv[1])), load_segmenter, int(sys.argv[2])))
+    run_child(lambda: work(load_settings(Path(sys.argv[1])), load_models, int(sys.argv[2])))
 
 
 if __name__ == "__main__":

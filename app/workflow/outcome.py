@@ -2,11 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from core.errors import OutOfMemory, RetryLater
 from core.report import Report
 from dicom_io.spool.records import Delivery, Outcome, RecordedReason
-
-_PASSING = {"retry_later": RetryLater, "out_of_memory": OutOfMemory}
 
 
 def make_outcome(
@@ -27,26 +24,13 @@ def make_outcome(
     return Outcome(outcome, reason, {model: tuple(names) for model, names in (files or {}).items()})
 
 
-def outcome_of(reports: Sequence[Report]) -> Outcome:
-    """Build the entry for a run of the graph on one study.
-
-    Raises
-    ------
-    RetryLater
-        If the run failed for a reason that passes.
-    ValueError
-        If there is not exactly one report: the listener puts one Study Instance UID into one folder.
-    """
-    if len(reports) != 1:
-        raise ValueError(f"{len(reports)} reports for one study")
-    report = reports[0]
-    reason = report.reason
-    if report.outcome == "failed" and reason is not None and reason.code in _PASSING:
-        raise _PASSING[reason.code](reason.message)
+def outcome_of(report: Report) -> Outcome:
+    """Build the entry for a run of the graph that came to an answer."""
     files = {
         model.name: [f"{report.study}/{name}" for name in model.outputs if name.endswith(".dcm")]
         for model in report.models
     }
+    reason = report.reason
     code, message = (reason.code, reason.message) if reason is not None else ("", "")
     return make_outcome(report.outcome, code, message, files=files)
 

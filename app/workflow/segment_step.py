@@ -6,11 +6,12 @@ import shutil
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
+from app.study_run import RunGraph, StudyRun
 from app.workflow.attempts import Attempts
 from app.workflow.outcome import make_outcome, outcome_of
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, StudyRejected, Superseded
@@ -26,20 +27,8 @@ MAX_WAITS_FOR_MEMORY = 10
 _log = logging.getLogger("segnode")
 
 
-class StudySegmenter(Protocol):
-    """The runner of the graph: `app.graph_runner.Segmenter`, or a stand-in."""
-
-    def run(
-        self,
-        input_folder: Path,
-        output_folder: Path,
-        models: Sequence[str],
-        *,
-        revision: int = 0,
-        notes: Sequence[str] = (),
-    ) -> list[Report]:
-        """Segment what is in a folder."""
-        ...
+TimeLimit = Callable[[str, int], AbstractContextManager[None]]
+"""Puts a time limit on work on a study, given its key and its revision's number."""
 
 
 @contextmanager
@@ -57,16 +46,21 @@ class SegmentStep:
     ----------
     spool
         Folder of the spool, for the counts.
-    segmenter
-        The models.
+    run_graph
+        Runs the models.
+    time_limit
+        Puts a limit on each run.
     tries
         Tell how often a worker has died over a study.
     max_deaths
         How often one may before the study is set aside.
     """
 
-    def __init__(self, spool: Path, segmenter: StudySegmenter, tries: Attempts, max_deaths: int) -> None:
-        self._segmenter = segmenter
+    def __init__(
+        self, spool: Path, run_graph: RunGraph, time_limit: TimeLimit, tries: Attempts, max_deaths: int
+    ) -> None:
+        self._run_graph = run_graph
+        self._time_limit = time_limit
         self._tries = tries
         self._max_deaths = max_deaths
         # Recovered studies run beside the queue; the models serve one at a time.
@@ -88,7 +82,7 @@ class SegmentStep:
         """
         try:
             with self._one_at_a_time, _disk_trouble_passes():
-                outcome = self._run_graph(claim, models)
+                outcome = self._try(claim, models)
         except Superseded:
             raise
         except RetryLater as problem:
@@ -109,7 +103,7 @@ class SegmentStep:
         with self._one_at_a_time:
             os._exit(RetryLater.exit_code)
 
-    def _run_graph(self, claim: Claim, models: Sequence[str]) -> Outcome:
+    def _try(self, claim: Claim, models: Sequence[str]) -> Outcome:
         with self._tries.counted(claim) as deaths:
             with claim.held() as revision:
                 known = revision.read_state()
@@ -121,23 +115,22 @@ class SegmentStep:
                 revision.write_state(state=State.RUNNING, reason=None)
             extra = {"study": revision.key, "revision": revision.number, "models": len(models)}
             _log.info("study_running", extra=extra)
+            run = StudyRun(revision.images, claim.results, tuple(models), revision.number, known.notes)
             try:
-                reports = self._segmenter.run(
-                    revision.images, claim.results, models, revision=revision.number, notes=known.notes
-                )
+                with self._time_limit(revision.key, revision.number):
+                    report = self._run_graph(run)
             except StudyRejected as rejection:
                 return make_outcome("refused", str(rejection.code), rejection.message)
             except (ConfigInvalid, PackageInvalid) as error:
                 reason = Reason.of(error)
                 return make_outcome("failed", reason.code, reason.message)
-        self._measure(reports)
-        return outcome_of(reports)
+        self._measure(report)
+        return outcome_of(report)
 
-    def _measure(self, reports: Sequence[Report]) -> None:
-        for report in reports:
-            for stage, seconds in report.timings_s.items():
-                self._counters.add("segnode_stage_seconds", seconds, label=stage)
-                self._counters.add("segnode_stage_runs", label=stage)
+    def _measure(self, report: Report) -> None:
+        for stage, seconds in report.timings_s.items():
+            self._counters.add("segnode_stage_seconds", seconds, label=stage)
+            self._counters.add("segnode_stage_runs", label=stage)
         self._counters.raise_to("gpu_memory_peak", gpu_memory_peak())
 
 

@@ -19,12 +19,11 @@ from pydicom import dcmread
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.settings.node import NodeSettings
-from app.workflow.attempts import Attempts
 from app.workflow.delivery_step import DeliveryStep, begin_delivery, end_of
 from app.workflow.notices import write_notices
 from app.workflow.outcome import make_outcome
 from app.workflow.routing import matching_routes
-from app.workflow.segment_step import SegmentStep, StudySegmenter, publish
+from app.workflow.segment_step import SegmentStep, publish
 from app.workflow.workflow_ids import (
     LIVE,
     QUEUE_PRIORITIES,
@@ -97,21 +96,17 @@ class StudyFlow(DBOSConfiguredInstance):
         The node's settings.
     spool
         Its spool.
-    segmenter
+    segmenting
         Its warm models.
     tenure
         This worker's right to do the work.
-    tries
-        What this worker tries at present.
     """
 
-    def __init__(
-        self, settings: NodeSettings, spool: Spool, segmenter: StudySegmenter, tenure: WorkerLease, tries: Attempts
-    ) -> None:
+    def __init__(self, settings: NodeSettings, spool: Spool, segmenting: SegmentStep, tenure: WorkerLease) -> None:
         self._settings = settings
         self._spool = spool
         self._tenure = tenure
-        self._segmenting = SegmentStep(settings.spool, segmenter, tries, settings.work.tries)
+        self._segmenting = segmenting
         self._deliveries = DeliveryStep(settings)
         super().__init__("node")
 

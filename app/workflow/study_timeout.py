@@ -6,11 +6,9 @@ The supervisor keeps the time (`runtime.watchdog`).
 import logging
 import os
 import subprocess
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from app.workflow.segment_step import StudySegmenter
-from core.report import Report
 from dicom_io.spool.isolation import DAMAGE, problem_of
 from dicom_io.spool.spool import Spool
 from runtime.devices import LOST_DEVICE_EXIT, is_device_lost
@@ -19,44 +17,28 @@ from runtime.watchdog import Line, Watchdog, timed
 _log = logging.getLogger("segnode")
 
 
-class TimedSegmenter:
-    """Tells the supervisor when work on a study begins and ends, and ends the process where its GPU is lost.
+@contextmanager
+def study_time_limit(line: Line, limit_s: float, key: str, revision: int) -> Iterator[None]:
+    """Put a time limit on the block, in which a study is worked at; end the process if its GPU is lost there.
 
     Parameters
     ----------
-    segmenter
-        What does the work.
     line
-        To the supervisor.
+        Connection to the supervisor.
     limit_s
         How long one study may take.
+    key, revision
+        The study, and its revision's number.
     """
-
-    def __init__(self, segmenter: StudySegmenter, line: Line, limit_s: float) -> None:
-        self._segmenter = segmenter
-        self._line = line
-        self._limit_s = limit_s
-
-    def run(
-        self,
-        input_folder: Path,
-        output_folder: Path,
-        models: Sequence[str],
-        *,
-        revision: int = 0,
-        notes: Sequence[str] = (),
-    ) -> list[Report]:
-        """As the segmenter does."""
-        key = input_folder.parents[1].name
-        with timed(self._line, key, revision, self._limit_s):
-            try:
-                return self._segmenter.run(input_folder, output_folder, models, revision=revision, notes=notes)
-            except RuntimeError as problem:
-                if is_device_lost(problem):
-                    # No study that comes after could use the GPU in this process any more.
-                    _log.error("gpu_lost", extra={"study": key, "revision": revision})
-                    os._exit(LOST_DEVICE_EXIT)
-                raise
+    with timed(line, key, revision, limit_s):
+        try:
+            yield
+        except RuntimeError as problem:
+            if is_device_lost(problem):
+                # No study that comes after could use the GPU in this process any more.
+                _log.error("gpu_lost", extra={"study": key, "revision": revision})
+                os._exit(LOST_DEVICE_EXIT)
+            raise
 
 
 class StudyWatchdog(Watchdog):

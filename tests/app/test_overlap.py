@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.graph_runner import Segmenter, timed_studies
+from app.study_run import StudyRun
 from dicom_io.images.study import Study
 from dicom_io.images.volume import VolumeReader
 from dicom_io.results.outbox import StudyOutbox
@@ -19,7 +20,7 @@ from segmentation.package.package import load_package
 from tests.e2e.conftest import make_model
 
 LONG_S = 120.0
-NOTES = ["Images were still coming after 60 s."]
+NOTES = ("Images were still coming after 60 s.",)
 
 
 @pytest.fixture
@@ -67,11 +68,9 @@ def test_one_is_read_and_written_while_the_network_works_on_the_other(
     monkeypatch.setattr(Engine, "segment", hold_the_first_network)
     monkeypatch.setattr(StudyOutbox, "put_seg", hold_the_first_object)
     reports: list[Any] = []
+    run = StudyRun(tmp_path / "in", tmp_path / "out", ("tiny",), notes=NOTES)
     threads = [
-        threading.Thread(
-            target=lambda one=study: reports.append(segmenter.run_study(one, tmp_path / "out", ["tiny"], notes=NOTES))
-        )
-        for study in studies
+        threading.Thread(target=lambda one=study: reports.append(segmenter.run_study(one, run))) for study in studies
     ]
     for thread in threads:
         thread.start()
@@ -81,7 +80,7 @@ def test_one_is_read_and_written_while_the_network_works_on_the_other(
     assert [report.outcome for report in reports] == ["segmented"] * 2
     # What was noted of a study before it was run is for the reader of its report.
     written = [json.loads((tmp_path / "out" / report.study / "report.json").read_text()) for report in reports]
-    assert [content["notes"] for content in written] == [NOTES] * 2
+    assert [content["notes"] for content in written] == [list(NOTES)] * 2
 
 
 def test_an_error_of_the_network_ends_its_own_study_with_its_own_type(
@@ -100,10 +99,11 @@ def test_an_error_of_the_network_ends_its_own_study_with_its_own_type(
 
     monkeypatch.setattr(Engine, "segment", fail_once)
     ended: list[Any] = []
+    run = StudyRun(tmp_path / "in", tmp_path / "out", ("tiny",))
 
     def work(study: Study) -> None:
         try:
-            ended.append(segmenter.run_study(study, tmp_path / "out", ["tiny"]).outcome)
+            ended.append(segmenter.run_study(study, run).outcome)
         except NetworkBrokeError as error:
             ended.append(type(error))
 

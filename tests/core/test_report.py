@@ -30,11 +30,14 @@ def test_notes_are_written_only_if_there_are_some() -> None:
         (ConfigInvalid("key"), "config_invalid", 2),
     ],
 )
-def test_a_failure_keeps_its_exit_code(error: SegnodeError, code: str, exit_code: int) -> None:
+def test_a_failure_has_the_code_of_its_error_which_has_the_exit_code(
+    error: SegnodeError, code: str, exit_code: int
+) -> None:
     report = Report(study="1.2.3", outcome="failed", reason=Reason.of(error), device="cpu")
     assert report.reason is not None
     assert report.reason.code == code
-    assert report.exit_code == exit_code
+    assert error.exit_code == exit_code
+    assert report.exit_code == 1  # of a report alone, nobody knows more
 
 
 def test_a_refusal_ends_with_3_and_names_the_series() -> None:

@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -24,6 +23,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage, generate_ui
 import app.node.worker
 import app.workflow.study_flow
 from app.settings.node import NodeSettings, load_settings
+from app.study_run import RunGraph, StudyRun
 from core.errors import OutOfMemory, ReasonCode, RetryLater, StudyRejected
 from core.report import ModelReport, Reason, Report
 from runtime.child import run_child
@@ -70,22 +70,14 @@ class StubSegmenter:
     def __init__(self, log: Path) -> None:
         self._log = log
 
-    def run(
-        self,
-        input_folder: Path,
-        output_folder: Path,
-        models: Sequence[str],
-        *,
-        revision: int = 0,
-        notes: Sequence[str] = (),
-    ) -> list[Report]:
-        headers = [dcmread(path, stop_before_pixels=True) for path in sorted(input_folder.iterdir())]
+    def run(self, run: StudyRun) -> Report:
+        headers = [dcmread(path, stop_before_pixels=True) for path in sorted(run.images.iterdir())]
         study, wish = str(headers[0].StudyInstanceUID), str(headers[0].get("StudyDescription", ""))
         with self._log.open("a") as log:
-            log.write(f"{study} {revision} {len(headers)}\n")
+            log.write(f"{study} {run.revision} {len(headers)}\n")
         if wish.startswith("refuse "):
             rejection = StudyRejected(ReasonCode(wish.split()[1]))
-            return [Report(study=study, outcome="refused", reason=Reason.of(rejection), device="cpu")]
+            return Report(study=study, outcome="refused", reason=Reason.of(rejection), device="cpu")
         if wish == "break":
             raise ZeroDivisionError("a programming error")
         if wish == "kill":
@@ -99,25 +91,24 @@ class StubSegmenter:
         if wish == "lost GPU" and self._log.read_text().count(study) < 2:
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
         if wish == "no memory" and self._log.read_text().count(study) < 2:
-            reason = Reason.of(OutOfMemory("the GPU's memory does not suffice now"))
-            return [Report(study=study, outcome="failed", reason=reason, device="cuda")]
+            raise OutOfMemory("the GPU's memory does not suffice now")
         if wish == "later" and self._log.read_text().count(study) < 3:
             raise RetryLater("the disk is full")
         if wish == "fill once" and self._log.read_text().count(study) < 2:
-            fill(output_folder / "filler")
+            fill(run.output / "filler")
         if wish == "empty":
-            return [Report(study=study, outcome="nothing_found", device="cpu")]
+            return Report(study=study, outcome="nothing_found", device="cpu")
         if wish == "slow":
             time.sleep(3)
-        folder = output_folder / study
+        folder = run.output / study
         folder.mkdir()
-        for model in models:
-            result = stub_result(study, str(headers[0].SeriesInstanceUID) + model, revision)
+        for model in run.models:
+            result = stub_result(study, str(headers[0].SeriesInstanceUID) + model, run.revision)
             # So that it shows when what was made twice is delivered twice.
             result.SeriesDescription = uuid4().hex
             result.save_as(folder / f"{model}.seg.dcm", enforce_file_format=True)
-        done = tuple(ModelReport(name=model, sha256="0", outputs=(f"{model}.seg.dcm",)) for model in models)
-        return [Report(study=study, outcome="segmented", models=done, device="cpu")]
+        done = tuple(ModelReport(name=model, sha256="0", outputs=(f"{model}.seg.dcm",)) for model in run.models)
+        return Report(study=study, outcome="segmented", models=done, device="cpu")
 
 
 def main() -> None:
@@ -126,8 +117,8 @@ def main() -> None:
     if version := os.environ.get("STUB_VERSION"):
         app.node.worker.WORKFLOW_VERSION = app.workflow.study_flow.WORKFLOW_VERSION = version
 
-    def make(settings: NodeSettings) -> StubSegmenter:
-        return StubSegmenter(settings.spool.parent / "runs.txt")
+    def make(settings: NodeSettings) -> RunGraph:
+        return StubSegmenter(settings.spool.parent / "runs.txt").run
 
     run_child(lambda: app.node.worker.work(load_settings(Path(sys.argv[1])), make, int(sys.argv[2])))
 

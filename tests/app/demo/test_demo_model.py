@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from app.graph_runner import Segmenter
+from app.study_run import StudyRun
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import write_series
 from segmentation.package.package import Package, load_package
@@ -51,7 +52,7 @@ def test_the_mask_lies_on_the_patient_in_every_acquisition(plane: str, package: 
     geometry = trunk_geometry((5.0, 3.0, 3.0), extent=extent, centre=(0.0, 10.0, 60.0), direction=DIRECTIONS[plane])
     phantom = make_phantom(geometry, phase="P")
     write_series(phantom, tmp_path / "in")
-    (report,) = Segmenter({"demo": package}, "cpu").run(tmp_path / "in", tmp_path / "out", ["demo"], nifti=True)
+    report = Segmenter({"demo": package}, "cpu").run(StudyRun(tmp_path / "in", tmp_path / "out", ("demo",), nifti=True))
     assert report.outcome == "segmented"
     mask = sitk.ReadImage(str(tmp_path / "out" / report.study / "demo_seg.nii.gz"))
     found = sitk.GetArrayFromImage(sitk.DICOMOrient(mask, "LPS"))
@@ -72,7 +73,7 @@ def test_the_mask_lies_on_the_patient_in_every_acquisition(plane: str, package: 
 def test_dcmqi_decodes_the_same_voxels(package: Package, tmp_path: Path) -> None:
     geometry = trunk_geometry((10.0, 3.0, 3.0), extent=(120.0, 300.0, 400.0), centre=(0.0, 10.0, 60.0))
     write_series(make_phantom(geometry, phase="P"), tmp_path / "in")
-    (report,) = Segmenter({"demo": package}, "cpu").run(tmp_path / "in", tmp_path / "out", ["demo"], nifti=True)
+    report = Segmenter({"demo": package}, "cpu").run(StudyRun(tmp_path / "in", tmp_path / "out", ("demo",), nifti=True))
     results = tmp_path / "out" / report.study
     mask = sitk.ReadImage(str(results / "demo_seg.nii.gz"))
     decoded = decoded_by_dcmqi(results / "demo.seg.dcm", tmp_path / "decoded")

@@ -5,13 +5,14 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 
 import pytest
 from pydicom.uid import generate_uid
 
 import dicom_io.spool.records
+from app.study_run import StudyRun
 from app.workflow.attempts import Attempts
 from app.workflow.segment_step import SegmentStep
 from core.files import replace_file
@@ -49,20 +50,12 @@ class Filling:
         self.times = times
         self.notes: list[Sequence[str]] = []
 
-    def run(
-        self,
-        input_folder: Path,
-        output_folder: Path,
-        models: Sequence[str],
-        *,
-        revision: int = 0,
-        notes: Sequence[str] = (),
-    ) -> list[Report]:
-        self.notes.append(tuple(notes))
+    def run(self, run: StudyRun) -> Report:
+        self.notes.append(run.notes)
         if len(self.notes) <= self.times:
-            (output_folder / "filler").touch()
+            (run.output / "filler").touch()
             raise FULL
-        return [Report(study="1.2", outcome="nothing_found", device="cpu")]
+        return Report(study="1.2", outcome="nothing_found", device="cpu")
 
 
 @pytest.fixture
@@ -82,6 +75,14 @@ def revision(spool: Spool) -> Revision:
     return revision
 
 
+def no_limit(key: str, number: int) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def segment_step(spool: Spool, filling: Filling, max_deaths: int) -> SegmentStep:
+    return SegmentStep(spool.root, filling.run, no_limit, Attempts(), max_deaths)
+
+
 def claimed(spool: Spool, revision: Revision) -> Claim:
     return take(spool, Holding(), revision, revision.read_state().run)
 
@@ -98,7 +99,7 @@ def test_a_disk_that_a_try_fills_costs_the_study_none_of_its_tries(
 
     monkeypatch.setattr(dicom_io.spool.records, "replace_file", replace)
     segmenter = Filling(times=4)
-    segmenting = SegmentStep(spool.root, segmenter, Attempts(), max_deaths=1)
+    segmenting = segment_step(spool, segmenter, max_deaths=1)
     for waits in range(4):
         assert segmenting.run(claimed(spool, revision), ["m"], waits=waits, max_waits=9) == "waiting"
         state = revision.read_state()
@@ -109,9 +110,7 @@ def test_a_disk_that_a_try_fills_costs_the_study_none_of_its_tries(
 
 def test_the_models_are_told_what_was_noted_of_the_study(spool: Spool, revision: Revision) -> None:
     segmenter = Filling()
-    SegmentStep(spool.root, segmenter, Attempts(), max_deaths=1).run(
-        claimed(spool, revision), ["m"], waits=0, max_waits=9
-    )
+    segment_step(spool, segmenter, max_deaths=1).run(claimed(spool, revision), ["m"], waits=0, max_waits=9)
     assert segmenter.notes == [("Images were still coming.",)]
 
 
@@ -119,7 +118,7 @@ def test_deaths_are_counted_and_a_person_may_forgive_them(spool: Spool, revision
     died = [Attempts().counted(claimed(spool, revision)) for _ in range(2)]
     for counted in died:
         counted.__enter__()  # and never left: its process died
-    segmenting = SegmentStep(spool.root, Filling(), Attempts(), max_deaths=2)
+    segmenting = segment_step(spool, Filling(), max_deaths=2)
     assert segmenting.run(claimed(spool, revision), ["m"], waits=0, max_waits=9) == "failed"
     outcome = revision.read_outcome()
     assert outcome is not None

@@ -1,0 +1,39 @@
+"""One run of the graph as it is asked for, and the type of its runner."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.report import Report
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """One run of the graph on a study.
+
+    Attributes
+    ----------
+    images
+        Folder of the study's images.
+    output
+        Results appear in its folder ``<StudyInstanceUID>/``.
+    models
+        Names of the models that run.
+    revision
+        Number of the run on the same study, from 0; part of the results' UIDs.
+    notes
+        What is known of the study beforehand, for its report.
+    nifti
+        Whether ``<model>_seg.nii.gz`` is written too.
+    """
+
+    images: Path
+    output: Path
+    models: tuple[str, ...]
+    revision: int = 0
+    notes: tuple[str, ...] = ()
+    nifti: bool = False
+
+
+RunGraph = Callable[[StudyRun], Report]
+"""Run the graph once, as `app.graph_runner.Segmenter.run` does; whatever keeps it from an answer is raised."""
