@@ -12,12 +12,13 @@ from app.study_run import StudyRun
 from core.errors import SegnodeError
 from core.model_config import Profile
 from core.report import Reason, Report
+from core.study_warning import StudyWarning
 from dicom_io.images.study import Study, read_studies
 from dicom_io.results.outbox import StudyOutbox
 from operators.model_run import ModelRun
 from segmentation.inference.model_pool import ModelPool
 from segmentation.package.package import Package
-from segmentation.package.profile_results import warning_of
+from segmentation.package.package_warnings import warnings_of
 
 
 def timed_studies(folder: Path) -> list[tuple[Study, float]]:
@@ -59,9 +60,10 @@ class Segmenter:
         self._packages = dict(packages)
         self._models = ModelPool(device)
         self.device = self._models.device
-        for package in packages.values():
-            if (warning := warning_of(package)) is not None:
-                logging.getLogger("segnode").warning("fast_is_not_measured", extra={"problem": warning})
+        self._warnings = {name: warnings_of(package) for name, package in packages.items()}
+        for warning in self.warnings:
+            extra = {"model": warning.model, "warning": warning.code, "problem": warning.message}
+            logging.getLogger("segnode").warning("model_warning", extra=extra)
 
     def warm(self) -> None:
         """Load networks before the first study asks for them, as many as the device keeps.
@@ -72,6 +74,11 @@ class Segmenter:
             If a package's weights changed.
         """
         self._models.warm(list(self._packages.values()))
+
+    @property
+    def warnings(self) -> tuple[StudyWarning, ...]:
+        """Warnings about the models, whichever study they run on."""
+        return tuple(warning for found in self._warnings.values() for warning in found)
 
     @property
     def profiles(self) -> dict[str, Profile]:
@@ -139,7 +146,8 @@ class Segmenter:
                     on_complete=finished.extend,
                 )
                 StudyApplication(job).run()
-            report = report_runs(study, finished, headers_s, time.perf_counter() - start, self.device)
+            of_models = [warning for name in run.models for warning in self._warnings[name]]
+            report = report_runs(study, finished, of_models, headers_s, time.perf_counter() - start, self.device)
             report = report.model_copy(update={"notes": run.notes})
             outbox.publish(report)
         finally:

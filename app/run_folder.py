@@ -134,6 +134,8 @@ def _show(report: Report, folder: Path, profiles: Mapping[str, Profile]) -> None
     console.print(f"[bold]{report.outcome}[/bold]  study {report.study}", highlight=False)
     if report.reason is not None:
         console.print(f"  {report.reason.code}: {report.reason.message}", highlight=False, markup=False)
+    for warning in report.warnings:
+        console.print(f"  warning: {warning.code}: {warning.message}", highlight=False, markup=False)
     for model in report.models:
         table = Table(
             "label", "volume (ml)", title=f"{model.name}, profile {profiles[model.name]}", title_justify="left"

@@ -1,8 +1,9 @@
 """From finished runs to ``report.json``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from core.report import ModelReport, Outcome, Reason, Report, SeriesReport
+from core.report import ModelReport, Outcome, Reason, Report, SeriesReport, WarningReport
+from core.study_warning import StudyWarning, distinct
 from dicom_io.images.selection.selection import Decision
 from dicom_io.images.study import Study
 from operators.model_run import ModelRun
@@ -11,10 +12,18 @@ _STRENGTH = ("taken", "refused", "left", "set_aside")
 """Of several models' decisions on a series, the first of these is the entry's."""
 
 
-def report_runs(study: Study, runs: Sequence[ModelRun], headers_s: float, graph_s: float, device: str) -> Report:
+def report_runs(
+    study: Study,
+    runs: Sequence[ModelRun],
+    of_models: Sequence[StudyWarning],
+    headers_s: float,
+    graph_s: float,
+    device: str,
+) -> Report:
     """Report a study that came through the graph.
 
-    ``headers_s`` are the seconds in which its headers were read, before the graph ran for ``graph_s``.
+    ``headers_s`` are the seconds in which its headers were read, before the graph ran for ``graph_s``; ``of_models``
+    are the warnings about the models, whichever study they run on.
 
     The study is refused when every model refused it. Where only some did, the others' results stand, and ``reason``
     names the first model that refused.
@@ -48,9 +57,19 @@ def report_runs(study: Study, runs: Sequence[ModelRun], headers_s: float, graph_
             )
             for run in done
         ),
+        warnings=tuple(map(WarningReport.of, distinct((*of_models, *_warnings(study, runs))))),
         timings_s={stage: round(seconds, 3) for stage, seconds in stages.items()},
         device=device,
     )
+
+
+def _warnings(study: Study, runs: Sequence[ModelRun]) -> Iterator[StudyWarning]:
+    """Yield what was found of the study, its series and its results; of a run, whatever was not found before it."""
+    yield from study.warnings
+    for run in runs:
+        yield from run.warnings
+        yield from run.selection.warnings if run.selection is not None else ()
+        yield from run.volume.warnings if run.volume is not None else ()
 
 
 def _series_reports(study: Study, runs: Sequence[ModelRun]) -> tuple[SeriesReport, ...]:
@@ -78,4 +97,4 @@ def _series_report(uid: str, decisions: Sequence[tuple[ModelRun, Decision]], sev
 
 def _why(run: ModelRun, decision: Decision) -> str:
     warnings = run.volume.warnings if run.volume is not None and decision.decision == "taken" else ()
-    return " ".join([decision.reason, *(f"Warning: {warning}" for warning in warnings)])
+    return " ".join([decision.reason, *(f"Warning: {warning.finding}" for warning in warnings)])

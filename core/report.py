@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, SegnodeError, StudyRejected
+from core.study_warning import StudyWarning
 from core.version import VERSION
 
 Outcome = Literal["segmented", "nothing_found", "refused", "failed"]
@@ -52,6 +53,20 @@ class SeriesReport(_Frozen):
     reason: str
 
 
+class WarningReport(_Frozen):
+    """A warning about the result, and the series and model that it concerns."""
+
+    code: str
+    message: str
+    series: str | None = None
+    model: str | None = None
+
+    @classmethod
+    def of(cls, warning: StudyWarning) -> "WarningReport":
+        """Build the entry of a warning."""
+        return cls(code=str(warning.code), message=warning.message, series=warning.series_uid, model=warning.model)
+
+
 class ModelReport(_Frozen):
     """The result of one model."""
 
@@ -68,6 +83,8 @@ class Report(_Frozen):
     ----------
     notes
         Facts known before the run that the reader should know: above all, that images of the study had not arrived.
+    warnings
+        What was found in the run that the reader should know; nothing of it refused the study.
     """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
@@ -78,6 +95,7 @@ class Report(_Frozen):
     series: tuple[SeriesReport, ...] = ()
     models: tuple[ModelReport, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[WarningReport, ...] = ()
     timings_s: dict[Stage, float] = Field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     device: str
 

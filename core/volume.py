@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from core.study_warning import StudyWarning
+
 GEOMETRY_TOLERANCE = 1e-5
 """Largest absolute difference, in mm and in direction cosines, at which two geometries count as one."""
 
@@ -130,7 +132,7 @@ class Volume:
     frame_numbers: tuple[int, ...]
     series_uids: tuple[str, ...]
     frame_of_reference_uid: str
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[StudyWarning, ...] = ()
     padding_values: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:

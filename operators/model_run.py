@@ -11,6 +11,7 @@ from monai.deploy.core import ExecutionContext, InputContext, Operator, Operator
 
 from core.errors import StudyRejected
 from core.label_map import LabelMap
+from core.study_warning import StudyWarning
 from core.volume import Volume
 from dicom_io.images.selection.selection import Selection
 from dicom_io.images.study import Study
@@ -40,6 +41,8 @@ class ModelRun:
         Seconds per stage of ``report.json``.
     rejection
         The reason for which the study is refused for this model; later boxes let such a run pass untouched.
+    warnings
+        What a person should know of this run, beside the warnings of study, selection, volume and package.
     """
 
     study: Study
@@ -50,6 +53,7 @@ class ModelRun:
     outputs: tuple[str, ...] = ()
     timings_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     rejection: StudyRejected | None = None
+    warnings: tuple[StudyWarning, ...] = ()
 
     def timed(self, **seconds: float) -> "ModelRun":
         """Return the same run with seconds added to stages."""

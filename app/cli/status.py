@@ -37,6 +37,8 @@ def _content(overview: NodeStatus) -> dict[str, object]:
         "processes": dict(overview.processes),
         "studies": dict(overview.studies),
         "damaged": dict(overview.damaged),
+        "warnings": dict(overview.warnings),
+        "model_warnings": [warning.to_json() for warning in overview.model_warnings],
         "queue_depth": overview.queue_depth,
         "oldest_waiting_s": round(overview.oldest_waiting_s),
         "deliveries_pending": dict(overview.deliveries),
@@ -51,6 +53,8 @@ def _text(overview: NodeStatus) -> str:
     studies = ", ".join(f"{number} {state}" for state, number in overview.studies.items() if number)
     lines.append(f"studies: {studies or 'none'}")
     lines += [f"  {key}: damaged, {problem}" for key, problem in overview.damaged.items()]
+    lines += [f"  {number} with the warning {code}" for code, number in overview.warnings.items()]
+    lines += [f"model {warning.model}: {warning.code}: {warning.message}" for warning in overview.model_warnings]
     lines.append(f"queue: {overview.queue_depth}, the oldest for {overview.oldest_waiting_s:.0f} s")
     lines += [f"  {name}: {number} to deliver" for name, number in overview.deliveries.items() if number]
     lines.append(f"free disk: {overview.free_bytes / 2**30:.1f} GiB")

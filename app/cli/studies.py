@@ -53,6 +53,7 @@ class _Row:
             "reason": state.reason.to_json() if state.reason is not None else None,
             "priority": state.priority,
             "notes": list(state.notes),
+            "warnings": [warning.to_json() for warning in state.warnings],
         }
 
 
@@ -70,6 +71,8 @@ class _Newest:
         row, state = self.row, self.row.state
         reason = state.reason.code if state.reason is not None else ""
         reason += f" ({self.quarantined} quarantined)" if self.quarantined else ""
+        codes = dict.fromkeys(warning.code for warning in state.warnings)
+        reason += f" (warnings: {', '.join(codes)})" if codes else ""
         where = f"{row.revision.key}  {state.since}  rev {row.revision.number}"
         return f"{where}  {row.images:5d} images  {state.state} {reason}"
 
@@ -204,6 +207,9 @@ def _say(revision: Revision) -> None:
         typer.echo(f"    {row.state.reason.code}: {row.state.reason.message}")
     for note in row.state.notes:
         typer.echo(f"    note: {note}")
+    for warning in row.state.warnings:
+        of = f" (model {warning.model})" if warning.model else ""
+        typer.echo(f"    warning: {warning.code}{of}: {warning.message}")
     for name, delivery in revision.deliveries().items():
         typer.echo(f"    {name}: {delivery.state}, {delivery.attempts} attempts {delivery.reason}")
 

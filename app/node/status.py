@@ -7,19 +7,22 @@ import os
 import re
 import socket
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.files import replace_file
+from core.study_warning import StudyWarning
 from dicom_io.spool.isolation import DAMAGE, problem_of
-from dicom_io.spool.records import PENDING, State
+from dicom_io.spool.records import PENDING, RecordedWarning, State
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
 # Machines that share a spool each have a node of their own.
 _HOST = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
 _PROCESSES, _LOCK = f"processes-{_HOST}.json", f".node-{_HOST}.lock"
+_MODEL_WARNINGS = f"model-warnings-{_HOST}.json"
 _TRIES = 20
 
 
@@ -39,6 +42,10 @@ class NodeStatus:
         Room on the spool's disk.
     deliveries
         Number of studies that each destination waits for.
+    warnings
+        Number of studies by the warnings about their newest results (`core.study_warning`).
+    model_warnings
+        Warnings about the models that this machine's node has loaded.
     damaged
         Short IDs of studies whose files cannot be read, with the problem; they are in no other number.
     """
@@ -48,6 +55,8 @@ class NodeStatus:
     oldest_waiting_s: float
     free_bytes: int
     deliveries: Mapping[str, int] = field(default_factory=dict)
+    warnings: Mapping[str, int] = field(default_factory=dict)
+    model_warnings: Sequence[RecordedWarning] = ()
     damaged: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -75,35 +84,46 @@ def look(spool: Spool) -> NodeStatus:
         If the spool cannot be read.
     """
     studies = dict.fromkeys((str(state) for state in State), 0)
-    deliveries: dict[str, int] = {}
+    deliveries: Counter[str] = Counter()
+    warnings: Counter[str] = Counter()
     damaged: dict[str, str] = {}
     oldest = 0.0
     for key in spool.study_keys():
         try:
             if (latest := spool.latest_revision(key)) is None:
                 continue
-            state, pending, age = _look_at(latest)
+            state, pending, age, warned = _look_at(latest)
         except DAMAGE as error:
             if spool.is_known(key):  # else forgotten in the meantime
                 damaged[key] = problem_of(error)
             continue
         studies[state] += 1
         oldest = max(oldest, age)
-        for name in pending:
-            deliveries[name] = deliveries.get(name, 0) + 1
+        deliveries.update(pending)
+        warnings.update(warned)
     disk = os.statvfs(spool.root)
     free = disk.f_bavail * disk.f_frsize
-    return NodeStatus(read_processes(spool.root), studies, oldest, free, deliveries, damaged)
+    return NodeStatus(
+        read_processes(spool.root),
+        studies,
+        oldest,
+        free,
+        deliveries=deliveries,
+        warnings=warnings,
+        model_warnings=read_model_warnings(spool.root),
+        damaged=damaged,
+    )
 
 
-def _look_at(revision: Revision) -> tuple[State, list[str], float]:
-    """State, destinations that wait for it, and seconds that it has waited."""
+def _look_at(revision: Revision) -> tuple[State, list[str], float, set[str]]:
+    """State, destinations that wait for it, seconds that it has waited, and codes of its warnings."""
     known = revision.read_state()
     state, pending = known.state, []
     if state is State.DELIVERING:
         pending = [name for name, delivery in revision.deliveries().items() if delivery.state in PENDING]
     waits = state is not State.RECEIVING and not state.is_final
-    return state, pending, _age_s(known.since) if waits else 0.0
+    warned = {warning.code for warning in known.warnings}
+    return state, pending, _age_s(known.since) if waits else 0.0, warned
 
 
 def _age_s(since: str) -> float:
@@ -148,6 +168,26 @@ class Presence:
         """Note which processes take work."""
         if self._descriptor is not None:
             replace_file(self._folder / _PROCESSES, json.dumps(dict(processes)).encode())
+
+
+def write_model_warnings(spool: Path, warnings: Iterable[StudyWarning]) -> None:
+    """Keep the warnings about this machine's models for whoever asks for the node's status.
+
+    Raises
+    ------
+    OSError
+        If the spool cannot be written.
+    """
+    recorded = [RecordedWarning(str(one.code), one.message, one.series_uid, one.model) for one in warnings]
+    replace_file(spool / _MODEL_WARNINGS, json.dumps([warning.to_json() for warning in recorded], indent=1).encode())
+
+
+def read_model_warnings(spool: Path) -> tuple[RecordedWarning, ...]:
+    """Return the warnings about this machine's models; none where no worker has loaded any, or the file is damaged."""
+    try:
+        return tuple(map(RecordedWarning.from_json, json.loads((spool / _MODEL_WARNINGS).read_text())))
+    except (*DAMAGE, TypeError, AttributeError):
+        return ()
 
 
 def read_processes(spool: Path) -> dict[str, bool]:

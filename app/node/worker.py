@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.node.housekeeping import Housekeeping
 from app.node.spool_access import prepared_spool
+from app.node.status import write_model_warnings
 from app.settings.node import NodeSettings, load_settings
 from app.study_run import RunGraph
 from app.workflow.attempts import Attempts
@@ -144,6 +145,7 @@ def load_models(settings: NodeSettings) -> RunGraph:
     search_path = [settings.models] if settings.models is not None else default_models_path()
     names = sorted({name for route in settings.routes for name in route.models})
     segmenter = Segmenter({name: load_package(find_package(name, search_path)) for name in names}, "auto")
+    write_model_warnings(settings.spool, segmenter.warnings)
     segmenter.warm()
     return segmenter.run
 

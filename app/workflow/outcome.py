@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from core.report import Report
-from dicom_io.spool.records import Delivery, Outcome, RecordedReason
+from dicom_io.spool.records import Delivery, Outcome, RecordedReason, RecordedWarning
 
 
 def make_outcome(
@@ -33,6 +33,11 @@ def outcome_of(report: Report) -> Outcome:
     reason = report.reason
     code, message = (reason.code, reason.message) if reason is not None else ("", "")
     return make_outcome(report.outcome, code, message, files=files)
+
+
+def warnings_of(report: Report) -> tuple[RecordedWarning, ...]:
+    """Return the warnings of a run of the graph, as the spool keeps them."""
+    return tuple(RecordedWarning(one.code, one.message, one.series, one.model) for one in report.warnings)
 
 
 def make_delivery(files: Sequence[str]) -> Delivery:

@@ -13,13 +13,13 @@ from typing import NoReturn
 
 from app.study_run import RunGraph, StudyRun
 from app.workflow.attempts import Attempts
-from app.workflow.outcome import make_outcome, outcome_of
+from app.workflow.outcome import make_outcome, outcome_of, warnings_of
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, StudyRejected, Superseded
 from core.files import sync_folder
 from core.report import Reason, Report
 from dicom_io.spool.claims import Claim
 from dicom_io.spool.counters import COUNTERS, Counters
-from dicom_io.spool.records import Outcome, RecordedReason, State
+from dicom_io.spool.records import Outcome, RecordedReason, RecordedWarning, State
 
 MAX_WAITS_FOR_MEMORY = 10
 """How often a study waits for GPU memory, with waits that double, so for about a quarter of an hour in all."""
@@ -80,9 +80,10 @@ class SegmentStep:
         Superseded
             If somebody else does the study; nothing of this run is kept.
         """
+        warnings: tuple[RecordedWarning, ...] = ()
         try:
             with self._one_at_a_time, _disk_trouble_passes():
-                outcome = self._try(claim, models)
+                outcome, warnings = self._try(claim, models)
         except Superseded:
             raise
         except RetryLater as problem:
@@ -95,7 +96,7 @@ class SegmentStep:
             place = traceback.extract_tb(problem.__traceback__)[-1]
             what = f"{type(problem).__name__} at {Path(place.filename).name}:{place.lineno}"
             outcome = make_outcome("failed", "internal_error", what)
-        publish(claim, outcome)
+        publish(claim, outcome, warnings)
         return outcome.outcome
 
     def end_process(self) -> NoReturn:
@@ -103,16 +104,16 @@ class SegmentStep:
         with self._one_at_a_time:
             os._exit(RetryLater.exit_code)
 
-    def _try(self, claim: Claim, models: Sequence[str]) -> Outcome:
+    def _try(self, claim: Claim, models: Sequence[str]) -> tuple[Outcome, tuple[RecordedWarning, ...]]:
         with self._tries.counted(claim) as deaths:
             with claim.held() as revision:
                 known = revision.read_state()
                 if deaths >= self._max_deaths:
-                    return _set_aside(deaths, known.overtimes)
+                    return _set_aside(deaths, known.overtimes), ()
                 for leftover in (revision.results, *revision.path.glob("results.*")):
                     shutil.rmtree(leftover, ignore_errors=True)
                 claim.results.mkdir()
-                revision.write_state(state=State.RUNNING, reason=None)
+                revision.write_state(state=State.RUNNING, reason=None, warnings=())
             extra = {"study": revision.key, "revision": revision.number, "models": len(models)}
             _log.info("study_running", extra=extra)
             run = StudyRun(revision.images, claim.results, tuple(models), revision.number, known.notes)
@@ -120,12 +121,12 @@ class SegmentStep:
                 with self._time_limit(revision.key, revision.number):
                     report = self._run_graph(run)
             except StudyRejected as rejection:
-                return make_outcome("refused", str(rejection.code), rejection.message)
+                return make_outcome("refused", str(rejection.code), rejection.message), ()
             except (ConfigInvalid, PackageInvalid) as error:
                 reason = Reason.of(error)
-                return make_outcome("failed", reason.code, reason.message)
+                return make_outcome("failed", reason.code, reason.message), ()
         self._measure(report)
-        return outcome_of(report)
+        return outcome_of(report), warnings_of(report)
 
     def _measure(self, report: Report) -> None:
         for stage, seconds in report.timings_s.items():
@@ -134,8 +135,17 @@ class SegmentStep:
         self._counters.raise_to("gpu_memory_peak", gpu_memory_peak())
 
 
-def publish(claim: Claim, outcome: Outcome) -> None:
+def publish(claim: Claim, outcome: Outcome, warnings: Sequence[RecordedWarning] = ()) -> None:
     """Keep what the graph answered; from here on it is not run again for this revision.
+
+    Parameters
+    ----------
+    claim
+        On the revision.
+    outcome
+        What it answered.
+    warnings
+        What a person should know of its results; each is logged too.
 
     Raises
     ------
@@ -147,7 +157,12 @@ def publish(claim: Claim, outcome: Outcome) -> None:
             shutil.rmtree(revision.results, ignore_errors=True)
             claim.results.rename(revision.results)
             sync_folder(revision.path)
+        if warnings:
+            revision.write_state(warnings=tuple(warnings))
         revision.write_outcome(outcome)
+    for warning in warnings:
+        extra = {"study": revision.key, "revision": revision.number, "warning": warning.code, "model": warning.model}
+        _log.warning("study_warning", extra=extra | {"problem": warning.message})
 
 
 def _set_aside(deaths: int, overtimes: int) -> Outcome:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydicom.uid import UID
 
 from core.errors import ReasonCode, StudyRejected
+from core.study_warning import StudyWarning
 from dicom_io.images.headers.attributes import MALFORMED, text, texts, uid
 from dicom_io.images.headers.image_classes import IMAGE_CLASSES
 from dicom_io.images.headers.instance import BadDicomError, Instance, NotDicomError, read_instance
@@ -49,11 +50,14 @@ class Study:
     set_aside
         What else there was: localizers, other objects, and files and folders that cannot be read (these may belong to
         any study of the folder, so each study names them).
+    warnings
+        What a person should know of the study as a whole.
     """
 
     uid: str
     series: tuple[Series, ...]
     set_aside: tuple[SetAside, ...] = ()
+    warnings: tuple[StudyWarning, ...] = ()
 
 
 def read_studies(folder: Path, on_progress: Callable[[int, int], None] | None = None) -> list[Study]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from core.errors import ReasonCode, StudyRejected
 from core.model_config import ModelManifest
+from core.study_warning import StudyWarning, WarningCode
 from core.volume import Geometry, Volume, stack_channels
 from dicom_io.images.grid.geometry import Layout, layout_of
 from dicom_io.images.grid.padding import padding_value
@@ -164,7 +165,7 @@ def _on_grid(volume: Volume, grid: Geometry) -> Volume:
     outside = share_outside(volume.geometry, grid)
     if outside > LARGEST_SHARE_OUTSIDE:
         raise _grids_differ(volume, f"{outside:.1%} of its grid lies outside of this series")
-    note = f"Resampled onto the grid of channel 0; {outside:.1%} of that grid lies outside of this series."
+    detail = f"Resampled onto the grid of channel 0; {outside:.1%} of that grid lies outside of this series."
     return replace(
         volume,
         array=resample(volume.array[0], volume.geometry, grid)[np.newaxis],
@@ -172,7 +173,7 @@ def _on_grid(volume: Volume, grid: Geometry) -> Volume:
         # its slices are no images any more, and references come from channel 0
         sop_instance_uids=("",) * grid.shape[0],
         frame_numbers=(1,) * grid.shape[0],
-        warnings=(*volume.warnings, note),
+        warnings=(*volume.warnings, StudyWarning(WarningCode.RESAMPLED, detail, volume.series_uids[0] or None)),
     )
 
 

@@ -75,6 +75,34 @@ class RecordedReason:
 
 
 @dataclass(frozen=True)
+class RecordedWarning:
+    """A warning about a result (`core.study_warning`); its code may be one that this version does not know."""
+
+    code: str
+    message: str
+    series: str | None = None
+    model: str | None = None
+    _: KW_ONLY
+    unknown: Unknown = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read it; `ValueError` or `KeyError` where it is damaged."""
+        series, model = content.get("series"), content.get("model")
+        return cls(
+            _typed(str, content["code"]),
+            _typed(str, content["message"]),
+            None if series is None else _typed(str, series),
+            None if model is None else _typed(str, model),
+            unknown=_unknown(content, ("code", "message", "series", "model")),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that is written to disk."""
+        return {"code": self.code, "message": self.message, "series": self.series, "model": self.model, **self.unknown}
+
+
+@dataclass(frozen=True)
 class RecordedClaim:
     """The right to write about a subject (`dicom_io.spool.claims`): its executor, and the claim's number."""
 
@@ -103,6 +131,7 @@ class StateChanges(TypedDict, total=False):
     reason: RecordedReason | None
     notes: tuple[str, ...]
     priority: str
+    warnings: tuple[RecordedWarning, ...]
     overtimes: int
     claim: RecordedClaim | None
 
@@ -120,7 +149,9 @@ class RevisionState:
     reason
         Why, where there is something to say.
     notes
-        What a person should know who looks at its result.
+        What a person should know who looks at its result, known before it was made.
+    warnings
+        What a person should know who looks at its result, found as it was made.
     priority
         ``stat`` where it overtakes others, otherwise ``routine``.
     overtimes
@@ -137,6 +168,7 @@ class RevisionState:
     run: int = 0
     reason: RecordedReason | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[RecordedWarning, ...] = ()
     priority: str = "routine"
     overtimes: int = 0
     claim: RecordedClaim | None = None
@@ -162,6 +194,9 @@ class RevisionState:
             run=_typed(int, content["run"]),
             reason=_optional(RecordedReason, content["reason"]),
             notes=_names(content.get("notes", ())),
+            warnings=tuple(
+                RecordedWarning.from_json(_typed(dict, one)) for one in _listed(content.get("warnings", []))
+            ),
             priority=_typed(str, content.get("priority", "routine")),
             overtimes=_typed(int, content.get("overtimes", 0)),
             claim=_optional(RecordedClaim, content.get("claim")),
@@ -176,6 +211,7 @@ class RevisionState:
             "run": self.run,
             "reason": self.reason.to_json() if self.reason is not None else None,
             "notes": list(self.notes),
+            **({"warnings": [warning.to_json() for warning in self.warnings]} if self.warnings else {}),
             "priority": self.priority,
             **({"overtimes": self.overtimes} if self.overtimes else {}),
             **({"claim": self.claim.to_json()} if self.claim is not None else {}),
@@ -368,6 +404,10 @@ def _typed(kind: type[T] | tuple[type[T], ...], value: object) -> T:
     if not isinstance(value, kind):
         raise ValueError("a record holds a value of another kind")
     return value
+
+
+def _listed(value: object) -> list[Any]:
+    return _typed(list, value)
 
 
 def _names(value: object) -> tuple[str, ...]:

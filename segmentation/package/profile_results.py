@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from core.errors import PackageInvalid
 from core.files import write_whole
 from core.model_config import ModelManifest
+from core.study_warning import StudyWarning, WarningCode
 from segmentation.package.hashes import sha256_of_bytes
 from segmentation.package.package import Package
 
@@ -146,11 +147,12 @@ def measurement_of(package: Package) -> Measurement | None:
     return fitting[-1] if fitting else None
 
 
-def warning_of(package: Package) -> str | None:
+def warning_of(package: Package) -> StudyWarning | None:
     """Write a warning if the package runs in profile ``fast`` and its loss has not been measured, else ``None``."""
     if package.manifest.inference.profile == "exact" or measurement_of(package) is not None:
         return None
-    return (
+    detail = (
         f"{package.name}: the loss of profile fast has not been measured with these weights and settings; "
         f"run: segnode models measure {package.name} IMAGES"
     )
+    return StudyWarning(WarningCode.FAST_NOT_MEASURED, detail, model=package.manifest.name)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from core.errors import ReasonCode, StudyRejected
+from core.study_warning import StudyWarning, WarningCode
 from core.volume import Volume, stack_channels
 from dicom_io.images.grid.geometry import patient_of
 from dicom_io.images.volume import combine_channels
@@ -39,12 +40,12 @@ def on_first_grid(images: Sequence[Image], *, rigid: bool, on_step: Callable[[],
 
 
 def _registered(moving: Volume, fixed: Volume, on_step: Callable[[], None]) -> Volume:
-    array, note = register(moving, fixed, on_step)
+    array, detail = register(moving, fixed, on_step)
     return replace(
         moving,
         array=array,
         geometry=fixed.geometry,
         sop_instance_uids=fixed.sop_instance_uids,
         frame_numbers=fixed.frame_numbers,
-        warnings=(*moving.warnings, note),
+        warnings=(*moving.warnings, StudyWarning(WarningCode.REGISTERED, detail, moving.series_uids[0] or None)),
     )

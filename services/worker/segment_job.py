@@ -183,7 +183,7 @@ class SegmentJob:
             model_sha256=part.package.sha256,
             labels=label_map.labels,
             volumes_ml=label_map.volumes_ml(),
-            warnings=volume.warnings,
+            warnings=tuple(warning.finding for warning in volume.warnings),
         )
         record = folder.write(label_map, record, seg)
         return MaskResult.of(part.place, record, timings_s=result.timings_s)

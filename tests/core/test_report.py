@@ -3,9 +3,10 @@ import json
 import pytest
 
 from core.errors import ConfigInvalid, PackageInvalid, ReasonCode, RetryLater, SegnodeError, StudyRejected
-from core.report import Reason, Report
+from core.report import Reason, Report, WarningReport
+from core.study_warning import StudyWarning, WarningCode
 
-KEYS = ["schema", "segnode", "study", "outcome", "reason", "series", "models", "timings_s", "device"]
+KEYS = ["schema", "segnode", "study", "outcome", "reason", "series", "models", "warnings", "timings_s", "device"]
 
 
 def test_the_json_has_the_documented_keys() -> None:
@@ -20,6 +21,14 @@ def test_notes_are_written_only_if_there_are_some() -> None:
     content = json.loads(report.to_json())
     assert content.pop("notes") == ["Images were still coming."]
     assert list(content) == KEYS
+
+
+def test_a_warning_names_code_message_series_and_model() -> None:
+    warning = StudyWarning(WarningCode.RESAMPLED, "2 % of it lies outside.", "1.2.9", "liver")
+    report = Report(study="1.2.3", outcome="segmented", warnings=(WarningReport.of(warning),), device="cpu")
+    message = "A channel was resampled. 2 % of it lies outside."
+    entry = {"code": "resampled", "message": message, "series": "1.2.9", "model": "liver"}
+    assert json.loads(report.to_json())["warnings"] == [entry]
 
 
 @pytest.mark.parametrize(

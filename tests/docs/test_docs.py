@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ReasonCode
+from core.study_warning import WarningCode
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -96,6 +97,12 @@ def test_the_picture_of_the_graph_is_the_graph() -> None:
 def test_every_reason_code_is_documented_with_its_sentence() -> None:
     table = (DOCS / "refusals.md").read_text(encoding="utf-8")
     for code in ReasonCode:
+        assert f"| `{code}` | {code.sentence} |" in table
+
+
+def test_every_warning_is_documented_with_its_sentence() -> None:
+    table = (DOCS / "warnings.md").read_text(encoding="utf-8")
+    for code in WarningCode:
         assert f"| `{code}` | {code.sentence} |" in table
 
 

@@ -1,8 +1,9 @@
 """The node's worker with a stand-in for the models: ``python -m tests.support.stub_worker node.yaml SLOT``.
 
 It answers by the study's description: ``refuse CODE``, ``empty``, ``break``, ``later``, ``slow``, ``kill``,
-``segfault``, ``hang``, ``hang once``, ``held`` (until there is a file `GO`), ``fill once``; for all else with a small
-SEG-like object whose UIDs follow from study and revision, while its content differs from run to run.
+``segfault``, ``hang``, ``hang once``, ``held`` (until there is a file `GO`), ``fill once``; for all else, ``warn`` with
+a warning too, with a small SEG-like object whose UIDs follow from study and revision, while its content differs from
+run to run.
 Every run leaves a line in ``runs.txt``.
 """
 
@@ -25,7 +26,7 @@ import app.workflow.study_flow
 from app.settings.node import NodeSettings, load_settings
 from app.study_run import RunGraph, StudyRun
 from core.errors import OutOfMemory, ReasonCode, RetryLater, StudyRejected
-from core.report import ModelReport, Reason, Report
+from core.report import ModelReport, Reason, Report, WarningReport
 from runtime.child import run_child
 from runtime.logs import configure_logging
 
@@ -108,7 +109,8 @@ class StubSegmenter:
             result.SeriesDescription = uuid4().hex
             result.save_as(folder / f"{model}.seg.dcm", enforce_file_format=True)
         done = tuple(ModelReport(name=model, sha256="0", outputs=(f"{model}.seg.dcm",)) for model in run.models)
-        return Report(study=study, outcome="segmented", models=done, device="cpu")
+        warnings = (WarningReport(code="resampled", message="A channel was resampled."),) if wish == "warn" else ()
+        return Report(study=study, outcome="segmented", models=done, warnings=warnings, device="cpu")
 
 
 def main() -> None:

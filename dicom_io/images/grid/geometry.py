@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ReasonCode, StudyRejected
+from core.study_warning import StudyWarning, WarningCode
 from core.volume import Geometry
 from dicom_io.images.grid.acquisition import mixed_attributes
 from dicom_io.images.grid.frames import LARGEST_SPACING_MM, Frames, list_frames
@@ -72,7 +73,7 @@ class Layout:
     order: NDArray[np.intp]
     geometry: Geometry
     frame_of_reference_uid: str
-    warnings: tuple[str, ...]
+    warnings: tuple[StudyWarning, ...]
 
 
 def layout_of(series: Series) -> Layout:
@@ -132,9 +133,9 @@ def lay_out(series: Series) -> Layout:
         (float(positions[0, 0]), float(positions[0, 1]), float(positions[0, 2])),
         direction,
     )
-    return Layout(
-        frames, order, geometry, frame_of_reference, (*_warnings(series), *_spacing_warnings(frames, spacing))
-    )
+    warnings = (*_warnings(series), *_spacing_warnings(frames, spacing))
+    named = tuple(warning.about(series.uid) for warning in warnings)
+    return Layout(frames, order, geometry, frame_of_reference, named)
 
 
 def orthonormal_direction(orientation: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
@@ -265,27 +266,30 @@ def _check_stack(
         )
 
 
-def _warnings(series: Series) -> tuple[str, ...]:
+def _warnings(series: Series) -> list[StudyWarning]:
     warnings = []
     counted = [integer(instance.header, "InstanceNumber") for instance in series.instances]
     found = sorted({number for number in counted if number is not None})
     if found:
         missing = found[-1] - found[0] + 1 - len(found)
         if missing:
-            warnings.append(
+            detail = (
                 f"InstanceNumber runs from {found[0]} to {found[-1]} with {missing} missing: "
                 "slices may be missing at the ends or evenly throughout, which geometry cannot show."
             )
+            warnings.append(StudyWarning(WarningCode.INSTANCE_NUMBER_GAP, detail))
     if series.unread:
-        warnings.append(
+        detail = (
             f"Files or folders beside the series that could not be read: {series.unread}. Its images may be among them."
         )
+        warnings.append(StudyWarning(WarningCode.FILES_UNREADABLE, detail))
     if series.repeats:
-        warnings.append(f"{series.repeats} files repeat an image of the series and were left out.")
-    return tuple(warnings)
+        detail = f"{series.repeats} files repeat an image of the series and were left out."
+        warnings.append(StudyWarning(WarningCode.IMAGES_REPEATED, detail))
+    return warnings
 
 
-def _spacing_warnings(frames: Frames, spacing: float) -> list[str]:
+def _spacing_warnings(frames: Frames, spacing: float) -> list[StudyWarning]:
     """Warn if images state smaller slice spacing than was found: every second slice may be missing."""
     low, high = float(np.abs(frames.stated_spacings).min()), float(np.abs(frames.stated_spacings).max())
     if math.isnan(low) or low == 0 or high - low > STATED_SPACING_TOLERANCE * low:
@@ -294,7 +298,8 @@ def _spacing_warnings(frames: Frames, spacing: float) -> list[str]:
     meanings = (low, low + float(np.nan_to_num(frames.thicknesses[0])))
     if any(abs(spacing - meaning) <= STATED_SPACING_TOLERANCE * spacing for meaning in meanings):
         return []
-    return [
+    detail = (
         f"Slices are {spacing:.3f} mm apart, but SpacingBetweenSlices says {low:.3f} mm: slices may be missing "
         "evenly throughout, which geometry cannot show."
-    ]
+    )
+    return [StudyWarning(WarningCode.STATED_SPACING_DIFFERS, detail)]

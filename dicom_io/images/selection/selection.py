@@ -13,6 +13,7 @@ from typing import Literal
 
 from core.errors import ReasonCode, StudyRejected
 from core.model_config import ModelManifest, SeriesRule
+from core.study_warning import StudyWarning
 from dicom_io.images.grid.geometry import patient_of
 from dicom_io.images.headers.series import Series
 from dicom_io.images.resample import LARGEST_SHARE_OUTSIDE, share_outside
@@ -50,11 +51,12 @@ class Decision:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Outcome of the selection: a series for each channel, or a rejection; and every series' decision."""
+    """Outcome of the selection: a series for each channel, or a rejection; every series' decision; and warnings."""
 
     channels: tuple[Series, ...]
     decisions: tuple[Decision, ...]
     rejection: StudyRejected | None = None
+    warnings: tuple[StudyWarning, ...] = ()
 
 
 def select_series(

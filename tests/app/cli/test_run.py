@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 CANARIES = ("Canary^Patient", "CANARY-ID")
 STUDY = StudyTags(patient_name=CANARIES[0], patient_id=CANARIES[1])
-REPORT_KEYS = ["schema", "segnode", "study", "outcome", "reason", "series", "models", "timings_s", "device"]
+REPORT_KEYS = ["schema", "segnode", "study", "outcome", "reason", "series", "models", "warnings", "timings_s", "device"]
 STAGES = {"read", "preprocess", "network", "labels", "postprocess", "seg", "total"}
 
 Run = Callable[..., int]

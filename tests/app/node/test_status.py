@@ -19,7 +19,8 @@ from pydicom.uid import generate_uid
 from typer.testing import CliRunner
 
 from app.cli.main import cli
-from app.node.status import Presence, read_processes
+from app.node.status import Presence, read_processes, write_model_warnings
+from core.study_warning import StudyWarning, WarningCode
 from dicom_io.spool.study_actions import forget
 from tests.support.node_process import PATIENCE_S, NodeProcess, free_port, make_image, wait_until
 from tests.support.peers import StorageServer, store
@@ -74,7 +75,8 @@ def node(pacs: StorageServer, http_port: int, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="module")
 def studies(node: NodeProcess, peer: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Study Instance UIDs by wish, with canaries in every text, all at their ends; ``down`` cannot be delivered."""
-    wishes = {"": "SEGNODE", "refuse missing_slice": "SEGNODE", "empty": "SEGNODE", "break": "SEGNODE", "down": "DOWN"}
+    of_the_node = ("", "refuse missing_slice", "empty", "break", "warn")
+    wishes = dict.fromkeys(of_the_node, "SEGNODE") | {"down": "DOWN"}
     made: dict[str, str] = {}
     for wish, called_ae in wishes.items():
         study = made[wish] = generate_uid()
@@ -115,14 +117,14 @@ def test_metrics_count_what_happened(node: NodeProcess, studies: dict[str, str],
     # Processes write their counts now and then, and the supervisor looks at them now and then.
     counted = {
         ("segnode_studies", "failed"): 1,
-        ("segnode_received_instances_total", ""): 10,
+        ("segnode_received_instances_total", ""): 12,
         ("segnode_rejected_associations_total", ""): 1,
     }
     seen = wait_until(lambda: seen if counted.items() <= (seen := metrics(http_port)).items() else None)
     images = sum(path.stat().st_size for path in node.spool.root.glob("studies/*/rev-0/images/*"))
     assert seen["segnode_received_bytes_total", ""] == images
     states = {state: value for (name, state), value in seen.items() if name == "segnode_studies" and value}
-    assert states == {"delivered": 1, "refused": 1, "nothing_found": 1, "failed": 1, "delivering": 1}
+    assert states == {"delivered": 2, "refused": 1, "nothing_found": 1, "failed": 1, "delivering": 1}
     assert seen["segnode_queue_depth", ""] == 1
     assert seen["segnode_deliveries_pending", "down"] == 1
     assert seen["segnode_process_ready", "listener"] == seen["segnode_process_ready", "worker"] == 1
@@ -146,6 +148,39 @@ def test_status_says_the_same_to_a_script(node: NodeProcess, studies: dict[str, 
     text = CliRunner().invoke(cli, ["status", "--config", str(node.config)]).stdout
     assert "node: ready" in text
     assert "down: 1 to deliver" in text
+
+
+def test_a_warning_is_in_status_studies_and_log(node: NodeProcess, studies: dict[str, str]) -> None:
+    latest = node.latest(studies["warn"])
+    assert latest is not None
+    entry = {"code": "resampled", "message": "A channel was resampled.", "series": None, "model": None}
+    assert latest.read_state()["warnings"] == [entry]
+    done = CliRunner().invoke(cli, ["status", "--config", str(node.config), "--json"])
+    assert json.loads(done.stdout)["warnings"] == {"resampled": 1}
+    said = {
+        command: CliRunner().invoke(cli, [*command.split(), "--config", str(node.config)]).stdout
+        for command in ("status", "studies list", f"studies show {latest.key}")
+    }
+    assert "1 with the warning resampled" in said["status"]
+    assert said["studies list"].count("(warnings: resampled)") == 1
+    assert "warning: resampled: A channel was resampled." in said[f"studies show {latest.key}"]
+    events = [json.loads(line) for line in node.log.read_text().splitlines()]
+    logged = [(event["study"], event["warning"]) for event in events if event["event"] == "study_warning"]
+    assert logged == [(latest.key, "resampled")]
+
+
+def test_warnings_about_models_are_in_status(tmp_path: Path) -> None:
+    process = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")})
+    process.spool.prepare()
+    warning = StudyWarning(WarningCode.FAST_NOT_MEASURED, model="liver")
+    write_model_warnings(process.spool.root, [warning])
+    done = CliRunner().invoke(cli, ["status", "--config", str(process.config)])
+    assert "model liver: fast_not_measured: The loss of profile fast is not known." in done.stdout
+    done = CliRunner().invoke(cli, ["status", "--config", str(process.config), "--json"])
+    assert json.loads(done.stdout)["model_warnings"][0]["model"] == "liver"
+    (path,) = process.spool.root.glob("model-warnings-*.json")
+    path.write_text("[1]")
+    assert CliRunner().invoke(cli, ["status", "--config", str(process.config)]).exit_code == 6
 
 
 def test_status_of_a_node_that_does_not_run_ends_with_6(tmp_path: Path) -> None:
@@ -216,7 +251,7 @@ def test_the_audit_trail_names_patients_and_is_protected(node: NodeProcess, stud
     assert {objects(message)["study"] for message in received} == set(studies.values())
     assert all(objects(message)["CANARY^PN"] == "CANARY-LO" for message in received)
     counts = [message.find(".//SOPClass").get("NumberOfInstances") for message in received]  # type: ignore[union-attr]
-    assert counts == ["2"] * 5
+    assert counts == ["2"] * len(studies)
     outcomes = {participant(m, "110152"): m[0].get("EventOutcomeIndicator") for m in sent}
     assert outcomes == {"PACS": "0", "DOWN": "8"}
     assert len(named(messages, "110102")) >= len(sent)

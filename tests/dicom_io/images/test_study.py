@@ -20,6 +20,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import BasicTextSRStorage, DeflatedExplicitVRLittleEndian, RLELossless, SegmentationStorage
 
 from core.errors import ReasonCode, StudyRejected
+from core.study_warning import WarningCode
 from dicom_io.images.headers.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFile
 from dicom_io.images.selection.selection import select_series
 from dicom_io.images.study import read_studies
@@ -63,9 +64,13 @@ def test_a_folder_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pyt
     study = one_study(tmp_path)
     assert [(a.reason, a.count) for a in study.set_aside] == [("cannot be read: the folder cannot be opened", 1)]
     volume, selection = run(tmp_path, manifest())
-    assert volume.warnings == (
-        "Files or folders beside the series that could not be read: 1. Its images may be among them.",
-    )
+    assert [(one.code, one.series_uid, one.detail) for one in volume.warnings] == [
+        (
+            WarningCode.FILES_UNREADABLE,
+            volume.series_uids[0],
+            "Files or folders beside the series that could not be read: 1. Its images may be among them.",
+        )
+    ]
     assert "set_aside" in [d.decision for d in selection.decisions]
     with pytest.raises(StudyRejected) as caught:
         read_studies(tmp_path / "closed")
@@ -140,7 +145,7 @@ def test_identical_repeats_count_once(tmp_path: Path) -> None:
     assert len(series.instances) == 8
     assert series.repeats == 16
     volume, _ = run(tmp_path, manifest())
-    assert "16 files repeat" in volume.warnings[0]
+    assert "16 files repeat" in volume.warnings[0].detail
 
 
 def recompress(path: Path) -> None:

@@ -14,6 +14,7 @@ from pydicom.uid import JPEG2000, UID, JPEGLSLossless, JPEGLSNearLossless
 
 from core.errors import ReasonCode, StudyRejected
 from core.model_config import SeriesRule
+from core.study_warning import WarningCode
 from core.volume import Geometry, Volume
 from dicom_io.images.resample import LARGEST_SHARE_OUTSIDE, share_outside
 from dicom_io.images.selection.selection import select_series
@@ -205,8 +206,9 @@ def test_padding_below_the_bits_that_are_stored_is_what_the_real_series_has(real
 def test_a_gap_in_instance_number_is_a_warning(tmp_path: Path) -> None:
     save_series(gap_in_instance_number(ct_series()), tmp_path)
     (warning,) = read(tmp_path).warnings
-    assert "InstanceNumber" in warning
-    assert "2 missing" in warning
+    assert warning.code is WarningCode.INSTANCE_NUMBER_GAP
+    assert "InstanceNumber" in warning.detail
+    assert "2 missing" in warning.detail
 
 
 @pytest.mark.parametrize("enhanced", [False, True], ids=["classic", "enhanced"])
@@ -236,7 +238,8 @@ def test_another_grid_is_resampled_in_patient_coordinates(tmp_path: Path) -> Non
     assert both.array.shape == (2, *fine.geometry.shape)
     assert both.series_uids == fine.series_uids + coarse.series_uids
     assert both.sop_instance_uids == fine.sop_instance_uids
-    assert "Resampled" in both.warnings[0]
+    assert both.warnings[0].code is WarningCode.RESAMPLED
+    assert both.warnings[0].series_uid == coarse.series_uids[0]
     # a ramp along each axis is reproduced by linear interpolation wherever the coarse grid reaches
     index = np.stack(np.meshgrid(*map(np.arange, coarse.geometry.shape), indexing="ij"), axis=-1)
     for axis in range(3):
@@ -268,7 +271,7 @@ def test_a_resampled_series_covers_nearly_all_of_the_grid(rows: float, accepted:
     moved = replace(fine, geometry=replace(fine.geometry, origin=tuple(origin.tolist())))
     assert (share_outside(moved.geometry, fine.geometry) <= LARGEST_SHARE_OUTSIDE) == accepted
     if accepted:
-        assert "2.9% of that grid lies outside" in combine_channels([fine, moved], "resample").warnings[0]
+        assert "2.9% of that grid lies outside" in combine_channels([fine, moved], "resample").warnings[0].detail
     else:
         with pytest.raises(StudyRejected):
             combine_channels([fine, moved], "resample")

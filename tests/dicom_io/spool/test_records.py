@@ -28,6 +28,7 @@ STATE = {
     "run": 3,
     "reason": {"code": "not_delivered", "message": "Not delivered to pacs."},
     "notes": ["Images were still coming."],
+    "warnings": [{"code": "of_a_later_version", "message": "words", "series": "1.2.3", "model": None}],
     "priority": "stat",
     "overtimes": 2,
     "claim": {"by": "ct-1", "number": 7},
@@ -77,6 +78,8 @@ def test_keys_of_a_later_version_are_kept(kind: type[Delivery], content: dict[st
     for part in ("reason", "claim"):
         if isinstance(content.get(part), dict):
             later[part] = {**content[part], **LATER}
+    if "warnings" in content:
+        later["warnings"] = [one | LATER for one in content["warnings"]]
     assert again(kind, written(tmp_path / "r.json", later)) == later
 
 

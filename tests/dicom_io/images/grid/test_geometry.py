@@ -205,7 +205,7 @@ def test_a_stated_distance_of_slices_is_held_against_the_measured(
         shared = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0] if enhanced else dataset
         shared.SliceThickness = thickness
         shared.SpacingBetweenSlices = stated
-    assert any("SpacingBetweenSlices" in words for words in layout_of(series, tmp_path).warnings) == warned
+    assert any("SpacingBetweenSlices" in warning.detail for warning in layout_of(series, tmp_path).warnings) == warned
 
 
 def test_every_second_slice_missing_is_a_warning(tmp_path: Path) -> None:
@@ -214,9 +214,9 @@ def test_every_second_slice_missing_is_a_warning(tmp_path: Path) -> None:
         dataset.SpacingBetweenSlices, dataset.SliceThickness = "30", "5"
     assert layout_of(series, tmp_path / "whole").warnings == ()
     numbers, spacing = layout_of(series[::2], tmp_path / "half").warnings
-    assert "3 missing" in numbers
-    assert "evenly throughout" in numbers
-    assert "60.000 mm apart, but SpacingBetweenSlices says 30.000 mm" in spacing
+    assert "3 missing" in numbers.detail
+    assert "evenly throughout" in numbers.detail
+    assert "60.000 mm apart, but SpacingBetweenSlices says 30.000 mm" in spacing.detail
 
 
 @pytest.mark.parametrize("good", [True, False], ids=["grid", "refusal"])

@@ -1,0 +1,79 @@
+"""Warnings about a study that is segmented all the same: a code for programs, a sentence for people.
+
+A warning refuses nothing. It goes from where it is found (headers, volume, package, run) into ``report.json``, the
+revision's record, ``segnode status``, ``segnode studies`` and the log, and never holds data of a patient.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class WarningCode(StrEnum):
+    """The kinds of warnings; reports, records and logs carry the value."""
+
+    INSTANCE_NUMBER_GAP = "instance_number_gap"
+    STATED_SPACING_DIFFERS = "stated_spacing_differs"
+    FILES_UNREADABLE = "files_unreadable"
+    IMAGES_REPEATED = "images_repeated"
+    RESAMPLED = "resampled"
+    REGISTERED = "registered"
+    FAST_NOT_MEASURED = "fast_not_measured"
+
+    @property
+    def sentence(self) -> str:
+        """The meaning of the code, in words for the person who has to judge the result."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    WarningCode.INSTANCE_NUMBER_GAP: "The numbers of the series' images have gaps.",
+    WarningCode.STATED_SPACING_DIFFERS: "The images state another distance of slices than they have.",
+    WarningCode.FILES_UNREADABLE: "Files beside the series could not be read.",
+    WarningCode.IMAGES_REPEATED: "Images of the series came more than once.",
+    WarningCode.RESAMPLED: "A channel was resampled.",
+    WarningCode.REGISTERED: "A channel was registered.",
+    WarningCode.FAST_NOT_MEASURED: "The loss of profile fast is not known.",
+}
+
+
+@dataclass(frozen=True)
+class StudyWarning:
+    """One warning.
+
+    Attributes
+    ----------
+    code
+        Its kind.
+    detail
+        The exact finding, with numbers, as whole sentences that stand for themselves; empty where the code's sentence
+        says it all. Never a patient's name or ID, and no free text of an image.
+    series_uid
+        Series Instance UID of the series that it concerns, if there is exactly one.
+    model
+        Name of the model that it concerns, if there is exactly one.
+    """
+
+    code: WarningCode
+    detail: str = ""
+    series_uid: str | None = None
+    model: str | None = None
+
+    @property
+    def message(self) -> str:
+        """The code's sentence, followed by the detail."""
+        return f"{self.code.sentence} {self.detail}".rstrip()
+
+    @property
+    def finding(self) -> str:
+        """The detail alone, or the code's sentence where there is none."""
+        return self.detail or self.code.sentence
+
+    def about(self, series_uid: str | None = None, model: str | None = None) -> "StudyWarning":
+        """Return the warning with its series and model named where they were not."""
+        return replace(self, series_uid=self.series_uid or series_uid, model=self.model or model)
+
+
+def distinct(warnings: Iterable[StudyWarning]) -> tuple[StudyWarning, ...]:
+    """Return each warning once, in the order given."""
+    return tuple(dict.fromkeys(warnings))
