@@ -1,10 +1,11 @@
 """The value that scanners write where they measured nothing."""
 
-from pydicom.uid import ExplicitVRBigEndian
-
 from dicom_io.images.grid.frames import Frames
-from dicom_io.images.headers.attributes import integer, tag_of
+from dicom_io.images.headers.attributes import integer
 from dicom_io.images.headers.instance import Instance
+
+_HALF = 2**15
+"""It has 16 bits."""
 
 
 def padding_value(frames: Frames) -> float | None:
@@ -20,11 +21,9 @@ def padding_value(frames: Frames) -> float | None:
 
 
 def _stored(instance: Instance) -> int | None:
-    element = instance.header.get_item(tag_of("PixelPaddingValue"))
-    if element is None or not isinstance(element.value, bytes):
-        return element.value if element is not None and isinstance(element.value, int) else None
-    # its VR depends on Pixel Representation, which implicit files leave to the reader
+    found = integer(instance.header, "PixelPaddingValue")
+    if found is None or not -_HALF <= found < 2 * _HALF:
+        return None
+    # some files write it under the VR of the other sign than that of their pixels
     signed = integer(instance.header, "PixelRepresentation") == 1
-    big_endian = instance.transfer_syntax == ExplicitVRBigEndian
-    value = element.value[:2]
-    return int.from_bytes(value, "big" if big_endian else "little", signed=signed) if len(value) == 2 else None
+    return (found + _HALF) % (2 * _HALF) - _HALF if signed else found % (2 * _HALF)

@@ -5,15 +5,16 @@ No text that this module gives out or raises quotes a value, since a value may b
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from pydicom import config
 from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag, Tag
+from pydicom.valuerep import VR
 
 from dicom_io.uids import is_uid
 
@@ -35,6 +36,13 @@ MALFORMED = (
 )
 """Errors that pydicom raises when it converts a malformed element; OSError means that a sequence ends early."""
 
+_DECIMALS = frozenset({VR.DS, VR.IS})
+_FLOATS: Mapping[str, str] = {VR.OD: "d", VR.OF: "f"}
+_WORDS: Mapping[str, str] = {**_FLOATS, VR.OL: "L", VR.OV: "Q", VR.OW: "H"}
+"""Formats of the numbers that pydicom leaves as bytes."""
+
+_BYTES = frozenset({*_WORDS, VR.OB, VR.UN})
+
 
 @cache
 def tag_of(keyword: str) -> BaseTag:
@@ -47,7 +55,7 @@ def tag_of(keyword: str) -> BaseTag:
 
 @cache
 def _is_decimal(keyword: str) -> bool:
-    return dictionary_VR(tag_of(keyword)) in ("DS", "IS")
+    return dictionary_VR(tag_of(keyword)) in _DECIMALS
 
 
 def value_of(header: Dataset, keyword: str) -> object | None:
@@ -84,20 +92,53 @@ def uid(header: Dataset, keyword: str) -> str:
 def numbers(header: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
     """Return exactly ``count`` finite numbers, or ``None``.
 
-    Decimal strings are read from their bytes: for thousands of slices, pydicom's own objects take seconds.
+    Decimal strings are read from their bytes, padded by blanks or NUL: for thousands of slices, pydicom's own objects
+    take seconds. All else is read as pydicom reads it, and beyond that where its meaning is plain: decimals under
+    another VR of text, and numbers under a VR of bytes, which pydicom leaves as they are.
     """
     try:
         element = header.get_item(tag_of(keyword))
-        value = None if element is None else element.value
-        if isinstance(value, bytes) and _is_decimal(keyword):
-            parts: Sequence[object] = value.split(b"\\")
-        else:
-            value = value_of(header, keyword)
-            parts = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
-        result = tuple(float(part) for part in parts)  # type: ignore[arg-type]  # anything else is the TypeError caught
     except MALFORMED:
         return None
-    return result if len(result) == count and all(map(math.isfinite, result)) else None
+    if element is None:
+        return None
+    found = None
+    if isinstance(element, RawDataElement) and isinstance(element.value, bytes):
+        found = _numbers_in(element.value, element.VR, element.is_little_endian, is_decimal=_is_decimal(keyword))
+    if found is None:
+        found = _converted_numbers(header, keyword)
+    return found if found is not None and len(found) == count and all(map(math.isfinite, found)) else None
+
+
+def _numbers_in(value: bytes, vr: str | None, is_little_endian: bool, *, is_decimal: bool) -> tuple[float, ...] | None:
+    """Read numbers from an element's bytes; ``None`` leaves them to pydicom.
+
+    Text comes first: no number that a header states as double has digits for bytes (it would be below 1e-30).
+    """
+    try:
+        if vr in _DECIMALS or (is_decimal and (vr is None or vr in _BYTES)):
+            return tuple(float(part.strip(b" \0")) for part in value.split(b"\\"))
+    except ValueError:
+        pass
+    if vr is None or vr not in (_FLOATS if is_decimal else _WORDS):
+        return None
+    word = struct.Struct(("<" if is_little_endian else ">") + _WORDS[vr])
+    return None if len(value) % word.size else tuple(float(found) for (found,) in word.iter_unpack(value))
+
+
+def _converted_numbers(header: Dataset, keyword: str) -> tuple[float, ...] | None:
+    value = value_of(header, keyword)
+    if isinstance(value, bytes):
+        is_little_endian = header.original_encoding[1] is not False
+        vr = header[tag_of(keyword)].VR
+        return _numbers_in(value, vr, is_little_endian, is_decimal=_is_decimal(keyword))
+    if isinstance(value, str):
+        value = value.split("\\")
+    parts: Sequence[object] = value if isinstance(value, Sequence) else [value]
+    try:
+        return tuple(float(part.strip(" \0") if isinstance(part, str) else part) for part in parts)  # type: ignore[arg-type]  # anything else is the TypeError caught
+    except MALFORMED:
+        return None
 
 
 def number(header: Dataset, keyword: str) -> float | None:

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.encaps import encapsulate, generate_frames
+from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     HTJ2K,
@@ -29,6 +29,7 @@ from dicom_io.images.headers.attributes import text
 from dicom_io.images.headers.instance import Instance, rejected
 from dicom_io.images.pixels.codestream import CodestreamError, CodestreamSize, codestream_size
 from dicom_io.images.pixels.pixel_layout import PixelLayout
+from dicom_io.images.pixels.streams import TruncatedStreamError, jpeg_streams, rle_streams
 
 _PLUGINS = {
     RLELossless: "pydicom",
@@ -47,7 +48,6 @@ _PLUGINS = {
 """One decoder for each compressed transfer syntax, so that the same file gives the same values everywhere."""
 
 _ITEM, _DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
-_END_OF_IMAGE = b"\xff\xd9"
 
 
 def decode(
@@ -73,7 +73,7 @@ def decode(
     syntax = UID(instance.transfer_syntax)
     if syntax not in _PLUGINS:
         raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"its transfer syntax {syntax} is not supported")
-    value = _encapsulated_value(instance, file, jpeg=syntax != RLELossless)
+    value = _encapsulated_value(instance, file)
     decoder = get_decoder(syntax)
     options: dict[str, Any] = {
         "rows": layout.rows,
@@ -86,9 +86,9 @@ def decode(
         "bits_stored": layout.bits_stored,
         "pixel_keyword": "PixelData",
     }
-    left = set(frame_numbers)
+    left, number = set(frame_numbers), 0
     try:
-        for number, stream in enumerate(generate_frames(value, number_of_frames=layout.frames), start=1):
+        for number, stream in enumerate(_streams(syntax, value, layout), start=1):
             if number not in left:
                 continue
             if syntax != RLELossless:
@@ -100,9 +100,18 @@ def decode(
             left.discard(number)
             if not left:
                 return
+    except TruncatedStreamError as error:
+        detail = f"the compressed data of frame {number + 1} has no end marker"
+        raise rejected(ReasonCode.TRUNCATED_PIXELS, instance, detail) from error
     except (RuntimeError, ValueError, AttributeError, NotImplementedError, EOFError, LookupError) as error:
         raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"its {syntax.name} data cannot be decoded") from error
     raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"{len(left)} of its frames are missing")
+
+
+def _streams(syntax: UID, value: bytes, layout: PixelLayout) -> Iterator[bytes]:
+    if syntax == RLELossless:
+        return rle_streams(value, layout.frames, layout.rows * layout.columns)
+    return jpeg_streams(value, layout.frames)
 
 
 def _check_size(instance: Instance, stream: bytes, layout: PixelLayout) -> None:
@@ -119,31 +128,25 @@ def _check_size(instance: Instance, stream: bytes, layout: PixelLayout) -> None:
         )
 
 
-def _encapsulated_value(instance: Instance, file: BinaryIO, *, jpeg: bool) -> bytes:
+def _encapsulated_value(instance: Instance, file: BinaryIO) -> bytes:
     """Return the items of compressed pixel data if they are complete; a decoder would silently fill in missing ones.
 
     Raises
     ------
     StudyRejected
-        ``truncated_pixels`` if the file ends inside an item or before the delimiter, or the last JPEG stream lacks
-        its end.
+        ``truncated_pixels`` if the file ends inside an item or before the delimiter.
     """
     start, size = file.tell(), os.fstat(file.fileno()).st_size
-    last = b""
     while True:
         head = file.read(8)
         if len(head) < 8 or head[:4] not in (_ITEM, _DELIMITER):
             raise rejected(ReasonCode.TRUNCATED_PIXELS, instance, "the compressed data ends without its delimiter")
         if head[:4] == _DELIMITER:
             break
-        length = int.from_bytes(head[4:], "little")
-        end = file.tell() + length
+        end = file.tell() + int.from_bytes(head[4:], "little")
         if end > size:
             raise rejected(ReasonCode.TRUNCATED_PIXELS, instance, f"the file ends {end - size} bytes early")
-        file.seek(max(end - 4, end - length))
-        last = file.read(min(4, length))
-    if jpeg and not last.rstrip(b"\0").endswith(_END_OF_IMAGE):
-        raise rejected(ReasonCode.TRUNCATED_PIXELS, instance, "the last compressed image has no end marker")
+        file.seek(end)
     end = file.tell()
     file.seek(start)
     return file.read(end - start)

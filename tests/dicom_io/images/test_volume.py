@@ -23,6 +23,7 @@ from phantom.encoding import TRANSFER_SYNTAXES
 from phantom.intensity import Modality
 from phantom.series import make_series, save_series, write_series
 from phantom.tags import Encoding, SeriesTags
+from tests.support.odd_files import binary, nul_padded, save_rewritten
 from tests.support.series_faults import gap_in_instance_number, truncated_pixels
 from tests.support.series_helpers import DIRECTIONS, ct_series, manifest, one_study, phantom, read_with_simpleitk, run
 
@@ -157,6 +158,38 @@ def test_compressed_frames_are_found_by_any_offset_table(table: str, fragments: 
         enhanced.PixelData = encapsulate(frames, fragments_per_frame=fragments, has_bot=table == "basic")
     save_series([enhanced], tmp_path)
     assert_array_equal(read(tmp_path).array[0], phantom().array)
+
+
+DECIMALS = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleIntercept", "RescaleSlope")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [nul_padded, *map(binary, (b"FD", b"OD", b"FL", b"OF"))],
+    ids=["padded by NUL", "FD", "OD", "FL", "OF"],
+)
+def test_decimals_of_another_form_give_the_same_volume(
+    change: Callable[[bytes], tuple[bytes, bytes]], tmp_path: Path
+) -> None:
+    made = phantom("oblique")
+    save_rewritten(make_series(made), tmp_path, (*DECIMALS, "SliceThickness"), change)
+    volume = read(tmp_path)
+    assert_array_equal(volume.array[0], made.array)
+    assert volume.geometry.same_channel_grid(made.geometry)  # floats hold seven digits
+
+
+@pytest.mark.parametrize(("vr", "signed"), [(b"US", True), (b"SS", False), (b"IS", True), (b"DS", True), (b"UN", True)])
+def test_padding_is_told_under_any_type(vr: bytes, signed: bool, tmp_path: Path) -> None:
+    stored = -976 if signed else 48
+    encoding = Encoding(padding=stored, signed=signed, bits_stored=16 if signed else 12)
+    text = f"{stored}".encode()
+    save_rewritten(
+        make_series(phantom(), encoding=encoding),
+        tmp_path,
+        ["PixelPaddingValue"],
+        lambda value: (vr, text + b" " * (len(text) % 2) if vr in (b"IS", b"DS") else value),
+    )
+    assert read(tmp_path).padding_values == (stored - 1024.0,)
 
 
 def test_order_of_files_and_instance_numbers_does_not_matter(tmp_path: Path) -> None:
