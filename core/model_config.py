@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from core.dicom_text import LONGEST, LongString, ShortString, one_line
 from core.errors import PackageInvalid
+from core.frozen import Frozen
 from core.yaml_text import Pattern, line_of
 
 Orientation = Literal["acquired", "RAS", "LPS"]
@@ -30,11 +31,7 @@ ModelName = Annotated[str, Field(pattern=f"^{MODEL_NAME}$")]
 Byte = Annotated[int, Field(ge=0, le=255)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Range(_Frozen):
+class Range(Frozen):
     """A closed interval in mm; an end that is left out is unbounded."""
 
     min: float | None = Field(default=None, ge=0)
@@ -49,7 +46,7 @@ class Range(_Frozen):
         return f"{self.min or 0:g} to {'any' if self.max is None else format(self.max, 'g')} mm"
 
 
-class SeriesRule(_Frozen):
+class SeriesRule(Frozen):
     """The series that may feed a channel. Every condition given must hold; patterns are searched for, ignoring case."""
 
     modality: tuple[str, ...] = Field(min_length=1, description="DICOM Modality, any of")
@@ -69,14 +66,14 @@ class SeriesRule(_Frozen):
     )
 
 
-class Channel(_Frozen):
+class Channel(Frozen):
     """One input channel of the network."""
 
     name: str
     series: SeriesRule
 
 
-class Code(_Frozen):
+class Code(Frozen):
     """A coded concept (PS3.3 section 8.8)."""
 
     value: ShortString = Field(min_length=1)
@@ -84,7 +81,7 @@ class Code(_Frozen):
     meaning: LongString = Field(min_length=1)
 
 
-class LabelSpec(_Frozen):
+class LabelSpec(Frozen):
     """One label: its value in the network's output, and its meaning."""
 
     value: int = Field(ge=1, le=65535)
@@ -95,7 +92,7 @@ class LabelSpec(_Frozen):
     colour: tuple[Byte, Byte, Byte] = (255, 0, 0)
 
 
-class KeepLargest(_Frozen):
+class KeepLargest(Frozen):
     """Keep the largest connected components (26 neighbours), of each label or of all of them together."""
 
     step: Literal["keep_largest"]
@@ -104,7 +101,7 @@ class KeepLargest(_Frozen):
     components: int = Field(default=1, ge=1)
 
 
-class RemoveSmall(_Frozen):
+class RemoveSmall(Frozen):
     """Remove connected components below a volume."""
 
     step: Literal["remove_small"]
@@ -112,7 +109,7 @@ class RemoveSmall(_Frozen):
     min_volume_mm3: float = Field(gt=0)
 
 
-class FillHoles(_Frozen):
+class FillHoles(Frozen):
     """Fill holes that a label encloses, with that label; voxels of other labels stay."""
 
     step: Literal["fill_holes"]
@@ -120,7 +117,7 @@ class FillHoles(_Frozen):
     max_volume_mm3: float | None = Field(default=None, gt=0)
 
 
-class Open(_Frozen):
+class Open(Frozen):
     """Remove parts into which a ball of a radius in mm does not fit, such as thin rims (morphological opening)."""
 
     step: Literal["open"]
@@ -128,7 +125,7 @@ class Open(_Frozen):
     radius_mm: float = Field(gt=0, le=50)
 
 
-class Smooth(_Frozen):
+class Smooth(Frozen):
     """Smooth label surfaces at a scale in mm; labels stay disjoint and thin structures connected."""
 
     step: Literal["smooth"]
@@ -140,7 +137,7 @@ PostprocessingStep = Annotated[KeepLargest | RemoveSmall | FillHoles | Open | Sm
 """Steps run in the order given; ``labels: []`` means every label of the model."""
 
 
-class ProfileSettings(_Frozen):
+class ProfileSettings(Frozen):
     """The settings with which a profile runs the networks; the defaults are those of ``fast``."""
 
     mirroring: bool = False
@@ -152,7 +149,7 @@ class ProfileSettings(_Frozen):
     )
 
 
-class Inference(_Frozen):
+class Inference(Frozen):
     """The settings of the networks: ``mirroring`` and ``step_size`` for profile ``exact``, ``fast`` for the other."""
 
     profile: Profile = "exact"
@@ -169,7 +166,7 @@ class Inference(_Frozen):
         return ProfileSettings(mirroring=self.mirroring, step_size=self.step_size, bf16=False, crop_to_body=False)
 
 
-class Output(_Frozen):
+class Output(Frozen):
     """The form of the result in the PACS."""
 
     segmentation_type: Literal["BINARY", "LABELMAP"] = "BINARY"
@@ -179,7 +176,7 @@ class Output(_Frozen):
     when_empty: Literal["object", "none"] = "none"
 
 
-class ModelManifest(_Frozen):
+class ModelManifest(Frozen, populate_by_name=True):
     """The whole of ``model.yaml``."""
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -193,8 +190,6 @@ class ModelManifest(_Frozen):
     postprocessing: tuple[PostprocessingStep, ...] = ()
     inference: Inference = Inference()
     output: Output = Output()
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     @model_validator(mode="after")
     def _labels_are_consistent(self) -> "ModelManifest":

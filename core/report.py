@@ -5,9 +5,10 @@ It carries UIDs, decisions, volumes and timings, and no attribute of the patient
 
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, SegnodeError, StudyRejected
+from core.frozen import Frozen
 from core.study_warning import StudyWarning
 from core.version import VERSION
 
@@ -16,11 +17,7 @@ Stage = Literal["read", "preprocess", "network", "labels", "postprocess", "seg",
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class Reason(_Frozen):
+class Reason(Frozen):
     """The reason for which a study was refused or failed."""
 
     code: str
@@ -44,7 +41,7 @@ _CODES: dict[type[SegnodeError], str] = {
 }
 
 
-class SeriesReport(_Frozen):
+class SeriesReport(Frozen):
     """The decision about one series, and the reason."""
 
     uid: str
@@ -53,7 +50,7 @@ class SeriesReport(_Frozen):
     reason: str
 
 
-class WarningReport(_Frozen):
+class WarningReport(Frozen):
     """A warning about the result, and the series and model that it concerns."""
 
     code: str
@@ -67,16 +64,16 @@ class WarningReport(_Frozen):
         return cls(code=str(warning.code), message=warning.message, series=warning.series_uid, model=warning.model)
 
 
-class ModelReport(_Frozen):
+class ModelReport(Frozen):
     """The result of one model."""
 
     name: str
     sha256: str
-    volumes_ml: dict[str, float] = {}
+    volumes_ml: dict[str, float] = Field(default={})
     outputs: tuple[str, ...] = ()
 
 
-class Report(_Frozen):
+class Report(Frozen, populate_by_name=True):
     """The whole of ``report.json``.
 
     Attributes

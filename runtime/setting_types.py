@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationInfo
 
 
 def _ae_title(value: str) -> str:
@@ -25,12 +25,6 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 LocalPath = Annotated[Path, AfterValidator(beside_the_file)]
 # Names become file and queue names.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
-
-
-class Frozen(BaseModel):
-    """Settings that cannot be changed and know every key."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 DATABASE_URL = re.compile(r"^(postgresql|sqlite)(\+\w+)?://")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from runtime.setting_types import Frozen
+from core.frozen import Frozen
 
 MOST_WORKERS = 64
 _GPU = re.compile(r"\d+|(GPU|MIG)-[A-Za-z0-9/-]+")

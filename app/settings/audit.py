@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from app.settings.destination import ClientTls
+from core.frozen import Frozen
 from dicom_io.audit.sinks import DEFAULT_PORTS, LOCAL, AuditFile, AuditSink, AuditSyslog
 from dicom_io.audit.trail import AuditTrail
 from dicom_io.tls import TlsFiles
-from runtime.setting_types import Frozen
 
 
 class Syslog(Frozen):

@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from runtime.setting_types import AETitle, Frozen, LocalPath, Port
+from core.frozen import Frozen
+from runtime.setting_types import AETitle, LocalPath, Port
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 

@@ -12,11 +12,12 @@ from app.settings.audit import Syslog, audit_trail
 from app.settings.destination import Destination, DicomDestination
 from app.settings.reception import Peer, Reception, TlsListening, allowed_peers
 from app.settings.route import Route
+from core.frozen import Frozen
 from core.project_files import shown
 from dicom_io.audit.trail import AuditTrail
 from dicom_io.reception.access_control import AllowedPeer
 from dicom_io.reception.limits import Limits
-from runtime.setting_types import DATABASE_URL, AETitle, Frozen, LocalPath, Name, Port, beside_the_file
+from runtime.setting_types import DATABASE_URL, AETitle, LocalPath, Name, Port, beside_the_file
 from runtime.settings_file import load_settings_file, problem_at
 from runtime.worker_settings import ExecutorName, Work, Workers, this_host
 

@@ -8,9 +8,10 @@ from pydantic import AfterValidator, Field, model_validator
 from pydicom.uid import UID
 
 from app.settings.destination import DicomDestination
+from core.frozen import Frozen
 from dicom_io.reception.access_control import AllowedPeer
 from dicom_io.reception.presentation_contexts import known_uid
-from runtime.setting_types import AETitle, Frozen, LocalPath
+from runtime.setting_types import AETitle, LocalPath
 
 
 def _network(value: str) -> str:

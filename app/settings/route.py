@@ -4,10 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from core.frozen import Frozen
 from core.model_config import ModelName
 from core.yaml_text import Pattern
 from dicom_io.images.headers.image_count import CountKeyword
-from runtime.setting_types import AETitle, Frozen, Name
+from runtime.setting_types import AETitle, Name
 
 NoticeKind = Literal["refused", "nothing_found", "failed"]
 

@@ -1,12 +1,12 @@
 """Limits of the listener for every peer."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from core.frozen import Frozen
 
 
-class Limits(BaseModel):
+class Limits(Frozen):
     """Limits that no peer can exceed; the defaults suit a department, and each can be set in ``node.yaml``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     pdu_bytes_before: int = Field(default=1 << 20, ge=1024, description="longest association request")
     pdu_bytes: int = Field(default=16 << 20, ge=131072, description="longest PDU of an association")

@@ -5,45 +5,36 @@ does not reproduce to 99 %). Its outcome is kept beside the package; of the imag
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.errors import PackageInvalid
-from core.files import write_whole
+from core.frozen import Frozen
 from core.model_config import ModelManifest
-from segmentation.package.hashes import sha256_of_bytes
 from segmentation.package.known_trainers import keeps_the_network
+from segmentation.package.results_file import Result, newest, read_results, settings_hash, write_results
 
 OUTCOMES = "commissioning.json"
+UNUSED_SETTINGS = {"profile", "fast"}
+"""Keys of ``inference`` that change no label in profile ``exact``, in which golden cases run."""
 GOLDEN_DICE = 0.99
 """Dice that every label of a golden case must reach; another GPU's rounding stays above it, a wrong layer below it."""
 
 
-class Outcome(BaseModel):
+class Outcome(Result):
     """Outcome of one golden case.
 
     Attributes
     ----------
-    seal
-        SHA-256 of the package's ``SHA256SUMS`` at the time.
-    settings
-        SHA-256 of the settings in ``model.yaml`` that change labels (orientation, inference).
     dice
         Dice of every label by name; null if neither mask holds it, in which case that label is not proven.
     agreement
         Fraction of voxels that are equal.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    when: str
-    seal: str
-    settings: str
     image_sha256: tuple[str, ...]
     expect_sha256: str
     voxels: int
@@ -53,19 +44,11 @@ class Outcome(BaseModel):
     passed: bool
 
 
-class Outcomes(BaseModel):
+class Outcomes(Frozen):
     """The whole of ``commissioning.json``, newest last."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_version: Literal[1] = 1
     cases: tuple[Outcome, ...] = ()
-
-
-def settings_hash(manifest: ModelManifest) -> str:
-    """Compute the SHA-256 of the settings that change labels in profile ``exact``, in which golden cases run."""
-    inference = manifest.inference.model_dump_json(exclude={"profile", "fast"})
-    return sha256_of_bytes(f"{manifest.orientation}\n{inference}".encode())
 
 
 def compare(
@@ -105,19 +88,13 @@ def read_outcomes(folder: Path) -> Outcomes:
     PackageInvalid
         If the file is damaged.
     """
-    path = folder / OUTCOMES
-    if not path.exists():
-        return Outcomes()
-    try:
-        return Outcomes.model_validate_json(path.read_bytes())
-    except (ValidationError, OSError) as error:
-        raise PackageInvalid(f"{path}: {str(error).splitlines()[0]}") from error
+    return read_results(folder / OUTCOMES, Outcomes)
 
 
 def store_outcome(folder: Path, outcome: Outcome) -> None:
     """Append an outcome; the file is written whole or not at all, even if the power fails."""
     outcomes = Outcomes(cases=(*read_outcomes(folder).cases, outcome))
-    write_whole(folder / OUTCOMES, outcomes.model_dump_json(indent=1) + "\n")
+    write_results(folder / OUTCOMES, outcomes)
 
 
 def require_commissioning(folder: Path, trainers: Iterable[str], seal: str, manifest: ModelManifest) -> None:
@@ -131,18 +108,10 @@ def require_commissioning(folder: Path, trainers: Iterable[str], seal: str, mani
     doubtful = [trainer for trainer in trainers if not keeps_the_network(trainer)]
     if not doubtful:
         return
-    settings = settings_hash(manifest)
-    fitting = [o for o in read_outcomes(folder).cases if o.seal == seal and o.settings == settings]
-    if not fitting or not fitting[-1].passed:
-        state = (
-            "its last golden case failed" if fitting else "no golden case has been run with these weights and settings"
-        )
+    last = newest(read_outcomes(folder).cases, seal, settings_hash(manifest, UNUSED_SETTINGS))
+    if last is None or not last.passed:
+        state = "its last golden case failed" if last else "no golden case has been run with these weights and settings"
         raise PackageInvalid(
             f"{folder}: trainer {', '.join(doubtful)} may have changed the network, and {state}; "
             f"run: segnode models verify {manifest.name} --case IMAGE --expect MASK"
         )
-
-
-def now() -> str:
-    """Return the time stamp of an outcome, UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

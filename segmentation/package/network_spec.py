@@ -6,7 +6,9 @@ pickles. A package keeps the plans byte for byte, and runs from this file alone.
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from core.frozen import Frozen
 
 Scalar = bool | int | float | str | None
 Argument = Scalar | list[int] | list[list[int]] | dict[str, bool | int | float]
@@ -40,11 +42,11 @@ def _fits(name: str, value: Scalar) -> bool:
     return not isinstance(value, str)
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class _Finite(Frozen, allow_inf_nan=False):
+    """A base whose numbers are finite."""
 
 
-class Normalisation(_Frozen):
+class Normalisation(_Finite):
     """The normalisation of one input channel to the network's range."""
 
     scheme: NormalisationScheme
@@ -55,11 +57,11 @@ class Normalisation(_Frozen):
     percentile_99_5: float | None = None
 
 
-class Resampling(_Frozen):
+class Resampling(_Finite):
     """One of nnU-Net's resampling functions with its keyword arguments."""
 
     function: ResamplingFunction
-    arguments: dict[str, Scalar] = {}
+    arguments: dict[str, Scalar] = Field(default={})
 
     @model_validator(mode="after")
     def _arguments_are_known(self) -> "Resampling":
@@ -70,7 +72,7 @@ class Resampling(_Frozen):
         return self
 
 
-class NetworkSpec(_Frozen):
+class NetworkSpec(_Finite):
     """A network as its builder's keyword arguments; operations are short names that ``network.py`` knows."""
 
     builder: Builder
@@ -80,7 +82,7 @@ class NetworkSpec(_Frozen):
     outputs: int = Field(ge=1, le=4096)
 
 
-class Fold(_Frozen):
+class Fold(_Finite):
     """One set of weights."""
 
     fold: FoldName
@@ -89,7 +91,7 @@ class Fold(_Frozen):
     checkpoint_sha256: Sha256
 
 
-class Configuration(_Frozen):
+class Configuration(_Finite):
     """One nnU-Net configuration (``3d_fullres``, ``2d`` …) with its weights; axes are in transposed order.
 
     Attributes
@@ -134,7 +136,7 @@ class Configuration(_Frozen):
         return self
 
 
-class Labels(_Frozen):
+class Labels(_Finite):
     """``labels`` of ``dataset.json``: one value for each name, or for regions the values that a region unites."""
 
     values: dict[str, int | tuple[int, ...]]
@@ -170,7 +172,7 @@ class Labels(_Frozen):
         return tuple(sorted({value for part in parts for value in part} - {0}))
 
 
-class Part(_Frozen):
+class Part(_Finite):
     """One network of a composite.
 
     Attributes
@@ -194,7 +196,7 @@ class Part(_Frozen):
         return self
 
 
-class PackageManifest(_Frozen):
+class PackageManifest(_Finite, populate_by_name=True):
     """The whole of ``manifest.json``.
 
     Attributes
@@ -219,8 +221,6 @@ class PackageManifest(_Frozen):
     members: tuple[str, ...] = Field(min_length=1)
     parts: tuple[Part, ...] = ()
     originals: dict[str, Sha256]
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _references_exist(self) -> "PackageManifest":

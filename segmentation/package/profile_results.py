@@ -7,26 +7,20 @@ which it was made.
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from core.errors import PackageInvalid
-from core.files import write_whole
-from core.model_config import ModelManifest
+from core.frozen import Frozen
 from core.study_warning import StudyWarning, WarningCode
-from segmentation.package.hashes import sha256_of_bytes
 from segmentation.package.package import Package
+from segmentation.package.results_file import Result, newest, read_results, settings_hash, write_results
 
 MEASUREMENTS = "measurements.json"
+UNUSED_SETTINGS = {"profile"}
+"""Keys of ``inference`` that change no label in either profile."""
 
 Dice = dict[str, float | None]
 """Dice by label name; null if neither mask holds the label."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class ProfileRun(_Frozen):
+class ProfileRun(Frozen):
     """The run of one profile on one case.
 
     Attributes
@@ -44,7 +38,7 @@ class ProfileRun(_Frozen):
     truth_dice: Dice | None
 
 
-class CaseMeasurement(_Frozen):
+class CaseMeasurement(Frozen):
     """The comparison of both profiles on one image.
 
     Attributes
@@ -64,21 +58,10 @@ class CaseMeasurement(_Frozen):
     fast: ProfileRun
 
 
-class Measurement(_Frozen):
-    """The results of all cases of one call.
+class Measurement(Result):
+    """The results of all cases of one call."""
 
-    Attributes
-    ----------
-    seal
-        SHA-256 of the package's ``SHA256SUMS`` at the time.
-    settings
-        SHA-256 of the settings in ``model.yaml`` that change labels in either profile.
-    """
-
-    when: str
     segnode: str
-    seal: str
-    settings: str
     device: str
     cases: tuple[CaseMeasurement, ...]
 
@@ -93,17 +76,11 @@ class Measurement(_Frozen):
         return worst
 
 
-class Measurements(_Frozen):
+class Measurements(Frozen):
     """The whole of ``measurements.json``, newest last."""
 
     schema_version: Literal[1] = 1
     measurements: tuple[Measurement, ...] = ()
-
-
-def settings_of_profiles(manifest: ModelManifest) -> str:
-    """Compute the SHA-256 of the settings in ``model.yaml`` that change labels in either profile."""
-    inference = manifest.inference.model_dump_json(exclude={"profile"})
-    return sha256_of_bytes(f"{manifest.orientation}\n{inference}".encode())
 
 
 def read_measurements(folder: Path) -> Measurements:
@@ -114,20 +91,13 @@ def read_measurements(folder: Path) -> Measurements:
     PackageInvalid
         If the file is damaged.
     """
-    path = folder / MEASUREMENTS
-    if not path.exists():
-        return Measurements()
-    try:
-        return Measurements.model_validate_json(path.read_bytes())
-    except (ValidationError, OSError) as error:
-        raise PackageInvalid(f"{path}: {str(error).splitlines()[0]}") from error
+    return read_results(folder / MEASUREMENTS, Measurements)
 
 
 def store_measurement(folder: Path, measurement: Measurement) -> None:
     """Append a measurement; the file is written whole or not at all."""
     known = read_measurements(folder).measurements
-    whole = Measurements(measurements=(*known, measurement))
-    write_whole(folder / MEASUREMENTS, whole.model_dump_json(indent=1) + "\n")
+    write_results(folder / MEASUREMENTS, Measurements(measurements=(*known, measurement)))
 
 
 def measurement_of(package: Package) -> Measurement | None:
@@ -138,13 +108,8 @@ def measurement_of(package: Package) -> Measurement | None:
     PackageInvalid
         If the file is damaged.
     """
-    settings = settings_of_profiles(package.manifest)
-    fitting = [
-        found
-        for found in read_measurements(package.folder).measurements
-        if found.seal == package.seal and found.settings == settings
-    ]
-    return fitting[-1] if fitting else None
+    measurements = read_measurements(package.folder).measurements
+    return newest(measurements, package.seal, settings_hash(package.manifest, UNUSED_SETTINGS))
 
 
 def warning_of(package: Package) -> StudyWarning | None:

@@ -8,9 +8,10 @@ import numpy as np
 
 from segmentation.image_files import read_image, read_mask
 from segmentation.inference.engine import Engine
-from segmentation.package.golden_results import Outcome, compare, judge, now, settings_hash, store_outcome
+from segmentation.package.golden_results import UNUSED_SETTINGS, Outcome, compare, judge, store_outcome
 from segmentation.package.hashes import sha256_of_file
 from segmentation.package.package import Package
+from segmentation.package.results_file import now, settings_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,7 @@ def run_golden_case(
     outcome = Outcome(
         when=now(),
         seal=package.seal,
-        settings=settings_hash(package.manifest),
+        settings=settings_hash(package.manifest, UNUSED_SETTINGS),
         image_sha256=tuple(sha256_of_file(path) for path in images),
         expect_sha256=sha256_of_file(expect),
         voxels=int(result.size),

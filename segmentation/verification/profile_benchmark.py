@@ -15,17 +15,18 @@ from core.version import VERSION
 from core.volume import Volume
 from segmentation.image_files import read_image, read_mask
 from segmentation.inference.engine import Engine
-from segmentation.package.golden_results import compare, now
+from segmentation.package.golden_results import compare
 from segmentation.package.hashes import sha256_of_file
 from segmentation.package.package import Package
 from segmentation.package.profile_results import (
+    UNUSED_SETTINGS,
     CaseMeasurement,
     Dice,
     Measurement,
     ProfileRun,
-    settings_of_profiles,
     store_measurement,
 )
+from segmentation.package.results_file import now, settings_hash
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 PROFILES: tuple[Profile, Profile] = ("exact", "fast")
@@ -108,7 +109,7 @@ def measure(
         when=now(),
         segnode=VERSION,
         seal=package.seal,
-        settings=settings_of_profiles(package.manifest),
+        settings=settings_hash(package.manifest, UNUSED_SETTINGS),
         device=engines["fast"].device,
         cases=tuple(measured),
     )

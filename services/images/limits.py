@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import Field
 
 from core.errors import RequestCode, RequestRefused
-from runtime.setting_types import Frozen
+from core.frozen import Frozen
 
 VOXEL_BYTES: Final = 4
 """Images are float32 once they are read."""

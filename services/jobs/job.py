@@ -3,9 +3,10 @@
 import logging
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from core.errors import PackageInvalid, RequestCode, RequestRefused, RetryLater, SegnodeError, StudyRejected
+from core.frozen import Frozen
 from services.jobs.results import MaskResult
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -14,10 +15,8 @@ _MAY_SUCCEED_LATER: Final = (RequestCode.QUEUE_FULL, RequestCode.DEADLINE_EXCEED
 _log = logging.getLogger("segnode")
 
 
-class Problem(BaseModel):
+class Problem(Frozen, extra="ignore"):
     """The reason why a call or a job failed."""
-
-    model_config = ConfigDict(frozen=True)
 
     code: str = Field(description="one that tools can rely on", examples=["wrong_phase"])
     message: str = ""
@@ -34,10 +33,8 @@ class Problem(BaseModel):
         return cls(code="model_unusable" if isinstance(error, PackageInvalid) else "service_misconfigured")
 
 
-class Job(BaseModel):
+class Job(Frozen, extra="ignore"):
     """One job with its state, progress and result."""
-
-    model_config = ConfigDict(frozen=True)
 
     id: str
     state: State

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, Field, StrictBool, TypeAdapter, ValidationError, model_validator
 
 from core.errors import RequestCode, RequestRefused
+from core.frozen import Frozen
 from core.model_config import Open, Phase, PostprocessingStep, Smooth
 from services.tasks import Task
 
@@ -23,11 +24,7 @@ PHASE_OF_FIELD: Final[Mapping[str, Phase]] = {
 """Expected phase of an image, by the field that names it."""
 
 
-class _Request(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Segmentation(_Request):
+class _Segmentation(Frozen):
     force: StrictBool = Field(
         default=False, description="make masks anew, though there are some of these images and models"
     )
@@ -105,7 +102,7 @@ class BatchRequest(_Segmentation):
         )
 
 
-class SmoothRequest(_Request):
+class SmoothRequest(Frozen):
     """Smooth labels of a mask; the image is not read."""
 
     task: Literal["smooth"] = "smooth"
@@ -122,7 +119,7 @@ class SmoothRequest(_Request):
         return (Open(step="open", labels=values, radius_mm=self.strength),)
 
 
-class PostprocessRequest(_Request):
+class PostprocessRequest(Frozen):
     """Apply steps of post-processing to a mask, as in ``model.yaml``; the image is not read."""
 
     task: Literal["postprocess"] = "postprocess"

@@ -1,14 +1,13 @@
 """The result of a job."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from core.frozen import Frozen
 from services.masks.mask_paths import MaskPlace, MaskRecord
 
 
-class MaskResult(BaseModel):
+class MaskResult(Frozen):
     """One mask, named as its caller sees the volume."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     mask_path: str = Field(examples=["/mnt/cases/0001/mask/total_A.nii.gz"])
     seg_path: str = Field(default="", description="empty where none was asked for")

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from core.frozen import Frozen
 from core.model_config import LabelSpec
 from core.version import VERSION
 from services.images.image_reader import stem_of
@@ -23,10 +24,8 @@ SAYS_NOTHING: Final = frozenset({"image", "img", "ct", "phase", "series", "volum
 """Parts of an image's name that do not distinguish it from other images of a case."""
 
 
-class MaskRecord(BaseModel):
+class MaskRecord(Frozen, populate_by_name=True):
     """The file beside a mask, which records its sources and the meaning of its values."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     segnode: str = VERSION
@@ -40,7 +39,7 @@ class MaskRecord(BaseModel):
     model: str = ""
     model_sha256: str = ""
     labels: tuple[LabelSpec, ...] = ()
-    volumes_ml: dict[str, float] = {}
+    volumes_ml: dict[str, float] = Field(default={})
     warnings: tuple[str, ...] = ()
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 
 from core.errors import ConfigInvalid, RequestCode, RequestRefused
 from core.files import locked, replace_file
+from core.frozen import Frozen
 from segmentation.package.package import Package, load_package
 from segmentation.package.store import default_models_path, find_package
 from services.jobs.requests import PHASE_OF_FIELD, image_fields
@@ -17,19 +18,15 @@ KEPT = 20
 """Earlier packages of a task that are remembered."""
 
 
-class Alias(BaseModel):
+class Alias(Frozen):
     """The package of one task, and the earlier ones, the latest first."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     earlier: tuple[str, ...] = ()
 
 
-class _Content(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    aliases: dict[Task, Alias] = {}
+class _Content(Frozen):
+    aliases: dict[Task, Alias] = Field(default={})
 
 
 class Aliases:
