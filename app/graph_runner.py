@@ -148,7 +148,8 @@ class Segmenter:
                 StudyApplication(job).run()
             of_models = [warning for name in run.models for warning in self._warnings[name]]
             report = report_runs(study, finished, of_models, headers_s, time.perf_counter() - start, self.device)
-            report = report.model_copy(update={"notes": run.notes})
+            warnings = tuple(dict.fromkeys((*run.warnings, *report.warnings)))
+            report = report.model_copy(update={"notes": run.notes, "warnings": warnings})
             outbox.publish(report)
         finally:
             outbox.discard()

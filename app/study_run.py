@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.report import Report
+from core.report import Report, WarningReport
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class StudyRun:
         Number of the run on the same study, from 0; part of the results' UIDs.
     notes
         What is known of the study beforehand, for its report.
+    warnings
+        What was found when the images were received, for its report too.
     nifti
         Whether ``<model>_seg.nii.gz`` is written too.
     """
@@ -32,6 +34,7 @@ class StudyRun:
     models: tuple[str, ...]
     revision: int = 0
     notes: tuple[str, ...] = ()
+    warnings: tuple[WarningReport, ...] = ()
     nifti: bool = False
 
 

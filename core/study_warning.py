@@ -16,6 +16,7 @@ class WarningCode(StrEnum):
     STATED_SPACING_DIFFERS = "stated_spacing_differs"
     FILES_UNREADABLE = "files_unreadable"
     IMAGES_REPEATED = "images_repeated"
+    DESCRIPTION_CHANGED = "description_changed"
     RESAMPLED = "resampled"
     REGISTERED = "registered"
     FAST_NOT_MEASURED = "fast_not_measured"
@@ -31,6 +32,7 @@ _SENTENCES = {
     WarningCode.STATED_SPACING_DIFFERS: "The images state another distance of slices than they have.",
     WarningCode.FILES_UNREADABLE: "Files beside the series could not be read.",
     WarningCode.IMAGES_REPEATED: "Images of the series came more than once.",
+    WarningCode.DESCRIPTION_CHANGED: "Images came again with the same pixels and geometry and another description.",
     WarningCode.RESAMPLED: "A channel was resampled.",
     WarningCode.REGISTERED: "A channel was registered.",
     WarningCode.FAST_NOT_MEASURED: "The loss of profile fast is not known.",

@@ -16,7 +16,7 @@ from app.workflow.attempts import Attempts
 from app.workflow.outcome import make_outcome, outcome_of, warnings_of
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, StudyRejected, Superseded
 from core.files import sync_folder
-from core.report import Reason, Report
+from core.report import Reason, Report, WarningReport
 from dicom_io.spool.claims import Claim
 from dicom_io.spool.counters import COUNTERS, Counters
 from dicom_io.spool.records import Outcome, RecordedReason, RecordedWarning, State
@@ -113,10 +113,17 @@ class SegmentStep:
                 for leftover in (revision.results, *revision.path.glob("results.*")):
                     shutil.rmtree(leftover, ignore_errors=True)
                 claim.results.mkdir()
-                revision.write_state(state=State.RUNNING, reason=None, warnings=())
+                revision.write_state(state=State.RUNNING, reason=None, warnings=known.of_reception)
             extra = {"study": revision.key, "revision": revision.number, "models": len(models)}
             _log.info("study_running", extra=extra)
-            run = StudyRun(revision.images, claim.results, tuple(models), revision.number, known.notes)
+            run = StudyRun(
+                revision.images,
+                claim.results,
+                tuple(models),
+                revision.number,
+                known.notes,
+                tuple(WarningReport(code=one.code, message=one.message) for one in known.of_reception),
+            )
             try:
                 with self._time_limit(revision.key, revision.number):
                     report = self._run_graph(run)

@@ -11,7 +11,8 @@ from pydicom.uid import UID
 
 from core.errors import ReasonCode, StudyRejected
 from core.study_warning import StudyWarning
-from dicom_io.images.headers.attributes import MALFORMED, text, texts, uid
+from dicom_io.images.headers.attributes import text, texts, uid
+from dicom_io.images.headers.copies import IMAGE_TAGS, changed_tags, counts_more, keywords_of
 from dicom_io.images.headers.image_classes import IMAGE_CLASSES
 from dicom_io.images.headers.instance import BadDicomError, Instance, NotDicomError, read_instance
 from dicom_io.images.headers.series import Series
@@ -113,6 +114,7 @@ class _SeriesDraft:
         self.nameless: list[Instance] = []
         self.repeats = 0
         self.conflicts: dict[str, None] = {}
+        self.words: set[int] = set()
 
     def add(self, instance: Instance) -> None:
         name = uid(instance.header, "SOPInstanceUID")
@@ -122,10 +124,14 @@ class _SeriesDraft:
         known = self.by_uid.setdefault(name, instance)
         if known is instance:
             return
-        if same_image(known, instance):
-            self.repeats += 1
-        else:
+        words = changed_words(known, instance)
+        if words is None:
             self.conflicts[name] = None
+            return
+        self.repeats += 1
+        self.words |= words
+        if words and counts_more(instance.header, known.header):
+            self.by_uid[name] = instance
 
 
 class _StudyDraft:
@@ -144,7 +150,14 @@ class _StudyDraft:
     def finish(self, study_uid: str, unreadable: tuple[SetAside, ...]) -> Study:
         unread = sum(aside.count for aside in unreadable)
         series = tuple(
-            Series(series_uid, (*draft.by_uid.values(), *draft.nameless), draft.repeats, tuple(draft.conflicts), unread)
+            Series(
+                series_uid,
+                (*draft.by_uid.values(), *draft.nameless),
+                draft.repeats,
+                tuple(draft.conflicts),
+                unread,
+                keywords_of(draft.words),
+            )
             for series_uid, draft in self.series.items()
         )
         aside = tuple(SetAside(series_uid, what, count) for (series_uid, what), count in self.aside.items())
@@ -164,13 +177,16 @@ def _what_else(instance: Instance) -> str:
     return ""
 
 
-def same_image(first: Instance, second: Instance) -> bool:
-    """Tell whether two files hold the same image: equal bytes, or equal headers and equal decoded pixels."""
+def changed_words(first: Instance, second: Instance) -> set[int] | None:
+    """Compare two files of one SOP Instance UID.
+
+    Returns
+    -------
+    set of int or None
+        Tags of the attributes that differ, private ones apart; ``None`` if they hold different images: other pixels
+        once decoded, or another geometry (``dicom_io.images.headers.copies.IMAGE_KEYWORDS``).
+    """
     if cmp(first.path, second.path, shallow=False):
-        return True
-    try:
-        if first.header != second.header:
-            return False
-    except MALFORMED:
-        return False
-    return same_pixels(first, second)
+        return set()
+    changed = changed_tags(first.header, second.header)
+    return None if changed & IMAGE_TAGS or not same_pixels(first, second) else changed

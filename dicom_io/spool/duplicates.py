@@ -1,32 +1,22 @@
 """The relation of an image that came again under one SOP Instance UID to the one that is here."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
-from pydicom.datadict import tag_for_keyword
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from core.errors import StudyRejected
 from dicom_io.elements import ElementsError
+from dicom_io.images.headers.copies import IMAGE_TAGS, counts_more, keywords_of
 from dicom_io.images.headers.part10 import read_head
 from dicom_io.images.pixels.pixel_layout import read_layout
 from dicom_io.images.pixels.pixels import same_pixels
 from dicom_io.spool.fingerprint import Fingerprint, read_outline
 
-IMAGE_KEYWORDS = (
-    *("SOPClassUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality"),
-    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
-    *("GantryDetectorTilt", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated", "BitsStored"),
-    *("PixelRepresentation", "PhotometricInterpretation", "PixelPaddingValue"),
-    *("RescaleSlope", "RescaleIntercept", "RescaleType"),
-    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
-)
-"""Attributes that say which image it is, beside its pixels; all others describe patient, study and acquisition."""
-
-_IMAGE_TAGS = frozenset(tag_for_keyword(keyword) for keyword in IMAGE_KEYWORDS)
 _SAME_PIXELS = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian})
 """Transfer syntaxes that write pixels in one and the same way."""
 
@@ -45,6 +35,25 @@ class Relation(StrEnum):
     SAME = "same"
     DESCRIPTION = "description"
     IMAGE = "image"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The outcome of comparing two files of one SOP Instance UID.
+
+    Attributes
+    ----------
+    relation
+        Of the newer file to the older one.
+    words
+        Keywords of the attributes that differ, as a list for a person, where only the description does.
+    newer_counts
+        Whether the newer file's description counts.
+    """
+
+    relation: Relation
+    words: str = ""
+    newer_counts: bool = True
 
 
 def same_object(first: Path, second: Path) -> bool:
@@ -72,7 +81,7 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
-def compare(older: Path, newer: Path) -> Relation:
+def compare(older: Path, newer: Path) -> Comparison:
     """Compare two files of one SOP Instance UID.
 
     Parameters
@@ -82,7 +91,7 @@ def compare(older: Path, newer: Path) -> Relation:
 
     Returns
     -------
-    Relation
+    Comparison
         ``same`` for the same bytes after the head, or the same attributes and pixels in another transfer syntax
         (private attributes, of which not every syntax tells the type, are then left out); ``description`` where what
         differs is neither geometry nor pixels; otherwise ``image``.
@@ -93,17 +102,18 @@ def compare(older: Path, newer: Path) -> Relation:
         If a file cannot be read.
     """
     if same_object(older, newer):
-        return Relation.SAME
+        return Comparison(Relation.SAME)
     try:
         first, second = read_outline(older), read_outline(newer)
         changed = first.changed(second)
-        if changed & _IMAGE_TAGS or not (_same_pixel_bytes(first, second) or _same_decoded(first, second)):
-            return Relation.IMAGE
+        if changed & IMAGE_TAGS or not (_same_pixel_bytes(first, second) or _same_decoded(first, second)):
+            return Comparison(Relation.IMAGE)
     except ElementsError:
-        return Relation.IMAGE
+        return Comparison(Relation.IMAGE)
     if not changed and first.instance.transfer_syntax != second.instance.transfer_syntax:
-        return Relation.SAME
-    return Relation.DESCRIPTION
+        return Comparison(Relation.SAME)
+    newer_counts = counts_more(second.instance.header, first.instance.header)
+    return Comparison(Relation.DESCRIPTION, keywords_of(changed) or "private attributes or overlays", newer_counts)
 
 
 def _same_pixel_bytes(first: Fingerprint, second: Fingerprint) -> bool:

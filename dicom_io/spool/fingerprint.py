@@ -17,6 +17,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from dicom_io.elements import ElementsError, Walk, source_of
 from dicom_io.images.headers.attributes import MALFORMED
+from dicom_io.images.headers.copies import is_same_value
 from dicom_io.images.headers.instance import Instance
 from dicom_io.images.headers.part10 import read_head
 
@@ -62,7 +63,7 @@ class Fingerprint:
             tag
             for tag in tags
             if self.digests.get(tag) != other.digests.get(tag)
-            and not _is_same_value(self.instance.header, other.instance.header, tag)
+            and not is_same_value(self.instance.header, other.instance.header, tag)
         }
 
     def pixels(self) -> Iterator[bytes]:
@@ -143,13 +144,6 @@ def _header(short: bytes, is_implicit: bool, syntax: str) -> Dataset:
     header.file_meta = FileMetaDataset()
     header.file_meta.TransferSyntaxUID = UID(syntax)
     return header
-
-
-def _is_same_value(first: Dataset, second: Dataset, tag: int) -> bool:
-    try:
-        return tag in first and tag in second and bool(first[tag].value == second[tag].value)
-    except MALFORMED:
-        return False
 
 
 def _is_left_out(tag: int) -> bool:

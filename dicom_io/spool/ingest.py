@@ -1,5 +1,6 @@
 """The filing of received objects in the spool; once filed, an object survives a power cut."""
 
+import logging
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -13,13 +14,19 @@ from dicom_io.spool.duplicates import Relation, compare, same_object
 from dicom_io.spool.free_space import KeptFree
 from dicom_io.spool.incoming import IncomingFile
 from dicom_io.spool.received import ReceivedObject, is_uid, object_name, study_key
-from dicom_io.spool.records import ENDED_WELL, State
+from dicom_io.spool.records import ENDED_WELL, State, description_changed
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
+_log = logging.getLogger("segnode")
+
+MAX_WARNINGS = 20
+"""Different ones that a revision keeps of what was received."""
+
 Placed = Literal["stored", "new_revision", "replaced", "quarantined", "repeated", "set_aside"]
 """The fate of an object: ``replaced`` took the place of one with the same image and another description, which an
-earlier revision keeps; ``quarantined`` has another image under the same UID, and takes no part until a person releases
+earlier revision keeps; ``repeated`` is also one whose other description was written before the one that is here;
+``quarantined`` has another image under the same UID, and takes no part until a person releases
 it."""
 
 
@@ -92,20 +99,27 @@ class Ingest:
         known = latest.images / f"{name}.dcm" if latest is not None else None
         if latest is None or known is None or not known.exists():
             return self._take(key, latest, temporary, name)
-        relation = compare(known, temporary)
-        if relation is Relation.SAME or _is_among(temporary, self.spool.quarantine(key).glob(f"{name}-*.dcm")):
+        found = compare(known, temporary)
+        if found.relation is Relation.SAME or _is_among(temporary, self.spool.quarantine(key).glob(f"{name}-*.dcm")):
             # Who stored it may have died before its name was safe.
             sync_folder(known.parent)
             return self._repeat(key, latest)
-        if relation is Relation.IMAGE:
+        if found.relation is Relation.IMAGE:
             self.spool.quarantine(key).mkdir(exist_ok=True)
             sync_folder(self.spool.folder(key))
             _move(temporary, _free_name(self.spool.quarantine(key), name))
             return "quarantined"
+        if not found.newer_counts:
+            _warn(latest, found.words)
+            return self._repeat(key, latest)
         if latest.state is State.RECEIVING and self._is_inherited(latest, known):
+            _warn(latest, found.words)
             _move(temporary, known)
             return "replaced"
-        self.spool.open_revision(key, State.RECEIVING, {temporary: f"{name}.dcm"})
+        opened = self.spool.open_revision(key, State.RECEIVING, {temporary: f"{name}.dcm"})
+        if latest.state is State.RECEIVING:
+            opened.write_state(warnings=latest.read_state().of_reception)
+        _warn(opened, found.words)
         self.spool.supersede(latest)
         return "new_revision"
 
@@ -145,6 +159,15 @@ class Ingest:
             # The rest of a study that is sent again keeps it open, as new images do.
             os.utime(latest.images)
         return "repeated"
+
+
+def _warn(revision: Revision, words: str) -> None:
+    """Log that an image came again with another description, and keep it for the result of a revision to come."""
+    problem = description_changed(words)
+    _log.warning("study_warning", extra={"study": revision.key, "warning": problem.code, "problem": problem.message})
+    state = revision.read_state()
+    if state.state is State.RECEIVING and problem not in state.warnings and len(state.warnings) < MAX_WARNINGS:
+        revision.write_state(warnings=(*state.warnings, problem))
 
 
 def _move(temporary: Path, target: Path) -> None:

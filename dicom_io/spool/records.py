@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypedDict, TypeVar, Unpack
 
 from core.files import replace_file
+from core.study_warning import StudyWarning, WarningCode
 
 
 class State(StrEnum):
@@ -102,6 +103,18 @@ class RecordedWarning:
         return {"code": self.code, "message": self.message, "series": self.series, "model": self.model, **self.unknown}
 
 
+OF_RECEPTION = str(WarningCode.DESCRIPTION_CHANGED)
+"""The code of the warnings that are found when images are received, before a result exists."""
+
+
+def description_changed(words: str) -> RecordedWarning:
+    """Build the warning that an image came again with another description; ``words`` are keywords, never values."""
+    warning = StudyWarning(
+        WarningCode.DESCRIPTION_CHANGED, f"The header that was written last counts. They differ in: {words}."
+    )
+    return RecordedWarning(OF_RECEPTION, warning.message)
+
+
 @dataclass(frozen=True)
 class RecordedClaim:
     """The right to write about a subject (`dicom_io.spool.claims`): its executor, and the claim's number."""
@@ -151,7 +164,7 @@ class RevisionState:
     notes
         What a person should know who looks at its result, known before it was made.
     warnings
-        What a person should know who looks at its result, found as it was made.
+        What a person should know who looks at its result, found as its images came or as it was made.
     priority
         ``stat`` where it overtakes others, otherwise ``routine``.
     overtimes
@@ -178,6 +191,11 @@ class RevisionState:
     def begun(cls, state: State, priority: str = "routine") -> Self:
         """Return the first state of a revision."""
         return cls(state, since=_now(), priority=priority)
+
+    @property
+    def of_reception(self) -> tuple[RecordedWarning, ...]:
+        """The warnings that were found before there was a result; they stay when it is made anew."""
+        return tuple(warning for warning in self.warnings if warning.code == OF_RECEPTION)
 
     def changed(self, **changes: Unpack[StateChanges]) -> Self:
         """Return the state with some attributes changed; with another state, ``since`` is the present."""

@@ -110,6 +110,7 @@ class StubSegmenter:
             result.save_as(folder / f"{model}.seg.dcm", enforce_file_format=True)
         done = tuple(ModelReport(name=model, sha256="0", outputs=(f"{model}.seg.dcm",)) for model in run.models)
         warnings = (WarningReport(code="resampled", message="A channel was resampled."),) if wish == "warn" else ()
+        warnings = (*run.warnings, *warnings)
         return Report(study=study, outcome="segmented", models=done, warnings=warnings, device="cpu")
 
 

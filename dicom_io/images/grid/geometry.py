@@ -286,6 +286,9 @@ def _warnings(series: Series) -> list[StudyWarning]:
     if series.repeats:
         detail = f"{series.repeats} files repeat an image of the series and were left out."
         warnings.append(StudyWarning(WarningCode.IMAGES_REPEATED, detail))
+    if series.changed_words:
+        detail = f"The header that was written last counts. They differ in: {series.changed_words}."
+        warnings.append(StudyWarning(WarningCode.DESCRIPTION_CHANGED, detail))
     return warnings
 
 

@@ -25,6 +25,8 @@ class Series:
         SOP Instance UIDs under which two different images were found.
     unread
         How many files and folders beside it could not be read; images of the series may be among them.
+    changed_words
+        Keywords of the attributes in which files of one image differ, as a list for a person; empty without any.
     """
 
     uid: str
@@ -32,6 +34,7 @@ class Series:
     repeats: int = 0
     conflicts: tuple[str, ...] = ()
     unread: int = 0
+    changed_words: str = ""
     _found: dict[Callable[["Series"], Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     def once(self, find: Callable[["Series"], Found]) -> Found:

@@ -133,6 +133,22 @@ def test_the_same_images_again_change_nothing(
     assert len(received(pacs, study)) == 1
 
 
+def test_an_image_with_other_words_counts_once_and_the_result_says_what_differs(
+    node: NodeProcess, push: Push, tmp_path: Path
+) -> None:
+    study = generate_uid()
+    push(write_study(tmp_path / "first", study))
+    push(write_study(tmp_path / "again", study, images=1, description="sent again"))
+    end = node.wait_for_end(study, revision=1)
+    assert (end["state"], runs(node, study)) == ("delivered", ["1 3"])
+    (warning,) = end["warnings"]
+    assert warning["code"] == "description_changed"
+    assert warning["message"].endswith("They differ in: StudyDescription.")
+    log = node.log.read_text()
+    assert log.count(warning["message"]) == 2, "as it came, and as the result was made"
+    assert "sent again" not in log
+
+
 def test_the_node_does_not_run_on_what_it_made(
     node: NodeProcess, pacs: StorageServer, push: Push, peer: Callable[[str], str], tmp_path: Path
 ) -> None:

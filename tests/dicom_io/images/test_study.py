@@ -21,12 +21,14 @@ from pydicom.uid import BasicTextSRStorage, DeflatedExplicitVRLittleEndian, RLEL
 
 from core.errors import ReasonCode, StudyRejected
 from core.study_warning import WarningCode
+from dicom_io.images.headers.copies import keywords_of
 from dicom_io.images.headers.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFile
 from dicom_io.images.selection.selection import select_series
 from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
 from phantom.series import make_series, save_series, write_series
 from phantom.tags import Encoding, SeriesTags, StudyTags
+from tests.support.odd_files import rewrite
 from tests.support.series_helpers import ct_series, manifest, one_study, phantom, run
 
 
@@ -146,6 +148,70 @@ def test_identical_repeats_count_once(tmp_path: Path) -> None:
     assert series.repeats == 16
     volume, _ = run(tmp_path, manifest())
     assert "16 files repeat" in volume.warnings[0].detail
+
+
+FIRST, SECOND = ("20260301", "101500"), ("20260302", "")
+
+
+@pytest.mark.parametrize("compressed", [False, True], ids=["same syntax", "compressed"])
+@pytest.mark.parametrize("name", ["IM0003_again", "A_again"], ids=["later path", "earlier path"])
+@pytest.mark.parametrize(
+    ("known", "again", "taken"),
+    [
+        (("", ""), ("", ""), "by path"),
+        (FIRST, SECOND, "again"),
+        (SECOND, FIRST, "known"),
+        (FIRST, ("", ""), "by path"),
+        (FIRST, (FIRST[0], "101500.1"), "again"),
+        (FIRST, (FIRST[0], "10"), "known"),
+        (FIRST, FIRST, "by path"),
+    ],
+)
+def test_an_image_with_another_word_counts_once_by_the_header_that_was_written_last(
+    known: tuple[str, str], again: tuple[str, str], taken: str, name: str, compressed: bool, tmp_path: Path
+) -> None:
+    series = ct_series()
+    series[2].InstitutionName = "known"
+    series[2].InstanceCreationDate, series[2].InstanceCreationTime = known
+    copy_of = deepcopy(series[2])
+    copy_of.InstitutionName = "again"
+    copy_of.InstanceCreationDate, copy_of.InstanceCreationTime = again
+    save_series(series, tmp_path)
+    if compressed:
+        copy_of.compress(RLELossless, generate_instance_uid=False)
+    copy_of.save_as(tmp_path / name, enforce_file_format=True)
+    (found,) = one_study(tmp_path).series
+    assert (len(found.instances), found.repeats, found.conflicts) == (8, 1, ())
+    (image,) = [i for i in found.instances if i.header.SOPInstanceUID == series[2].SOPInstanceUID]
+    by_path = "known" if name.startswith("A") else "again"
+    assert image.header.InstitutionName == (by_path if taken == "by path" else taken)
+    volume, _ = run(tmp_path, manifest())
+    assert np.array_equal(volume.array[0], phantom().array)
+    assert [warning.code for warning in volume.warnings] == [
+        WarningCode.IMAGES_REPEATED,
+        WarningCode.DESCRIPTION_CHANGED,
+    ]
+    words = {"InstitutionName"}
+    words |= {"InstanceCreationDate"} if known[0] != again[0] else set()
+    words |= {"InstanceCreationTime"} if known[1] != again[1] else set()
+    named = volume.warnings[1].detail.partition("They differ in: ")[2].rstrip(".").split(", ")
+    assert set(named) == words
+
+
+def test_a_value_that_no_reader_understands_is_no_other_image_where_it_is_the_same(tmp_path: Path) -> None:
+    series = ct_series()
+    save_series([*series, deepcopy(series[2])], tmp_path)
+    for path in (tmp_path / "IM0003", tmp_path / "IM0009"):
+        rewrite(path, "SeriesNumber", lambda value: (b"IS", b"#1"))
+    rewrite(tmp_path / "IM0009", "Manufacturer", lambda value: (b"LO", value[:-1] + b"X"))
+    (found,) = one_study(tmp_path).series
+    assert (found.repeats, found.conflicts, found.changed_words) == (1, (), "Manufacturer")
+
+
+def test_long_lists_of_words_are_cut() -> None:
+    tags = [*range(0x00100010, 0x00100020), 0x00291010]
+    assert keywords_of(tags[:2]) == "PatientName, (0010,0011)"
+    assert keywords_of(tags).endswith(" and 5 more")
 
 
 def recompress(path: Path) -> None:

@@ -161,6 +161,44 @@ def test_a_second_correction_while_receiving_opens_the_next(spool: Spool) -> Non
     assert [revision.state for revision in spool.revisions(KEY)] == [State.REFUSED, State.REFUSED, State.RECEIVING]
 
 
+def test_a_revision_says_which_words_of_its_images_changed(spool: Spool) -> None:
+    for number in (1, 2):
+        put(Ingest(spool), encoded(made(number)))
+    for number in (1, 2):
+        put(Ingest(spool), encoded(described(made(number))))
+    put(Ingest(spool), encoded(changed(PatientName="OTHER", StudyDescription="late")))
+    messages = [warning.message for warning in latest(spool).read_state().warnings]
+    assert [message.partition("They differ in: ")[2] for message in messages] == ["PatientName.", "StudyDescription."]
+    assert {warning.code for warning in latest(spool).read_state().of_reception} == {"description_changed"}
+    assert "OTHER" not in "".join(messages)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_description_that_was_written_before_changes_nothing(spool: Spool, ended: bool) -> None:
+    kept = encoded(changed(InstanceCreationDate="20260301", InstanceCreationTime="101500.5", InstitutionName="A"))
+    put(Ingest(spool), kept)
+    if ended:
+        end(spool)
+    for date, time in (("20260228", "235959"), ("20260301", "1015"), ("20260301", "101500.49")):
+        earlier = changed(InstanceCreationDate=date, InstanceCreationTime=time, InstitutionName="B")
+        assert put(Ingest(spool), encoded(earlier)) == "repeated"
+    assert contents(latest(spool)) == [kept.data]
+    assert latest(spool).number == 0
+    warnings = latest(spool).read_state().warnings
+    assert len(warnings) == (0 if ended else 2)
+    for date, time in (("20260301", "101500.5"), ("20260301", "101501"), ("20260302", ""), ("", ""), ("yesterday", "")):
+        later = changed(InstanceCreationDate=date, InstanceCreationTime=time, InstitutionName=f"C{date}{time}")
+        assert put(Ingest(spool), encoded(later)) == "new_revision"
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless, JPEGLSLossless])
+def test_another_description_in_another_encoding_is_no_other_image(spool: Spool, syntax: UID) -> None:
+    put(Ingest(spool), encoded(made()))
+    assert put(Ingest(spool), encoded(changed(InstitutionName="B"), syntax)) == "new_revision"
+    assert spool.quarantined(KEY) == 0
+    assert latest(spool).read_state().warnings[0].message.endswith("They differ in: InstitutionName.")
+
+
 def test_superseded_image_is_deleted_with_its_study(spool: Spool) -> None:
     put(Ingest(spool), encoded(made()))
     put(Ingest(spool), encoded(described(made())))

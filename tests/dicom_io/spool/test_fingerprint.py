@@ -80,16 +80,18 @@ OTHERS: dict[str, tuple[tuple[Change, ...], tuple[Change, ...], Relation]] = {
 @pytest.mark.parametrize("kind", OTHERS)
 def test_elements_in_sequences_count(kind: str, tmp_path: Path) -> None:
     first, second, relation = OTHERS[kind]
-    assert compare(write(tmp_path / "a", *first), write(tmp_path / "b", *second)) is relation
+    assert compare(write(tmp_path / "a", *first), write(tmp_path / "b", *second)).relation is relation
 
 
 @pytest.mark.parametrize("undefined", [False, True])
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless])
 def test_sequences_are_the_same_in_every_syntax(syntax: UID, undefined: bool, tmp_path: Path) -> None:
     first = write(tmp_path / "a", frames(2))
-    assert compare(first, write(tmp_path / "b", frames(2, undefined=undefined), syntax=syntax)) is Relation.SAME
+    assert (
+        compare(first, write(tmp_path / "b", frames(2, undefined=undefined), syntax=syntax)).relation is Relation.SAME
+    )
     other = write(tmp_path / "c", frames(2, undefined=undefined), named, syntax=syntax)
-    assert compare(first, other) is Relation.DESCRIPTION
+    assert compare(first, other).relation is Relation.DESCRIPTION
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
@@ -98,7 +100,7 @@ def test_a_long_header_is_not_held(syntax: UID, tmp_path: Path) -> None:
     second = write(tmp_path / "b", frames(1500, undefined=True), named, syntax=syntax)
     tracemalloc.start()
     try:
-        assert compare(first, second) is Relation.DESCRIPTION
+        assert compare(first, second).relation is Relation.DESCRIPTION
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -114,7 +116,7 @@ def test_a_long_value_is_not_held(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(head + content[:at] + value + content[at:])
     tracemalloc.start()
     try:
-        assert compare(tmp_path / "a", tmp_path / "b") is Relation.DESCRIPTION
+        assert compare(tmp_path / "a", tmp_path / "b").relation is Relation.DESCRIPTION
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -136,15 +138,15 @@ def test_lengths_of_groups_are_no_attributes(tmp_path: Path) -> None:
 def test_object_of_implausible_size_is_another_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = write(tmp_path / "a"), write(tmp_path / "b", named)
     monkeypatch.setattr(fingerprint, "MAX_ATTRIBUTES", 5)
-    assert compare(first, second) is Relation.IMAGE
+    assert compare(first, second).relation is Relation.IMAGE
 
 
 def test_large_images_are_not_decoded_to_be_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = write(tmp_path / "a"), write(tmp_path / "b", syntax=RLELossless)
-    assert compare(first, second) is Relation.SAME
+    assert compare(first, second).relation is Relation.SAME
     monkeypatch.setattr(duplicates, "MAX_DECODED_BYTES", 100)
-    assert compare(first, second) is Relation.IMAGE
-    assert compare(first, write(tmp_path / "c", syntax=ImplicitVRLittleEndian)) is Relation.SAME
+    assert compare(first, second).relation is Relation.IMAGE
+    assert compare(first, write(tmp_path / "c", syntax=ImplicitVRLittleEndian)).relation is Relation.SAME
 
 
 def test_a_number_of_frames_is_not_believed(tmp_path: Path) -> None:
@@ -168,7 +170,7 @@ def test_a_number_of_frames_is_not_believed(tmp_path: Path) -> None:
         image.save_as(path, enforce_file_format=True)
     tracemalloc.start()
     try:
-        assert compare(*paths) is Relation.IMAGE
+        assert compare(*paths).relation is Relation.IMAGE
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -178,7 +180,7 @@ def test_a_number_of_frames_is_not_believed(tmp_path: Path) -> None:
 def test_damaged_deflated_pixels_are_another_image(tmp_path: Path) -> None:
     first, second = (write(tmp_path / name, syntax=DeflatedExplicitVRLittleEndian) for name in ("a", "b"))
     second.write_bytes(second.read_bytes()[:-40] + b"\xff" * 40)
-    assert compare(first, second) is Relation.IMAGE
+    assert compare(first, second).relation is Relation.IMAGE
 
 
 def test_a_machine_that_fails_is_no_other_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

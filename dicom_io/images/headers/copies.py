@@ -1,0 +1,77 @@
+"""Two copies of one image, which carry one SOP Instance UID: which words differ, and which copy counts."""
+
+import re
+from collections.abc import Iterable
+
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+
+from dicom_io.images.headers.attributes import MALFORMED, text
+
+IMAGE_KEYWORDS = (
+    *("SOPClassUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
+    *("GantryDetectorTilt", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated", "BitsStored"),
+    *("HighBit", "PixelRepresentation", "PhotometricInterpretation", "PixelPaddingValue"),
+    *("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "Units"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+)
+"""Attributes that say which image it is, beside its pixels; all others describe patient, study and acquisition."""
+
+IMAGE_TAGS = frozenset(tag_for_keyword(keyword) for keyword in IMAGE_KEYWORDS)
+
+LONGEST_LIST = 12
+"""Keywords that are named; of more, the number is."""
+
+_DATE = re.compile(r"\d{8}")
+_TIME = re.compile(r"(?:\d\d){1,3}(?:\.\d{1,6})?")
+
+
+def changed_tags(first: Dataset, second: Dataset) -> set[int]:
+    """Return the tags of the attributes that one header has not, or not with the other's value; group lengths apart."""
+    tags = {tag for tag in (*first.keys(), *second.keys()) if tag.element}
+    return {int(tag) for tag in tags if not is_same_value(first, second, tag)}
+
+
+def is_same_value(first: Dataset, second: Dataset, tag: int) -> bool:
+    """Return whether both headers have an attribute with one value, whatever its encoding."""
+    one, other = first.get_item(tag), second.get_item(tag)
+    if isinstance(one, RawDataElement) and isinstance(other, RawDataElement) and _encoding(one) == _encoding(other):
+        return True
+    try:
+        return tag in first and tag in second and bool(first[tag].value == second[tag].value)
+    except MALFORMED:
+        return False
+
+
+def _encoding(element: RawDataElement) -> tuple[str | None, bytes | None, bool]:
+    return element.VR, element.value, element.is_little_endian
+
+
+def keywords_of(tags: Iterable[int]) -> str:
+    """Name attributes by their keywords, never their values, for a warning."""
+    names = [keyword_for_tag(tag) or f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in sorted(tags)]
+    more = f" and {len(names) - LONGEST_LIST} more" if len(names) > LONGEST_LIST else ""
+    return ", ".join(names[:LONGEST_LIST]) + more
+
+
+def counts_more(newer: Dataset, older: Dataset) -> bool:
+    """Return whether the copy that came later gives the header: unless the older one was created later.
+
+    Instance Creation Date and Time decide where both copies state them and they differ (PS3.3 C.12.1).
+    """
+    dates = [text(header, "InstanceCreationDate") for header in (newer, older)]
+    if not all(map(_DATE.fullmatch, dates)):
+        return True
+    if dates[0] != dates[1]:
+        return dates[0] > dates[1]
+    times = [text(header, "InstanceCreationTime") for header in (newer, older)]
+    if not all(map(_TIME.fullmatch, times)):
+        return True
+    return _comparable(times[0]) >= _comparable(times[1])
+
+
+def _comparable(time: str) -> str:
+    whole, _, fraction = time.partition(".")
+    return whole.ljust(6, "0") + fraction.ljust(6, "0")
