@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.settings.node import NodeSettings
 from app.settings.route import CompleteWhen, Route
 from app.workflow.archive_check import ArchiveCheck, Come, Missing
-from app.workflow.routing import matching_routes
+from app.workflow.routing import StudyPlan, plan_study
 from dicom_io.images.headers.image_count import ImageCount
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
@@ -88,11 +88,11 @@ class Completion:
             If the spool cannot be read.
         """
         study = self._spool.study(arrivals.revision.key)
-        routes = [route for route in self._settings.routes if route.called_ae == study["called_ae"]]
+        routes: Sequence[Route] = [route for route in self._settings.routes if route.called_ae == study["called_ae"]]
         if _need_headers(routes):
             arrivals.tally.update(arrivals.revision.images)
             # Where none fits yet, the series that makes one fit may be still to come.
-            routes = matching_routes(routes, study["called_ae"], arrivals.tally.series) or routes
+            routes = plan_study(routes, study["called_ae"], arrivals.tally.series).routes or routes
         quiet = now - arrivals.quiet_since
         if routes and all(self._has_all(route.complete_when, arrivals, quiet) for route in routes):
             return Verdict(True)
@@ -113,11 +113,13 @@ class Completion:
             If the spool cannot be read.
         """
         called_ae = self._spool.study(arrivals.revision.key)["called_ae"]
-        routes = [route for route in self._settings.routes if route.called_ae == called_ae and route.priority == "stat"]
-        if not routes:
-            return "routine"
+        if (
+            StudyPlan(tuple(route for route in self._settings.routes if route.called_ae == called_ae)).priority
+            != "stat"
+        ):
+            return "routine"  # whichever of them it takes; nothing has to be read
         arrivals.tally.update(arrivals.revision.images)
-        return "stat" if matching_routes(routes, called_ae, arrivals.tally.series) else "routine"
+        return plan_study(self._settings.routes, called_ae, arrivals.tally.series).priority
 
     def forget(self, key: str) -> None:
         """Drop what was asked about a study that is no longer receiving."""

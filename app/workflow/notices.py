@@ -1,15 +1,12 @@
 """The destinations that get a notice about a study, and the notice itself (`dicom_io.results.notice_image`)."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from app.settings.node import NodeSettings
-from app.workflow.routing import matching_routes
 from core.errors import ReasonCode
-from dicom_io.images.headers.facts import read_series_facts
 from dicom_io.results.notice_image import Notice, NoticeKind, build_notice, read_notice_header
 from dicom_io.results.seg.build import write_seg
-from dicom_io.spool.records import Outcome, RecordedReason
+from dicom_io.spool.records import Outcome, Plan, RecordedReason
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
@@ -38,15 +35,8 @@ def notice_kind(models: Sequence[str], outcome: Outcome) -> NoticeKind | None:
     return None
 
 
-def write_notices(
-    settings: NodeSettings, spool: Spool, revision: Revision, plan: Mapping[str, Sequence[str]]
-) -> dict[str, str]:
-    """Write the notices that the study's routes ask for.
-
-    Parameters
-    ----------
-    plan
-        Models by destination, as the routes gave them.
+def write_notices(spool: Spool, revision: Revision, plan: Plan) -> dict[str, str]:
+    """Write the notices that the study's plan asks for.
 
     Returns
     -------
@@ -55,18 +45,14 @@ def write_notices(
         sends the same object.
     """
     outcome = revision.read_outcome()
-    facts = spool.study(revision.key)
-    if outcome is None or not any(route.notices for route in settings.routes if route.called_ae == facts["called_ae"]):
+    if outcome is None:
         return {}
-    wanted: dict[str, set[str]] = {}
-    for route in matching_routes(settings.routes, facts["called_ae"], read_series_facts(revision.images)):
-        for destination in route.destinations:
-            wanted.setdefault(destination, set()).update(route.notices)
     written: dict[str, str] = {}
-    for destination, models in plan.items():
-        kind = notice_kind(models, outcome)
-        if kind is not None and kind in wanted.get(destination, ()):
-            name = _write(revision, facts["study"], destination, kind, models, outcome.reason)
+    for destination, planned in plan.destinations.items():
+        kind = notice_kind(planned.models, outcome)
+        if kind is not None and kind in planned.notices:
+            study_uid = spool.study(revision.key)["study"]
+            name = _write(revision, study_uid, destination, kind, planned.models, outcome.reason)
             if name is not None:
                 written[destination] = name
     return written

@@ -9,7 +9,7 @@ nobody.
 
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Concatenate, ParamSpec, TypeVar
@@ -22,7 +22,7 @@ from app.settings.node import NodeSettings
 from app.workflow.delivery_step import DeliveryStep, begin_delivery, end_of
 from app.workflow.notices import write_notices
 from app.workflow.outcome import make_outcome
-from app.workflow.routing import matching_routes
+from app.workflow.routing import is_possible, plan_study
 from app.workflow.segment_step import SegmentStep, publish
 from app.workflow.workflow_ids import (
     LIVE,
@@ -37,13 +37,22 @@ from core.errors import Superseded
 from dicom_io.images.headers.facts import read_series_facts
 from dicom_io.spool.claims import Claim, take
 from dicom_io.spool.isolation import DAMAGE, problem_of
-from dicom_io.spool.records import NO_DESTINATION, PENDING, WITHDRAWN, Outcome, RecordedReason, State
+from dicom_io.spool.records import (
+    NO_DESTINATION,
+    PENDING,
+    WITHDRAWN,
+    Outcome,
+    Plan,
+    PlannedDelivery,
+    RecordedReason,
+    State,
+)
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from runtime.lease_table import reason_of
 from runtime.worker_lease import WorkerLease
 
-WORKFLOW_VERSION = "4"
+WORKFLOW_VERSION = "5"
 """Pinned application version: DBOS goes on only with work of its own version.
 
 Raise it when the order or the arguments of steps change; what an older version left is then begun again from the spool.
@@ -131,14 +140,13 @@ class StudyFlow(DBOSConfiguredInstance):
         """Bring one revision of a study from its images to queued deliveries; queue the next try if that must wait."""
         item = WorkItem(key, incarnation, number, run)
         with self._failing_visibly(item):
-            plan = self.route(key, number)
-            if plan is None:
+            models = self.route(key, number, run)
+            if models is None:
                 return self._later(item, attempt)
-            models = sorted({model for models in plan.values() for model in models})
             outcome = self.segment(key, number, run, models, attempt)
             if outcome is None or outcome == "waiting":
                 return self._later(item, attempt)
-            destinations = self.prepare_delivery(key, number, run, plan, outcome)
+            destinations = self.prepare_delivery(key, number, run, outcome)
             if destinations is None:
                 return self._later(item, attempt)
             for destination in destinations:
@@ -209,20 +217,24 @@ class StudyFlow(DBOSConfiguredInstance):
         except DAMAGE:
             return self._claim(item.key, item.number, item.run)
 
+    def _plan(self, revision: Revision) -> Plan:
+        """Read the plan of the revision's present run; where there is none that can be followed, make and keep one."""
+        state, routes = revision.read_state(), self._settings.routes
+        if state.plan is not None and state.plan.run == state.run and is_possible(state.plan, routes):
+            return state.plan
+        series = read_series_facts(revision.images)
+        plan = plan_study(routes, self._spool.study(revision.key)["called_ae"], series).for_run(state.run)
+        revision.write_state(plan=plan)
+        return plan
+
     # Steps
 
     @DBOS.step()
     @_disk_may_wait
-    def route(self, key: str, number: int) -> dict[str, list[str]]:
-        """Models for each destination, by the routes that the study takes."""
-        revision = self._spool.revision(key, number)
-        series = read_series_facts(revision.images)
-        plan: dict[str, list[str]] = {}
-        for route in matching_routes(self._settings.routes, self._spool.study(key)["called_ae"], series):
-            for destination in route.destinations:
-                models = plan.setdefault(destination, [])
-                models.extend(model for model in route.models if model not in models)
-        return plan
+    def route(self, key: str, number: int, run: int) -> list[str]:
+        """Plan the run by the routes that the study takes, unless it is planned; the models of the plan."""
+        with self._claim(key, number, run).held() as revision:
+            return self._plan(revision).models
 
     @DBOS.step()
     @_disk_may_wait
@@ -238,16 +250,16 @@ class StudyFlow(DBOSConfiguredInstance):
 
     @DBOS.step()
     @_disk_may_wait
-    def prepare_delivery(self, key: str, number: int, run: int, plan: dict[str, list[str]], outcome: str) -> list[str]:
+    def prepare_delivery(self, key: str, number: int, run: int, outcome: str) -> list[str]:
         """Note what each destination is to get, a notice where a route asks for one; with nothing to send, end here."""
         with self._claim(key, number, run).held() as revision:
             known = revision.read_outcome() or Outcome(outcome)
             files, reason = known.files, known.reason
-            notices = write_notices(self._settings, self._spool, revision, plan)
+            plan = self._plan(revision)
+            notices = write_notices(self._spool, revision, plan)
             wanted = {
-                destination: sorted({name for model in models for name in files.get(model, ())})
-                + ([notices[destination]] if destination in notices else [])
-                for destination, models in plan.items()
+                destination: _files_for(planned, files) + ([notices[destination]] if destination in notices else [])
+                for destination, planned in plan.destinations.items()
             }
             _give_up_all_but(wanted, revision)
             if not any(wanted.values()):
@@ -286,6 +298,12 @@ class StudyFlow(DBOSConfiguredInstance):
             if end is not None:
                 _end(revision, *end)
             return end is not None
+
+
+def _files_for(planned: PlannedDelivery, files: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return what a destination gets of what each model made."""
+    ends = tuple(f".{output}.dcm" for output in planned.outputs)
+    return sorted({name for model in planned.models for name in files.get(model, ()) if name.endswith(ends)})
 
 
 def _give_up_all_but(wanted: Mapping[str, list[str]], revision: Revision) -> None:

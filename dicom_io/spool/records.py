@@ -135,6 +135,85 @@ class RecordedClaim:
         return {"by": self.by, "number": self.number, **self.unknown}
 
 
+@dataclass(frozen=True)
+class PlannedDelivery:
+    """The part of a plan that concerns one destination.
+
+    Attributes
+    ----------
+    models
+        Names of the models whose results it gets.
+    notices
+        Of which ends it gets a notice: ``refused``, ``nothing_found``, ``failed``.
+    outputs
+        Kinds of objects that it gets of each model, as in ``<model>.<output>.dcm``.
+    """
+
+    models: tuple[str, ...]
+    notices: tuple[str, ...]
+    outputs: tuple[str, ...]
+    _: KW_ONLY
+    unknown: Unknown = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read it; `ValueError` or `KeyError` where it is damaged."""
+        keys = ("models", "notices", "outputs")
+        models, notices, outputs = (_names(content[key]) for key in keys)
+        return cls(models, notices, outputs, unknown=_unknown(content, keys))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that is written to disk."""
+        return {
+            "models": list(self.models),
+            "notices": list(self.notices),
+            "outputs": list(self.outputs),
+            **self.unknown,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The work that one run of a revision is to do, as the routes had it at its start.
+
+    Attributes
+    ----------
+    run
+        The run for which it was made; for any other it is void.
+    destinations
+        What each destination is to get, by name; empty where no route takes the study.
+    unknown
+        What another version wrote.
+    """
+
+    run: int
+    destinations: Mapping[str, PlannedDelivery]
+    _: KW_ONLY
+    unknown: Unknown = field(default_factory=dict)
+
+    @property
+    def models(self) -> list[str]:
+        """Names of all models that run, in order."""
+        return sorted({model for planned in self.destinations.values() for model in planned.models})
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read it; `ValueError` or `KeyError` where it is damaged."""
+        destinations = {
+            name: PlannedDelivery.from_json(_typed(dict, planned))
+            for name, planned in _typed(dict, content["destinations"]).items()
+        }
+        return cls(_typed(int, content["run"]), destinations, unknown=_unknown(content, ("run", "destinations")))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that is written to disk."""
+        return {
+            "run": self.run,
+            "destinations": {name: planned.to_json() for name, planned in self.destinations.items()},
+            **self.unknown,
+        }
+
+
 class StateChanges(TypedDict, total=False):
     """The attributes of a `RevisionState` that may be changed."""
 
@@ -147,6 +226,7 @@ class StateChanges(TypedDict, total=False):
     warnings: tuple[RecordedWarning, ...]
     overtimes: int
     claim: RecordedClaim | None
+    plan: Plan | None
 
 
 @dataclass(frozen=True)
@@ -171,6 +251,8 @@ class RevisionState:
         How many tries took too long.
     claim
         Who may write what comes of the work; None where nobody has taken it up.
+    plan
+        What the routes asked for when a run began; None where none has begun, or by an earlier version.
     unknown
         What another version wrote.
     """
@@ -185,6 +267,7 @@ class RevisionState:
     priority: str = "routine"
     overtimes: int = 0
     claim: RecordedClaim | None = None
+    plan: Plan | None = None
     unknown: Unknown = field(default_factory=dict)
 
     @classmethod
@@ -218,6 +301,7 @@ class RevisionState:
             priority=_typed(str, content.get("priority", "routine")),
             overtimes=_typed(int, content.get("overtimes", 0)),
             claim=_optional(RecordedClaim, content.get("claim")),
+            plan=_optional(Plan, content.get("plan")),
             unknown=_unknown(content, _STATE_KEYS),
         )
 
@@ -233,6 +317,7 @@ class RevisionState:
             "priority": self.priority,
             **({"overtimes": self.overtimes} if self.overtimes else {}),
             **({"claim": self.claim.to_json()} if self.claim is not None else {}),
+            **({"plan": self.plan.to_json()} if self.plan is not None else {}),
             **self.unknown,
         }
 

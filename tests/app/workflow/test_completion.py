@@ -21,7 +21,7 @@ from app.workflow.notices import write_notices
 from app.workflow.outcome import make_outcome
 from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.received import study_key
-from dicom_io.spool.records import State
+from dicom_io.spool.records import Plan, PlannedDelivery, State
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from tests.support.arriving import Sent, put
@@ -355,6 +355,7 @@ def test_a_notice_says_that_images_were_missing(tmp_path: Path) -> None:
     assert node.is_complete_after(1)
     (revision,) = node.work.revisions
     revision.write_outcome(make_outcome("nothing_found"))
-    names = write_notices(node.settings, node.spool, revision, {"pacs": ["m"]})
+    plan = Plan(0, {"pacs": PlannedDelivery(("m",), ("nothing_found",), ())})
+    names = write_notices(node.spool, revision, plan)
     comments = dcmread(revision.results / names["pacs"]).ImageComments
     assert "Images were still coming after 1 s." in comments.replace("\r", "").replace("\n", " ")

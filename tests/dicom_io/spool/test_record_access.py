@@ -7,10 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from dicom_io.spool.records import Delivery, Outcome, RecordedClaim, RecordedReason, RevisionState
+from dicom_io.spool.records import (
+    Delivery,
+    Outcome,
+    Plan,
+    PlannedDelivery,
+    RecordedClaim,
+    RecordedReason,
+    RevisionState,
+)
 from tests.test_house import ROOT, imported_modules, sources
 
-RECORDS = (RevisionState, Outcome, Delivery, RecordedReason, RecordedClaim)
+RECORDS = (RevisionState, Outcome, Delivery, RecordedReason, RecordedClaim, Plan, PlannedDelivery)
 KEYS = {field.name for record in RECORDS for field in fields(record)} - {"unknown"}
 LOOKUPS = {"get", "pop", "setdefault"}
 FILES = {"state.json", "outcome.json", "deliveries"}

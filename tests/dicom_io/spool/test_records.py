@@ -32,6 +32,10 @@ STATE = {
     "priority": "stat",
     "overtimes": 2,
     "claim": {"by": "ct-1", "number": 7},
+    "plan": {
+        "run": 3,
+        "destinations": {"pacs": {"models": ["liver"], "notices": ["refused"], "outputs": ["seg"]}},
+    },
 }
 OUTCOME = {"outcome": "refused", "reason": {"code": "x", "message": "words"}, "files": {"a": ["1/a.dcm"], "b": []}}
 DELIVERY = {
@@ -80,6 +84,9 @@ def test_keys_of_a_later_version_are_kept(kind: type[Delivery], content: dict[st
             later[part] = {**content[part], **LATER}
     if "warnings" in content:
         later["warnings"] = [one | LATER for one in content["warnings"]]
+    if "plan" in content:
+        (planned,) = content["plan"]["destinations"].values()
+        later["plan"] = {"run": 3, "destinations": {"pacs": {**planned, **LATER}}, **LATER}
     assert again(kind, written(tmp_path / "r.json", later)) == later
 
 
@@ -96,6 +103,7 @@ def test_key_that_an_earlier_version_lacks_has_its_meaning() -> None:
     state, outcome, delivery = (kind.from_json(content) for kind, content in EARLIER)
     assert state == RevisionState(State.WAITING, since=SINCE)
     assert (state.notes, state.priority, state.overtimes, state.claim) == ((), "routine", 0, None)
+    assert state.plan is None
     assert outcome == Outcome("segmented", None, {})
     assert delivery == Delivery(("a",))
     assert (delivery.rounds, delivery.transaction, delivery.looked, delivery.claim) == (0, None, 0, None)
@@ -130,10 +138,15 @@ def test_an_earlier_version_finds_both_counts_beside_a_transaction() -> None:
                 "priority": 1,
                 "overtimes": None,
                 "claim": [],
+                "plan": {},
             }.items()
         ),
         lambda content: content["reason"].pop("code"),
         lambda content: content["claim"].update(number="1"),
+        lambda content: content["plan"].update(run=None),
+        lambda content: content["plan"].update(destinations=["pacs"]),
+        lambda content: content["plan"]["destinations"]["pacs"].pop("outputs"),
+        lambda content: content["plan"]["destinations"]["pacs"].update(models="liver"),
     ],
 )
 def test_a_damaged_state_is_damage(change: Callable[[dict[str, Any]], object], tmp_path: Path) -> None:
