@@ -10,11 +10,13 @@
     ├── Superseded       another worker has taken over this work                       (never leaves the worker)
     ├── PackageInvalid   a model package cannot be loaded or added                     exit 4
     └── ConfigInvalid    settings or command line are wrong                            exit 2
+        └── UnreadableImage  an image or mask that is not DICOM cannot be read         exit 2
 
 A programming error stays a plain ``ValueError`` or ``TypeError``.
 """
 
 from enum import StrEnum
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -212,3 +214,19 @@ class ConfigInvalid(SegnodeError):
     """A setting or argument is wrong; the text names the key and the remedy."""
 
     exit_code: ClassVar[int] = 2
+
+
+class UnreadableImage(ConfigInvalid):
+    """An image or mask file that is not DICOM is damaged, or of a kind that is not read.
+
+    Parameters
+    ----------
+    path
+        The file, for the person at the command line.
+    detail
+        What is wrong with it; it contains neither a path nor patient data, so that callers of the service may see it.
+    """
+
+    def __init__(self, path: Path, detail: str) -> None:
+        self.detail = detail
+        super().__init__(f"{path}: {RequestCode.UNREADABLE_IMAGE}: {detail}")

@@ -25,6 +25,7 @@ KEPT = ROOT / "build" / "test-long"
 PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "--timeout=3600", "-q")
 FUZZ_BLOCKS, FUZZ_TRIES = 10, "500"
 HYPOTHESIS_SEEDS = 5
+FILE_SEEDS, FILE_TRIES = 5, "10000"
 SOAKS, SOAK_SECONDS = 6, "1200"
 FIGURE = re.compile(r"^(?:INFO:\w+:)?(\S.*?\S) {2,}(\d+(?:\.\d+)?)$", re.MULTILINE)
 ENDED = re.compile(r"(\d+) (passed|failed|skipped|errors?)\b")
@@ -57,6 +58,9 @@ def parts() -> Iterator[Part]:
     for number in range(FUZZ_BLOCKS):
         seeds = {"SEGNODE_FUZZ_SEED": str(1000 + 3 * number), "SEGNODE_FUZZ_TRIES": FUZZ_TRIES}
         yield Part(f"damage, seeds from {1000 + 3 * number}", (*PYTEST, "tests/faults/test_fuzz.py"), seeds)
+    for seed in range(1, FILE_SEEDS + 1):
+        files = ("-m", "tests.faults.damaged_files", "--tries", FILE_TRIES, "--seed", str(seed))
+        yield Part(f"image files, seed {seed}", files)
     for seed in range(1, SOAKS + 1):
         soak = ("-m", "tests.faults.kills.soak", "--seconds", SOAK_SECONDS, "--seed", str(seed))
         yield Part(f"kills for {SOAK_SECONDS} s, seed {seed}", soak)

@@ -16,6 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from core.image_files.reader import read_itk
 from phantom import Phase, make_phantom, trunk_geometry
 
 HELD_OUT = "crlm-ct-1006"
@@ -173,7 +174,7 @@ def read_axial(files: list[Path]) -> tuple[NDArray[np.float32], tuple[float, flo
         HU ``(slice, row, column)``, and the spacing in the same order, mm.
     """
     if len(files) == 1:
-        image = sitk.ReadImage(str(files[0]))
+        image = read_itk(files[0])
     else:
         # SimpleITK's wrappers have no annotations.
         reader: Any = sitk.ImageSeriesReader()  # type: ignore[no-untyped-call]

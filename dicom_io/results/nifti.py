@@ -32,16 +32,3 @@ def write_nifti(path: Path, label_map: LabelMap, notes: str = "") -> None:
     if notes:
         image.SetMetaData("ITK_FileNotes", notes)
     sitk.WriteImage(image, str(path), useCompression=path.suffix == ".gz")
-
-
-def nifti_notes(path: Path) -> str:
-    """Read ``descrip`` from a NIfTI file's header; empty if there is none, or the file is not NIfTI."""
-    import SimpleITK as sitk
-
-    reader: Any = sitk.ImageFileReader()  # type: ignore[no-untyped-call]  # published without types
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return ""
-    return str(reader.GetMetaData("descrip")) if reader.HasMetaDataKey("descrip") else ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segmentation.image_files import read_image, read_mask
+from core.image_files.reader import read_image, read_mask
 from segmentation.inference.engine import Engine
 from segmentation.package.golden_results import UNUSED_SETTINGS, Outcome, compare, judge, store_outcome
 from segmentation.package.hashes import sha256_of_file
@@ -31,7 +31,7 @@ def run_golden_case(
     package
         An opened package; it need not be commissioned.
     images
-        One file per channel, in any format that SimpleITK reads (NIfTI, NRRD, MHA).
+        One file per channel, NIfTI, NRRD or MHA.
     expect
         The mask that nnU-Net predicted, before post-processing, on the same grid.
 

@@ -10,10 +10,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from core.errors import ConfigInvalid
+from core.image_files.reader import read_image, read_mask
 from core.model_config import Profile
 from core.version import VERSION
 from core.volume import Volume
-from segmentation.image_files import read_image, read_mask
 from segmentation.inference.engine import Engine
 from segmentation.package.golden_results import compare
 from segmentation.package.hashes import sha256_of_file

@@ -5,11 +5,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-
-from core.errors import ConfigInvalid, RequestCode, RequestRefused, StudyRejected
+from core.errors import RequestCode, RequestRefused, StudyRejected, UnreadableImage
+from core.image_files.reader import read_grid, read_image
 from core.model_config import Channel, ModelManifest, Phase
 from core.volume import Geometry, Volume
 from dicom_io.images.grid.geometry import layout_of
@@ -18,7 +17,6 @@ from dicom_io.images.selection.phases import phase_in_words
 from dicom_io.images.selection.selection import Selection, select_series
 from dicom_io.images.study import Study, read_studies
 from dicom_io.images.volume import VolumeReader
-from segmentation.image_files import read_image
 from services.images.limits import Limits
 from services.images.opened_image import OpenImage
 from services.images.safe_open import read_small
@@ -26,8 +24,6 @@ from services.images.shared_paths import SharedFile
 
 ENDINGS: Final = (".nii.gz", ".nii")
 """No other format: headers of NRRD and MetaImage can name any file as the source of the voxels."""
-SPACING_MM: Final = (1e-3, 1e3)
-"""Spacings outside are of no patient; quantities that follow from them, a kernel's width, would be unbounded."""
 LETTERS: Final[dict[str, Phase]] = {"N": "native", "A": "arterial", "P": "portal", "D": "delayed"}
 """Phases by the last part of a file's name, as in ``image_A.nii.gz``."""
 
@@ -135,9 +131,8 @@ class ImageReader:
             grid_of(content, field, self._limits)
             try:
                 self._files[path] = Image(read_image([content], 1))
-            except ConfigInvalid as error:
-                detail = f"{field}: the file is damaged or not NIfTI."
-                raise RequestRefused(RequestCode.UNREADABLE_IMAGE, detail) from error
+            except UnreadableImage as error:
+                raise unreadable(error, field) from error
         return self._files[path]
 
     def _read_series(self, folder: Path, field: str, manifest: ModelManifest) -> Image:
@@ -185,25 +180,17 @@ def grid_of(path: Path, field: str, limits: Limits) -> Geometry:
     RequestRefused
         ``unreadable_image`` if it is not a 3d image of one value a voxel on a valid grid, ``over_limits``.
     """
-    import SimpleITK as sitk
-
-    reader: Any = sitk.ImageFileReader()  # type: ignore[no-untyped-call]  # published without types
-    reader.SetImageIO("NiftiImageIO")
-    reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        detail = f"{field}: the file is damaged or not NIfTI."
-        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, detail) from error
-    if reader.GetDimension() != 3 or reader.GetNumberOfComponents() != 1:
-        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: the file is not a single 3d image.")
-    columns, rows, slices = reader.GetSize()
-    limits.check_voxels((slices, rows, columns), field)
-    placed = np.array([*reader.GetOrigin(), *reader.GetDirection()])
-    z, y, x = reader.GetSpacing()[::-1]
-    if not (np.isfinite(placed).all() and all(SPACING_MM[0] <= mm <= SPACING_MM[1] for mm in (x, y, z))):
-        raise RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: its header states no valid grid in mm.")
-    return Geometry((slices, rows, columns), (z, y, x), reader.GetOrigin(), placed[3:])
+        grid = read_grid(path)
+    except UnreadableImage as error:
+        raise unreadable(error, field) from error
+    limits.check_voxels(grid.shape, field)
+    return grid
+
+
+def unreadable(error: UnreadableImage, field: str) -> RequestRefused:
+    """Return the refusal of a file that cannot be read: what is wrong, without its path."""
+    return RequestRefused(RequestCode.UNREADABLE_IMAGE, f"{field}: {error.detail}.")
 
 
 def check_ending(path: Path, field: str) -> None:

@@ -18,9 +18,9 @@ from uuid import uuid4
 import numpy as np
 
 from core.errors import ReasonCode, RequestCode, RequestRefused, RetryLater, StudyRejected
+from core.image_files.reader import read_array, read_notes
 from core.label_map import LabelMap
-from dicom_io.results.nifti import nifti_notes, write_nifti
-from segmentation.image_files import read_array
+from dicom_io.results.nifti import write_nifti
 from services.images.safe_open import OpenFile, opened, read_small
 from services.images.shared_paths import MASK_FOLDER
 from services.masks.mask_paths import MaskPlace, MaskRecord
@@ -221,7 +221,7 @@ def _open_folder(case: int) -> int:
 
 
 def _key_inside(path: Path) -> str | None:
-    found = re.fullmatch(r"segnode key=([0-9a-f]{40})", nifti_notes(path))
+    found = re.fullmatch(r"segnode key=([0-9a-f]{40})", read_notes(path))
     return found.group(1) if found else None
 
 

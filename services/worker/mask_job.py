@@ -9,15 +9,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import ConfigInvalid, ReasonCode, RequestCode, RequestRefused, RetryLater, StudyRejected
+from core.errors import ReasonCode, RequestCode, RequestRefused, RetryLater, StudyRejected, UnreadableImage
+from core.image_files.reader import read_array
 from core.label_map import LabelMap
 from core.model_config import LabelSpec, PostprocessingStep
 from segmentation.boxes import bounding_boxes
-from segmentation.image_files import read_array
 from segmentation.inference.available_memory import Memory, host_memory
 from segmentation.inference.memory_estimate import BASE, STEP_BYTES
 from segmentation.postprocessing.steps import postprocess
-from services.images.image_reader import check_ending, grid_of
+from services.images.image_reader import check_ending, grid_of, unreadable
 from services.images.limits import Limits
 from services.images.opened_image import OpenImage
 from services.images.shared_paths import Roots, SharedFile
@@ -115,8 +115,8 @@ class MaskJob:
         self._check_memory(READING_BYTES * prod(grid_of(opened.path, "mask_path", self.limits).shape))
         try:
             array, geometry = read_array(opened.path)
-        except ConfigInvalid as error:
-            raise RequestRefused(RequestCode.UNREADABLE_IMAGE, "mask_path: damaged, or not NIfTI.") from error
+        except UnreadableImage as error:
+            raise unreadable(error, "mask_path") from error
         whole = _whole_numbers(array)
         named = {spec.value: spec for spec in known.labels} if known else {}
         values = [int(value) for value in np.unique(whole) if value > 0]

@@ -103,7 +103,7 @@ def test_golden_case_needs_both_files_on_one_grid(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="the model needs 1 image"):
         run("verify", "tiny", "--case", image, "--case", image, "--expect", image, "--device", "cpu")
     (tmp_path / "text.nrrd").write_text("no image")
-    with pytest.raises(ConfigInvalid, match="cannot be read"):
+    with pytest.raises(ConfigInvalid, match="unreadable_image: its header has no end"):
         run("verify", "tiny", "--case", tmp_path / "text.nrrd", "--expect", image)
 
 

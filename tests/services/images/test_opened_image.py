@@ -13,8 +13,8 @@ import pytest
 import SimpleITK as sitk
 
 from core.errors import RequestCode, RequestRefused, RetryLater
+from core.image_files.reader import read_image
 from core.volume import Geometry
-from segmentation.image_files import read_image
 from services.images.image_reader import grid_of, told_phase
 from services.images.limits import Limits
 from services.images.opened_image import OpenImage
@@ -228,6 +228,7 @@ def nifti_header(shape: tuple[int, ...], spacing: float = 1.0) -> bytes:
     struct.pack_into("<2h", header, 70, 4, 16)
     struct.pack_into("<8f", header, 76, 1.0, *[spacing] * 7)
     struct.pack_into("<f", header, 108, 352.0)
+    struct.pack_into("<h", header, 252, 1)  # a qform without rotation
     header[344:348] = b"n+1\0"
     return bytes(header)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from core.image_files.reader import read_image
 from phantom import make_phantom
 from phantom.series import write_series
-from segmentation.image_files import read_image
 from segmentation.importing.totalsegmentator import add_totalsegmentator
 from segmentation.inference.engine import Engine
 from segmentation.inference.model_pool import ModelPool

@@ -9,11 +9,11 @@ import pytest
 import SimpleITK as sitk
 
 from core.errors import RequestCode, RequestRefused, StudyRejected
+from core.image_files.reader import read_image
 from core.volume import Geometry
 from phantom import make_phantom
 from phantom.series import write_series
 from phantom.tags import StudyTags
-from segmentation.image_files import read_image
 from segmentation.inference.engine import Engine
 from segmentation.inference.model_pool import ModelPool
 from segmentation.package.package import load_package
