@@ -107,7 +107,7 @@ def read_header(file: BinaryIO) -> StoredImage:
     if dtype.itemsize == 0:
         raise FileDefect("the type of its voxels is not one that is read: whole numbers, float or double")
     if dtype.itemsize > 1:
-        dtype = dtype.newbyteorder(ORDERS[one_of(required(fields, "endian"), tuple(ORDERS), "endian")])
+        dtype = np.dtype(ORDERS[one_of(required(fields, "endian"), tuple(ORDERS), "endian")] + dtype.str[1:])
     encoding = one_of(required(fields, "encoding"), ("raw", "gzip", "gz"), "encoding")
     size = counts(required(fields, "sizes"), 3, "sizes")
     to_lps = np.array(TO_LPS[one_of(required(fields, "space"), tuple(TO_LPS), "space")])
