@@ -1,4 +1,4 @@
-"""What the header of a file states of its image, checked before a voxel is read or memory is taken."""
+"""An image as the header of its file states it, checked before a voxel is read or memory is taken."""
 
 import math
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class FileDefect(ValueError):
 
 
 class Packing(Enum):
-    """How the voxels lie in the file."""
+    """The form in which the voxels lie in the file."""
 
     RAW = "raw"
     GZIP = "gzip"

@@ -1,7 +1,7 @@
 """Damaged image files in great number, by seed: ``python -m tests.faults.damaged_files --tries 1000``.
 
-A file is cut at any place, or one to three of its bits are flipped, and is then read as the service reads it. What
-comes of it is a refusal, or the very image that was written: the bit meant nothing (a comment, a gzip file's time).
+A file is cut at any place, or one to three of its bits are flipped, and is then read as the service reads it. It gives
+a refusal, or the very image that was written: the bit meant nothing (a comment, a gzip file's time).
 Any other image counts as a mask from a damaged file, since a model would make one of it. The exit code is then 1.
 
 Bits that no reader can check are left alone: voxels that are not compressed, the slope and intercept of an uncompressed
@@ -70,7 +70,7 @@ def damaged(content: bytes, name: str, chance: random.Random) -> tuple[str, byte
 
 
 def outcomes(folder: Path, tries: int, seed: int) -> Iterator[tuple[str, str]]:
-    """What was done to each file, and what came of it: ``refused``, ``unchanged`` or ``another image``."""
+    """Yield the damage done to each file, and its outcome: ``refused``, ``unchanged`` or ``another image``."""
     chance = random.Random(seed)  # noqa: S311 - test data
     whole = {}
     for name in FORMS:
