@@ -49,6 +49,7 @@ class ReasonCode(StrEnum):
     TOO_LARGE = "too_large"
     TOO_SMALL = "too_small"
     COLOUR_RANGE = "colour_range"
+    NO_SUV = "no_suv"
 
     @property
     def sentence(self) -> str:
@@ -81,6 +82,7 @@ _SENTENCES = {
     ReasonCode.SEG_TOO_LARGE: "The segmentation does not fit into one BINARY object.",
     ReasonCode.TOO_SMALL: "The image is smaller than half a voxel of the network along an axis.",
     ReasonCode.COLOUR_RANGE: "The model expects 8-bit colour images (0 to 255); this image is not one.",
+    ReasonCode.NO_SUV: "The headers of the PET series do not say how its values become the unit of the model.",
     ReasonCode.TOO_LARGE: "The series needs more memory than this machine has.",
     ReasonCode.SEG_MISMATCH: "The written segmentation, read back, is not the mask that went in.",
 }

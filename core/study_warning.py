@@ -20,6 +20,7 @@ class WarningCode(StrEnum):
     RESAMPLED = "resampled"
     REGISTERED = "registered"
     FAST_NOT_MEASURED = "fast_not_measured"
+    SUV_UNSURE = "suv_unsure"
 
     @property
     def sentence(self) -> str:
@@ -36,6 +37,7 @@ _SENTENCES = {
     WarningCode.RESAMPLED: "A channel was resampled.",
     WarningCode.REGISTERED: "A channel was registered.",
     WarningCode.FAST_NOT_MEASURED: "The loss of profile fast is not known.",
+    WarningCode.SUV_UNSURE: "The SUV of a PET series rests on headers that could not all be checked.",
 }
 
 

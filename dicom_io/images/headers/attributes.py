@@ -83,6 +83,11 @@ def texts(header: Dataset, keyword: str) -> tuple[str, ...]:
     return tuple(str(part).strip(" \0") for part in value)
 
 
+def decoded(value: object) -> str:
+    """Return a value of one text, or the bytes of an unknown representation, as stripped text."""
+    return (value.decode("latin-1") if isinstance(value, bytes) else str(value)).strip(" \0")
+
+
 def uid(header: Dataset, keyword: str) -> str:
     """Return a valid UID (see ``dicom_io.uids.is_uid``), or an empty text."""
     value = text(header, keyword)

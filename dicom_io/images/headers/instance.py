@@ -18,6 +18,7 @@ from pydicom.uid import (
 from core.errors import ReasonCode, StudyRejected
 from dicom_io.images.headers.attributes import MALFORMED, uid
 from dicom_io.images.headers.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFile
+from dicom_io.images.headers.private import kept_private_tags
 
 _PREAMBLE = 128
 _META_GROUP = 0x0002
@@ -45,8 +46,9 @@ class Instance:
     path
         The file; its name may hold a patient's name and goes into no message.
     header
-        All standard attributes before the pixels, with ``file_meta``; private attributes, overlays and icons are
-        dropped, since thousands of slices are held at once.
+        All standard attributes before the pixels, with ``file_meta``; private attributes (but those of
+        ``dicom_io.images.headers.private``), overlays and icons are dropped, since thousands of slices are held at
+        once.
     pixel_offset
         Byte at which the pixel data element starts (of deflated files: in the inflated dataset); ``None`` where there
         is none.
@@ -160,7 +162,8 @@ def _after_meta(tag: BaseTag, vr: str | None, length: int) -> bool:
 
 
 def _slim(header: Dataset) -> Dataset:
+    kept = kept_private_tags(header)
     for tag in list(header.keys()):
-        if tag.group & 1 or tag.group in _OVERLAY_GROUPS or tag == _ICON_IMAGE_SEQUENCE:
+        if (tag.group & 1 and tag not in kept) or tag.group in _OVERLAY_GROUPS or tag == _ICON_IMAGE_SEQUENCE:
             del header[tag]
     return header

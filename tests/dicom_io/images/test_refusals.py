@@ -13,6 +13,7 @@ from dicom_io.images.selection.selection import select_series
 from dicom_io.images.study import read_studies
 from phantom.series import make_series, save_series, write_series
 from phantom.tags import SeriesTags, StudyTags
+from tests.dicom_io.images.pixels.suv import test_pet_scale
 from tests.dicom_io.results.seg import test_build as test_seg
 from tests.dicom_io.results.seg import test_read_back as test_seg_read
 from tests.segmentation.inference import test_memory_estimate as test_memory
@@ -124,6 +125,7 @@ ELSEWHERE: Mapping[ReasonCode, Callable[..., None]] = {
     ReasonCode.SEG_MISMATCH: test_seg_read.test_one_voxel_more_or_less_is_a_mismatch,
     ReasonCode.TOO_SMALL: test_resampling.test_an_image_smaller_than_half_a_voxel_is_refused,
     ReasonCode.COLOUR_RANGE: test_preprocessing.test_rgb_and_its_range,
+    ReasonCode.NO_SUV: test_pet_scale.test_a_series_is_named_by_its_uid,
     ReasonCode.TOO_LARGE: test_memory.test_an_image_that_no_empty_machine_holds_is_refused_with_figures,
     ReasonCode.SEG_TOO_LARGE: test_seg.test_an_object_too_large_for_one_file_says_what_to_do,
 }
