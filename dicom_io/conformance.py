@@ -18,7 +18,7 @@ from pynetdicom import DEFAULT_TRANSFER_SYNTAXES
 from core.project_files import PROJECT
 from core.version import VERSION
 from dicom_io.commitment.request import PUSH_MODEL, REPORT_SYNTAXES
-from dicom_io.delivery import store_scu, stow
+from dicom_io.delivery import answer, store_scu, stow_answer
 from dicom_io.delivery.find_scu import STUDY_ROOT_FIND
 from dicom_io.images.headers.image_classes import IMAGE_CLASSES
 from dicom_io.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -105,12 +105,24 @@ def _statuses() -> str:
     return _table(("Status", "When"), rows)
 
 
-def _retried() -> str:
-    return _table(("Status", "Meaning"), [(f"0x{code:04X}", _MEANINGS[code]) for code in _MEANINGS])
+def _answers() -> str:
+    rows: list[tuple[str, str, str]] = [("0x0000", "success", "delivered")]
+    rows += [(f"0x{code:04X}", f"warning: {text}", "delivered") for code, text in answer.WARNINGS.items()]
+    rows += [("any other 0xBxxx", "warning", "delivered")]
+    for code, meaning in _MEANINGS.items():
+        rows.append((f"0x{code:04X}", meaning, _THEN[answer.said_by_failure(code)]))
+    rows.append(("any other", "failure", _THEN[answer.Said.REFUSED]))
+    return _table(("Status", "Meaning", "Then"), rows)
 
 
-_MEANINGS = {0x0110: "processing failure", 0x0212: "mistyped argument", 0x0213: "resource limitation"}
-_MEANINGS |= {0xA700: "out of resources, and all others from 0xA700 to 0xA7FF"}
+_MEANINGS = {0x0110: "processing failure", 0x0111: "duplicate SOP instance", 0x0212: "mistyped argument"}
+_MEANINGS |= {0x0213: "resource limitation", 0xA700: "out of resources, and all others from 0xA700 to 0xA7FF"}
+_THEN = {
+    answer.Said.LATER: "tried again",
+    answer.Said.DOUBTFUL: "asked whether it has the object; if not, or if it cannot be asked, tried again",
+    answer.Said.HAS_IT: "delivered if this node brought it in an earlier try, else asked whether it has the object",
+    answer.Said.REFUSED: "refused, not tried again",
+}
 
 
 def _limits() -> str:
@@ -128,13 +140,18 @@ def _deadlines() -> str:
 
 
 def _web() -> str:
-    final = ", ".join(str(status) for status in sorted(stow.FINAL_STATUSES))
+    final = ", ".join(str(status) for status in sorted(stow_answer.FINAL_STATUSES))
+    duplicates = " or ".join(f"0x{code:04X}" for code in sorted(answer.DUPLICATES))
     rows = [
-        ("200, 202", "delivered, unless the answer has the object in its Failed SOP Sequence"),
-        (f"{final}, 409", "refused, not tried again"),
-        ("all others, and no answer", "tried again"),
+        ("2xx, the object in Referenced SOP Sequence and in no Failed SOP Sequence", "delivered, also with a warning"),
+        ("2xx or 409, the object in Failed SOP Sequence, or Other Failures Sequence", "as C-STORE with that reason"),
+        (f"409, the object named with no reason, or any with {duplicates}", _THEN[answer.Said.HAS_IT]),
+        ("2xx that names neither: empty, unreadable, too long, another UID", "asked whether it has the object"),
+        ("2xx with a web page", "tried again"),
+        (f"{final}, 409 without the object", "refused, not tried again"),
+        ("all others, a redirect too, and no answer", "tried again"),
     ]
-    return _table(("HTTP status", "Then"), rows)
+    return _table(("Answer", "Then"), rows)
 
 
 def _inherited() -> str:
@@ -160,7 +177,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "other-classes": _other_classes,
     "transfer-syntaxes": _syntaxes,
     "statuses": _statuses,
-    "retried": _retried,
+    "answers": _answers,
     "limits": _limits,
     "deadlines": _deadlines,
     "web": _web,

@@ -2,16 +2,18 @@
 
 The state of each destination lies in ``deliveries/<name>.json`` of the revision. Its ``state`` is::
 
-    waiting ──▶ delivered                 every object was accepted
+    waiting ──▶ delivered                 it named every object as stored, or has it as it said when it was asked
        ▲   └──▶ committing ──▶ committed  the peer confirmed each of them
        └────────────┘                     the peer does not keep some: these are sent again
     refused, failed                        the end: see ``reason``
+    unconfirmed                            the end: it left open whether it has an object, and cannot be asked
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydicom import dcmread
@@ -19,20 +21,25 @@ from pydicom import dcmread
 from app.settings.destination import Commitment, DicomDestination, Retry, WebDestination
 from app.settings.node import NodeSettings
 from app.workflow.outcome import make_delivery
-from app.workflow.send import send_file, storage_scp
+from app.workflow.send import ask_whether_held, send_file, storage_scp
 from core.errors import ConfigInvalid, RetryLater
 from dicom_io.audit.trail import Party, Transfer
 from dicom_io.commitment.request import ask_for_commitment
 from dicom_io.commitment.transactions import Transactions
-from dicom_io.delivery.store_scu import Answer
+from dicom_io.delivery.answer import Answer, Held, Said
 from dicom_io.spool.claims import Claim
-from dicom_io.spool.records import ARRIVED, PENDING, WITHDRAWN, Delivery, State
+from dicom_io.spool.records import ARRIVED, PENDING, UNCONFIRMED, WITHDRAWN, Delivery, State
 from dicom_io.spool.revision import Revision
 
 MAX_ROUNDS = 3
 """How often objects are sent that the peer accepts and then does not keep."""
 
+LOOKS = 3
+"""How often a destination is asked for an object that it does not have before it is sent again; some index late."""
+
 _FIRST_LOOK_S, _LONGEST_LOOK_S = 1.0, 60.0
+
+_NOT_FOUND = "; asked for the object, it does not have it"
 
 _log = logging.getLogger("segnode")
 
@@ -78,53 +85,128 @@ class DeliveryStep:
         if delivery.state == "committing":
             delivery = self._commit(claim, destination, delivery)
         if delivery.state == "waiting":
-            return "waiting", self._retry(destination).wait_s(delivery.attempts - 1)
+            tries = delivery.asked if _is_asked_about(delivery) else max(delivery.attempts - 1, 0)
+            return "waiting", self._retry(destination).wait_s(tries)
         return delivery.state, _look_wait_s(delivery)
 
     def _send(self, claim: Claim, destination: str, delivery: Delivery) -> Delivery:
-        delivery = replace(delivery, attempts=delivery.attempts + 1)
         try:
             delivery = self._send_all(claim, destination, delivery)
         except (RetryLater, ConfigInvalid) as error:  # what is wrong with a certificate's file is corrected by a person
+            delivery = claim.revision.read_delivery(destination) or delivery
             given_up = self._retry(destination).is_last(delivery.attempts - 1)
-            sent = (claim.revision.read_delivery(destination) or delivery).sent
-            state = "failed" if given_up else "waiting"
-            delivery = replace(delivery, sent=sent, state=state, reason=str(error))
+            delivery = replace(delivery, state="failed" if given_up else "waiting", reason=str(error))
         claim.write_delivery(delivery)
         self._say(claim.revision, destination, delivery)
         return delivery
 
     def _send_all(self, claim: Claim, destination: str, delivery: Delivery) -> Delivery:
+        """Ask about what was left open, send what is missing, and say what has come of all of it."""
         settings = self._settings.destinations.get(destination)
         if settings is None:
             return replace(delivery, state="failed", reason="the destination is no longer in node.yaml")
+        asked, attempts = delivery.asked, delivery.attempts + 1
+        cannot_be_asked: set[str] = set()
         for name in delivery.files:
             if name in delivery.sent:
                 continue
             claim.confirm()
-            answer = self._send_audited(claim.revision.results / name, settings, claim.may_go_on)
-            if not answer.accepted:
-                return replace(delivery, state="refused", reason=answer.reason)
-            delivery = replace(delivery, sent=(*delivery.sent, name), reason=answer.reason)
-            claim.write_delivery(delivery)
-        return replace(delivery, state="delivered" if self._commitment(destination) is None else "committing")
+            if name in delivery.unsure:
+                question = _Question(claim.revision.results / name, name, asked, is_first=attempts == 1)
+                delivery, then = self._ask_about(settings, delivery, question)
+                claim.write_delivery(delivery)
+                cannot_be_asked |= {name} if then == "give up" else set()
+                if then != "send":
+                    continue
+            delivery = self._send_one(claim, destination, settings, replace(delivery, attempts=attempts), name)
+            if delivery.state != "waiting":
+                return delivery
+        missing = set(delivery.files) - set(delivery.sent)
+        if not missing:
+            return replace(delivery, state="delivered" if self._commitment(destination) is None else "committing")
+        if missing <= cannot_be_asked:
+            return replace(delivery, state=UNCONFIRMED)
+        if not delivery.unsure and self._retry(destination).is_last(delivery.attempts - 1):
+            return replace(delivery, state="failed")
+        return delivery
+
+    def _send_one(
+        self,
+        claim: Claim,
+        destination: str,
+        settings: DicomDestination | WebDestination,
+        delivery: Delivery,
+        name: str,
+    ) -> Delivery:
+        """Send one object, and note what the answer proves; raise `RetryLater` where it is none or passes."""
+        brought_before = name in delivery.reached
+        # Before it leaves: the answer may be lost, with it or with this process.
+        delivery = _reached(delivery, name)
+        claim.write_delivery(delivery)
+        answer = self._send_audited(claim, destination, settings, name)
+        if answer.said is Said.STORED or (
+            answer.said is Said.HAS_IT and (brought_before or self._commitment(destination) is not None)
+        ):
+            delivery = _arrived(delivery, name, answer.reason)
+        elif answer.said in (Said.UNNAMED, Said.HAS_IT, Said.DOUBTFUL):
+            delivery = replace(delivery, unsure={**delivery.unsure, name: answer.said}, asked=0, reason=answer.reason)
+        if answer.said in (Said.HAS_IT, Said.LATER, Said.REFUSED) and not brought_before:
+            delivery = replace(delivery, reached=tuple(one for one in delivery.reached if one != name))
+        if answer.said is Said.REFUSED:
+            return replace(delivery, state="refused", reason=answer.reason)
+        claim.write_delivery(delivery)
+        if answer.said in (Said.LATER, Said.DOUBTFUL):
+            raise RetryLater(answer.reason)
+        return delivery
+
+    def _ask_about(
+        self, settings: DicomDestination | WebDestination, delivery: Delivery, question: "_Question"
+    ) -> tuple[Delivery, Literal["wait", "send", "give up"]]:
+        """Ask whether the destination has an object that it left open, and say what to do with it then."""
+        name = question.name
+        without = replace(delivery, unsure={key: said for key, said in delivery.unsure.items() if key != name})
+        # A failure is tried again in any case, and so is what a person wants tried again.
+        sends_anyway = question.is_first or delivery.unsure[name] == Said.DOUBTFUL
+        try:
+            held = ask_whether_held(question.path, settings, self._settings.ae_title)
+        except (RetryLater, ConfigInvalid) as error:
+            if delivery.unsure[name] == Said.DOUBTFUL:
+                return without, "send"
+            gives_up = settings.retry.is_last(question.asked)
+            reason = f"it could not be asked whether it has the object: {error}"
+            return replace(delivery, asked=question.asked + 1, reason=reason), "give up" if gives_up else "wait"
+        if held is Held.YES:
+            return _arrived(delivery, name, "the destination has the object, as it said when it was asked"), "wait"
+        if sends_anyway:
+            return without, "send"
+        if held is Held.CANNOT_BE_ASKED:
+            return delivery, "give up"
+        reason = f"{delivery.reason.removesuffix(_NOT_FOUND)}{_NOT_FOUND}"
+        is_over = question.asked + 1 >= LOOKS
+        asked = replace(without if is_over else delivery, asked=question.asked + 1, reason=reason)
+        return asked, "wait"
 
     def _send_audited(
-        self, path: Path, settings: DicomDestination | WebDestination, may_go_on: Callable[[], bool]
+        self, claim: Claim, destination: str, settings: DicomDestination | WebDestination, name: str
     ) -> Answer:
-        if not self._audit.is_on:
-            return send_file(path, settings, self._settings.ae_title, may_go_on)
+        path = claim.revision.results / name
         if isinstance(settings, WebDestination):
             peer = Party(settings.url, urlsplit(settings.url).hostname or "")
         else:
             peer = Party(settings.ae_title, settings.host)
-        me, transfer, complete = Party(self._settings.ae_title), _transfer(path), False
+        me, transfer = Party(self._settings.ae_title), _transfer(path) if self._audit.is_on else Transfer("")
+        answer: Answer | None = None
         self._audit.begins(me, peer, transfer)
         try:
-            answer = send_file(path, settings, self._settings.ae_title, may_go_on)
-            complete = answer.accepted
+            answer = send_file(path, settings, self._settings.ae_title, claim.may_go_on)
         finally:
-            self._audit.transferred(me, peer, transfer, complete=complete)
+            complete, comment = (answer.accepted, answer.comment) if answer is not None else (False, "")
+            self._audit.transferred(me, peer, transfer, complete=complete, comment=comment)
+        if comment:
+            # Its words may name a patient, so they stand in the audit trail alone.
+            fields = {"study": claim.revision.key, "revision": claim.revision.number, "destination": destination}
+            kept = "in the audit trail" if self._audit.is_on else "nowhere, as there is no audit trail"
+            _log.warning("destination_commented", extra={**fields, "kept": kept})
         return answer
 
     def _commit(self, claim: Claim, destination: str, delivery: Delivery) -> Delivery:
@@ -231,12 +313,49 @@ def end_of(revision: Revision) -> tuple[State, str, str] | None:
     outcome = known.outcome if known is not None else None
     if outcome in ("refused", "failed"):
         return State(outcome), "", ""  # what was sent is the notice; the reason is noted already
-    undelivered = sorted(name for name, state in states.items() if state not in (*ARRIVED, WITHDRAWN))
+    unconfirmed = sorted(name for name, state in states.items() if state == UNCONFIRMED)
+    undelivered = sorted(name for name, state in states.items() if state not in (*ARRIVED, WITHDRAWN, UNCONFIRMED))
     if undelivered:
-        return State.FAILED, "not_delivered", f"Not delivered to {', '.join(undelivered)}."
+        doubt = f" {', '.join(unconfirmed)} did not confirm it." if unconfirmed else ""
+        return State.FAILED, "not_delivered", f"Not delivered to {', '.join(undelivered)}.{doubt}"
+    if unconfirmed:
+        return State.FAILED, UNCONFIRMED, f"Sent to {', '.join(unconfirmed)}, which did not confirm it by name."
     if outcome == "nothing_found":
         return State.NOTHING_FOUND, "", ""
     return State.COMMITTED if "committed" in states.values() else State.DELIVERED, "", ""
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A question whether a destination has an object.
+
+    Attributes
+    ----------
+    path, name
+        The object.
+    asked
+        How often it was asked before.
+    is_first
+        Whether nothing was sent in this run yet: a person has asked for it.
+    """
+
+    path: Path
+    name: str
+    asked: int
+    is_first: bool
+
+
+def _arrived(delivery: Delivery, name: str, reason: str) -> Delivery:
+    unsure = {key: said for key, said in delivery.unsure.items() if key != name}
+    return replace(delivery, sent=(*delivery.sent, name), unsure=unsure, reason=reason)
+
+
+def _reached(delivery: Delivery, name: str) -> Delivery:
+    return delivery if name in delivery.reached else replace(delivery, reached=(*delivery.reached, name))
+
+
+def _is_asked_about(delivery: Delivery) -> bool:
+    return any(said != Said.DOUBTFUL for said in delivery.unsure.values())
 
 
 def _look_wait_s(delivery: Delivery) -> float:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from pydicom import dcmread
+
 from app.settings.destination import ClientTls, DicomDestination, WebDestination
-from dicom_io.delivery import store_scu, stow
-from dicom_io.delivery.store_scu import Answer
+from dicom_io.delivery import find_scu, qido, store_scu, stow, web
+from dicom_io.delivery.answer import Answer, Held
 from dicom_io.tls import TlsFiles
 
 
@@ -22,10 +24,31 @@ def send_file(
         If a certificate's file cannot be used.
     """
     if isinstance(settings, WebDestination):
-        tls = _files(settings.tls)
-        server = stow.WebDestination(settings.url, tls, settings.token_file, settings.token_env)
-        return stow.send_by_web(path, server, may_go_on)
+        return stow.send_by_web(path, web_server(settings), may_go_on)
     return store_scu.send_object(path, storage_scp(settings), calling_ae, may_go_on)
+
+
+def ask_whether_held(path: Path, settings: DicomDestination | WebDestination, calling_ae: str) -> Held:
+    """Ask a destination whether it has an object: by QIDO-RS, or by C-FIND.
+
+    Raises
+    ------
+    RetryLater
+        If it may answer another time.
+    ConfigInvalid
+        If a certificate's file cannot be used.
+    """
+    tags = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
+    header = dcmread(path, specific_tags=list(tags), stop_before_pixels=True)
+    study, series, instance = (str(header[tag].value) for tag in tags)
+    if isinstance(settings, WebDestination):
+        return qido.has_instance(web_server(settings), study, instance)
+    return find_scu.has_instance(storage_scp(settings), calling_ae, study, series, instance)
+
+
+def web_server(settings: WebDestination) -> web.WebDestination:
+    """Return the address, token and TLS files of a DICOMweb server."""
+    return web.WebDestination(settings.url, _files(settings.tls), settings.token_file, settings.token_env)
 
 
 def storage_scp(settings: DicomDestination) -> store_scu.Destination:

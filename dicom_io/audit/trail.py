@@ -21,6 +21,9 @@ from dicom_io.audit.sinks import AuditSink
 DCM = "DCM"
 SUCCESS, SERIOUS_FAILURE = "0", "8"
 
+MAX_COMMENT = 1024
+"""Characters that are kept of a peer's words; an Error Comment has 64."""
+
 _log = logging.getLogger("segnode")
 _XML_TEXT = {code: "?" for code in range(32) if code not in (9, 10, 13)} | {0xFFFE: "?", 0xFFFF: "?"}
 
@@ -90,9 +93,18 @@ class AuditTrail:
         """Record that this node is about to send instances (PS3.15 A.5.3.3)."""
         self._transfer(("110102", "Begin Transferring DICOM Instances"), "E", source, destination, transfer, True)
 
-    def transferred(self, source: Party, destination: Party, transfer: Transfer, *, complete: bool = True) -> None:
-        """Record that a transfer to this node or from it has ended (PS3.15 A.5.3.7)."""
-        self._transfer(("110104", "DICOM Instances Transferred"), "C", source, destination, transfer, complete)
+    def transferred(
+        self, source: Party, destination: Party, transfer: Transfer, *, complete: bool = True, comment: str = ""
+    ) -> None:
+        """Record that a transfer to this node or from it has ended (PS3.15 A.5.3.7).
+
+        Parameters
+        ----------
+        comment
+            The peer's own words about it, which may name a patient.
+        """
+        event = ("110104", "DICOM Instances Transferred")
+        self._transfer(event, "C", source, destination, transfer, complete, comment)
 
     def handled(self, user: str, action: Literal["R", "U", "D"], transfer: Transfer) -> None:
         """Record that a person viewed a study on the node (R), had it processed again (U), or deleted it (D)."""
@@ -121,9 +133,18 @@ class AuditTrail:
         self._write(message)
 
     def _transfer(
-        self, event: tuple[str, str], action: str, source: Party, destination: Party, transfer: Transfer, good: bool
+        self,
+        event: tuple[str, str],
+        action: str,
+        source: Party,
+        destination: Party,
+        transfer: Transfer,
+        good: bool,
+        comment: str = "",
     ) -> None:
         message = self._message(event, action, outcome=SUCCESS if good else SERIOUS_FAILURE)
+        if comment:
+            SubElement(message[0], "EventOutcomeDescription").text = _text(comment[:MAX_COMMENT])
         self._participant(message, source, requestor=True, role=("110153", "Source Role ID"))
         self._participant(message, destination, requestor=False, role=("110152", "Destination Role ID"))
         self._objects(message, transfer)

@@ -21,7 +21,8 @@ from pynetdicom.pdu import P_DATA_TF
 from core.errors import RetryLater
 from dicom_io.commitment.report import PROCESSING_FAILURE, SUCCESS, take_in_report
 from dicom_io.commitment.transactions import Transactions
-from dicom_io.delivery.store_scu import Answer, Destination, associate, explain_no_association, requesting_ae
+from dicom_io.delivery.answer import Answer, Said
+from dicom_io.delivery.store_scu import Destination, associate, requesting_ae
 
 PUSH_MODEL = UID("1.2.840.10008.1.20.1")
 PUSH_MODEL_INSTANCE = UID("1.2.840.10008.1.20.1.1")
@@ -59,8 +60,8 @@ def ask_for_commitment(
         (evt.EVT_PDU_SENT, report.on_pdu_sent),
     ]
     association = associate(ae, destination, handlers)
-    if not association.is_established:
-        return explain_no_association(association, destination)
+    if isinstance(association, Answer):
+        return association
     try:
         request = _request(transaction, transactions.objects(transaction) or [])
         response, _ = association.send_n_action(request, ASK, PUSH_MODEL, PUSH_MODEL_INSTANCE)
@@ -70,7 +71,8 @@ def ask_for_commitment(
         if status == PROCESSING_FAILURE or 0x0200 <= status < 0x0300:
             raise RetryLater(f"the destination answered the storage commitment request with status 0x{status:04X}")
         if status != SUCCESS:
-            return Answer(False, f"the destination refused the storage commitment request with status 0x{status:04X}")
+            reason = f"the destination refused the storage commitment request with status 0x{status:04X}"
+            return Answer(Said.REFUSED, reason, str(response.get("ErrorComment") or ""))
         deadline = time.monotonic() + SAME_ASSOCIATION_S
         while association.is_established and not report.is_answered:
             if not report.has_come and time.monotonic() >= deadline:
@@ -81,7 +83,7 @@ def ask_for_commitment(
     finally:
         if association.is_established:
             association.release()
-    return Answer(True)
+    return Answer(Said.STORED)
 
 
 def _request(transaction: str, objects: Sequence[tuple[str, str]]) -> Dataset:

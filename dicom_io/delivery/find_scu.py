@@ -1,6 +1,7 @@
 """Asks an archive by C-FIND which images of a study it has (PS3.4 annex C, Study Root, hierarchical)."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pynetdicom
@@ -8,6 +9,7 @@ from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 
 from core.errors import ConfigInvalid, RetryLater
+from dicom_io.delivery.answer import Answer, Held
 from dicom_io.delivery.store_scu import UNCOMPRESSED, Destination, associate, requesting_ae
 from dicom_io.images.headers.attributes import text, uid
 
@@ -19,6 +21,10 @@ MAX_MATCHES = 100_000
 _PENDING = frozenset({0xFF00, 0xFF01})
 _CANNOT = frozenset({0x0122, 0xA900})
 """SOP class not supported; identifier does not match SOP class: asking again gives the same answer."""
+
+
+class NotSupported(ConfigInvalid):
+    """The archive does not support the query; asking again gives the same answer."""
 
 
 @dataclass(frozen=True)
@@ -63,25 +69,47 @@ def find_series(
     ConfigInvalid
         If the archive does not support the query.
     """
+    with _association(destination, calling_ae) as association:
+        return list(_series(association, study_uid, expected))
+
+
+def has_instance(destination: Destination, calling_ae: str, study_uid: str, series_uid: str, instance_uid: str) -> Held:
+    """Ask whether an archive has an object, by its UIDs at IMAGE level.
+
+    Raises
+    ------
+    RetryLater
+        If there is no connection or association, no answer in time, or a status that may pass.
+    ConfigInvalid
+        If a certificate's file cannot be used.
+    """
+    keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid, "SOPInstanceUID": instance_uid}
+    try:
+        with _association(destination, calling_ae) as association:
+            found = {uid(match, "SOPInstanceUID") for match in _find(association, "IMAGE", keys)}
+    except NotSupported:
+        return Held.CANNOT_BE_ASKED
+    return Held.YES if instance_uid in found else Held.NO
+
+
+@contextmanager
+def _association(destination: Destination, calling_ae: str) -> Iterator[Association]:
     # Answers may hold more attributes than the query names.
     pynetdicom._config.LOG_RESPONSE_IDENTIFIERS = False
     ae = requesting_ae(calling_ae)
     ae.network_timeout = ae.dimse_timeout = ANSWER_TIMEOUT_S
     ae.add_requested_context(STUDY_ROOT_FIND, list(UNCOMPRESSED))
     association = associate(ae, destination)
-    if not association.is_established:
-        if association.acceptor.primitive is not None and not association.is_rejected:
-            raise ConfigInvalid("the archive does not support C-FIND (Study Root); name one that does under counted_by")
-        raise RetryLater("no association with the archive; check its AE title, address and port")
+    if isinstance(association, Answer):
+        raise NotSupported("the archive does not support C-FIND (Study Root); name one that does under counted_by")
     try:
-        found = list(_series(association, study_uid, expected))
+        yield association
     except RetryLater:
         association.abort()
         raise
     finally:
         if association.is_established:
             association.release()
-    return found
 
 
 def _series(association: Association, study_uid: str, expected: Mapping[str, int]) -> Iterator[ArchivedSeries]:
@@ -118,7 +146,7 @@ def _find(association: Association, level: str, keys: Mapping[str, object]) -> I
             return
         if code in _CANNOT:
             problem = f"the archive refused C-FIND with status 0x{code:04X}; name another archive under counted_by"
-            raise ConfigInvalid(problem)
+            raise NotSupported(problem)
         if code not in _PENDING or number >= MAX_MATCHES:
             raise RetryLater("the archive's C-FIND answer was late, endless or an error")
         if match is not None:

@@ -1,6 +1,9 @@
 """Sends one object to a storage SCP, and tells what may be tried again from what may not."""
 
+import socket
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event, EventHandlerType
 
 from core.errors import RetryLater
+from dicom_io.delivery.answer import Answer, Said, said_by_failure, warning_text
+from dicom_io.delivery.connection_problem import explain_problem
 from dicom_io.implementation import introduce
 from dicom_io.tls import TlsFiles, client_context
 
@@ -21,8 +26,8 @@ ASSOCIATION_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 300.0
 """Time that a PACS may take to answer a C-STORE; some index the object first."""
 
-TRANSIENT_STATUSES = frozenset({0x0110, 0x0212, 0x0213, *range(0xA700, 0xA800)})
-"""Processing failure, mistyped argument by a peer under load, resource limitation, out of resources."""
+REFUSAL_TIMEOUT_S = 1.0
+"""Time for which a peer that took the connection may still refuse this node's certificate."""
 
 UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
@@ -35,22 +40,6 @@ class Destination:
     port: int
     ae_title: str
     tls: TlsFiles | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The destination's answer about one object.
-
-    Attributes
-    ----------
-    accepted
-        Whether it stored the object.
-    reason
-        Empty, or the warning or refusal in words.
-    """
-
-    accepted: bool
-    reason: str = ""
 
 
 def send_object(
@@ -66,13 +55,12 @@ def send_object(
     Returns
     -------
     Answer
-        Refused means that another try gives the same answer.
+        What its status means (PS3.4 table B.2-1, PS3.7 annex C).
 
     Raises
     ------
     RetryLater
-        If there is no connection or association, no answer in time, or a status that passes: A7xx (out of resources)
-        and 0110 (processing failure) of PS3.4 table B.2-1 and PS3.7 annex C.
+        If there is no connection or association, or no answer in time.
     ConfigInvalid
         If a certificate's file cannot be used.
     """
@@ -81,13 +69,18 @@ def send_object(
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     for proposed in UNCOMPRESSED if syntax in UNCOMPRESSED else (syntax,):
         ae.add_requested_context(dataset.SOPClassUID, proposed)
-    association = associate(ae, destination, [(evt.EVT_DATA_SENT, _close_unless, [may_go_on])])
-    if not association.is_established:
-        return explain_no_association(association, destination)
+    named: list[str] = []
+    handlers: list[EventHandlerType] = [
+        (evt.EVT_DATA_SENT, _close_unless, [may_go_on]),
+        (evt.EVT_DIMSE_RECV, _note_named, [named]),
+    ]
+    association = associate(ae, destination, handlers)
+    if isinstance(association, Answer):
+        return association
     try:
         if not may_go_on():
             raise RetryLater("lease expired; transfer aborted")
-        return _store(association, dataset)
+        return _store(association, dataset, named)
     finally:
         if association.is_established:
             association.release()
@@ -114,44 +107,85 @@ def requesting_ae(calling_ae: str) -> AE:
     return ae
 
 
-def associate(ae: AE, destination: Destination, evt_handlers: list[EventHandlerType] | None = None) -> Association:
-    """Request an association with the AE's contexts, over TLS if the destination has it; it may be refused."""
+def _note_named(event: Event, named: list[str]) -> None:
+    instance = event.message.command_set.get("AffectedSOPInstanceUID")
+    if instance:
+        named.append(str(instance))
+
+
+def associate(
+    ae: AE, destination: Destination, evt_handlers: list[EventHandlerType] | None = None
+) -> Association | Answer:
+    """Request an association with the AE's contexts, over TLS if the destination has it.
+
+    Returns
+    -------
+    Association or Answer
+        An established association, or a refusal if the peer takes none of the contexts.
+
+    Raises
+    ------
+    RetryLater
+        With the reason, if there is no association for now.
+    ConfigInvalid
+        If a certificate's file cannot be used.
+    """
     tls = (client_context(destination.tls), destination.host) if destination.tls is not None else None
-    return ae.associate(
-        destination.host,
-        destination.port,
-        ae_title=destination.ae_title,
-        tls_args=tls,
-        evt_handlers=evt_handlers,
-    )
-
-
-def explain_no_association(association: Association, destination: Destination) -> Answer:
-    """Return the final refusal that left a destination without an association, or raise `RetryLater`."""
+    began = time.monotonic()
+    try:
+        association = ae.associate(
+            destination.host,
+            destination.port,
+            ae_title=destination.ae_title,
+            tls_args=tls,
+            evt_handlers=evt_handlers,
+        )
+    except OSError as error:  # a name that is not known
+        raise RetryLater(explain_problem(error, destination.host, destination.port)) from error
+    if association.is_established:
+        return association
     if association.is_rejected:
         # A person corrects this at the destination, which then takes the object.
         raise RetryLater("the destination rejected the association; check both AE titles and its limit of associations")
     if association.acceptor.primitive is not None and not association.accepted_contexts:
-        return Answer(False, "the destination does not accept this SOP class and transfer syntax")
-    over = ", or the TLS handshake failed; check the certificates of both sides" if destination.tls is not None else ""
-    raise RetryLater(f"no connection to {destination.host} port {destination.port}{over}")
+        return Answer(Said.REFUSED, "the destination does not accept this SOP class and transfer syntax")
+    raise RetryLater(_why_no_association(destination, time.monotonic() - began))
 
 
-def _store(association: Association, dataset: FileDataset) -> Answer:
+def _why_no_association(destination: Destination, waited_s: float) -> str:
+    """Return the reason in a sentence: pynetdicom does not say it, so the connection is tried once more by itself."""
+    host, port = destination.host, destination.port
+    try:
+        with socket.create_connection((host, port), CONNECT_TIMEOUT_S) as connection:
+            if destination.tls is not None:
+                with client_context(destination.tls).wrap_socket(connection, server_hostname=host) as encrypted:
+                    # With TLS 1.3 a peer refuses this node's certificate after the handshake.
+                    encrypted.settimeout(REFUSAL_TIMEOUT_S)
+                    with suppress(TimeoutError):
+                        encrypted.recv(1)
+    except OSError as error:
+        return explain_problem(error, host, port)
+    if waited_s >= ASSOCIATION_TIMEOUT_S:
+        waited = f"did not answer the association request within {ASSOCIATION_TIMEOUT_S:.0f} s"
+        return f"{host} port {port} took the connection and {waited}; see its log"
+    return f"{host} port {port} ended the connection without an association; check the port and tls, and see its log"
+
+
+def _store(association: Association, dataset: FileDataset, named: list[str]) -> Answer:
     try:
         response = association.send_c_store(dataset)
     except (RuntimeError, ValueError) as error:
         # RuntimeError: the association ended before the request; ValueError: no context fits after negotiation.
         if isinstance(error, ValueError):
-            return Answer(False, "the destination does not accept this SOP class and transfer syntax")
+            return Answer(Said.REFUSED, "the destination does not accept this SOP class and transfer syntax")
         raise RetryLater("the destination ended the association") from error
     if "Status" not in response:
         raise RetryLater("the destination did not answer in time, or closed the connection")
-    status = int(response.Status)
-    if status == 0x0000:
-        return Answer(True)
-    if status & 0xF000 == 0xB000:
-        return Answer(True, f"stored with warning status 0x{status:04X}")
-    if status in TRANSIENT_STATUSES:
-        raise RetryLater(f"the destination answered with status 0x{status:04X}")
-    return Answer(False, f"the destination refused the object with status 0x{status:04X}")
+    status, comment = int(response.Status), str(response.get("ErrorComment") or "")
+    if status == 0x0000 or status & 0xF000 == 0xB000:
+        if any(instance != dataset.SOPInstanceUID for instance in named):
+            return Answer(Said.UNNAMED, "the destination's answer names another object", comment)
+        return Answer(Said.STORED, warning_text(status) if status else "", comment)
+    said = said_by_failure(status)
+    verb = "refused the object" if said is Said.REFUSED else "answered"
+    return Answer(said, f"the destination {verb} with status 0x{status:04X}", comment)

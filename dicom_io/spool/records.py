@@ -44,6 +44,8 @@ PENDING = frozenset({"waiting", "committing"})
 """States of a delivery that somebody still has to go on with."""
 ARRIVED = ("delivered", "committed")
 """States of a delivery that came to where it should."""
+UNCONFIRMED = "unconfirmed"
+"""State of a delivery of which nobody can say whether it arrived; reason code of a revision that failed for it."""
 WITHDRAWN = "withdrawn"
 """State of a delivery that no route asks for any more."""
 NO_DESTINATION = "no_destination"
@@ -373,7 +375,8 @@ class Delivery:
     files, sent
         What it is to get, and what of it has been accepted; relative to the results folder.
     state
-        ``waiting``, ``committing``, ``delivered``, ``committed``, ``refused``, ``failed`` or ``withdrawn``.
+        ``waiting``, ``committing``, ``delivered``, ``committed``, ``refused``, ``failed``, ``unconfirmed`` or
+        ``withdrawn``.
     attempts
         How often it was tried to send.
     reason
@@ -384,6 +387,13 @@ class Delivery:
         The Transaction UID under which its report on storage is awaited.
     looked, waited_s
         How often, and how long, that report was looked for; without a transaction, how often it was not taken.
+    unsure
+        Files about which the destination is to be asked, since its answer left open whether it has them; for each,
+        what it answered (`dicom_io.delivery.answer.Said`).
+    asked
+        How often it was asked about them since they were sent.
+    reached
+        Files that a try may have brought there without the destination's saying so.
     claim
         Who may write what comes of the delivery.
     unknown
@@ -400,6 +410,9 @@ class Delivery:
     transaction: str | None = None
     looked: int = 0
     waited_s: float = 0.0
+    unsure: Mapping[str, str] = field(default_factory=dict)
+    asked: int = 0
+    reached: tuple[str, ...] = ()
     claim: RecordedClaim | None = None
     unknown: Unknown = field(default_factory=dict)
 
@@ -408,8 +421,11 @@ class Delivery:
         return replace(self, transaction=None, looked=0, waited_s=0.0)
 
     def begun_again(self) -> Self:
-        """Return the delivery as a further run begins it: what the destination has accepted is not sent again."""
-        return replace(self, state="waiting", attempts=0, rounds=0, reason="")
+        """Return the delivery as a further run begins it: what the destination has accepted is not sent again.
+
+        It is asked about what it left open before anything is sent.
+        """
+        return replace(self, state="waiting", attempts=0, rounds=0, asked=0, reason="")
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
@@ -425,6 +441,9 @@ class Delivery:
             transaction=None if transaction is None else _typed(str, transaction),
             looked=_typed(int, content.get("looked", 0)),
             waited_s=float(_typed((int, float), content.get("waited_s", 0.0))),
+            unsure={name: _typed(str, said) for name, said in _typed(dict, content.get("unsure", {})).items()},
+            asked=_typed(int, content.get("asked", 0)),
+            reached=_names(content.get("reached", ())),
             claim=_optional(RecordedClaim, content.get("claim")),
             unknown=_unknown(content, _DELIVERY_KEYS),
         )
@@ -442,6 +461,9 @@ class Delivery:
             **({"rounds": self.rounds} if self.rounds else {}),
             **asked,
             **({"looked": self.looked} if asked or self.looked else {}),
+            **({"unsure": dict(self.unsure)} if self.unsure else {}),
+            **({"asked": self.asked} if self.asked else {}),
+            **({"reached": list(self.reached)} if self.reached else {}),
             **({"claim": self.claim.to_json()} if self.claim is not None else {}),
             **self.unknown,
         }
@@ -450,7 +472,7 @@ class Delivery:
 _STATE_KEYS = tuple(StateChanges.__annotations__)
 _DELIVERY_KEYS = (
     *("files", "sent", "state", "attempts", "reason", "rounds"),
-    *("transaction", "looked", "waited_s", "claim"),
+    *("transaction", "looked", "waited_s", "unsure", "asked", "reached", "claim"),
 )
 
 

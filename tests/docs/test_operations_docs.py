@@ -9,7 +9,7 @@ from app.node.status_server import StatusCollector
 from app.workflow.intake import IMAGES_MISSING
 from core.report import _CODES
 from dicom_io.conformance import TABLES, names_of_tables, with_tables
-from dicom_io.delivery.store_scu import TRANSIENT_STATUSES
+from dicom_io.delivery.answer import DUPLICATES, PROCESSING_FAILURE, TRANSIENT_STATUSES
 from dicom_io.reception.server import Rejection
 from dicom_io.results.notice_image import TITLES
 from dicom_io.spool.records import NO_DESTINATION, SUPERSEDED, State
@@ -39,8 +39,13 @@ def test_a_stale_table_is_noticed() -> None:
 
 
 def test_the_statuses_that_are_tried_again_are_all_named() -> None:
-    named = {int(code, 16) for code in re.findall(r"^\| (0x[0-9A-F]{4}) \| ", TABLES["retried"](), re.MULTILINE)}
-    assert named | set(range(0xA700, 0xA800)) == TRANSIENT_STATUSES
+    rows = re.findall(r"^\| (0x[0-9A-F]{4}) \|.*\| tried again \|$", TABLES["answers"](), re.MULTILINE)
+    assert {int(code, 16) for code in rows} | set(range(0xA700, 0xA800)) == TRANSIENT_STATUSES
+
+
+def test_the_statuses_after_which_a_destination_is_asked_are_named() -> None:
+    rows = re.findall(r"^\| (0x[0-9A-F]{4}) \|.*\| .*asked whether.*\|$", TABLES["answers"](), re.MULTILINE)
+    assert {int(code, 16) for code in rows} == {PROCESSING_FAILURE, min(DUPLICATES)}
 
 
 def test_every_metric_is_explained(tmp_path: Path) -> None:

@@ -25,9 +25,15 @@ def make_authority(openssl: str, folder: Path, name: str = "authority") -> Certi
 
 
 def make_certificate(
-    openssl: str, folder: Path, name: str, authority: Certificate, *, names: str = "IP:127.0.0.1,DNS:localhost"
+    openssl: str,
+    folder: Path,
+    name: str,
+    authority: Certificate,
+    *,
+    names: str = "IP:127.0.0.1,DNS:localhost",
+    days: int = 2,
 ) -> Certificate:
-    """A certificate that the authority signed, for the given alternative names."""
+    """A certificate that the authority signed, for the given alternative names; with -1 day it has expired."""
     made = Certificate(folder / f"{name}.pem", folder / f"{name}.key")
     request, extensions = folder / f"{name}.csr", folder / f"{name}.ext"
     extensions.write_text(f"subjectAltName={names}\n")
@@ -37,7 +43,7 @@ def make_certificate(
     )
     _run(
         *(openssl, "x509", "-req", "-in", str(request), "-CA", str(authority.certificate)),
-        *("-CAkey", str(authority.key), "-CAcreateserial", "-days", "2"),
+        *("-CAkey", str(authority.key), "-CAcreateserial", "-days", str(days)),
         *("-extfile", str(extensions), "-out", str(made.certificate)),
     )
     return made

@@ -10,7 +10,7 @@ from app.demo import demo as demo_module
 from app.demo import pacs as demo_pacs
 from app.demo.demo import run_demo
 from core.errors import ConfigInvalid, RetryLater
-from dicom_io.delivery.store_scu import Answer
+from dicom_io.delivery.answer import Answer, Said
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import write_series
 from phantom.tags import StudyTags
@@ -79,6 +79,6 @@ def test_a_study_in_the_demos_own_folder_is_never_emptied(tmp_path: Path) -> Non
 
 def test_an_image_that_the_pacs_refuses_ends_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A study that arrived in part would prove nothing, and its segmentation less."""
-    monkeypatch.setattr(demo_pacs, "send_object", lambda *_: Answer(accepted=False, reason="no such class"))
+    monkeypatch.setattr(demo_pacs, "send_object", lambda *_: Answer(Said.REFUSED, "no such class"))
     with pytest.raises(RetryLater, match="refused image 1 of 1: no such class"):
         demo_pacs.push([tmp_path / "IM0001"], demo_pacs.Destination("127.0.0.1", 1, "PACS"), "MODALITY")

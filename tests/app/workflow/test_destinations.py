@@ -8,10 +8,10 @@ import yaml
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
-from tests.dicom_io.delivery.test_stow import WebServer
 from tests.support.certificates import make_authority, make_certificate
 from tests.support.node_process import NodeProcess, free_port, wait_until, write_study
 from tests.support.peers import StorageServer, store
+from tests.support.web_server import WebServer
 
 
 def test_a_dead_destination_delays_no_other(

@@ -18,7 +18,8 @@ from dicom_io.commitment import request as commitment
 from dicom_io.commitment.report import NOT_NAMED
 from dicom_io.commitment.request import PUSH_MODEL, PUSH_MODEL_INSTANCE, ask_for_commitment
 from dicom_io.commitment.transactions import Report, Transactions
-from dicom_io.delivery.store_scu import Answer, Destination
+from dicom_io.delivery.answer import Answer, Said
+from dicom_io.delivery.store_scu import Destination
 from tests.support.node_process import free_port, wait_until
 
 OBJECTS = [(str(SegmentationStorage), f"1.2.3.{number}") for number in range(3)]
@@ -102,7 +103,7 @@ def test_a_report_on_the_same_association_is_taken_in(
     answered: list[int | None] = []
     transaction = transactions.open(OBJECTS)
     with partner(reporting(kept, failed, kind, answered)) as pacs:
-        assert ask_for_commitment(transactions, transaction, pacs, "SEGNODE") == Answer(True)
+        assert ask_for_commitment(transactions, transaction, pacs, "SEGNODE") == Answer(Said.STORED)
         wait_until(lambda: answered == [0])
     assert transactions.report(transaction) == Report(expected)
     transactions.close(transaction)

@@ -10,7 +10,8 @@ from pydicom.uid import SegmentationStorage, generate_uid
 
 from core.errors import RetryLater
 from dicom_io.delivery.store_scu import Destination, send_object
-from dicom_io.delivery.stow import WebDestination, send_by_web
+from dicom_io.delivery.stow import send_by_web
+from dicom_io.delivery.web import WebDestination
 from tests.support.node_process import make_image
 from tests.support.peers import StorageServer
 

@@ -11,7 +11,8 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, Segmenta
 from pynetdicom import AE, evt
 
 from core.errors import RetryLater
-from dicom_io.delivery.store_scu import Answer, Destination, send_object
+from dicom_io.delivery.answer import Answer, Said
+from dicom_io.delivery.store_scu import Destination, send_object
 from tests.support.node_process import free_port, make_image
 from tests.support.peers import StorageServer
 
@@ -51,7 +52,7 @@ def test_storescp_receives_the_object(
     server = StorageServer(peer("storescp"), tmp_path / "pacs", options=options)
     server.start()
     try:
-        assert send_object(result, pacs_at(server.port), "SEGNODE") == Answer(True)
+        assert send_object(result, pacs_at(server.port), "SEGNODE") == Answer(Said.STORED)
         (received,) = server.received()
     finally:
         server.stop()
@@ -69,10 +70,18 @@ def test_the_same_object_twice_has_one_name(peer: Callable[[str], str], result: 
         server.stop()
 
 
-@pytest.mark.parametrize("status", [0xA700, 0xA7FF, 0x0110, 0x0213])
+@pytest.mark.parametrize("status", [0xA700, 0xA7FF, 0x0213])
 def test_statuses_that_pass(result: Path, status: int) -> None:
-    with peer_that_answers(status) as port, pytest.raises(RetryLater, match=f"0x{status:04X}"):
-        send_object(result, pacs_at(port), "SEGNODE")
+    with peer_that_answers(status) as port:
+        answer = send_object(result, pacs_at(port), "SEGNODE")
+    assert answer == Answer(Said.LATER, f"the destination answered with status 0x{status:04X}")
+
+
+@pytest.mark.parametrize(("status", "said"), [(0x0110, Said.DOUBTFUL), (0x0111, Said.HAS_IT)])
+def test_statuses_after_which_it_is_asked(result: Path, status: int, said: Said) -> None:
+    with peer_that_answers(status) as port:
+        answer = send_object(result, pacs_at(port), "SEGNODE")
+    assert answer == Answer(said, f"the destination answered with status 0x{status:04X}")
 
 
 @pytest.mark.parametrize("status", [0xA900, 0xC000, 0xC123, 0x0122, 0x0124])
@@ -83,16 +92,21 @@ def test_statuses_that_stay(result: Path, status: int) -> None:
     assert f"0x{status:04X}" in answer.reason
 
 
-@pytest.mark.parametrize("status", [0xB000, 0xB006, 0xB007])
-def test_warnings_count_as_stored(result: Path, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "words"), [(0xB000, "coerced"), (0xB006, "discarded"), (0xB007, "does not match"), (0xB123, "warning")]
+)
+def test_warnings_count_as_stored(result: Path, status: int, words: str) -> None:
     with peer_that_answers(status) as port:
-        assert send_object(result, pacs_at(port), "SEGNODE").accepted
+        answer = send_object(result, pacs_at(port), "SEGNODE")
+    assert answer.accepted
+    assert f"0x{status:04X}" in answer.reason
+    assert words in answer.reason
 
 
 # pynetdicom leaves the socket of a refused connection to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")
 def test_no_connection_passes(result: Path) -> None:
-    with pytest.raises(RetryLater, match="no connection"):
+    with pytest.raises(RetryLater, match="refused the connection"):
         send_object(result, pacs_at(free_port()), "SEGNODE")
 
 
@@ -107,9 +121,9 @@ def test_a_class_that_the_peer_does_not_take_stays(result: Path, tmp_path: Path)
     other.save_as(path, enforce_file_format=True)
     with peer_that_answers(0) as port:
         answer = send_object(path, pacs_at(port), "SEGNODE")
-    assert answer == Answer(False, "the destination does not accept this SOP class and transfer syntax")
+    assert answer == Answer(Said.REFUSED, "the destination does not accept this SOP class and transfer syntax")
 
 
 def test_implicit_is_enough(result: Path) -> None:
     with peer_that_answers(0, syntax=ImplicitVRLittleEndian) as port:
-        assert send_object(result, pacs_at(port), "SEGNODE") == Answer(True)
+        assert send_object(result, pacs_at(port), "SEGNODE") == Answer(Said.STORED)
