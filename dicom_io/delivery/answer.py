@@ -43,7 +43,7 @@ class Said(StrEnum):
 
 
 class Held(StrEnum):
-    """What a destination answers that is asked whether it has an object."""
+    """A destination's reply to the question whether it has an object."""
 
     YES = "yes"
     NO = "no"

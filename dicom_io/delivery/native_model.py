@@ -110,7 +110,7 @@ def _read_xml(body: bytes) -> Attributes:
 
 
 class _XmlReader:
-    """What has been read of a Native DICOM Model: a stack of data sets and of the values of their elements."""
+    """The part of a Native DICOM Model that has been read: a stack of data sets and of the values of their elements."""
 
     def __init__(self) -> None:
         self.root: dict[str, Sequence[object]] = {}

@@ -23,7 +23,7 @@ _INSTANCE, _WARNING, _FAILURE, _COMMENT = "00081155", "00081196", "00081197", "0
 
 @dataclass(frozen=True)
 class _Item:
-    """What an answer says of one object; without a UID where it could not tell which."""
+    """The part of an answer about one object; without a UID where it could not tell which."""
 
     instance: str
     warning: int | None

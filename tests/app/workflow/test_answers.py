@@ -1,4 +1,4 @@
-"""What a delivery makes of a destination's answers: asked, delivered, tried again, or `unconfirmed`."""
+"""A delivery under a destination's answers: asked, delivered, tried again, or `unconfirmed`."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Why a destination is not reached, in a sentence, over real sockets: C-STORE over TLS and HTTPS alike."""
+"""The sentences for a destination that is not reached, over real sockets: C-STORE over TLS and HTTPS alike."""
 
 import socket
 import ssl

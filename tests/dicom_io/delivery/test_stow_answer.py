@@ -1,4 +1,4 @@
-"""What a STOW-RS answer says of one object, over real sockets: nothing is delivered that is only well-formed."""
+"""The meaning of STOW-RS answers over real sockets: nothing is delivered that is only well-formed."""
 
 import gzip
 import json
