@@ -138,7 +138,7 @@ class DeliveryStep:
         delivery: Delivery,
         name: str,
     ) -> Delivery:
-        """Send one object, and note what the answer proves; raise `RetryLater` where it is none or passes."""
+        """Send one object, and note what the answer proves; raise `RetryLater` for a passing failure."""
         brought_before = name in delivery.reached
         # Before it leaves: the answer may be lost, with it or with this process.
         delivery = _reached(delivery, name)

@@ -1,7 +1,7 @@
 """The reason why a destination could not be reached, in a sentence that names the remedy.
 
-C-STORE over TLS and HTTPS fail in the same ways, so both are explained here. What a library made of an error is looked
-through to the error of the socket or of OpenSSL below it.
+C-STORE over TLS and HTTPS fail in the same ways, so both are explained here. A library's error is
+followed down to that of the socket or of OpenSSL which caused it.
 """
 
 import socket

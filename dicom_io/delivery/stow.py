@@ -1,7 +1,7 @@
 """Sends one object to a DICOMweb server by STOW-RS (PS3.18 section 10.5).
 
-The body is read from the file while it is sent, since a SEG can be larger than what a worker has to spare. What the
-answer means stands in `dicom_io.delivery.stow_answer`.
+The body is read from the file while it is sent, since a SEG can be larger than what a worker has to spare. The
+answer is judged by `dicom_io.delivery.stow_answer`.
 """
 
 import os

@@ -96,7 +96,7 @@ def web(server: WebServer) -> dict[str, Any]:
 # STOW-RS
 
 
-def test_what_is_named_is_delivered_without_a_question(tmp_path: Path) -> None:
+def test_named_object_is_delivered_without_a_question(tmp_path: Path) -> None:
     with WebServer(holds=set()) as server:
         case = Case(tmp_path, web(server))
         assert case.advance().state == "delivered"
@@ -113,7 +113,7 @@ def test_an_empty_answer_is_asked_about_and_found(tmp_path: Path) -> None:
     assert len(server.requests) == 1
 
 
-def test_what_is_not_found_is_sent_again(tmp_path: Path) -> None:
+def test_object_that_is_not_found_is_sent_again(tmp_path: Path) -> None:
     with WebServer(202, b"", holds=set(), stores=False) as server:
         case = Case(tmp_path, web(server))
         for _ in range(1 + LOOKS):
@@ -228,7 +228,7 @@ def test_a_duplicate_of_what_this_node_brought_is_delivered(tmp_path: Path) -> N
         assert len(server.questions) == questions
 
 
-def test_a_duplicate_that_is_not_found_stays_undelivered_however_often_it_is_said(tmp_path: Path) -> None:
+def test_duplicate_that_is_not_found_is_never_delivered(tmp_path: Path) -> None:
     retry = {"first_seconds": 0.01, "longest_seconds": 0.01, "give_up_after_hours": 0.03 / 3600}
     with WebServer(409, failed(0x0111), holds=set(), stores=False) as server:
         case = Case(tmp_path, web(server) | {"retry": retry})

@@ -119,14 +119,14 @@ UNNAMED = {
 
 
 @pytest.mark.parametrize("name", UNNAMED)
-def test_what_names_neither_is_no_delivery(result: Path, name: str) -> None:
+def test_answer_that_names_neither_is_no_delivery(result: Path, name: str) -> None:
     status, kind, body, words = UNNAMED[name]
     answer = answered(result, WebServer(status, body, content_type=kind))
     assert (answer.said, words in answer.reason) == (Said.UNNAMED, True), answer
     assert f"HTTP status {status}" in answer.reason
 
 
-def test_what_cannot_be_unpacked_names_nothing(result: Path) -> None:
+def test_answer_that_cannot_be_unpacked_names_nothing(result: Path) -> None:
     for body in (b"no gzip", gzip.compress(naming(uid_of(result)))[:-12], gzip.compress(bytes(64 << 20))):
         answer = answered(result, WebServer(200, body, headers={"Content-Encoding": "gzip"}))
         assert answer.said is Said.UNNAMED, answer
@@ -142,7 +142,7 @@ def test_a_web_page_is_never_a_delivery(result: Path, kind: str) -> None:
     assert answer == Answer(Said.LATER, reason)
 
 
-def test_a_web_page_that_quotes_the_object_is_none_either(result: Path) -> None:
+def test_web_page_that_quotes_the_object_is_no_delivery(result: Path) -> None:
     answer = answered(result, WebServer(200, naming(uid_of(result)), content_type="text/html"))
     assert answer.said is Said.LATER
 
@@ -194,7 +194,7 @@ def test_a_failure_without_a_reason_is_one(result: Path, item: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["{}", "1", "[1]", "null", '{"Value": 7}', '{"Value": {"0": 1}}'])
-def test_a_failure_sequence_without_items_is_none_and_no_success(result: Path, text: str) -> None:
+def test_failure_sequence_without_items_is_no_success(result: Path, text: str) -> None:
     assert answered(result, WebServer(200, f'{{"00081198": {text}}}'.encode())).said is Said.UNNAMED
 
 
