@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import typer
 
 from app.map.inside import Layout, extract, show
 from core.errors import ConfigInvalid, SegnodeError, StudyRejected
+from core.raised_at import stack_of
 from core.report import Reason, Report
 from runtime.logs import configure_logging
 
@@ -121,7 +121,7 @@ def entry() -> None:
         typer.echo(f"segnode: {error}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001 - the process's outermost loop: a traceback may quote a data element
-        where = "".join(traceback.format_tb(error.__traceback__))
+        where = stack_of(error)
         logging.getLogger("segnode").error("failed: %s\n%s", type(error).__name__, where)
         sys.exit(1)
 

@@ -1,7 +1,6 @@
 """Segment every study of a folder, with progress and a summary that a person reads: ``segnode run`` and the MAP."""
 
 import logging
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from app.failure_report import publish_failure
 from app.study_run import StudyRun
 from core.errors import ConfigInvalid, SegnodeError
 from core.model_config import Profile
+from core.raised_at import stack_of
 from core.report import Reason, Report
 from dicom_io.results.outbox import NO_STUDY_UID
 
@@ -110,7 +110,7 @@ def _run_one(
         return _publish_failure(study, run, Reason.of(error), segmenter.device), error.exit_code
     except Exception as error:  # noqa: BLE001 - the command's outermost loop: one study never takes the next with it
         # Only where it happened: an exception's text can quote a data element, and that can be a patient's.
-        where = "".join(traceback.format_tb(error.__traceback__))
+        where = stack_of(error)
         name = type(error).__name__
         logger.error("study %s failed: %s\n%s", study.uid, name, where)
         reason = Reason(code="internal_error", message=f"A defect of this program ({name}); its log says where.")

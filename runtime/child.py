@@ -9,12 +9,11 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable
-from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 
 from core.errors import RetryLater, SegnodeError
+from core.raised_at import raised_at
 
 PYTHON = (sys.executable, "-P", "-m")
 """Beginning of a child's command line; its module follows.
@@ -84,7 +83,10 @@ def run_child(main: Callable[[], None]) -> None:
         _log.error("cannot_start", extra={"reason": error.strerror or type(error).__name__})
         sys.exit(RetryLater.exit_code)
     except Exception as problem:  # noqa: BLE001 - the process's outermost place; threads of it must not keep it alive
-        _log.error("process_failed", extra={"error": type(problem).__name__, "at": _place(problem.__traceback__)})
+        _log.error(
+            "process_failed",
+            extra={"error": type(problem).__name__, "at": raised_at(problem.__traceback__, _NAMED_FRAMES)},
+        )
         os._exit(1)
 
 
@@ -107,16 +109,10 @@ def watch_threads(
         if issubclass(problem.exc_type, SystemExit):
             return  # the thread wished to end
         name = problem.thread.name if problem.thread is not None else ""
-        extra = {"error": problem.exc_type.__name__, "at": _place(problem.exc_traceback)}
+        extra = {"error": problem.exc_type.__name__, "at": raised_at(problem.exc_traceback, _NAMED_FRAMES)}
         _log.error("thread_died", extra=extra | {"name_of_thread": name})  # a record has a "thread" of its own
         if ends_process(problem.thread):
             before_end()
             os._exit(1)
 
     threading.excepthook = on_death
-
-
-def _place(where: TracebackType | None) -> str:
-    # An exception's text, and a traceback's lines, may quote what a peer sent.
-    frames = traceback.extract_tb(where)[-_NAMED_FRAMES:]
-    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))

@@ -20,7 +20,6 @@ from app.node.spool_access import prepared_spool
 from app.node.status import write_model_warnings
 from app.settings.node import NodeSettings, load_settings
 from app.study_run import RunGraph
-from app.workflow.attempts import Attempts
 from app.workflow.completion import Completion
 from app.workflow.intake import Intake
 from app.workflow.segment_step import SegmentStep
@@ -29,6 +28,7 @@ from app.workflow.study_timeout import study_time_limit
 from app.workflow.workflow_ids import STUDY_QUEUE, delivery_queue
 from core.errors import RetryLater
 from core.files import locked
+from runtime.attempts import Attempts
 from runtime.child import ParentLink, run_child, watch_threads
 from runtime.devices import take_slot
 from runtime.durable_queue import launch_dbos

@@ -5,21 +5,21 @@ import os
 import shutil
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 from app.study_run import RunGraph, StudyRun
-from app.workflow.attempts import Attempts
 from app.workflow.outcome import make_outcome, outcome_of, warnings_of
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, StudyRejected, Superseded
 from core.files import sync_folder
+from core.raised_at import raised_at
 from core.report import Reason, Report, WarningReport
 from dicom_io.spool.claims import Claim
 from dicom_io.spool.counters import COUNTERS, Counters
 from dicom_io.spool.records import Outcome, RecordedReason, RecordedWarning, State
+from runtime.attempts import Attempts
 
 MAX_WAITS_FOR_MEMORY = 10
 """How often a study waits for GPU memory, with waits that double, so for about a quarter of an hour in all."""
@@ -93,8 +93,7 @@ class SegmentStep:
                 return "waiting"
             outcome = make_outcome("failed", reason.code, reason.message)
         except Exception as problem:  # noqa: BLE001 - whatever a model or decoder does wrong, its study ends visibly
-            place = traceback.extract_tb(problem.__traceback__)[-1]
-            what = f"{type(problem).__name__} at {Path(place.filename).name}:{place.lineno}"
+            what = f"{type(problem).__name__} at {raised_at(problem.__traceback__)}"
             outcome = make_outcome("failed", "internal_error", what)
         publish(claim, outcome, warnings)
         return outcome.outcome
@@ -105,7 +104,7 @@ class SegmentStep:
             os._exit(RetryLater.exit_code)
 
     def _try(self, claim: Claim, models: Sequence[str]) -> tuple[Outcome, tuple[RecordedWarning, ...]]:
-        with self._tries.counted(claim) as deaths:
+        with self._tries.counted(claim.revision.mark_of_try(claim.number), claim.revision.marks_of_tries) as deaths:
             with claim.held() as revision:
                 known = revision.read_state()
                 if deaths >= self._max_deaths:

@@ -4,14 +4,13 @@ The supervisor keeps the time (`runtime.watchdog`).
 """
 
 import logging
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dicom_io.spool.isolation import DAMAGE, problem_of
 from dicom_io.spool.spool import Spool
-from runtime.devices import LOST_DEVICE_EXIT, is_device_lost
+from runtime.devices import ends_with_device
 from runtime.watchdog import Line, Watchdog, timed
 
 _log = logging.getLogger("segnode")
@@ -30,15 +29,8 @@ def study_time_limit(line: Line, limit_s: float, key: str, revision: int) -> Ite
     key, revision
         The study, and its revision's number.
     """
-    with timed(line, key, revision, limit_s):
-        try:
-            yield
-        except RuntimeError as problem:
-            if is_device_lost(problem):
-                # No study that comes after could use the GPU in this process any more.
-                _log.error("gpu_lost", extra={"study": key, "revision": revision})
-                os._exit(LOST_DEVICE_EXIT)
-            raise
+    with timed(line, key, revision, limit_s), ends_with_device({"study": key, "revision": revision}):
+        yield
 
 
 class StudyWatchdog(Watchdog):

@@ -16,14 +16,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from enum import Enum
 from math import inf
-from pathlib import Path
-from traceback import extract_tb
 from typing import cast
 
 from pynetdicom import AE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import AssociationServer
 
+from core.raised_at import raised_at
 from dicom_io.reception.acceptor import ABORT, REPORT_S, Acceptor
 from dicom_io.reception.association import Caller, ServedAssociation, Service
 from dicom_io.reception.association_request import RequestError, decode_request, has_known_version
@@ -174,8 +173,7 @@ class NodeServer(AssociationServer):
             else:
                 _say_and_close(connection, answer)
         except Exception as error:  # noqa: BLE001 - the outermost loop of its thread; its text may quote the peer
-            where = extract_tb(error.__traceback__)[-1]
-            at = f"{Path(where.filename).name}:{where.lineno}"
+            at = raised_at(error.__traceback__)
             _log.error("association_failed", extra={"error": type(error).__name__, "at": at, "address": address})
             _say_and_close(connection, ABORT)
         finally:

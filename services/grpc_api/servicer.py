@@ -1,10 +1,8 @@
 """``segnode.v1.Segmentation``."""
 
 import logging
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias
 from uuid import UUID
 
@@ -13,6 +11,7 @@ from google.protobuf.message import Message
 from grpc_status import rpc_status
 
 from core.errors import SegnodeError
+from core.raised_at import raised_at
 from segnode_client.v1 import segmentation_pb2 as messages
 from segnode_client.v1 import segmentation_pb2_grpc as stubs
 from services.grpc_api.messages import job_message, request_of, status_of, task_request
@@ -127,9 +126,7 @@ class Servicer(stubs.SegmentationServicer):
 
 def _fault(error: Exception) -> Problem:
     """Convert a fault of the program to a problem: gRPC would send its text, which may name a path, to the caller."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    at = f"{Path(place.filename).name}:{place.lineno}"
-    _log.error("call_failed", extra={"error": type(error).__name__, "at": at})
+    _log.error("call_failed", extra={"error": type(error).__name__, "at": raised_at(error.__traceback__)})
     return Problem(code="internal_error", message="The service's log has the details.")
 
 

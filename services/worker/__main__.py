@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.files import locked
+from runtime.attempts import Attempts
 from runtime.child import ParentLink, run_child, watch_threads
 from runtime.devices import take_slot
 from runtime.durable_queue import FORGOTTEN_AT_ONCE, forget_ended, launch_dbos
@@ -23,7 +25,7 @@ from runtime.lease_table import LeaseTable, reason_of
 from runtime.logs import configure_logging
 from runtime.storage_id import spool_id
 from runtime.takeover import Takeover
-from runtime.worker_lease import WorkerLease, this_process
+from runtime.worker_lease import WorkerLease, end_process, this_process
 from segmentation.inference.model_pool import ModelPool
 from services.images.shared_paths import Roots
 from services.jobs.job_queue import QUEUE, VERSION
@@ -49,20 +51,22 @@ def work(settings: ServiceSettings, slot: int) -> None:
     slot
         Number of this worker, from 1.
     """
-    link = ParentLink()
+    attempts = Attempts()
+    link = ParentLink(attempts.take_back)
     configure_logging("worker", settings.logs)
     take_slot(settings.workers, slot)
-    watch_threads(lambda thread: True)
+    watch_threads(lambda thread: True, attempts.take_back)
     settings.work.mkdir(parents=True, exist_ok=True)
     executor = f"{settings.executor}-{slot}"
     with locked(settings.work / f".{executor}.lock"):
         _keep_temporary_files(settings.work / f".{executor}.tmp")
         leases = LeaseTable(settings.database, settings.lease_seconds)
-        tenure = WorkerLease(leases, executor, this_process(settings.work, settings.executor, VERSION))
+        holder = this_process(settings.work, settings.executor, VERSION)
+        tenure = WorkerLease(leases, executor, holder, partial(_end_without_lease, attempts))
         roots = Roots({name: root.root for name, root in settings.roots.items()})
         packages, networks = Packages(Aliases(settings)), ModelPool()
         networks.warm(packages.all())
-        flow = ServiceFlow(roots, packages, networks, settings.work, settings.limits, link)
+        flow = ServiceFlow(roots, packages, networks, settings.work, settings.limits, link, attempts)
         if not tenure.begin(spool_id(settings.work), link.wait_for_stop):
             os._exit(0)
         _launch(settings, executor)
@@ -71,8 +75,15 @@ def work(settings: ServiceSettings, slot: int) -> None:
         while not link.wait_for_stop(TIDY_EVERY_S):
             if tenure.is_first:
                 tidy(flow, settings.queue.keep_days)
+        # A network in mid-job cannot be interrupted; the job is done after the next start, or by another worker.
+        attempts.take_back()
         tenure.give_up()
         os._exit(0)
+
+
+def _end_without_lease(attempts: Attempts) -> None:
+    attempts.take_back()
+    end_process()
 
 
 def _keep_temporary_files(folder: Path) -> None:

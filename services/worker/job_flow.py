@@ -1,11 +1,10 @@
 """A worker's workflow of a job: one step, whose outcome is the job's result."""
 
 import logging
-import os
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,12 +12,15 @@ from dbos import DBOS, DBOSConfiguredInstance
 from pydantic import TypeAdapter
 
 from core.errors import RequestCode, RequestRefused, RetryLater, SegnodeError, Superseded
-from runtime.devices import LOST_DEVICE_EXIT, is_device_lost
+from core.raised_at import raised_at
+from runtime.attempts import Attempts
+from runtime.devices import ends_with_device
 from runtime.watchdog import Line, timed
 from segmentation.inference.model_pool import ModelPool
 from services.images.image_reader import ImageReader
 from services.images.limits import Limits
 from services.images.shared_paths import Roots
+from services.jobs.attempt_marks import AttemptMarks
 from services.jobs.job import Problem
 from services.jobs.job_queue import INSTANCE, workflow_id
 from services.jobs.progress import Progress
@@ -53,10 +55,19 @@ class ServiceFlow(DBOSConfiguredInstance):
         Limits of a job.
     line
         Connection to the supervisor, which ends this process if a job takes too long.
+    attempts
+        Tell how often a worker has died over a job.
     """
 
     def __init__(
-        self, roots: Roots, packages: Packages, networks: ModelPool, work: Path, limits: Limits, line: Line
+        self,
+        roots: Roots,
+        packages: Packages,
+        networks: ModelPool,
+        work: Path,
+        limits: Limits,
+        line: Line,
+        attempts: Attempts,
     ) -> None:
         self._roots = roots
         self._packages = packages
@@ -66,22 +77,42 @@ class ServiceFlow(DBOSConfiguredInstance):
         self._locks = Locks(work / "locks")
         self._progress = Progress(work)
         self._overtime = JobTimeouts(work)
+        self._marks = AttemptMarks(work)
+        self._attempts = attempts
         super().__init__(INSTANCE)
 
-    @DBOS.workflow(max_recovery_attempts=MAX_DEATHS)
+    @DBOS.workflow(max_recovery_attempts=None)
     def run(self, job: str, request: dict[str, Any]) -> dict[str, Any]:
-        """Run one job; a problem is part of the result, since the queue would keep an exception's text as it is."""
+        """Run one job; a problem is part of the result, since the queue would keep an exception's text as it is.
+
+        The queue may begin it any number of times: its count grows with every stop of the service, too.
+        """
         return self.answer(job, request)
 
     @DBOS.step()
     def answer(self, job: str, request: dict[str, Any]) -> dict[str, Any]:
-        """Make the masks."""
+        """Make the masks, unless too many workers have died over them."""
         start = time.perf_counter()
         self._progress.begin(job)
         try:
+            with self._attempts.counted(self._marks.new(job), partial(self._marks.all_of, job)) as deaths:
+                answer = self._try(job, request) if deaths < MAX_DEATHS else _set_aside(deaths)
+        except OSError as error:
+            # Errors of the volume have codes of their own: this one is of the worker's own disk, full perhaps.
+            _log.error("work_folder_unusable", extra={"job": job, "problem": error.strerror})
+            answer = _problem(RetryLater(f"the service's disk cannot be read or written: {error.strerror}"))
+        self._overtime.forget(job)
+        self._marks.forget(job)
+        outcome = answer.get("problem", {}).get("code", "done")
+        seconds = round(time.perf_counter() - start, 3)
+        _log.info("job_ended", extra={"job": job, "task": request["task"], "outcome": outcome, "seconds": seconds})
+        return answer
+
+    def _try(self, job: str, request: dict[str, Any]) -> dict[str, Any]:
+        try:
             if self._overtime.is_noted(job):
                 raise RequestRefused(RequestCode.JOB_TOO_LONG, f"limits.job_minutes is {self._limits.job_minutes:g}.")
-            with ExitStack() as clock:
+            with ends_with_device({"job": job}), ExitStack() as clock:
 
                 def begin_time() -> None:
                     clock.close()
@@ -89,39 +120,27 @@ class ServiceFlow(DBOSConfiguredInstance):
 
                 begin_time()
                 masks = self._masks(job, _ANY.validate_python(request), begin_time)
-            answer: dict[str, Any] = {"masks": {task: mask.model_dump(mode="json") for task, mask in masks.items()}}
+            return {"masks": {task: mask.model_dump(mode="json") for task, mask in masks.items()}}
         except Superseded:
-            answer = {"problem": Problem(code="cancelled", message="The job was cancelled.").model_dump()}
+            return {"problem": Problem(code="cancelled", message="The job was cancelled.").model_dump()}
         except SegnodeError as error:
-            problem = Problem.of(error)
-            if problem.code in ("model_unusable", "service_misconfigured"):
+            answer = _problem(error)
+            if answer["problem"]["code"] in ("model_unusable", "service_misconfigured"):
                 _log.error("job_cannot_run", extra={"job": job, "problem": str(error)})
-            answer = {"problem": problem.model_dump()}
-        except OSError as error:
-            # Errors of the volume have codes of their own: this one is of the worker's own disk, full perhaps.
-            _log.error("work_folder_unusable", extra={"job": job, "problem": error.strerror})
-            passing = RetryLater(f"the service's disk cannot be read or written: {error.strerror}")
-            answer = {"problem": Problem.of(passing).model_dump()}
+            return answer
+        except OSError:
+            raise
         except Exception as error:  # noqa: BLE001 - a job's outermost loop: whatever happens, its caller gets an answer
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            at = f"{Path(place.filename).name}:{place.lineno}"
+            at = raised_at(error.__traceback__)
             _log.error("job_failed", extra={"job": job, "error": type(error).__name__, "at": at})
-            if isinstance(error, RuntimeError) and is_device_lost(error):
-                # No job that comes after could use the GPU in this process any more; this one is tried by the next.
-                os._exit(LOST_DEVICE_EXIT)
-            answer = {"problem": Problem(code="internal_error", message=f"{type(error).__name__} at {at}").model_dump()}
-        finally:
-            self._overtime.forget(job)
-        outcome = answer.get("problem", {}).get("code", "done")
-        seconds = round(time.perf_counter() - start, 3)
-        _log.info("job_ended", extra={"job": job, "task": request["task"], "outcome": outcome, "seconds": seconds})
-        return answer
+            return {"problem": Problem(code="internal_error", message=f"{type(error).__name__} at {at}").model_dump()}
 
     def tidy(self, before: float) -> None:
         """Remove the files of jobs whose workers died; ``before`` is Unix time."""
         self._locks.tidy()
         self._progress.tidy(before)
         self._overtime.tidy(before)
+        self._marks.tidy(before)
 
     def _masks(self, job: str, request: AnyRequest, begin_time: Callable[[], None]) -> dict[str, MaskResult]:
         on_progress = _Watch(job, self._progress)
@@ -135,6 +154,17 @@ class ServiceFlow(DBOSConfiguredInstance):
         reader = ImageReader(self._limits, lambda: on_progress(0.0))
         inference = SegmentJob(self._roots, self._packages, self._networks, self._locks, reader)
         return inference.run(request, on_progress, on_wait)
+
+
+def _problem(error: SegnodeError) -> dict[str, Any]:
+    return {"problem": Problem.of(error).model_dump()}
+
+
+def _set_aside(deaths: int) -> dict[str, Any]:
+    died = Problem(
+        code="worker_died", message=f"{deaths} workers died over this job. The service's log has the details."
+    )
+    return {"problem": died.model_dump()}
 
 
 class _Watch:

@@ -13,7 +13,6 @@ from pydicom.uid import generate_uid
 
 import dicom_io.spool.records
 from app.study_run import StudyRun
-from app.workflow.attempts import Attempts
 from app.workflow.segment_step import SegmentStep
 from core.files import replace_file
 from core.report import Report
@@ -23,6 +22,7 @@ from dicom_io.spool.records import State
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from dicom_io.spool.study_actions import run_again
+from runtime.attempts import Attempts
 from tests.support.arriving import Sent, put
 from tests.support.namespace import in_small_tmpfs
 from tests.support.node_process import NodeProcess, wait_until, write_study
@@ -115,7 +115,8 @@ def test_the_models_are_told_what_was_noted_of_the_study(spool: Spool, revision:
 
 
 def test_deaths_are_counted_and_a_person_may_forgive_them(spool: Spool, revision: Revision) -> None:
-    died = [Attempts().counted(claimed(spool, revision)) for _ in range(2)]
+    claims = [claimed(spool, revision) for _ in range(2)]
+    died = [Attempts().counted(revision.mark_of_try(claim.number), revision.marks_of_tries) for claim in claims]
     for counted in died:
         counted.__enter__()  # and never left: its process died
     segmenting = segment_step(spool, Filling(), max_deaths=2)
@@ -127,33 +128,6 @@ def test_deaths_are_counted_and_a_person_may_forgive_them(spool: Spool, revision
     revision.write_state(state=State.FAILED)
     run_again(spool, revision.key)
     assert segmenting.run(claimed(spool, revision), ["m"], waits=0, max_waits=9) == "nothing_found"
-
-
-def test_a_process_that_ends_in_good_order_takes_its_tries_back(spool: Spool, revision: Revision) -> None:
-    tries = Attempts()
-    with tries.counted(claimed(spool, revision)):
-        assert len(revision.marks_of_tries()) == 1
-        tries.take_back()
-        assert revision.marks_of_tries() == []
-    with tries.counted(claimed(spool, revision)) as deaths:
-        assert (deaths, revision.marks_of_tries()) == (0, [])
-
-
-def test_a_mark_that_could_not_be_removed_is_removed_later(
-    spool: Spool, revision: Revision, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tries = Attempts()
-
-    def refuse(path: Path, missing_ok: bool = False) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "unlink", refuse)
-        with tries.counted(claimed(spool, revision)):
-            pass
-    assert len(revision.marks_of_tries()) == 1
-    with tries.counted(claimed(spool, revision)) as deaths:
-        assert deaths == 0
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from core.volume import Geometry
+from runtime.attempts import Attempts
 from services.images.limits import Limits
 from services.images.shared_paths import Root, Roots
 from services.jobs.progress import Progress
@@ -44,7 +45,9 @@ def flow(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service
     grid = Geometry((8, 8, 8), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), np.eye(3))
     mask = write_image(tmp_path / "cases" / "0001" / "mine.nii.gz", np.ones((8, 8, 8), np.uint8), grid)
     nothing: Any = None
-    return ServiceFlow(Roots({"cases": Root(mask.parents[1])}), nothing, nothing, tmp_path / "work", Limits(), line)
+    return ServiceFlow(
+        Roots({"cases": Root(mask.parents[1])}), nothing, nothing, tmp_path / "work", Limits(), line, Attempts()
+    )
 
 
 def test_waiting_for_another_job_on_the_same_mask_takes_none_of_the_job_s_time(
