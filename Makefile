@@ -6,6 +6,7 @@
 # make soak    a node under load whose processes are killed for SECONDS=3600: what was acknowledged is kept
 # make bench   nnU-Net and this project side by side: some 40 minutes on two cores; DEVICE=cuda with a GPU
 # make image-test   the images, built and tried: some 15 minutes, as root, with buildah, skopeo, umoci and mmdebstrap
+# make test-python  the wheel and the unit tests under Debian 13's Python 3.13: as root, with mmdebstrap; 3 GB of wheels
 # make compose      a PACS with a viewer and the node in containers, by docker compose
 # make check   formatting, lint, types, import rules
 #
@@ -22,7 +23,7 @@ SEED   ?=
 AGAIN  ?=
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto
 
-.PHONY: setup demo image-test compose test test-fast test-avx2 test-long soak bench check clean
+.PHONY: setup demo image-test test-python compose test test-fast test-avx2 test-long soak bench check clean
 
 setup: $(READY)
 
@@ -58,6 +59,9 @@ bench: setup
 
 image-test: setup
 	$(BIN)/python -m pytest -n 0 -p no:cacheprovider --capture=no --timeout=1800 tests/app/map/image_conformance.py
+
+test-python: setup
+	$(BIN)/python -m pytest -n 0 -p no:cacheprovider --capture=no --timeout=1800 tests/other_python.py
 
 CONTEXT := build/map/context
 compose: setup

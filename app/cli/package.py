@@ -14,7 +14,9 @@ def package(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for context/ and image.tar.")],
     torch: Annotated[str, typer.Option(help="Build of torch in the image: cpu or cuda.")] = "cpu",
     build: Annotated[bool, typer.Option("--build", help="Also build OUTPUT/image.tar (OCI).")] = False,
-    base_image: Annotated[str | None, typer.Option(help="Image to build on; it needs a python3.11.")] = None,
+    base_image: Annotated[
+        str | None, typer.Option(help="Image to build on; it needs the Python that runs this command.")
+    ] = None,
 ) -> None:
     """Make a MONAI Application Package: the context to build it from, and with --build the image.
 
@@ -31,7 +33,7 @@ def package(
     builder failed.
     """
     from app.map.context import Image, write_context
-    from app.map.image import DEFAULT_BASE, Build, build_image, fetch_wheels
+    from app.map.image import Build, build_image, fetch_wheels
     from app.map.manifests import parse_tag
     from runtime.logs import configure_logging
     from segmentation.package.package import load_package
@@ -49,7 +51,9 @@ def package(
     digest = write_context(image, context)
     typer.echo(f"context {context}\ndigest  sha256:{digest}")
     if build:
-        arguments = {"BASE_IMAGE": base_image or DEFAULT_BASE, "TORCH": torch, "TITLE": name, "VERSION": release}
+        arguments = {"TORCH": torch, "TITLE": name, "VERSION": release}
+        if base_image is not None:
+            arguments["BASE_IMAGE"] = base_image
         fetch_wheels(context, image.requirements)
         archive = context.parent / "image.tar"
         build_image(context, Build("map", image.requirements, tag, arguments), archive)

@@ -3,7 +3,7 @@
 ::
 
     context/
-    ├── Dockerfile           docker/Dockerfile, as it is
+    ├── Dockerfile           docker/Dockerfile, with the Python for which pip fetches wheels here
     ├── app.json, pkg.json   → /etc/holoscan
     ├── app.yaml             → /var/holoscan: the application's configuration, which the SDK wants to find
     ├── app/                 → /opt/holoscan/app: the rooms that run, and the distribution's metadata
@@ -16,7 +16,9 @@
 import hashlib
 import json
 import os
+import re
 import shutil
+import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -91,7 +93,7 @@ def write_context(image: Image, folder: Path) -> str:
     _write_requirements(folder / "requirements")
     _write_docs(image, folder / "docs", epoch)
     _write_manifests(image, folder)
-    shutil.copyfile(PROJECT / "docker" / "Dockerfile", folder / "Dockerfile")
+    _write_dockerfile(folder / "Dockerfile")
     _clamp(folder, epoch)
     return digest_of(folder)
 
@@ -153,6 +155,13 @@ def _write_model(package: Package, target: Path) -> None:
             copy = target / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(package.folder / name, copy)
+
+
+def _write_dockerfile(target: Path) -> None:
+    """Copy the Dockerfile for the Python that runs here: pip fetches the wheels of that one."""
+    text = (PROJECT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    target.write_text(re.sub(r"(?m)^ARG PYTHON=.*$", f"ARG PYTHON={version}", text), encoding="utf-8")
 
 
 def _write_requirements(target: Path) -> None:

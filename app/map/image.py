@@ -11,7 +11,6 @@ from pathlib import Path
 from app.map.context import WHEELS
 from core.errors import ConfigInvalid, RetryLater
 
-DEFAULT_BASE = "python:3.11-slim-bookworm"
 _log = logging.getLogger("segnode")
 
 
@@ -28,7 +27,7 @@ class Build:
     tag
         ``NAME:VERSION``.
     arguments
-        Build arguments, ``BASE_IMAGE`` among them.
+        Build arguments, such as ``BASE_IMAGE``.
     """
 
     target: str

@@ -185,3 +185,10 @@ def test_an_image_with_cuda_takes_no_torch_for_processors(tmp_path: Path, monkey
     with pytest.raises(ConfigInvalid, match="is torch for processors: remove it"):
         fetch_wheels(tmp_path, ("run", "torch-cuda"))
     assert len(asked) == 3
+
+
+def test_image_has_the_python_that_fetches_the_wheels(context: Path) -> None:
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    text = (context / "Dockerfile").read_text(encoding="utf-8")
+    assert re.findall(r"(?m)^ARG PYTHON=(.*)$", text) == [version]
+    assert re.findall(r"python\d\.\d+", text) == []

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from core.errors import ConfigInvalid, PackageInvalid
+from core.project_files import PROJECT
 from segmentation.importing.add import add_package
 from segmentation.inference.engine import Engine
 from segmentation.package.network import build_network, shared_names
@@ -210,7 +211,7 @@ class TestPlaces:
         monkeypatch.delenv("SEGNODE_MODELS")
         monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
         project, user = default_models_path()
-        assert project == Path(__file__).parents[3] / "models"
+        assert project == PROJECT / "models"
         assert user == tmp_path / "segnode" / "models"
 
     def test_first_place_wins(self, package: Package, tmp_path: Path) -> None:
