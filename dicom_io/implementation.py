@@ -6,14 +6,18 @@ PS3.7 annex D.3.3.2 (Implementation Identification Notification); PS3.10 section
 derived UID).
 """
 
+from __future__ import annotations
+
 import uuid
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID
-from pynetdicom import AE
 
 from core.version import VERSION
+
+if TYPE_CHECKING:  # an image that writes objects and speaks to nobody has no pynetdicom
+    from pynetdicom import AE
 
 IMPLEMENTATION_CLASS_UID: Final = UID(f"2.25.{uuid.UUID('6cd492ff-b681-4058-9087-0c2ba3bcfb8e').int}")
 """The same for every version and installation; no peer or file of another program carries it."""
