@@ -47,7 +47,8 @@ def licence_of(name: str) -> str:
         meta = distribution(name).metadata
     except PackageNotFoundError:
         return ""
-    claim = str(meta.get("License-Expression") or meta.get("License") or "")
+    claims = (meta[key] for key in ("License-Expression", "License") if key in meta)  # later Pythons raise without it
+    claim = next(filter(None, claims), "")
     if not claim or "\n" in claim:  # some put the whole text there
         named = [c.split(" :: ")[-1] for c in meta.get_all("Classifier") or [] if c.startswith("License ::")]
         claim = named[0] if named else ""
