@@ -75,6 +75,7 @@ def _syntaxes() -> str:
 def _roles() -> str:
     rows = [
         ("Verification", VERIFICATION, "SCP", _names(DEFAULT_TRANSFER_SYNTAXES)),
+        ("Verification", VERIFICATION, "SCU", _names(store_scu.UNCOMPRESSED)),
         ("the storage classes below", "", "SCP", "the transfer syntaxes below"),
         (SegmentationStorage.name, SegmentationStorage, "SCU", _names(store_scu.UNCOMPRESSED)),
         ("Label Map Segmentation Storage", _LABELMAP, "SCU", RLELossless.name),

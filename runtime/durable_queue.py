@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections.abc import Sequence
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
@@ -49,6 +50,18 @@ def launch_dbos(database: str, executor: str, version: str, *, lease_seconds: fl
         config["sys_db_idle_transaction_timeout_sec"] = lease_seconds
     DBOS(config=config)
     DBOS.launch()
+
+
+def delayed_in(queue: str, at_most: int | None = None) -> list[str]:
+    """Return the IDs of a queue's workflows that wait for their next try."""
+    found = DBOS.list_workflows(status="DELAYED", queue_name=queue, limit=at_most, load_input=False, load_output=False)
+    return [one.workflow_id for one in found]
+
+
+def end_delays(workflows: Sequence[str]) -> None:
+    """Have workflows that wait for their next try begin it now; one that waits no longer is left as it is."""
+    for workflow in workflows:
+        DBOS.set_workflow_delay(workflow, delay_until_epoch_ms=int(time.time() * 1000))
 
 
 def forget_ended(older_than_days: float) -> int:

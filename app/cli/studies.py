@@ -15,7 +15,7 @@ from core.errors import ConfigInvalid
 from dicom_io.audit.trail import Transfer
 from dicom_io.spool import study_actions
 from dicom_io.spool.isolation import DAMAGE, problem_of
-from dicom_io.spool.records import RevisionState
+from dicom_io.spool.records import RevisionState, State
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from dicom_io.spool.study_patient import what_is_kept
@@ -125,15 +125,33 @@ def show(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
 
 @app.command("retry")
 def retry(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
-    """Run a study again that is at its end; a node that serves this spool takes it up."""
+    """Run a study again that is at its end, or try now to deliver one that waits for its next try.
+
+    A node that serves this spool takes it up.
+    """
     settings = load_settings(config)
     spool = spool_to_change(settings.spool)
+    key = _find(spool, short_id)
+    latest = spool.latest_revision(key)
+    if latest is not None and latest.state is State.DELIVERING:
+        _try_now(settings, spool, latest, as_json)
+        return
     try:
-        revision = study_actions.run_again(spool, _find(spool, short_id))
+        revision = study_actions.run_again(spool, key)
     except ValueError as error:
         raise ConfigInvalid(f"{short_id}: {error}; wait until it has, see: segnode studies list") from error
     _audit(settings, "U", what_is_kept(spool, revision.key))
     _answer(revision, "waits to run", as_json)
+
+
+def _try_now(settings: NodeSettings, spool: Spool, revision: Revision, as_json: bool) -> None:
+    # Imported here: it loads the workflow database's client, which takes a second.
+    from app.workflow.try_now import try_deliveries_now
+
+    hastened = try_deliveries_now(settings, spool, revision)
+    _audit(settings, "U", what_is_kept(spool, revision.key))
+    deliveries = "1 delivery is" if hastened == 1 else f"{hastened} deliveries are"
+    _answer(revision, f"is being delivered; {deliveries} tried now instead of later", as_json)
 
 
 @app.command("release")

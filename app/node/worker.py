@@ -21,6 +21,7 @@ from app.node.status import write_model_warnings
 from app.settings.node import NodeSettings, load_settings
 from app.study_run import RunGraph
 from app.workflow.completion import Completion
+from app.workflow.destination_watch import DestinationWatch
 from app.workflow.intake import Intake
 from app.workflow.segment_step import SegmentStep
 from app.workflow.study_flow import WORKFLOW_VERSION, StudyFlow
@@ -89,6 +90,7 @@ def work(settings: NodeSettings, load_models: Callable[[NodeSettings], RunGraph]
         except SQLAlchemyError as error:
             raise RetryLater(f"database: {reason_of(error)}; it is tried again") from error
         Takeover(tenure).start()
+        DestinationWatch(settings, tenure).start()
         caretaking = Housekeeping(spool, Intake(spool, Completion(settings, spool), flow), flow, tenure)
         link.say_ready()
         while not link.wait_for_stop(LOOK_EVERY_S):

@@ -28,7 +28,7 @@ from dicom_io.commitment.request import ask_for_commitment
 from dicom_io.commitment.transactions import Transactions
 from dicom_io.delivery.answer import Answer, Held, Said
 from dicom_io.spool.claims import Claim
-from dicom_io.spool.records import ARRIVED, PENDING, UNCONFIRMED, WITHDRAWN, Delivery, State
+from dicom_io.spool.records import ARRIVED, INTERNAL_ERROR, PENDING, UNCONFIRMED, WITHDRAWN, Delivery, State
 from dicom_io.spool.revision import Revision
 
 MAX_ROUNDS = 3
@@ -306,7 +306,8 @@ def begin_delivery(revision: Revision, destination: str, files: Sequence[str]) -
 
 def end_of(revision: Revision) -> tuple[State, str, str] | None:
     """State, reason code and message that a revision ends with; None while a delivery is under way."""
-    states = {name: delivery.state for name, delivery in revision.deliveries().items()}
+    deliveries = revision.deliveries()
+    states = {name: delivery.state for name, delivery in deliveries.items()}
     if PENDING & set(states.values()):
         return None
     known = revision.read_outcome()
@@ -317,7 +318,10 @@ def end_of(revision: Revision) -> tuple[State, str, str] | None:
     undelivered = sorted(name for name, state in states.items() if state not in (*ARRIVED, WITHDRAWN, UNCONFIRMED))
     if undelivered:
         doubt = f" {', '.join(unconfirmed)} did not confirm it." if unconfirmed else ""
-        return State.FAILED, "not_delivered", f"Not delivered to {', '.join(undelivered)}.{doubt}"
+        message = f"Not delivered to {', '.join(undelivered)}.{doubt}"
+        if any(deliveries[name].reason.startswith(INTERNAL_ERROR) for name in undelivered):
+            return State.FAILED, INTERNAL_ERROR, message
+        return State.FAILED, "not_delivered", message
     if unconfirmed:
         return State.FAILED, UNCONFIRMED, f"Sent to {', '.join(unconfirmed)}, which did not confirm it by name."
     if outcome == "nothing_found":

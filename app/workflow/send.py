@@ -6,7 +6,7 @@ from pathlib import Path
 from pydicom import dcmread
 
 from app.settings.destination import ClientTls, DicomDestination, WebDestination
-from dicom_io.delivery import find_scu, qido, store_scu, stow, web
+from dicom_io.delivery import echo_scu, find_scu, qido, store_scu, stow, web
 from dicom_io.delivery.answer import Answer, Held
 from dicom_io.tls import TlsFiles
 
@@ -44,6 +44,20 @@ def ask_whether_held(path: Path, settings: DicomDestination | WebDestination, ca
     if isinstance(settings, WebDestination):
         return qido.has_instance(web_server(settings), study, instance)
     return find_scu.has_instance(storage_scp(settings), calling_ae, study, series, instance)
+
+
+def check_that_it_answers(settings: DicomDestination | WebDestination, calling_ae: str) -> None:
+    """Return if a destination answers a request that costs it nothing.
+
+    Raises
+    ------
+    RetryLater, ConfigInvalid
+        With the reason why it does not.
+    """
+    if isinstance(settings, WebDestination):
+        qido.check_that_it_answers(web_server(settings))
+    else:
+        echo_scu.check_that_it_answers(storage_scp(settings), calling_ae)
 
 
 def web_server(settings: WebDestination) -> web.WebDestination:

@@ -38,6 +38,7 @@ from dicom_io.images.headers.facts import read_series_facts
 from dicom_io.spool.claims import Claim, take
 from dicom_io.spool.isolation import DAMAGE, problem_of
 from dicom_io.spool.records import (
+    INTERNAL_ERROR,
     NO_DESTINATION,
     PENDING,
     WITHDRAWN,
@@ -202,8 +203,9 @@ class StudyFlow(DBOSConfiguredInstance):
         except Exception as problem:  # noqa: BLE001 - a workflow's outermost loop: its study must end visibly
             name = type(problem).__name__
             try:
-                with self._claim_of_failed(item, destination).held() as revision:
-                    _end(revision, State.FAILED, "internal_error", name)
+                claim = self._claim_of_failed(item, destination)
+                with claim.held() as revision:
+                    _end_by_defect(revision, claim.destination, name)
             except DAMAGE as damage:
                 extra = {"study": item.key, "revision": item.number, "problem": problem_of(damage)}
                 _log.error("failure_not_noted", extra=extra)
@@ -312,6 +314,19 @@ def _give_up_all_but(wanted: Mapping[str, list[str]], revision: Revision) -> Non
         if delivery.state in PENDING and not wanted.get(name):
             reason = "no route of node.yaml sends this study there any more"
             revision.write_delivery(name, replace(delivery, state=WITHDRAWN, reason=reason))
+
+
+def _end_by_defect(revision: Revision, destination: str | None, name: str) -> None:
+    """End one delivery by a defect of the program, and the revision with the last of them; or the revision at once."""
+    delivery = revision.read_delivery(destination) if destination is not None else None
+    if destination is None or delivery is None or delivery.state not in PENDING:
+        _end(revision, State.FAILED, INTERNAL_ERROR, name)
+        return
+    revision.write_delivery(destination, replace(delivery, state="failed", reason=f"{INTERNAL_ERROR}: {name}"))
+    extra = {"study": revision.key, "revision": revision.number, "destination": destination, "problem": name}
+    _log.error("delivery_failed_by_defect", extra=extra)
+    if not revision.state.is_final and (end := end_of(revision)) is not None:
+        _end(revision, *end)
 
 
 def _end(revision: Revision, state: State, code: str = "", message: str = "") -> None:

@@ -38,18 +38,20 @@ def has_instance(destination: WebDestination, study_uid: str, instance_uid: str)
     return Held.YES if instance_uid in _instances(found) else Held.NO
 
 
-def is_answering(destination: WebDestination) -> bool:
-    """Return whether a server answers as one that works does; a search for nothing costs it little.
+def check_that_it_answers(destination: WebDestination) -> None:
+    """Return if a server answers as one that works does; a search for a study that nobody has costs it little.
 
     Raises
     ------
     RetryLater
-        If there is no connection, no answer in time, or no token.
+        If there is no connection, no answer in time, no token, or an answer of something else than the service.
     ConfigInvalid
         If a certificate's file cannot be used.
     """
     answer = _get(destination, "/studies", {"limit": "1", "StudyInstanceUID": "2.25.0"})
-    return (answer.status in (200, 204) and not answer.is_page) or answer.status in UNSUPPORTED_STATUSES
+    works = (answer.status in (200, 204) and not answer.is_page) or answer.status in UNSUPPORTED_STATUSES
+    if not works:
+        raise RetryLater(status_problem(answer))
 
 
 def _get(destination: WebDestination, path: str, query: dict[str, str]) -> WebAnswer:

@@ -50,6 +50,8 @@ WITHDRAWN = "withdrawn"
 """State of a delivery that no route asks for any more."""
 NO_DESTINATION = "no_destination"
 """Reason code of a revision whose results no route sends anywhere any more."""
+INTERNAL_ERROR = "internal_error"
+"""Reason code of a revision that a defect of the program ended; the reason of such a delivery begins with it."""
 SUPERSEDED = "superseded"
 """Reason code of a revision that was still receiving when a corrected description opened the next."""
 

@@ -13,8 +13,10 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from pydicom import dcmread
@@ -22,11 +24,13 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage, generate_uid
 
 import app.node.worker
+import app.workflow.delivery_step
 import app.workflow.study_flow
 from app.settings.node import NodeSettings, load_settings
 from app.study_run import RunGraph, StudyRun
 from core.errors import OutOfMemory, ReasonCode, RetryLater, StudyRejected
 from core.report import ModelReport, Reason, Report, WarningReport
+from dicom_io.delivery.answer import Answer
 from runtime.child import run_child
 from runtime.logs import configure_logging
 
@@ -114,11 +118,26 @@ class StubSegmenter:
         return Report(study=study, outcome="segmented", models=done, warnings=warnings, device="cpu")
 
 
+def _break_sending_to(port: int) -> None:
+    """Put a defect into sending to one storage SCP."""
+    send = app.workflow.delivery_step.send_file
+
+    def send_or_break(path: Path, settings: Any, calling_ae: str, may_go_on: Callable[[], bool]) -> Answer:
+        if getattr(settings, "port", None) == port:
+            raise ZeroDivisionError("a programming error")
+        return send(path, settings, calling_ae, may_go_on)
+
+    app.workflow.delivery_step.send_file = send_or_break
+
+
 def main() -> None:
     """Entry of the process."""
     configure_logging("worker")
     if version := os.environ.get("STUB_VERSION"):
         app.node.worker.WORKFLOW_VERSION = app.workflow.study_flow.WORKFLOW_VERSION = version
+
+    if broken := os.environ.get("STUB_DEFECT_AT_PORT"):
+        _break_sending_to(int(broken))
 
     def make(settings: NodeSettings) -> RunGraph:
         return StubSegmenter(settings.spool.parent / "runs.txt").run

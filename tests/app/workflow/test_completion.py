@@ -282,7 +282,7 @@ def test_an_archive_that_is_down_is_asked_again_and_then_done_without(tmp_path: 
     node.send(image(1))
     node.wait(every_s=0.2)
     assert QUIET_S + 2 + 4 + 8 <= node.now < LONGEST_S
-    assert "pacs could not be queried: no association" in node.state()["notes"][0]
+    assert "pacs could not be queried: 127.0.0.1 port" in node.state()["notes"][0]
     assert MAX_UNANSWERED == 4
 
 
