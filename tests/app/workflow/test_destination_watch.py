@@ -49,7 +49,7 @@ def deliveries(node: NodeProcess, study: str) -> dict[str, Delivery]:
 
 
 def tried(node: NodeProcess, study: str, *names: str) -> bool:
-    """Whether a study waits for the next try at each of the destinations."""
+    """Return whether a study waits for the next try at each of the destinations."""
     found = deliveries(node, study)
     return all(name in found and found[name].reason and found[name].state == "waiting" for name in names)
 
