@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -215,13 +215,13 @@ def told_phase(image: SharedFile) -> Phase | None:
     letter = re.split(r"[_\-. ]", stem)[-1]
     if letter in LETTERS:
         return LETTERS[letter]
-    words: Sequence[str] = [stem]
+    own, shared = stem, ""
     try:
         told = json.loads(read_small(image.path.with_name(f"{stem}.json"), image.root))
-        words = [str(told[key]) for key in ("SeriesDescription", "ProtocolName") if key in told]
+        own, shared = (str(told[key]) if key in told else "" for key in ("SeriesDescription", "ProtocolName"))
     except (OSError, ValueError, TypeError, RecursionError):
         pass  # most files have no sidecar, and one that is none tells nothing
-    return phase_in_words(words).phase
+    return phase_in_words(own, shared).phase
 
 
 def stem_of(path: Path) -> str:

@@ -12,12 +12,12 @@ from dicom_io.images.grid.geometry import Layout, layout_of
 from dicom_io.images.headers.attributes import first_item, integer, items, number, text, texts
 from dicom_io.images.headers.instance import Instance
 from dicom_io.images.headers.series import Series
+from dicom_io.images.selection.phase_reading import says_no_agent
 
 OBLIQUE_COSINE = 0.9
 """A stack is axial, coronal or sagittal where its normal lies within 26 degrees of that axis."""
 
 _PLANES: tuple[Plane, Plane, Plane] = ("sagittal", "coronal", "axial")
-_NO_AGENT = frozenset(("", "NO", "NONE", "N", "0", "N/A", "OHNE", "NO CONTRAST"))
 _SECONDS_A_DAY = 86400.0
 
 
@@ -35,8 +35,8 @@ class Traits:
         the reason why it has none.
     modality, body_part
         Of its first image.
-    descriptions
-        Series Description and Protocol Name, as far as they are given.
+    description, protocol, study
+        Series Description, Protocol Name and Study Description; the last two are most often those of all series.
     image_type
         Values of Image Type, in capitals.
     number
@@ -45,8 +45,8 @@ class Traits:
         Number of frames.
     thickness
         Slice Thickness in mm, the median.
-    has_agent
-        Whether a contrast agent is named.
+    agent
+        Whether a contrast agent is named, or said to be none; ``None`` where neither is.
     acquired
         Start of the first acquisition in seconds on a clock that all series share.
     """
@@ -56,13 +56,30 @@ class Traits:
     refusal: StudyRejected | None
     modality: str
     body_part: str
-    descriptions: tuple[str, ...]
+    description: str
+    protocol: str
+    study: str
     image_type: tuple[str, ...]
     number: int | None
     slices: int
     thickness: float | None
-    has_agent: bool
+    agent: bool | None
     acquired: float | None
+
+    @property
+    def has_agent(self) -> bool:
+        """Whether a contrast agent is named."""
+        return self.agent is True
+
+    @property
+    def descriptions(self) -> tuple[str, ...]:
+        """Series Description and Protocol Name, as far as they are given."""
+        return tuple(text for text in (self.description, self.protocol) if text)
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """What series of a study share, as far as it is given."""
+        return tuple(text for text in (self.protocol, self.study) if text)
 
     @property
     def slice_spacing(self) -> float | None:
@@ -93,7 +110,6 @@ def traits_of(series: Series, refusal: StudyRejected | None = None) -> Traits:
             refusal = error
     first = series.instances[0].header
     body_part = text(first, "BodyPartExamined")
-    descriptions = tuple(d for d in (text(first, "SeriesDescription"), text(first, "ProtocolName")) if d)
     thickness = number(first, "SliceThickness")
     if layout is not None and not np.isnan(layout.frames.thicknesses).any():
         thickness = float(np.median(layout.frames.thicknesses))
@@ -103,19 +119,24 @@ def traits_of(series: Series, refusal: StudyRejected | None = None) -> Traits:
         refusal=refusal,
         modality=text(first, "Modality"),
         body_part=body_part,
-        descriptions=descriptions,
+        description=text(first, "SeriesDescription"),
+        protocol=text(first, "ProtocolName"),
+        study=text(first, "StudyDescription"),
         image_type=tuple(part.upper() for part in texts(first, "ImageType")),
         number=integer(first, "SeriesNumber"),
         slices=sum(max(1, integer(i.header, "NumberOfFrames") or 1) for i in series.instances),
         thickness=thickness,
-        has_agent=_has_agent(series.instances[0]),
+        agent=_agent(series.instances[0]),
         acquired=min(_times(series.instances), default=None),
     )
 
 
-def _has_agent(instance: Instance) -> bool:
-    named = text(instance.header, "ContrastBolusAgent").upper() not in _NO_AGENT
-    return named or len(items(instance.header, "ContrastBolusAgentSequence")) > 0
+def _agent(instance: Instance) -> bool | None:
+    name = text(instance.header, "ContrastBolusAgent")
+    none_given = says_no_agent(name) if name else None
+    if none_given is False or items(instance.header, "ContrastBolusAgentSequence"):
+        return True
+    return None if none_given is None else False
 
 
 def _times(instances: Iterable[Instance]) -> list[float]:
