@@ -16,7 +16,7 @@ from tests.support.series_helpers import phantom
 
 @dataclass(frozen=True)
 class Named:
-    """What the headers of one series say; ``seconds`` after the first one, ``None`` where no time is given."""
+    """The words and times of one series' headers; ``seconds`` after the first one, ``None`` where no time is given."""
 
     description: str = ""
     protocol: str = ""

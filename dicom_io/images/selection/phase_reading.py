@@ -1,4 +1,4 @@
-"""What one text, such as a Series Description, says of the contrast phase; no series, no study.
+"""The contrast phase that one text speaks of, such as a Series Description; no series, no study.
 
 The text is cut into the terms of ``phase_words.py``, the longest first. What stands beside a word decides whether it is
 a phase: *late arterial* is arterial, *portal* beside an illness is a vein, *del* before a noun is an article.
@@ -47,7 +47,7 @@ _NEUTRAL_BETWEEN = frozenset(("early", "article", "abdomen"))
 
 @dataclass(frozen=True)
 class Reading:
-    """What a text says.
+    """The outcome of reading one text.
 
     Attributes
     ----------

@@ -143,7 +143,7 @@ EARLY: Final = (
 )
 """Qualifiers that are no phase by themselves."""
 PREFIXES: Final = "spat, spaet, fruh, frueh, laat, vroeg, post, pra, prae, late, early"
-"""What is read on its own at the head of a compound word: *spatarteriell* is *spat arteriell*."""
+"""Parts that are read on their own at the head of a compound word: *spatarteriell* is *spat arteriell*."""
 NOUN: Final = "phase, fase, temps, tps, tempo, phasenbild, ph, 相, 기, time point, timepoint, scan phase, phasis"
 """Beside a word of a phase they leave no doubt that it is meant; at the tail of a compound word too."""
 SEVERAL: Final = (
@@ -303,7 +303,7 @@ TECHNIQUE: Final = (
     "add, additional, tilt, nr, no 1, 撮影, 像, 画像, スライス, 再構成, 冠状断, 横断, 軸位, 矢状断, 厚, 薄, 영상, "
     "촬영, 재구성, 관상면, 축상면, 시상면, 축상, 관상, 시상"
 )
-"""What a description says of region and technique; beside nothing but these, a common word means the phase."""
+"""Words of region and technique; beside nothing but these, a common word means the phase."""
 
 NO_AGENT: Final = (
     "no, none, n, 0, n/a, na, nil, nihil, not given, not applicable, no contrast, none given, non contrast, without, "
@@ -312,7 +312,7 @@ NO_AGENT: Final = (
     "zonder, geen, blanco, sem, sem contraste, nenhum, nao, なし, 無し, 無, 非造影, 単純, 造影なし, 없음, 무, 비조영, "
     "unenhanced"
 )
-"""What Contrast/Bolus Agent says where none was given."""
+"""Contents of Contrast/Bolus Agent where none was given."""
 ORAL_AGENT: Final = (
     "oral, per os, po, oral contrast, oral only, water, wasser, eau, agua, acqua, barium, bario, baryum, "
     "gastrografin, gastrolux, gastroview, telebrix gastro, micropaque, readi cat, readicat, volumen, breeza, "

@@ -2,7 +2,7 @@
 
 Otherwise the phase stays unknown. A phase is never guessed: words against the contrast agent or against a time decide
 nothing, and the order of times decides only where every order that the known phases allow gives the series the same
-phase, and then the explanation says so. ``docs/phases.md`` lists what is read and what is not.
+phase, and then the explanation says so. ``docs/kinds/words.md`` lists what is read and what is not.
 """
 
 from collections.abc import Mapping, Sequence

@@ -27,7 +27,7 @@ PHASES = {"native": "native", "arterial": "arterial", "portal_venous": "portal",
 
 @dataclass(frozen=True)
 class Count:
-    """What became of a table: ``wrong`` is a phase that is said and is another or none."""
+    """The outcome of a table: ``wrong`` is a phase that is said and is another or none."""
 
     wrong: int
     decided: int
