@@ -42,7 +42,7 @@ _SPELLINGS: Final = (
 )
 _CAMEL = re.compile(r"(?<=[a-zäöüéè])(?=[A-ZÄÖÜ][a-zäöü]{2})")
 _NEUTRAL_BETWEEN = frozenset(("early", "article", "abdomen"))
-"""What may stand between a phase and its noun or its qualifier: *late hepatic arterial*, *phase d'equilibre*."""
+"""Terms that may stand between a phase and its noun or its qualifier: *late hepatic arterial*, *phase d'equilibre*."""
 
 
 @dataclass(frozen=True)

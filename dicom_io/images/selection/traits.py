@@ -68,7 +68,7 @@ class Traits:
 
     @property
     def has_agent(self) -> bool:
-        """Whether a contrast agent is named."""
+        """True where a contrast agent is named."""
         return self.agent is True
 
     @property
@@ -78,7 +78,7 @@ class Traits:
 
     @property
     def shared(self) -> tuple[str, ...]:
-        """What series of a study share, as far as it is given."""
+        """The texts that series of a study share, as far as they are given."""
         return tuple(text for text in (self.protocol, self.study) if text)
 
     @property
