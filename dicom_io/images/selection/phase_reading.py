@@ -1,7 +1,7 @@
 """The contrast phase that one text speaks of, such as a Series Description; no series, no study.
 
-The text is cut into the terms of ``phase_words.py``, the longest first. What stands beside a word decides whether it is
-a phase: *late arterial* is arterial, *portal* beside an illness is a vein, *del* before a noun is an article.
+The text is cut into the terms of ``phase_words.py``, the longest first. Its neighbours decide whether a word is a
+phase: *late arterial* is arterial, *portal* beside an illness is a vein, *del* before a noun is an article.
 """
 
 import re
@@ -55,7 +55,7 @@ class Reading:
         The phases that it names, for certain or not.
     strength
         Of the words for the only phase. ``clear`` decides; ``firm`` and ``common`` do where the text is ``plain`` or
-        beside a second sign, of which the agent is none for ``common``; ``short`` beside a second sign; ``timed``
+        beside a second sign, among which the agent does not count for ``common``; ``short`` beside a second sign; ``timed``
         beside a time.
     apart
         Whether it says that the series is no image of a phase, such as a localizer or a map.
@@ -195,7 +195,7 @@ def _kind_of_unknown(word: str) -> str:
 
 
 def _parts(word: str) -> list[str]:
-    """Cut a compound word into a qualifier and the rest, or into the rest and the noun; empty where it is none."""
+    """Cut a compound word into a qualifier and the rest, or into the rest and the noun; empty where it has no parts."""
     lexicon = _lexicon()
     for head in map(str.strip, phase_words.PREFIXES.split(",")):
         rest = lexicon.find([word.removeprefix(head)]) if word.startswith(head) else None

@@ -281,7 +281,7 @@ HEART: Final = (
     "ventrikel, viability, vitalitat, sa, sax, lax, 2ch, 3ch, 4ch, lvot, rvot, 心臓, 心筋, 冠動脈, 심장, 심근, "
     "관상동맥"
 )
-"""Of the heart no phase of the trunk is said, whatever the word."""
+"""A word beside the heart is no phase of the trunk."""
 
 TECHNIQUE: Final = (
     "ct, cta, mra, angio, vessels, gefasse, vascular, "

@@ -109,7 +109,7 @@ def _judge(reading: Reading, around: Sequence[Reading], agent: bool | None, *, b
     around
         Of what series share.
     agent
-        Whether a contrast agent is named, or said to be none.
+        Whether a contrast agent is named, or denied.
     beside
         Whether another series names another phase.
     """

@@ -46,7 +46,7 @@ class Traits:
     thickness
         Slice Thickness in mm, the median.
     agent
-        Whether a contrast agent is named, or said to be none; ``None`` where neither is.
+        Whether a contrast agent is named, or denied; ``None`` where neither is.
     acquired
         Start of the first acquisition in seconds on a clock that all series share.
     """

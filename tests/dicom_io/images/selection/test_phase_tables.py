@@ -27,7 +27,7 @@ PHASES = {"native": "native", "arterial": "arterial", "portal_venous": "portal",
 
 @dataclass(frozen=True)
 class Count:
-    """The outcome of a table: ``wrong`` is a phase that is said and is another or none."""
+    """The outcome of a table: ``wrong`` counts phases that are not the label."""
 
     wrong: int
     decided: int

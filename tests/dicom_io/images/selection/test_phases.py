@@ -182,7 +182,7 @@ def test_forms_of_one_word_are_one_word(words: str) -> None:
 
 
 @pytest.mark.parametrize("shared", [{"protocol": "Leber arteriell"}, {"study": "CT LIVER ARTERIAL"}])
-def test_what_series_share_decides_only_where_agent_and_other_series_agree(shared: dict[str, str]) -> None:
+def test_shared_words_decide_only_where_agent_and_other_series_agree(shared: dict[str, str]) -> None:
     assert phases_of(Named("Ax 5", agent=AGENT, **shared)) == ["arterial"]
     assert phases_of(Named("Ax 5", **shared)) == phases_of(Named("Ax 5", agent="NONE", **shared)) == [None]
     own = Named("portal venous", agent=AGENT, seconds=70, **shared)
