@@ -55,8 +55,8 @@ class Reading:
         The phases that it names, for certain or not.
     strength
         Of the words for the only phase. ``clear`` decides; ``firm`` and ``common`` do where the text is ``plain`` or
-        beside a second sign, among which the agent does not count for ``common``; ``short`` beside a second sign; ``timed``
-        beside a time.
+        beside a second sign (for ``common`` the agent is not one); ``short`` beside a second sign; ``timed`` beside
+        a time.
     apart
         Whether it says that the series is no image of a phase, such as a localizer or a map.
     other_meaning
