@@ -4,9 +4,10 @@ import logging
 from collections.abc import Sequence
 
 from core.errors import ReasonCode
+from core.study_warning import WarningCode
 from dicom_io.results.notice_image import Notice, NoticeKind, build_notice, read_notice_header
 from dicom_io.results.seg.build import write_seg
-from dicom_io.spool.records import Outcome, Plan, RecordedReason
+from dicom_io.spool.records import Outcome, Plan, RecordedReason, RevisionState
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
@@ -58,6 +59,13 @@ def write_notices(spool: Spool, revision: Revision, plan: Plan) -> dict[str, str
     return written
 
 
+def notice_text(kind: NoticeKind, message: str, state: RevisionState) -> str:
+    """Return the words of a notice: the reason, images that could not be read, and the study's notes."""
+    # The reason of a refusal names these images itself.
+    unread = [one.message for one in state.warnings if one.code == WarningCode.FILES_UNREADABLE]
+    return " ".join([message, *(dict.fromkeys(unread) if kind == "nothing_found" else ()), *state.notes]).strip()
+
+
 def _write(
     revision: Revision,
     study_uid: str,
@@ -75,8 +83,7 @@ def _write(
             # Whom it would be filed under is not known.
             _log.warning("no_notice", extra={"study": revision.key, "revision": revision.number, "kind": kind})
             return None
-        said = " ".join([message, *state.notes]).strip()
-        notice = Notice(kind, code, said, tuple(models), revision.key)
+        notice = Notice(kind, code, notice_text(kind, message, state), tuple(models), revision.key)
         revision.results.mkdir(exist_ok=True)
         write_seg(build_notice(notice, header, study_uid, [revision.number, state.run]), path)
     return path.name

@@ -3,9 +3,11 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from filecmp import cmp
 from pathlib import Path
+from typing import Final
 
 from pydicom.uid import UID
 
@@ -15,8 +17,11 @@ from dicom_io.images.headers.attributes import text, texts, uid
 from dicom_io.images.headers.copies import IMAGE_TAGS, changed_tags, counts_more, keywords_of
 from dicom_io.images.headers.image_classes import IMAGE_CLASSES
 from dicom_io.images.headers.instance import BadDicomError, Instance, NotDicomError, read_instance
-from dicom_io.images.headers.series import Series
+from dicom_io.images.headers.series import Series, unread_sentence
 from dicom_io.images.pixels.pixels import same_pixels
+
+_PREAMBLE: Final = 132
+"""Bytes before a DICOM file's first element."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +58,15 @@ class Study:
         any study of the folder, so each study names them).
     warnings
         What a person should know of the study as a whole.
+    unread
+        How many files and folders could not be read; images of the study may be among them.
     """
 
     uid: str
     series: tuple[Series, ...]
     set_aside: tuple[SetAside, ...] = ()
     warnings: tuple[StudyWarning, ...] = ()
+    unread: int = 0
 
 
 def read_studies(folder: Path, on_progress: Callable[[int, int], None] | None = None) -> list[Study]:
@@ -84,8 +92,9 @@ def read_studies(folder: Path, on_progress: Callable[[int, int], None] | None = 
     for number, path in enumerate(paths, start=1):
         try:
             instance = read_instance(path)
-        except NotDicomError:
-            continue
+        except NotDicomError as error:
+            if type(error) is NotDicomError and _may_have_been_an_image(path):
+                unreadable["nothing of a DICOM file is left in it"] += 1
         except BadDicomError as error:
             unreadable[str(error)] += 1
         except OSError:
@@ -96,10 +105,21 @@ def read_studies(folder: Path, on_progress: Callable[[int, int], None] | None = 
             if on_progress is not None:
                 on_progress(number, len(paths))
     if not drafts:
-        detail = f"Files looked at: {len(paths)}; files or folders that could not be read: {unreadable.total()}."
+        detail = f"Files looked at: {len(paths)}. {unread_sentence(unreadable.total())}"
         raise StudyRejected(ReasonCode.NO_DICOM, detail)
     aside = tuple(SetAside("", f"cannot be read: {reason}", count) for reason, count in unreadable.items())
     return [draft.finish(study_uid, aside) for study_uid, draft in drafts.items()]
+
+
+def _may_have_been_an_image(path: Path) -> bool:
+    """Tell whether a full disk or an interrupted copy may have left this of an image: its name, or zeros."""
+    if path.name.startswith("."):
+        return False
+    if path.name.lower().endswith(".dcm"):
+        return True
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(_PREAMBLE) == bytes(_PREAMBLE)
+    return False
 
 
 def _files(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
@@ -161,7 +181,7 @@ class _StudyDraft:
             for series_uid, draft in self.series.items()
         )
         aside = tuple(SetAside(series_uid, what, count) for (series_uid, what), count in self.aside.items())
-        return Study(study_uid, series, aside + unreadable)
+        return Study(study_uid, series, aside + unreadable, unread=unread)
 
 
 def _what_else(instance: Instance) -> str:

@@ -1,10 +1,13 @@
 """Every way to break a study, pushed to one running node: each is refused with its code, and nothing is sent."""
 
+import struct
 from collections.abc import Callable, Iterator, Mapping
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 
 from core.errors import ReasonCode
@@ -15,6 +18,7 @@ from tests.conftest import FAULT
 from tests.support.node_process import SEGNODE, NodeProcess, wait_until
 from tests.support.peers import StorageServer
 from tests.support.series_faults import FAULTS, path_as_uid
+from tests.support.upper_layer import Connection, associate_rq, command, p_data, pdv
 
 # Two images under one UID are one object to a receiver only if they are equal; both are kept, and refused together.
 CASES = {fault.__name__: (code, fault) for code, faults in FAULTS.items() for fault in faults if fault != path_as_uid}
@@ -100,6 +104,51 @@ def test_a_broken_study_is_refused_with_its_code(
     code = BY_THE_NODE.get(code, code)
     assert (ends[name]["state"], ends[name]["reason"]["code"]) == ("refused", code)  # type: ignore[index]
     assert pacs.received() == []
+
+
+def send_damaged(port: int, called_ae: str, dataset: Dataset) -> int | None:
+    """Send an image whose header breaks off after its UIDs; the status of the answer."""
+    buffer = BytesIO()
+    dataset.save_as(buffer, implicit_vr=False, little_endian=True, enforce_file_format=False)
+    content = buffer.getvalue()
+    start = content.index(struct.pack("<HH", 0x0008, 0x0016))
+    whole = content[: content.index(struct.pack("<HH", 0x0028, 0x0002))][start:]
+    cut = whole + struct.pack("<HH2sHL", 0x0040, 0x0275, b"SQ", 0, 0xFFFFFFFF)
+    contexts = [(3, str(dataset.SOPClassUID), (str(ExplicitVRLittleEndian),))]
+    with Connection(port) as connection:
+        connection.associate(associate_rq(called_ae, contexts=contexts))
+        head = command(1, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), has_data=True)
+        connection.send(p_data(pdv(3, 3, head)) + p_data(pdv(3, 2, cut)))
+        return connection.status()
+
+
+def test_images_that_cannot_be_read_are_told_to_the_operator(
+    node: NodeProcess, record_property: Callable[[str, object], None]
+) -> None:
+    record_property(FAULT, "an image whose header breaks off, among whole ones")
+    series = ct("damaged")
+    study = str(series[0].StudyInstanceUID)
+    assert send_damaged(node.port, "TINY", series.pop(4)) == 0
+    assert set(push(node.port, "TINY", series)) == {0}
+
+    def message() -> str:
+        # On a slow machine the images make two revisions; the last has all of them.
+        latest = node.latest(study)
+        reason = latest.read_state()["reason"] if latest is not None and latest.state.is_final else None
+        return str(reason["message"]) if reason is not None else ""
+
+    assert wait_until(lambda: message().endswith("1 image could not be read."))
+    latest = node.latest(study)
+    assert latest is not None
+    shown = node.studies("show", latest.key)["revisions"][-1]
+    assert shown["reason"]["code"] == "missing_slice"
+    assert [one["message"] for one in shown["warnings"]] == [
+        "Files beside the series could not be read. 1 image could not be read."
+    ]
+    log = node.log.read_text()
+    assert "1 image could not be read." in next(
+        line for line in log.splitlines() if latest.key in line and "study_warning" in line
+    )
 
 
 # The test's own pydicom warns of what the test makes it send.

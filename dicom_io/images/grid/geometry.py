@@ -17,7 +17,7 @@ from core.volume import Geometry
 from dicom_io.images.grid.acquisition import mixed_attributes
 from dicom_io.images.grid.frames import LARGEST_SPACING_MM, Frames, list_frames
 from dicom_io.images.headers.attributes import integer, text, uid
-from dicom_io.images.headers.series import Series
+from dicom_io.images.headers.series import Series, unread_sentence
 
 MISSING_SLICE_FACTOR = 1.5
 """A gap above this multiple of the median gap is a missing slice."""
@@ -279,9 +279,7 @@ def _warnings(series: Series) -> list[StudyWarning]:
             )
             warnings.append(StudyWarning(WarningCode.INSTANCE_NUMBER_GAP, detail))
     if series.unread:
-        detail = (
-            f"Files or folders beside the series that could not be read: {series.unread}. Its images may be among them."
-        )
+        detail = f"{unread_sentence(series.unread)} Images of this series may be among them."
         warnings.append(StudyWarning(WarningCode.FILES_UNREADABLE, detail))
     if series.repeats:
         detail = f"{series.repeats} files repeat an image of the series and were left out."

@@ -33,6 +33,10 @@ class NotDicomError(ValueError):
     """The file is not a DICOM file."""
 
 
+class DicomdirError(NotDicomError):
+    """The file is a DICOMDIR, an index of other files."""
+
+
 class BadDicomError(ValueError):
     """The file begins as DICOM, but its header cannot be read; the text gives the reason and quotes nothing of it."""
 
@@ -79,7 +83,7 @@ def read_instance(path: Path) -> Instance:
     with path.open("rb") as file:
         meta = _read_meta(file)
         if uid(meta, "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
-            raise NotDicomError("a DICOMDIR, not an image")
+            raise DicomdirError("a DICOMDIR, not an image")
         syntax = uid(meta, "TransferSyntaxUID")
         if syntax == DeflatedExplicitVRLittleEndian:
             # the dataset starts where the meta information ends, and positions count from there

@@ -9,6 +9,11 @@ from dicom_io.images.headers.instance import Instance
 Found = TypeVar("Found")
 
 
+def unread_sentence(count: int) -> str:
+    """Tell how many images could not be read, so that whoever looks for a missing slice knows where it is."""
+    return f"{count} image{'' if count == 1 else 's'} could not be read."
+
+
 @dataclass(frozen=True, eq=False)
 class Series:
     """The images of one series, each SOP instance once, in order of their files.

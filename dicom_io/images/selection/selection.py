@@ -13,9 +13,9 @@ from typing import Literal
 
 from core.errors import ReasonCode, StudyRejected
 from core.model_config import ModelManifest, SeriesRule
-from core.study_warning import StudyWarning
+from core.study_warning import StudyWarning, WarningCode
 from dicom_io.images.grid.geometry import patient_of
-from dicom_io.images.headers.series import Series
+from dicom_io.images.headers.series import Series, unread_sentence
 from dicom_io.images.resample import LARGEST_SHARE_OUTSIDE, share_outside
 from dicom_io.images.selection.phases import PhaseFinding, find_phases
 from dicom_io.images.selection.rules import deciding_preference, rank, too_few_slices, unmet_conditions, wrong_modality
@@ -77,18 +77,20 @@ def select_series(
         Decision(a.series_uid, "set_aside", None, f"{a.count} {'file' if a.count == 1 else 'files'}: {a.reason}.")
         for a in study.set_aside
     )
-    rejection = _refuse_study(study)
+    rejection = _with_unread(_refuse_study(study), study)
     if rejection is not None:
         decisions = tuple(Decision(s.uid, "refused", None, rejection.message) for s in study.series)
-        return Selection((), decisions + aside, rejection)
+        return Selection((), decisions + aside, rejection, _unread_warnings(study))
     series = [traits_of(s, refused.get(s.uid)) for s in study.series]
     rules = [channel.series for channel in manifest.channels]
     phases = find_phases(series) if any(rule.phase for rule in rules) else {}
     matches = [_Match(rule, series, phases) for rule in rules]
     chosen = _choose([match.candidates for match in matches], manifest.on_other_grid)
-    rejection = None if chosen else _explain_rejection(matches, series, manifest)
+    rejection = None if chosen else _with_unread(_explain_rejection(matches, series, manifest), study)
     decisions = tuple(_decide(traits, manifest, matches, chosen) for traits in series)
-    return Selection(tuple(traits.series for traits in chosen), decisions + aside, rejection)
+    # Of a series that was taken, its volume has the warning.
+    warnings = () if chosen else _unread_warnings(study)
+    return Selection(tuple(traits.series for traits in chosen), decisions + aside, rejection, warnings)
 
 
 class _Match:
@@ -109,6 +111,19 @@ def _refuse_study(study: Study) -> StudyRejected | None:
     if len(patients) > 1:
         return StudyRejected(ReasonCode.MIXED_PATIENTS, f"The study has {len(patients)} patients.")
     return None
+
+
+def _with_unread(rejection: StudyRejected | None, study: Study) -> StudyRejected | None:
+    """Name the images that could not be read: a slice that is missing may be one of them."""
+    if rejection is None or not study.unread:
+        return rejection
+    return StudyRejected(
+        rejection.code, f"{rejection.detail} {unread_sentence(study.unread)}".lstrip(), rejection.series_uid
+    )
+
+
+def _unread_warnings(study: Study) -> tuple[StudyWarning, ...]:
+    return (StudyWarning(WarningCode.FILES_UNREADABLE, unread_sentence(study.unread)),) if study.unread else ()
 
 
 def _choose(

@@ -119,6 +119,20 @@ def test_several_models_share_one_read(run: Run, tmp_path: Path, monkeypatch: py
     assert [reader.reads for reader in readers] == [1]
 
 
+def test_an_image_that_cannot_be_read_is_told_beside_the_missing_slice(
+    run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    uid = write_ct(tmp_path / "in")
+    image = sorted((tmp_path / "in").iterdir())[5]
+    image.write_bytes(image.read_bytes()[:132])
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny") == 3
+    report = report_of(tmp_path / "out", uid)
+    assert report["reason"]["code"] == "missing_slice"  # type: ignore[index]  # JSON
+    assert report["reason"]["message"].endswith(" 1 image could not be read.")  # type: ignore[index]  # JSON
+    assert [one["code"] for one in report["warnings"]] == ["files_unreadable"]  # type: ignore[attr-defined]  # JSON
+    assert "1 image could not be read." in " ".join(capfd.readouterr().out.split())
+
+
 def test_a_refused_study_has_its_report_alone(run: Run, tmp_path: Path) -> None:
     uid = write_ct(tmp_path / "in", broken=True)
     assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny") == 3

@@ -10,8 +10,9 @@ from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
-from app.workflow.notices import notice_kind
+from app.workflow.notices import notice_kind, notice_text
 from app.workflow.outcome import make_outcome
+from dicom_io.spool.records import RecordedWarning, RevisionState, State
 from tests.support.node_process import NodeProcess, write_study
 from tests.support.peers import StorageServer, store
 
@@ -31,6 +32,15 @@ from tests.support.peers import StorageServer, store
 )
 def test_sentences_of_a_notice(models: list[str], outcome: dict[str, Any], kind: str | None) -> None:
     assert notice_kind(models, outcome) == kind
+
+
+def test_notice_of_nothing_found_names_images_that_could_not_be_read() -> None:
+    unread = RecordedWarning("files_unreadable", "1 image could not be read.")
+    other = RecordedWarning("images_repeated", "Images of the series came more than once.")
+    state = RevisionState(State.RUNNING, notes=("a note",), warnings=(unread, other, unread))
+    assert notice_text("nothing_found", "", state) == "1 image could not be read. a note"
+    refusal = "A slice is missing inside the series. 1 image could not be read."
+    assert notice_text("refused", refusal, state) == f"{refusal} a note"
 
 
 @pytest.fixture(scope="module")

@@ -70,13 +70,13 @@ def test_a_folder_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pyt
         (
             WarningCode.FILES_UNREADABLE,
             volume.series_uids[0],
-            "Files or folders beside the series that could not be read: 1. Its images may be among them.",
+            "1 image could not be read. Images of this series may be among them.",
         )
     ]
     assert "set_aside" in [d.decision for d in selection.decisions]
     with pytest.raises(StudyRejected) as caught:
         read_studies(tmp_path / "closed")
-    assert "could not be read: 1." in caught.value.detail
+    assert "1 image could not be read." in caught.value.detail
 
 
 def test_progress_ends_with_all_files(tmp_path: Path) -> None:
@@ -237,6 +237,42 @@ def test_repeats_that_differ_are_refused(where: str, tmp_path: Path) -> None:
     assert selection.rejection.code is ReasonCode.DUPLICATE_UID
 
 
+@pytest.mark.parametrize(
+    ("damage", "count"),
+    [
+        (lambda path: path.rename(path.with_name("cut.dcm")).write_bytes(b""), 1),
+        (lambda path: path.rename(path.with_name("login.DCM")).write_bytes(b"<html>"), 1),
+        (lambda path: path.write_bytes(bytes(300)), 1),
+        (lambda path: path.write_bytes(b""), 0),
+        (lambda path: path.write_bytes(b"a page of text" * 30), 0),
+        (lambda path: path.write_bytes(path.read_bytes()[:132]), 1),
+        (lambda path: path.write_bytes(bytes(128) + b"DICM" + bytes(9)), 1),
+        (lambda path: path.rename(path.with_name("._x.dcm")).write_bytes(b"a Finder's file"), 0),
+    ],
+)
+def test_refusal_for_a_missing_slice_counts_the_images_that_could_not_be_read(
+    damage: Callable[[Path], object], count: int, tmp_path: Path
+) -> None:
+    save_series(ct_series(), tmp_path)
+    damage(sorted(tmp_path.iterdir())[3])
+    study = one_study(tmp_path)
+    selection = select_series(study, manifest())
+    assert selection.rejection is not None
+    assert selection.rejection.code is ReasonCode.MISSING_SLICE
+    assert selection.rejection.detail.endswith(" 1 image could not be read.") == bool(count)
+    found = [(one.code, one.detail) for one in selection.warnings]
+    assert found == [(WarningCode.FILES_UNREADABLE, "1 image could not be read.")] * count
+
+
+def test_two_unreadable_images_are_counted_together(tmp_path: Path) -> None:
+    save_series(ct_series(), tmp_path)
+    for path in sorted(tmp_path.iterdir())[3:5]:
+        path.write_bytes(bytes(200))
+    selection = select_series(one_study(tmp_path), manifest())
+    assert selection.rejection is not None
+    assert selection.rejection.message.endswith(" 2 images could not be read.")
+
+
 def test_nested_sequences_are_a_bad_file_and_not_a_crash(tmp_path: Path) -> None:
     save_series(ct_series(), tmp_path)
     (tmp_path / "nested").write_bytes(nested_file(3000))
@@ -265,7 +301,7 @@ def test_only_bad_files_are_no_dicom(tmp_path: Path) -> None:
     with pytest.raises(StudyRejected) as caught:
         read_studies(tmp_path)
     assert caught.value.code is ReasonCode.NO_DICOM
-    assert "could not be read: 1." in caught.value.detail
+    assert "1 image could not be read." in caught.value.detail
 
 
 def deflated_bomb(path: Path, tag: int, megabytes: int) -> None:
