@@ -83,7 +83,7 @@ class Segmenter:
     @property
     def profiles(self) -> dict[str, Profile]:
         """The profile in which each model runs."""
-        return {name: package.manifest.inference.profile for name, package in self._packages.items()}
+        return {name: package.inference.profile for name, package in self._packages.items()}
 
     def run(self, run: StudyRun) -> Report:
         """Segment the one study below ``run.images``, publish its results, and report.

@@ -70,8 +70,13 @@ class SegnodeRow:
             del meter.seconds["network"]
         labels = result.label_map.array
         with meter.stage("SEG"):
-            seg = build_seg(result.label_map, volume, sources, SegContext(self.package.manifest, "00" * 32, "0"))
-            write_seg(seg, self.folder / f"{self.package.manifest.inference.profile}.dcm")
+            seg = build_seg(
+                result.label_map,
+                volume,
+                sources,
+                SegContext(self.package.manifest, "00" * 32, "0", options=self.package.options),
+            )
+            write_seg(seg, self.folder / f"{self.package.inference.profile}.dcm")
         if not first:
             return {}, {}
         arrays = {"data": data.cpu().numpy(), "labels": labels, "checksums": np.array(given.checksums, np.uint32)}
@@ -81,7 +86,7 @@ class SegnodeRow:
         if self.case["logits"] == "network":
             return None
         spacing = volume.geometry.spacing
-        _, _, framed = frame(volume.array, spacing, self.package.manifest)
+        _, _, framed = frame(volume.array, spacing, self.package.manifest, self.package.inference.active)
         starts = [part.start * block for part, block in zip(framed.box, framed.blocks, strict=True)]
         stops = [part.stop * block for part, block in zip(framed.box, framed.blocks, strict=True)]
         wanted = Logits(

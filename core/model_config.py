@@ -202,10 +202,6 @@ class ModelManifest(Frozen, populate_by_name=True):
                 raise ValueError(f"postprocessing[{number}]: no label has the value {sorted(unknown)}")
         return self
 
-    def in_profile(self, profile: Profile) -> "ModelManifest":
-        """Return the same model, set to run in another profile."""
-        return self.model_copy(update={"inference": self.inference.model_copy(update={"profile": profile})})
-
     @property
     def content_description(self) -> str:
         """The description cut to the length of DICOM's Content Description (VR LO); three dots mark that it was cut."""

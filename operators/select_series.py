@@ -13,5 +13,5 @@ class SelectSeriesOperator(ModelRunOperator):
 
     def advance(self, run: ModelRun) -> ModelRun:
         """Select the series; a study without a usable one is refused for this model."""
-        selection = select_series(run.study, run.package.manifest)
+        selection = select_series(run.study, run.package.manifest, options=run.package.options)
         return replace(run, selection=selection, rejection=selection.rejection)

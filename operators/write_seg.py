@@ -24,5 +24,8 @@ class WriteSegOperator(ModelRunOperator):
             raise ValueError("write_seg got a run without a mask, volume or selection; it must come after postprocess")
         # Every channel's: the result's UIDs derive from all that went in.
         sources = [instance for series in run.selection.channels for instance in series.instances]
-        outputs = self._outbox.put_seg(run.label_map, run.volume, sources, run.package.manifest, run.package.sha256)
+        package = run.package
+        outputs = self._outbox.put_seg(
+            run.label_map, run.volume, sources, package.manifest, package.options, package.sha256
+        )
         return replace(run, outputs=run.outputs + outputs)

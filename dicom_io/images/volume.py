@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from core.errors import ReasonCode, StudyRejected
 from core.model_config import ModelManifest
+from core.run_options import NO_OPTIONS, RunOptions
 from core.study_warning import StudyWarning, WarningCode
 from core.volume import Geometry, Volume, stack_channels
 from dicom_io.images.grid.geometry import Layout, layout_of
@@ -191,8 +192,12 @@ class VolumeReader:
         self._volumes: dict[str, Volume] = {}
         self._refused: dict[str, StudyRejected] = {}
 
-    def read(self, study: Study, manifest: ModelManifest, selection: Selection) -> tuple[Volume, Selection]:
+    def read(
+        self, study: Study, manifest: ModelManifest, selection: Selection, options: RunOptions = NO_OPTIONS
+    ) -> tuple[Volume, Selection]:
         """Read the selected series and stack them; one whose pixels cannot be read gives way to the next that fits.
+
+        ``options`` are those with which the series were selected.
 
         Raises
         ------
@@ -209,7 +214,7 @@ class VolumeReader:
             except StudyRejected as error:
                 if error.series_uid is None or error.series_uid not in self._refused:
                     raise
-                selection = select_series(study, manifest, self._refused)
+                selection = select_series(study, manifest, self._refused, options)
             else:
                 return combine_channels(volumes, manifest.on_other_grid), selection
 

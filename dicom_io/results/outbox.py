@@ -17,6 +17,7 @@ from core.files import sync_file, sync_folder
 from core.label_map import LabelMap
 from core.model_config import ModelManifest
 from core.report import Report
+from core.run_options import RunOptions
 from core.version import VERSION
 from core.volume import Volume
 from dicom_io.images.headers.instance import Instance
@@ -77,7 +78,13 @@ class StudyOutbox:
             self._staging.mkdir()
 
     def put_seg(
-        self, label_map: LabelMap, volume: Volume, sources: Sequence[Instance], manifest: ModelManifest, sha256: str
+        self,
+        label_map: LabelMap,
+        volume: Volume,
+        sources: Sequence[Instance],
+        manifest: ModelManifest,
+        options: RunOptions,
+        sha256: str,
     ) -> tuple[str, ...]:
         """Write ``<model>.seg.dcm``, read it back, and return the names written.
 
@@ -91,7 +98,7 @@ class StudyOutbox:
         if label_map.is_empty and manifest.output.when_empty == "none":
             return ()
         name = f"{manifest.name}.seg.dcm"
-        context = SegContext(manifest, sha256, VERSION, self._revision)
+        context = SegContext(manifest, sha256, VERSION, self._revision, options)
         seg = build_seg(label_map, volume, sources, context)
         with _writing(self._staging):
             write_seg(seg, self._staging / name)

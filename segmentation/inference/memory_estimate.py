@@ -104,7 +104,7 @@ def predict(package: Package, geometry: Geometry, device: str, *, results_on_gpu
     """
     manifest, network = package.manifest, package.network
     turn = reorientation(geometry, manifest.orientation)
-    blocks = blocks_of(geometry.spacing, geometry.shape, manifest.inference.active.finest_useful_spacing)
+    blocks = blocks_of(geometry.spacing, geometry.shape, package.inference.active.finest_useful_spacing)
     framed: list[int] = [-(-size // block) for size, block in zip(geometry.shape, blocks, strict=True)]
     shape = framed[turn.axes[0]], framed[turn.axes[1]], framed[turn.axes[2]]
     coarser = [value * block for value, block in zip(geometry.spacing, blocks, strict=True)]
@@ -141,7 +141,7 @@ def tiles_that_fit(package: Package, free: int) -> int:
 
     ``free`` is the number of bytes left besides those of :func:`predict`, which counts one tile.
     """
-    if package.manifest.inference.profile == "exact":
+    if package.inference.profile == "exact":
         return 1
     return max(1, min(MOST_TILES, 1 + max(free, 0) // max(_of_tile(package, c) for c in package.passes)))
 
@@ -263,7 +263,7 @@ def _of_preparing(configuration: Configuration, voxels: int) -> int:
 def _of_tile(package: Package, configuration: Configuration) -> int:
     """Estimate the bytes of one tile's logits, and of the network while it computes them."""
     patch, spec = configuration.patch_size, configuration.network
-    mirrored = package.manifest.inference.active.mirroring and bool(configuration.mirror_axes)
+    mirrored = package.inference.active.mirroring and bool(configuration.mirror_axes)
     return prod(patch) * 4 * spec.outputs * (3 if mirrored else 2) + _of_network(spec, patch)
 
 

@@ -136,7 +136,7 @@ class ModelPool:
                 self._changed.notify_all()
 
     def _load(self, package: Package) -> Engine:
-        key = package.sha256, package.manifest.inference.model_dump_json()
+        key = package.sha256, package.inference.model_dump_json()
         if key in self._engines:
             self._engines.move_to_end(key)
             return self._engines[key]

@@ -90,7 +90,12 @@ class Predictor:
             framed, spacing, framing = self._shared.get(
                 self._volume,
                 frame_key(self._package),
-                lambda: frame(self._volume.array, self._volume.geometry.spacing, self._package.manifest),
+                lambda: frame(
+                    self._volume.array,
+                    self._volume.geometry.spacing,
+                    self._package.manifest,
+                    self._package.inference.active,
+                ),
             )
         image = self._turn.apply(framed)
         labels = self._label(image, self._turn.spacing(spacing))
@@ -172,7 +177,7 @@ class Predictor:
         self, configuration: Configuration, data: torch.Tensor, results_device: torch.device
     ) -> Iterator[torch.Tensor]:
         networks = self._networks[configuration.id]
-        settings = self._package.manifest.inference.active
+        settings = self._package.inference.active
         window = sliding_window.Window(
             configuration.patch_size,
             settings.step_size,

@@ -61,7 +61,7 @@ class SharedImages:
 
 def frame_key(package: Package) -> Hashable:
     """Build a key that is equal for models that look at the same part of an image."""
-    settings = package.manifest.inference.active
+    settings = package.inference.active
     is_ct = package.manifest.channels[0].series.modality == ("CT",)
     return settings.finest_useful_spacing, settings.crop_to_body and is_ct
 

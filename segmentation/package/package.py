@@ -21,7 +21,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from core.errors import PackageInvalid
-from core.model_config import ModelManifest, Profile, parse_model_manifest
+from core.model_config import Inference, ModelManifest, Profile, parse_model_manifest
+from core.run_options import NO_OPTIONS, RunOptions
 from segmentation.package.golden_results import require_commissioning
 from segmentation.package.hashes import SUMS, check_sums, parse_sums, sha256_of_bytes
 from segmentation.package.network_spec import Configuration, Fold, PackageManifest
@@ -48,6 +49,8 @@ class Package:
         SHA-256 of ``SHA256SUMS``: weights and plans.
     sha256
         Identity of the whole: weights, plans and ``model.yaml``.
+    options
+        The options of the runs for which it is handed on, beside what it holds.
     """
 
     folder: Path
@@ -56,6 +59,7 @@ class Package:
     sums: dict[str, str]
     seal: str
     sha256: str
+    options: RunOptions = NO_OPTIONS
 
     @property
     def name(self) -> str:
@@ -83,9 +87,18 @@ class Package:
         files = [fold.file for c in self.network.configurations for fold in self.folds_of(c)]
         return sum((self.folder / file).stat().st_size for file in files)
 
+    @property
+    def inference(self) -> Inference:
+        """The settings with which its networks run: those of ``model.yaml``, and the options beside it."""
+        return self.options.inference(self.manifest)
+
+    def with_options(self, options: RunOptions) -> "Package":
+        """Return the same package with the options of a run."""
+        return replace(self, options=options)
+
     def in_profile(self, profile: Profile) -> "Package":
-        """Return the same package, set to run in this profile instead of the one in ``model.yaml``."""
-        return replace(self, manifest=self.manifest.in_profile(profile))
+        """Return the same package for runs in this profile instead of the one in ``model.yaml``."""
+        return self.with_options(replace(self.options, profile=profile))
 
 
 def load_package(folder: Path) -> Package:

@@ -114,7 +114,7 @@ def measurement_of(package: Package) -> Measurement | None:
 
 def warning_of(package: Package) -> StudyWarning | None:
     """Write a warning if the package runs in profile ``fast`` and its loss has not been measured, else ``None``."""
-    if package.manifest.inference.profile == "exact" or measurement_of(package) is not None:
+    if package.inference.profile == "exact" or measurement_of(package) is not None:
         return None
     detail = (
         f"{package.name}: the loss of profile fast has not been measured with these weights and settings; "

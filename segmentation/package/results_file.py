@@ -11,6 +11,7 @@ from core.errors import PackageInvalid
 from core.files import write_whole
 from core.frozen import Frozen
 from core.model_config import ModelManifest
+from core.settled_json import settled_json
 from segmentation.package.hashes import sha256_of_bytes
 
 
@@ -64,7 +65,7 @@ def newest(results: Sequence[AnyResult], seal: str, settings: str) -> AnyResult 
 
 def settings_hash(manifest: ModelManifest, without: set[str]) -> str:
     """Compute the SHA-256 of the settings in ``model.yaml`` that change labels, without some keys of ``inference``."""
-    inference = manifest.inference.model_dump_json(exclude=without)
+    inference = settled_json(manifest.inference, without)
     return sha256_of_bytes(f"{manifest.orientation}\n{inference}".encode())
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.model_config import ModelManifest
+from core.model_config import ModelManifest, ProfileSettings
 from segmentation.boxes import Box
 from segmentation.preprocessing.target_grid import Shape3
 
@@ -70,9 +70,9 @@ class FieldOfView:
 
 
 def frame(
-    image: NDArray[np.float32], spacing: Sequence[float], manifest: ModelManifest
+    image: NDArray[np.float32], spacing: Sequence[float], manifest: ModelManifest, settings: ProfileSettings
 ) -> tuple[NDArray[np.float32], Spacing3, FieldOfView]:
-    """Cut an image to the part that the active profile of a model shows its networks.
+    """Cut an image to the part that a run shows its networks.
 
     Parameters
     ----------
@@ -80,13 +80,16 @@ def frame(
         ``(channel, slice, row, column)``; not modified.
     spacing
         In mm, in array order.
+    manifest
+        The model's; only CT is cut to the body.
+    settings
+        The settings with which this run shows the image to the networks.
 
     Returns
     -------
     tuple
         The image (itself, a view, or averaged), its spacing in mm, and its place in the whole image.
     """
-    settings = manifest.inference.active
     blocks = blocks_of(spacing, image.shape[1:], settings.finest_useful_spacing)
     reduced = average(image, blocks) if blocks != (1, 1, 1) else image
     coarser = spacing[0] * blocks[0], spacing[1] * blocks[1], spacing[2] * blocks[2]

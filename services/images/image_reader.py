@@ -9,7 +9,8 @@ from typing import Final
 
 from core.errors import RequestCode, RequestRefused, StudyRejected, UnreadableImage
 from core.image_files.reader import read_grid, read_image
-from core.model_config import Channel, ModelManifest, Phase
+from core.model_config import ModelManifest, Phase
+from core.run_options import RunOptions
 from core.volume import Geometry, Volume
 from dicom_io.images.grid.geometry import layout_of
 from dicom_io.images.headers.series import Series
@@ -89,22 +90,22 @@ class ImageReader:
                 check_ending(image.path, field)
         return self._opened[image.path]
 
-    def look(self, image: SharedFile, field: str, channel: Channel, manifest: ModelManifest) -> Geometry:
+    def look(self, image: SharedFile, field: str, options: RunOptions, manifest: ModelManifest) -> Geometry:
         """Return the grid of an image, by headers alone; see :meth:`read`."""
         opened = self.open(image, field)
         if not opened.is_folder:
             return grid_of(opened.path, field, self._limits)
-        return layout_of(self._select(image.path, field, _only(channel, manifest)).channels[0]).geometry
+        return layout_of(self._select(image.path, field, options, manifest).channels[0]).geometry
 
-    def read(self, image: SharedFile, field: str, channel: Channel, manifest: ModelManifest) -> Image:
+    def read(self, image: SharedFile, field: str, options: RunOptions, manifest: ModelManifest) -> Image:
         """Decode an image for a channel of a model.
 
         Parameters
         ----------
         image, field
             The image, and the request's field that names it.
-        channel
-            The channel whose rule chooses among the series of a DICOM folder.
+        options
+            The run's: the channel whose rule chooses among the series of a DICOM folder, and the phase that it wants.
         manifest
             The model's.
 
@@ -119,7 +120,7 @@ class ImageReader:
         """
         opened = self.open(image, field)
         if opened.is_folder:
-            found = self._read_series(image.path, field, _only(channel, manifest))
+            found = self._read_series(image.path, field, options, manifest)
         else:
             found = self._read_file(image.path, field)
         opened.check_unchanged()
@@ -135,17 +136,17 @@ class ImageReader:
                 raise unreadable(error, field) from error
         return self._files[path]
 
-    def _read_series(self, folder: Path, field: str, manifest: ModelManifest) -> Image:
-        chosen = self._select(folder, field, manifest)
+    def _read_series(self, folder: Path, field: str, options: RunOptions, manifest: ModelManifest) -> Image:
+        chosen = self._select(folder, field, options, manifest)
         reader = self._series.setdefault(folder, VolumeReader())
-        volume, selection = reader.read(self._studies[folder], manifest, chosen)
+        volume, selection = reader.read(self._studies[folder], manifest, chosen, options)
         return Image(volume, selection.channels[0])
 
-    def _select(self, folder: Path, field: str, manifest: ModelManifest) -> Selection:
+    def _select(self, folder: Path, field: str, options: RunOptions, manifest: ModelManifest) -> Selection:
         """Select the series of a folder for a channel, by headers alone."""
         if folder not in self._studies:
             self._studies[folder] = self._read_study(folder, field)
-        selection = select_series(self._studies[folder], manifest)
+        selection = select_series(self._studies[folder], manifest, options=options)
         if selection.rejection is not None:
             raise selection.rejection
         return selection
@@ -166,10 +167,6 @@ def _shape_of(series: Series) -> tuple[int, int, int] | None:
         return layout_of(series).geometry.shape
     except StudyRejected:
         return None  # no volume is made of it
-
-
-def _only(channel: Channel, manifest: ModelManifest) -> ModelManifest:
-    return manifest.model_copy(update={"channels": (channel,)})
 
 
 def grid_of(path: Path, field: str, limits: Limits) -> Geometry:

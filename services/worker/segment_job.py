@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from core.errors import RequestCode, RequestRefused
 from core.label_map import LabelMap
-from core.model_config import Channel, Phase
+from core.run_options import RunOptions
 from core.version import VERSION
 from core.volume import Geometry, Volume
 from segmentation.inference.model_pool import MemoryRequest, ModelPool
@@ -47,10 +47,12 @@ class _Part:
         return tuple(image.path for image in self.images.values())
 
     @property
-    def channels(self) -> list[tuple[SharedFile, str, Channel]]:
-        """Return each image with its field and the channel that it feeds, which takes only the field's phase."""
-        pairs = zip(self.images.items(), self.package.manifest.channels, strict=True)
-        return [(image, name, _of_phase(channel, PHASE_OF_FIELD.get(name))) for (name, image), channel in pairs]
+    def channels(self) -> list[tuple[SharedFile, str, RunOptions]]:
+        """Return each image with its field, and the channel that it feeds, which takes only the field's phase."""
+        return [
+            (image, name, replace(self.package.options, channel=number, phase=PHASE_OF_FIELD.get(name)))
+            for number, (name, image) in enumerate(self.images.items())
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +143,7 @@ class SegmentJob:
         digests = [self.reader.open(image, name).digest for name, image in images.items()]
         if len(set(digests)) < len(digests):
             raise RequestRefused(RequestCode.INVALID_REQUEST, f"{' and '.join(fields)} are copies of one image.")
-        key = key_of(request.task, *digests, package.sha256, package.manifest.inference.profile, registration)
+        key = key_of(request.task, *digests, package.sha256, package.inference.profile, registration)
         return _Part(request, package, images, place_of(request.task, next(iter(images.values()))), key)
 
     def _inputs(self, parts: Sequence[_Part], stack: ExitStack, on_progress: Progress) -> dict[_Part, _Input]:
@@ -193,7 +195,7 @@ class SegmentJob:
 
         series = [image.series for image in given.images if image.series is not None]
         instances = [instance for one in series for instance in one.instances]
-        context = SegContext(part.package.manifest, part.package.sha256, VERSION)
+        context = SegContext(part.package.manifest, part.package.sha256, VERSION, options=part.package.options)
         with TemporaryDirectory(prefix="segnode-") as folder:
             path = Path(folder) / "mask.seg.dcm"
             write_seg(build_seg(label_map, given.volume, instances, context), path)
@@ -205,12 +207,6 @@ def _existing(part: _Part, folder: MaskFolder) -> MaskResult | None:
     wants_seg = bool(part.request.output)
     record = folder.existing(part.key, part.sources, force=part.request.force, with_seg=wants_seg)
     return None if record is None else MaskResult.of(part.place, record, existing=True)
-
-
-def _of_phase(channel: Channel, phase: Phase | None) -> Channel:
-    if phase is None:
-        return channel
-    return channel.model_copy(update={"series": channel.series.model_copy(update={"phase": (phase,)})})
 
 
 def _share_of(on_progress: Progress, number: int, count: int) -> Progress:

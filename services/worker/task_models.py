@@ -1,17 +1,16 @@
 """The packages of the tasks, as the aliases name them now."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from core.model_config import ProfileSettings
+from core.run_options import RunOptions
 from segmentation.package.hashes import SUMS
 from segmentation.package.package import MODEL_YAML, Package, load_package
 from services.tasks import Task
 from services.worker.aliases import Aliases, check_fits
 
-FINEST_MM: Final = 1.0
-"""Finest voxels of totalseg: organs need no finer ones, and its network sees none."""
+TOTALSEG: Final = RunOptions(finest_spacing=1.0)
+"""Organs need no finer voxels, and the network of totalseg sees none."""
 
 _Stamp = tuple[tuple[int, int, int], ...]
 
@@ -50,7 +49,7 @@ class Packages:
             known = stamp, load_package(folder)
             self._known[folder] = known
         check_fits(task, known[1])
-        return _no_finer(known[1], FINEST_MM) if task == "totalseg" else known[1]
+        return known[1].with_options(TOTALSEG) if task == "totalseg" else known[1]
 
     def all(self) -> list[Package]:
         """Return every package that an alias names."""
@@ -61,14 +60,3 @@ def _stamp_of(folder: Path) -> _Stamp:
     # Weights are sealed by SHA256SUMS, and an engine hashes what it reads.
     stats = [path.stat() for path in (folder / SUMS, folder / MODEL_YAML) if path.exists()]
     return tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)
-
-
-def _no_finer(package: Package, finest_mm: float) -> Package:
-    """Return the package with a limit on the finest voxels that its network sees."""
-    inference = package.manifest.inference
-    settings = inference.active
-    finest = max(finest_mm, settings.finest_useful_spacing or 0.0)
-    limited = ProfileSettings(**{**settings.model_dump(), "finest_useful_spacing": finest})
-    # What `exact` leaves as it is, is said where the other profile's settings stand.
-    limited_inference = inference.model_copy(update={"profile": "fast", "fast": limited})
-    return replace(package, manifest=package.manifest.model_copy(update={"inference": limited_inference}))

@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Literal
 
 from core.errors import ReasonCode, StudyRejected
-from core.model_config import ModelManifest, SeriesRule
+from core.model_config import Channel, ModelManifest, SeriesRule
+from core.run_options import NO_OPTIONS, RunOptions
 from core.study_warning import StudyWarning, WarningCode
 from dicom_io.images.grid.geometry import patient_of
 from dicom_io.images.headers.series import Series, unread_sentence
@@ -60,7 +61,10 @@ class Selection:
 
 
 def select_series(
-    study: Study, manifest: ModelManifest, refused: Mapping[str, StudyRejected] = _NOTHING_REFUSED
+    study: Study,
+    manifest: ModelManifest,
+    refused: Mapping[str, StudyRejected] = _NOTHING_REFUSED,
+    options: RunOptions = NO_OPTIONS,
 ) -> Selection:
     """Choose a series for each channel by the manifest's rules, from headers alone.
 
@@ -72,6 +76,8 @@ def select_series(
         Channels and their rules.
     refused
         Series that are refused already, e.g. for their pixels, by Series Instance UID.
+    options
+        The run's: which channels want a series, and of which phase.
     """
     aside = tuple(
         Decision(a.series_uid, "set_aside", None, f"{a.count} {'file' if a.count == 1 else 'files'}: {a.reason}.")
@@ -82,12 +88,15 @@ def select_series(
         decisions = tuple(Decision(s.uid, "refused", None, rejection.message) for s in study.series)
         return Selection((), decisions + aside, rejection, _unread_warnings(study))
     series = [traits_of(s, refused.get(s.uid)) for s in study.series]
-    rules = [channel.series for channel in manifest.channels]
+    channels = options.channels(manifest)
+    rules = [channel.series for channel in channels]
     phases = find_phases(series) if any(rule.phase for rule in rules) else {}
     matches = [_Match(rule, series, phases) for rule in rules]
     chosen = _choose([match.candidates for match in matches], manifest.on_other_grid)
-    rejection = None if chosen else _with_unread(_explain_rejection(matches, series, manifest), study)
-    decisions = tuple(_decide(traits, manifest, matches, chosen) for traits in series)
+    rejection = (
+        None if chosen else _with_unread(_explain_rejection(matches, series, channels, manifest.on_other_grid), study)
+    )
+    decisions = tuple(_decide(traits, channels, matches, chosen) for traits in series)
     # Of a series that was taken, its volume has the warning.
     warnings = () if chosen else _unread_warnings(study)
     return Selection(tuple(traits.series for traits in chosen), decisions + aside, rejection, warnings)
@@ -155,10 +164,12 @@ def _compatible(first: Traits, other: Traits, on_other_grid: _OnOtherGrid) -> bo
     return on_other_grid == "resample" and share_outside(inner, grid) <= LARGEST_SHARE_OUTSIDE
 
 
-def _explain_rejection(matches: Sequence[_Match], series: Sequence[Traits], manifest: ModelManifest) -> StudyRejected:
+def _explain_rejection(
+    matches: Sequence[_Match], series: Sequence[Traits], channels: Sequence[Channel], on_other_grid: _OnOtherGrid
+) -> StudyRejected:
     """Give the most telling reason: a fitting series that is refused, else what all series lack."""
     several = len(matches) > 1
-    for channel, match in zip(manifest.channels, matches, strict=True):
+    for channel, match in zip(channels, matches, strict=True):
         where = f"Channel {channel.name}: " if several else ""
         if match.candidates:
             continue
@@ -180,7 +191,7 @@ def _explain_rejection(matches: Sequence[_Match], series: Sequence[Traits], mani
         return StudyRejected(
             ReasonCode.GRIDS_DIFFER,
             "No choice of fitting series lies in one frame of reference"
-            + (" and on one grid." if manifest.on_other_grid == "refuse" else " and covers the grid of channel 0."),
+            + (" and on one grid." if on_other_grid == "refuse" else " and covers the grid of channel 0."),
         )
     return StudyRejected(ReasonCode.NO_MATCHING_SERIES, "Each channel needs a series of its own.")
 
@@ -194,8 +205,10 @@ def _none_fits(where: str, match: _Match, series: Sequence[Traits]) -> StudyReje
     return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}{which}: {why}.", nearest)
 
 
-def _decide(traits: Traits, manifest: ModelManifest, matches: Sequence[_Match], chosen: Sequence[Traits]) -> Decision:
-    uid, names = traits.series.uid, [channel.name for channel in manifest.channels]
+def _decide(
+    traits: Traits, channels: Sequence[Channel], matches: Sequence[_Match], chosen: Sequence[Traits]
+) -> Decision:
+    uid, names = traits.series.uid, [channel.name for channel in channels]
     if traits in chosen:
         index = chosen.index(traits)
         return Decision(uid, "taken", names[index], _why_taken(traits, matches[index]))

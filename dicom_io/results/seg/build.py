@@ -23,10 +23,12 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless
 from core.dicom_text import LONGEST
 from core.errors import ReasonCode, StudyRejected
 from core.label_map import LabelMap
-from core.model_config import LabelSpec, ModelManifest
+from core.model_config import Inference, LabelSpec, ModelManifest, Profile
+from core.run_options import NO_OPTIONS, RunOptions
 from core.volume import Volume
 from dicom_io.images.headers.attributes import integer
 from dicom_io.images.headers.instance import Instance
+from dicom_io.results.result_identity import ResultIdentity
 from dicom_io.results.seg.frames import FrameKey, binary_frames, labelmap_planes, slices_by_value
 from dicom_io.results.seg.functional_groups import PER_FRAME_GROUPS, functional_groups
 from dicom_io.results.seg.read_back import SegContent, read_seg, verify_seg
@@ -61,12 +63,20 @@ class SegContext:
         Version of this program.
     revision
         Counts deliberate repeats of the same work, so that their results are new objects.
+    options
+        The options of the run beside ``model.yaml``.
     """
 
     manifest: ModelManifest
     model_sha256: str
     software_version: str
     revision: int = 0
+    options: RunOptions = NO_OPTIONS
+
+    @property
+    def inference(self) -> Inference:
+        """The settings with which the networks ran."""
+        return self.options.inference(self.manifest)
 
 
 def build_seg(label_map: LabelMap, volume: Volume, sources: Sequence[Instance], context: SegContext) -> Dataset:
@@ -97,7 +107,7 @@ def build_seg(label_map: LabelMap, volume: Volume, sources: Sequence[Instance], 
     first = headers[volume.sop_instance_uids[0]]
     found = slices_by_value(label_map)
     specs = [spec for spec in sorted(label_map.labels, key=lambda s: s.value) if spec.value in found or not found]
-    identity = _identity(volume, sources, context)
+    identity = _identity(volume, sources, context).parts()
 
     seg = _template(first, volume, specs, context, identity)
     numbers = {spec.value: number for number, spec in enumerate(specs, start=1)}
@@ -113,20 +123,18 @@ def build_seg(label_map: LabelMap, volume: Volume, sources: Sequence[Instance], 
     return seg
 
 
-def _identity(volume: Volume, sources: Sequence[Instance], context: SegContext) -> list[str | int]:
-    study = str(sources[0].header.StudyInstanceUID)
+def _identity(volume: Volume, sources: Sequence[Instance], context: SegContext) -> ResultIdentity:
+    frames = [str(frame) for frame in volume.frame_numbers]
     others = sorted({str(s.header.SOPInstanceUID) for s in sources} - set(volume.sop_instance_uids))
-    return [
-        study,
-        *volume.series_uids,
-        *volume.sop_instance_uids,
-        *(str(frame) for frame in volume.frame_numbers),
-        *others,
-        context.model_sha256,
-        context.manifest.model_dump_json(by_alias=True),
-        context.software_version,
-        context.revision,
-    ]
+    return ResultIdentity(
+        study_uid=str(sources[0].header.StudyInstanceUID),
+        inputs=(*volume.series_uids, *volume.sop_instance_uids, *frames, *others),
+        package_sha256=context.model_sha256,
+        manifest=context.manifest,
+        options=context.options,
+        program_version=context.software_version,
+        revision=context.revision,
+    )
 
 
 def _template(
@@ -149,7 +157,7 @@ def _template(
         source_images=[image],
         pixel_array=np.zeros((1, rows, columns), dtype=np.uint8),
         segmentation_type=manifest.output.segmentation_type,
-        segment_descriptions=describe(specs, manifest, context.model_sha256, identity),
+        segment_descriptions=describe(specs, manifest, context.inference, context.model_sha256, identity),
         series_instance_uid=derive_uid("series", identity),
         series_number=_series_number(header, manifest),
         sop_instance_uid=derive_uid("instance", identity),
@@ -160,7 +168,7 @@ def _template(
         device_serial_number="0",  # software has none, and type 1 allows no empty value; dcmqi writes the same
         content_label="SEGMENTATION",
         content_description=manifest.content_description or None,
-        series_description=_series_description(manifest),
+        series_description=_series_description(manifest, context.inference.profile),
         transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=False,
         specific_character_set=None,
@@ -171,7 +179,7 @@ def _template(
                 manufacturer_model_name=manifest.name,
                 software_versions=(manifest.version, f"{MANUFACTURER} {context.software_version}"),
                 contribution_description=(
-                    f"Segmentation by the nnU-Net model {manifest.name}, profile {manifest.inference.profile}"
+                    f"Segmentation by the nnU-Net model {manifest.name}, profile {context.inference.profile}"
                 ),
             )
         ],
@@ -219,12 +227,12 @@ def _source_image(header: Dataset, volume: Volume) -> Dataset:
     return image
 
 
-def _series_description(manifest: ModelManifest) -> str:
+def _series_description(manifest: ModelManifest, profile: Profile) -> str:
     """Return the Series Description; results that are not exactly nnU-Net's own name their profile in it."""
     text = manifest.output.series_description or manifest.name
-    if manifest.inference.profile == "exact":
+    if profile == "exact":
         return text
-    suffix = f" ({manifest.inference.profile})"
+    suffix = f" ({profile})"
     return text[: LONGEST - len(suffix)].rstrip() + suffix
 
 

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def describe(
-    specs: Sequence[LabelSpec], manifest: ModelManifest, model_sha256: str, identity: Sequence[str | int]
+    specs: Sequence[LabelSpec],
+    manifest: ModelManifest,
+    inference: Inference,
+    model_sha256: str,
+    identity: Sequence[str | int],
 ) -> list["SegmentDescription"]:
     """Describe each label, numbered from 1 in the order given.
 
@@ -26,7 +30,7 @@ def describe(
         family=codes.cid7162.ArtificialIntelligence,
         version=manifest.version,
         source="nnU-Net v2",
-        parameters={"model_sha256": model_sha256, **_how_it_ran(manifest.inference)},
+        parameters={"model_sha256": model_sha256, **_how_it_ran(inference)},
     )
     result = []
     for number, spec in enumerate(specs, start=1):

@@ -51,12 +51,12 @@ def test_fast_with_the_settings_of_exact_gives_equal_labels(package: Package) ->
 
 
 def test_model_yaml_chooses_the_profile_and_exact_is_the_default(package: Package) -> None:
-    assert package.manifest.inference.profile == "exact"
+    assert package.inference.profile == "exact"
     path = package.folder / "model.yaml"
     path.write_text(path.read_text().replace("profile: exact", "profile: fast"))
     other = load_package(package.folder)
-    assert other.manifest.inference.active.step_size == 0.8
-    assert other.in_profile("exact").manifest.inference.active.step_size == 0.5
+    assert other.inference.active.step_size == 0.8
+    assert other.in_profile("exact").inference.active.step_size == 0.5
     assert other.in_profile("exact").sha256 == other.sha256
     volume = make_volume()
     assert np.array_equal(segmented(other, "fast", volume), Engine(other, "cpu").segment(volume).label_map.array)

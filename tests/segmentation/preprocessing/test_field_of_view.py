@@ -8,10 +8,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from core.model_config import Channel, Inference, LabelSpec, ModelManifest, ProfileSettings, SeriesRule
 from phantom.anatomy import make_phantom, trunk_geometry
-from segmentation.preprocessing.field_of_view import BODY_HU, FieldOfView, average, body_box, frame
+from segmentation.preprocessing.field_of_view import BODY_HU, FieldOfView, average, body_box
+from segmentation.preprocessing.field_of_view import frame as frame_of
 
 SHAPES = st.tuples(*[st.integers(1, 9)] * 3)
 BLOCKS = st.tuples(*[st.integers(1, 4)] * 3)
@@ -26,6 +28,11 @@ def manifest(modality: str = "CT", profile: Any = "fast", **settings: Any) -> Mo
         labels=(LabelSpec(value=1, name="liver"),),
         inference=Inference(profile=profile, fast=ProfileSettings(**settings)),
     )
+
+
+def frame(image: NDArray[np.float32], spacing: Any, model: ModelManifest) -> tuple[Any, Any, FieldOfView]:
+    """As a run without options of its own shows it."""
+    return frame_of(image, spacing, model, model.inference.active)
 
 
 @given(SHAPES, BLOCKS)
