@@ -41,6 +41,11 @@ class Mask:
     timings_s: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
+    @property
+    def mask_path(self) -> str:
+        """Return ``path`` by the name that REST gives it."""
+        return self.path
+
     @classmethod
     def of(cls, message: messages.MaskResponse) -> "Mask":
         """Convert a message to a mask."""

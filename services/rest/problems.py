@@ -17,6 +17,9 @@ from services.problems import http_status
 
 PROBLEM_JSON: Final = "application/problem+json"
 
+CODES: Final = {HTTPStatus.NOT_FOUND: "unknown_path", HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed"}
+"""Codes of what the framework refuses by itself; all else is an invalid request."""
+
 _log = logging.getLogger("segnode")
 
 
@@ -74,18 +77,30 @@ def add_problem_handlers(app: FastAPI, retry_after_s: int) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return answer(Problem(code="invalid_request", message=in_words(error.errors())))
+        media_type = request.headers.get("content-type")
+        if request.method == "POST" and not media_type:
+            message = "The header Content-Type is missing; it must be application/json."
+        elif request.method == "POST" and not _is_json(media_type):
+            message = "The header Content-Type must be application/json."
+        else:
+            message = in_words(error.errors())
+        return answer(Problem(code="invalid_request", message=message))
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> JSONResponse:
         status = HTTPStatus(error.status_code)
-        told = answer(Problem(code="invalid_request", message=status.description), status)
+        told = answer(Problem(code=CODES.get(status, "invalid_request"), message=status.description), status)
         told.headers.update(error.headers or {})  # which methods a 405 allows
         return told
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> JSONResponse:
         return answer(Problem(code="internal_error", message="The service's log has the details."))
+
+
+def _is_json(media_type: str | None) -> bool:
+    name = (media_type or "").partition(";")[0].strip().lower()
+    return name == "application/json" or (name.startswith("application/") and name.endswith("+json"))
 
 
 def _answer(problem: Problem, status: HTTPStatus, retry_after_s: int) -> JSONResponse:

@@ -154,7 +154,8 @@ def test_transient_failure_is_asked_again_with_one_key(scripted: tuple[Scripted,
         (grpc.StatusCode.INTERNAL, RESET, True),
     ]
     with Client(address) as client:
-        assert client.tumor("cases:x").path == "cases:x"
+        mask = client.tumor("cases:x")
+        assert (mask.path, mask.mask_path) == ("cases:x", "cases:x")
         assert client.tumor("cases:y").path == "cases:y"
     first, *again, other = servicer.keys
     assert set(again) == {first}
