@@ -56,7 +56,7 @@ def dose_of(isotope: Isotope) -> float:
     if dose is None:
         raise no_suv("RadionuclideTotalDose", "is missing or no number")
     if not SMALLEST_DOSE <= dose <= LARGEST_DOSE:
-        raise no_suv("RadionuclideTotalDose", f"is {dose:g}; expected {SMALLEST_DOSE:g} to {LARGEST_DOSE:g} Bq")
+        raise no_suv("RadionuclideTotalDose", f"is {dose:g} Bq; expected 1 MBq to 10 GBq, written in Bq")
     return dose
 
 

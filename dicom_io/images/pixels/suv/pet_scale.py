@@ -87,6 +87,9 @@ SMALLEST_FACTOR, LARGEST_FACTOR = 1e-12, 1e12
 LARGEST_DISAGREEMENT = 0.05
 """Share of the dose by which two ways to the same time may differ without a warning."""
 
+_KNOWN_TYPES = ("BW", "BSA", "LBM", "LBMJAMES128", "LBMJANMA", "IBW")
+"""The terms of PS3.3; others may be anything, and are not quoted."""
+
 _ATTENUATION, _DECAY = "ATTN", "DECY"
 _FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 _OTHER_SERIES = "Choose a series in that unit, or one in Bq/ml, of which it can be computed."
@@ -141,7 +144,8 @@ def _stated_suv(series: PetSeries, count: int, unit: PetUnit) -> PetScale:
         return PetScale(unit, (1.0,) * count, f"as stored: GML, SUV Type {series.SUVType or 'absent'}", warnings)
     if series.SUVType in STATED_TYPES[PetUnit.SUV_BW] and unit in _MASSES:
         return _renormalised(series, (1.0,) * count, unit, "SUVbw as stored in GML", warnings)
-    raise no_suv("SUVType", f"is not the one of {unit}", _OTHER_SERIES)
+    found = series.SUVType if series.SUVType in _KNOWN_TYPES else "absent or unknown"
+    raise no_suv("SUVType", f"is {found}; expected the one of {unit}", _OTHER_SERIES)
 
 
 def _from_counts(series: PetSeries, images: Sequence[PetImage], unit: PetUnit) -> PetScale:

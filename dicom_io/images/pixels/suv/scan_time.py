@@ -127,7 +127,7 @@ def average_activity_seconds(duration: float, half_life: float) -> float:
     return math.log(during_frame / -math.expm1(-during_frame)) / decay_constant
 
 
-_NO_START = f"Series Date and Time are later than an acquisition, so that they say nothing either. {RESEND}"
+_NO_START = f"Series Date and Time do not tell it either: they are missing, or later than an acquisition. {RESEND}"
 
 
 def _is_later(start: Instant, acquisition: Instant) -> bool:
@@ -149,7 +149,7 @@ def _ge_time(images: Sequence[PetImage], earliest: Instant | None) -> Instant:
 def _milliseconds(keyword: str, value: float | None) -> float:
     """Return a stated time in seconds."""
     if value is None:
-        raise no_suv(keyword, "is missing or no number", _NO_START)
+        raise no_suv(keyword, "is missing or no number, and is needed to find the scan's start", _NO_START)
     if not 0 < value <= LONGEST_FRAME_MS:
         raise no_suv(keyword, f"is {value:g} ms; expected more than 0 and at most a week", _NO_START)
     return value / 1000

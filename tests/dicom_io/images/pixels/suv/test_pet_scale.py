@@ -1,5 +1,6 @@
 """From headers of PET series to factors: computed by hand here, or refused with the attribute named."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from core.errors import ReasonCode, StudyRejected
 from core.study_warning import WarningCode
 from dicom_io.images.pixels.suv.pet_scale import PetUnit, pet_scale
 from dicom_io.images.study import read_studies
+from tests.conftest import FAULT
 from tests.support.pet_headers import (
     C11,
     CU64,
@@ -139,7 +141,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_series_without_a_certain_suv_is_refused_with_the_attribute(name: str) -> None:
+def test_a_series_without_a_certain_suv_is_refused_with_the_attribute(
+    name: str, record_property: Callable[[str, object], None]
+) -> None:
+    record_property(FAULT, f"PET: {name}")
     pet, tag = REFUSED[name]
     detail = refusal_of(pet)
     assert tag in detail
