@@ -7,6 +7,7 @@
     ├── RequestRefused   final: this call of the service cannot be done, with a code   exit 3
     ├── RetryLater       transient: the same work may succeed later                    exit 5
     │   └── OutOfMemory  the GPU has too little free memory now                        exit 5
+    ├── Cancelled        the caller who asked for this work has cancelled it           (never leaves the worker)
     ├── Superseded       another worker has taken over this work                       (never leaves the worker)
     ├── PackageInvalid   a model package cannot be loaded or added                     exit 4
     └── ConfigInvalid    settings or command line are wrong                            exit 2
@@ -200,6 +201,10 @@ class RetryLater(SegnodeError):
 
 class Superseded(SegnodeError):
     """Another worker has taken over this work, or it has been queued anew: the results of this run are void."""
+
+
+class Cancelled(SegnodeError):
+    """The caller who asked for the work has cancelled it, so it ends at the next step."""
 
 
 class OutOfMemory(RetryLater):

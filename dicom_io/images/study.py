@@ -11,6 +11,7 @@ from typing import Final
 
 from pydicom.uid import UID
 
+from core.cancellation import NEVER, Cancellation
 from core.errors import ReasonCode, StudyRejected
 from core.study_warning import StudyWarning
 from dicom_io.images.headers.attributes import text, texts, uid
@@ -69,7 +70,9 @@ class Study:
     unread: int = 0
 
 
-def read_studies(folder: Path, on_progress: Callable[[int, int], None] | None = None) -> list[Study]:
+def read_studies(
+    folder: Path, on_progress: Callable[[int, int], None] | None = None, cancellation: Cancellation = NEVER
+) -> list[Study]:
     """Group every DICOM file below a folder by study and series, reading headers only.
 
     Files that are not DICOM are skipped, and so is a DICOMDIR.
@@ -80,16 +83,21 @@ def read_studies(folder: Path, on_progress: Callable[[int, int], None] | None = 
         It may be nested; links to folders are not followed.
     on_progress
         Called with the number of files looked at and of all files.
+    cancellation
+        Asked before each file.
 
     Raises
     ------
     StudyRejected
         ``no_dicom`` if nothing below the folder is a DICOM object.
+    Cancelled
+        If the work is cancelled.
     """
     drafts: dict[str, _StudyDraft] = {}
     unreadable: Counter[str] = Counter()
     paths = list(_files(folder, lambda _: unreadable.update(["the folder cannot be opened"])))
     for number, path in enumerate(paths, start=1):
+        cancellation.raise_if_cancelled()
         try:
             instance = read_instance(path)
         except NotDicomError as error:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.cancellation import NEVER, Cancellation
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid
 from core.label_map import LabelMap
 from core.volume import Volume
@@ -94,6 +95,7 @@ class Engine:
         on_progress: Progress | None = None,
         shared: SharedImages | None = None,
         *,
+        cancellation: Cancellation = NEVER,
         results_on_gpu: bool = True,
         tiles_at_once: int = 1,
     ) -> EngineResult:
@@ -107,6 +109,8 @@ class Engine:
             Called with the fraction done, 0 to 1, after each tile of a network.
         shared
             The images that this model shares with others of the same study; ``None`` if it runs alone.
+        cancellation
+            Asked after each tile of a network.
         results_on_gpu
             True keeps image, logits and accumulators on the GPU, too; False keeps there only one tile at a time.
         tiles_at_once
@@ -119,6 +123,8 @@ class Engine:
 
         Raises
         ------
+        Cancelled
+            If the work is cancelled.
         RetryLater
             If the GPU has too little free memory now.
         PackageInvalid
@@ -142,6 +148,7 @@ class Engine:
             volume,
             shared or SharedImages([(self.package, volume)]),
             on_progress,
+            cancellation,
             self._torch_device,
             self._torch_device if results_on_gpu else torch.device("cpu"),
             tiles_at_once,

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.cancellation import NEVER, Cancellation
 from core.errors import RetryLater, StudyRejected
 from core.volume import Geometry, Volume
 from segmentation.inference.available_memory import Memory, gpu_memory, host_memory
@@ -80,7 +81,12 @@ class ModelPool:
         self._at_rest = 0
 
     def segment(
-        self, package: Package, volume: Volume, on_progress: Progress | None = None, shared: SharedImages | None = None
+        self,
+        package: Package,
+        volume: Volume,
+        on_progress: Progress | None = None,
+        shared: SharedImages | None = None,
+        cancellation: Cancellation = NEVER,
     ) -> EngineResult:
         """Run a package's networks on a volume as soon as the device is free.
 
@@ -90,19 +96,28 @@ class ModelPool:
             As :meth:`segmentation.inference.engine.Engine.segment` takes it.
         shared
             The images that the models of one study share.
+        cancellation
+            Asked after each tile of a network.
 
         Raises
         ------
-        PackageInvalid, RetryLater, StudyRejected, ValueError
+        Cancelled, PackageInvalid, RetryLater, StudyRejected, ValueError
             As :class:`segmentation.inference.engine.Engine` and its ``segment``.
         """
         with self._running:
             engine = self._load(package)
             if self.device != "cuda":
-                return engine.segment(volume, on_progress, shared)
+                return engine.segment(volume, on_progress, shared, cancellation=cancellation)
             spare = self._make_room(package, volume.geometry)
             tiles = tiles_that_fit(package, spare)
-            return engine.segment(volume, on_progress, shared, results_on_gpu=spare >= 0, tiles_at_once=tiles)
+            return engine.segment(
+                volume,
+                on_progress,
+                shared,
+                cancellation=cancellation,
+                results_on_gpu=spare >= 0,
+                tiles_at_once=tiles,
+            )
 
     def warm(self, packages: Sequence[Package]) -> None:
         """Load networks before the first study needs them, as many as the budget and the device hold now.

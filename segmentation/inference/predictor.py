@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from core.cancellation import Cancellation
 from core.volume import Volume
 from segmentation.inference import sliding_window
 from segmentation.inference.shared_images import SharedImages, frame_key, image_key
@@ -71,6 +72,7 @@ class Predictor:
         volume: Volume,
         shared: SharedImages,
         on_progress: Callable[[float], None] | None,
+        cancellation: Cancellation,
         device: torch.device,
         results_device: torch.device,
         tiles_at_once: int = 1,
@@ -78,7 +80,7 @@ class Predictor:
         self.timings = dict.fromkeys(STAGES, 0.0)
         self._package, self._networks, self._volume, self._shared = package, networks, volume, shared
         self._on_progress, self._device, self._results_device = on_progress, device, results_device
-        self._tiles_at_once = tiles_at_once
+        self._cancellation, self._tiles_at_once = cancellation, tiles_at_once
         self._turn = reorientation(volume.geometry, package.manifest.orientation)
         self._count = sum(len(networks[configuration.id]) for configuration in package.passes)
         self._done = 0
@@ -206,6 +208,7 @@ class Predictor:
 
     def _tell(self, networks: float) -> None:
         """Report how many networks of the configuration are done; a repeated run never lowers the fraction."""
+        self._cancellation.raise_if_cancelled()
         self._reached = max(self._reached, (self._done + networks) / self._count)
         if self._on_progress:
             self._on_progress(self._reached)

@@ -1,8 +1,9 @@
 """Two phases on one grid: that of the first, A."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
+from core.cancellation import Cancellation
 from core.errors import ReasonCode, StudyRejected
 from core.study_warning import StudyWarning, WarningCode
 from core.volume import Volume, stack_channels
@@ -12,7 +13,7 @@ from services.images.image_reader import Image
 from services.images.registration import register
 
 
-def on_first_grid(images: Sequence[Image], *, rigid: bool, on_step: Callable[[], None]) -> Volume:
+def on_first_grid(images: Sequence[Image], *, rigid: bool, cancellation: Cancellation) -> Volume:
     """Stack images on the grid of the first.
 
     Parameters
@@ -21,8 +22,8 @@ def on_first_grid(images: Sequence[Image], *, rigid: bool, on_step: Callable[[],
         Of one patient, one channel each.
     rigid
         Whether the others are registered (moved and turned) onto the first; if not, patient coordinates are trusted.
-    on_step
-        Called repeatedly while images are registered; an error that it raises ends the registration.
+    cancellation
+        Asked repeatedly while images are registered.
 
     Raises
     ------
@@ -36,11 +37,11 @@ def on_first_grid(images: Sequence[Image], *, rigid: bool, on_step: Callable[[],
     first, *others = (image.volume for image in images)
     if not rigid:
         return combine_channels([first, *others], "resample")
-    return stack_channels([first, *(_registered(other, first, on_step) for other in others)])
+    return stack_channels([first, *(_registered(other, first, cancellation) for other in others)])
 
 
-def _registered(moving: Volume, fixed: Volume, on_step: Callable[[], None]) -> Volume:
-    array, detail = register(moving, fixed, on_step)
+def _registered(moving: Volume, fixed: Volume, cancellation: Cancellation) -> Volume:
+    array, detail = register(moving, fixed, cancellation)
     return replace(
         moving,
         array=array,

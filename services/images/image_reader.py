@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from core.cancellation import NEVER, Cancellation
 from core.errors import RequestCode, RequestRefused, StudyRejected, UnreadableImage
 from core.image_files.reader import read_grid, read_image
 from core.model_config import ModelManifest, Phase
@@ -52,14 +52,13 @@ class ImageReader:
     ----------
     limits
         Largest sizes of images.
-    on_step
-        Called for each file of a folder that is hashed, and for each header that is read; an error that it raises ends
-        the job.
+    cancellation
+        Asked before each file of a folder that is hashed, and each header that is read.
     """
 
-    def __init__(self, limits: Limits, on_step: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, limits: Limits, cancellation: Cancellation = NEVER) -> None:
         self._limits = limits
-        self._on_step = on_step
+        self._cancellation = cancellation
         self._opened: dict[Path, OpenImage] = {}
         self._files: dict[Path, Image] = {}
         self._studies: dict[Path, Study] = {}
@@ -85,7 +84,7 @@ class ImageReader:
             As :class:`services.images.opened_image.OpenImage`; ``unreadable_image`` for a file of another format.
         """
         if image.path not in self._opened:
-            opened = self._opened[image.path] = OpenImage(image, field, self._limits, self._on_step)
+            opened = self._opened[image.path] = OpenImage(image, field, self._limits, self._cancellation)
             if not opened.is_folder:
                 check_ending(image.path, field)
         return self._opened[image.path]
@@ -152,7 +151,7 @@ class ImageReader:
         return selection
 
     def _read_study(self, folder: Path, field: str) -> Study:
-        studies = read_studies(self._opened[folder].path, lambda *_: self._on_step())
+        studies = read_studies(self._opened[folder].path, cancellation=self._cancellation)
         if len(studies) != 1:
             detail = f"{field}: the folder holds {len(studies)} studies; name the folder of one study."
             raise RequestRefused(RequestCode.UNREADABLE_IMAGE, detail)

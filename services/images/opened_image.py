@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import os
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final
 
+from core.cancellation import NEVER, Cancellation
 from core.errors import RequestCode, RequestRefused, RetryLater
 from services.images.limits import Limits
 from services.images.safe_open import OpenFile, Stamp, open_inside
@@ -28,8 +28,8 @@ class OpenImage:
         The image of a request, and the field that names it.
     limits
         Largest number and size of files.
-    on_step
-        Called for each file that is hashed; an error that it raises ends the hashing.
+    cancellation
+        Asked before each file that is hashed.
 
     Raises
     ------
@@ -38,10 +38,8 @@ class OpenImage:
         leads out of its root; ``unreadable_image`` if it is neither a file nor a folder.
     """
 
-    def __init__(
-        self, image: SharedFile, field: str, limits: Limits, on_step: Callable[[], None] = lambda: None
-    ) -> None:
-        self._on_step = on_step
+    def __init__(self, image: SharedFile, field: str, limits: Limits, cancellation: Cancellation = NEVER) -> None:
+        self._cancellation = cancellation
         self._name, self._root, self._field = image.path.name, image.root, field
         self._limits = limits
         self._files: dict[PurePosixPath, OpenFile] = {}
@@ -91,7 +89,7 @@ class OpenImage:
                 return self._whole.sha256()
             whole = hashlib.sha256()
             for name in sorted(self._files):
-                self._on_step()
+                self._cancellation.raise_if_cancelled()
                 whole.update(f"{name}\0{self._files[name].sha256()}\n".encode("utf-8", "surrogateescape"))
             return whole.hexdigest()
         except OSError as error:

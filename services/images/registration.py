@@ -4,13 +4,13 @@ A patient breathes and shifts between two phases. A rigid motion corrects a part
 on a table can make is refused, since a wrong registration is worse than none.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import RequestCode, RequestRefused, SegnodeError
+from core.cancellation import NEVER, Cancellation
+from core.errors import Cancelled, RequestCode, RequestRefused
 from core.volume import Geometry, Volume
 
 LARGEST_SHIFT_MM: Final = 60.0
@@ -25,17 +25,15 @@ _SAMPLES = 20_000
 _SHRINK = (4, 2, 1)
 
 
-def register(
-    moving: Volume, fixed: Volume, on_step: Callable[[], None] = lambda: None
-) -> tuple[NDArray[np.float32], str]:
+def register(moving: Volume, fixed: Volume, cancellation: Cancellation = NEVER) -> tuple[NDArray[np.float32], str]:
     """Resample a volume onto the grid of another, after the rigid motion under which they share most information.
 
     Parameters
     ----------
     moving, fixed
         One channel each, LPS mm.
-    on_step
-        Called at each step of the search; an error that it raises ends the search.
+    cancellation
+        Asked at each step of the search.
 
     Returns
     -------
@@ -55,7 +53,7 @@ def register(
     import SimpleITK as sitk
 
     still, moved = _image(fixed, sitk), _image(moving, sitk)
-    transform = _fit(still, moved, sitk, on_step)
+    transform = _fit(still, moved, sitk, cancellation)
     resampler: Any = sitk.ResampleImageFilter()  # type: ignore[no-untyped-call]  # published without types
     resampler.SetReferenceImage(still)
     resampler.SetInterpolator(sitk.sitkLinear)
@@ -70,7 +68,7 @@ def register(
     return array[np.newaxis], f"Registered onto the first image: {told}."
 
 
-def _fit(still: Any, moved: Any, sitk: Any, on_step: Callable[[], None]) -> Any:
+def _fit(still: Any, moved: Any, sitk: Any, cancellation: Cancellation) -> Any:
     method = sitk.ImageRegistrationMethod()
     # The sum of several work units depends on their order.
     method.SetNumberOfWorkUnits(1)
@@ -88,12 +86,12 @@ def _fit(still: Any, moved: Any, sitk: Any, on_step: Callable[[], None]) -> Any:
     start = sitk.Euler3DTransform()
     start.SetCenter(centre)
     method.SetInitialTransform(start, inPlace=False)
-    ended: list[SegnodeError] = []
+    ended: list[Cancelled] = []
 
     def step() -> None:
         try:
-            on_step()
-        except SegnodeError as error:
+            cancellation.raise_if_cancelled()
+        except Cancelled as error:
             # It cannot be raised through the stack of another language.
             ended.append(error)
             method.StopRegistration()

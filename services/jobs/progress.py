@@ -19,6 +19,7 @@ class Progress(JobFiles):
         if self._last not in ("", job):
             self.forget(self._last)
         self._last = job
+        self.show(job, 0.0)
 
     def show(self, job: str, done: float) -> None:
         """Write a job's progress; a disk that cannot be written is ignored, since progress is dispensable."""

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from core.cancellation import NEVER, Cancellation
 from core.errors import RetryLater
 
 LOOK_EVERY_S: Final = 0.1
@@ -33,24 +34,30 @@ class Locks:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
-    def held(self, names: Iterable[str], on_wait: Callable[[], None]) -> Iterator[None]:
+    def held(
+        self, names: Iterable[str], cancellation: Cancellation = NEVER, on_wait: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
         """Hold the locks of some names for the duration of the block.
 
         Parameters
         ----------
         names
             Every job takes them in the same order, so that no two wait for each other.
+        cancellation
+            Asked while another job holds one.
         on_wait
-            Called repeatedly while another job holds one; an error that it raises ends the wait.
+            Called repeatedly while another job holds one.
 
         Raises
         ------
+        Cancelled
+            If the job is cancelled while it waits.
         RetryLater
             If the disk cannot be written.
         """
         with ExitStack() as taken:
             for path in sorted({self._folder / hashlib.sha256(name.encode()).hexdigest()[:40] for name in names}):
-                taken.enter_context(_held(path, on_wait))
+                taken.enter_context(_held(path, cancellation, on_wait))
             yield
 
     def tidy(self) -> None:
@@ -62,9 +69,10 @@ class Locks:
 
 
 @contextmanager
-def _held(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+def _held(path: Path, cancellation: Cancellation, on_wait: Callable[[], None]) -> Iterator[None]:
     try:
         while (descriptor := _take(path)) is None:
+            cancellation.raise_if_cancelled()
             on_wait()
             time.sleep(LOOK_EVERY_S)
     except OSError as error:

@@ -11,7 +11,8 @@ from typing import Any, Final
 from dbos import DBOS, DBOSConfiguredInstance
 from pydantic import TypeAdapter
 
-from core.errors import RequestCode, RequestRefused, RetryLater, SegnodeError, Superseded
+from core.cancellation import Cancellation
+from core.errors import Cancelled, RequestCode, RequestRefused, RetryLater, SegnodeError
 from core.raised_at import raised_at
 from runtime.attempts import Attempts
 from runtime.devices import ends_with_device
@@ -35,7 +36,7 @@ from services.worker.task_models import Packages
 MAX_DEATHS: Final = 3
 """Number of workers that may die over one job."""
 LOOK_EVERY_S: Final = 0.5
-"""Seconds between two checks whether a running job was cancelled."""
+"""Seconds between two checks whether a running job was cancelled, and between two notes of its progress."""
 
 _log = logging.getLogger("segnode")
 _ANY: Final[TypeAdapter[AnyRequest]] = TypeAdapter(AnyRequest)
@@ -121,7 +122,7 @@ class ServiceFlow(DBOSConfiguredInstance):
                 begin_time()
                 masks = self._masks(job, _ANY.validate_python(request), begin_time)
             return {"masks": {task: mask.model_dump(mode="json") for task, mask in masks.items()}}
-        except Superseded:
+        except Cancelled:
             return {"problem": Problem(code="cancelled", message="The job was cancelled.").model_dump()}
         except SegnodeError as error:
             answer = _problem(error)
@@ -143,17 +144,15 @@ class ServiceFlow(DBOSConfiguredInstance):
         self._marks.tidy(before)
 
     def _masks(self, job: str, request: AnyRequest, begin_time: Callable[[], None]) -> dict[str, MaskResult]:
-        on_progress = _Watch(job, self._progress)
-
-        def on_wait() -> None:
-            begin_time()  # while another job makes the mask, this one takes none of its own time
-            on_progress(0.0)
-
+        watch = _Watch(job, self._progress)
+        token = Cancellation(watch.is_cancelled)
+        # While another job makes the mask, this one takes none of its own time.
         if isinstance(request, (SmoothRequest, PostprocessRequest)):
-            return {request.task: MaskJob(self._roots, self._locks, self._limits).run(request, on_progress, on_wait)}
-        reader = ImageReader(self._limits, lambda: on_progress(0.0))
+            work = MaskJob(self._roots, self._locks, self._limits)
+            return {request.task: work.run(request, watch.show, token, begin_time)}
+        reader = ImageReader(self._limits, token)
         inference = SegmentJob(self._roots, self._packages, self._networks, self._locks, reader)
-        return inference.run(request, on_progress, on_wait)
+        return inference.run(request, watch.show, token, begin_time)
 
 
 def _problem(error: SegnodeError) -> dict[str, Any]:
@@ -168,18 +167,23 @@ def _set_aside(deaths: int) -> dict[str, Any]:
 
 
 class _Watch:
-    """A running job's watch: it writes the progress, and ends the job once its caller has cancelled it."""
+    """A running job's watch, which looks at the clock before it touches disk or database."""
 
     def __init__(self, job: str, progress: Progress) -> None:
         self._job = job
         self._progress = progress
-        self._looked = time.monotonic()
+        self._shown = self._asked = time.monotonic()
 
-    def __call__(self, done: float) -> None:
-        if time.monotonic() - self._looked < LOOK_EVERY_S:
-            return
-        self._looked = time.monotonic()
-        self._progress.show(self._job, done)
+    def show(self, done: float) -> None:
+        """Write the share that is done, now and then."""
+        if time.monotonic() - self._shown >= LOOK_EVERY_S:
+            self._shown = time.monotonic()
+            self._progress.show(self._job, done)
+
+    def is_cancelled(self) -> bool:
+        """Return whether the job's caller has cancelled it, as far as a look now and then can tell."""
+        if time.monotonic() - self._asked < LOOK_EVERY_S:
+            return False
+        self._asked = time.monotonic()
         status = DBOS.get_workflow_status(workflow_id(self._job))
-        if status is not None and status.status == "CANCELLED":
-            raise Superseded("cancelled")
+        return status is not None and status.status == "CANCELLED"

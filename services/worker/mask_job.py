@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.cancellation import NEVER, Cancellation
 from core.errors import ReasonCode, RequestCode, RequestRefused, RetryLater, StudyRejected, UnreadableImage
 from core.image_files.reader import read_array
 from core.label_map import LabelMap
@@ -52,7 +53,11 @@ class MaskJob:
     host: Callable[[], Memory] = host_memory
 
     def run(
-        self, request: MaskRequest, on_progress: Callable[[float], None], on_wait: Callable[[], None] = lambda: None
+        self,
+        request: MaskRequest,
+        on_progress: Callable[[float], None],
+        cancellation: Cancellation = NEVER,
+        on_wait: Callable[[], None] = lambda: None,
     ) -> MaskResult:
         """Make a changed copy of a mask in the case's mask folder, or find the existing one.
 
@@ -61,12 +66,16 @@ class MaskJob:
         request
             The request.
         on_progress
-            Called between stages with the share that is done, 0 to 1; an error that it raises ends the job.
+            Called with the share that is done, 0 to 1.
+        cancellation
+            Asked between stages, and while another job makes the same mask.
         on_wait
-            Called repeatedly while another job makes the same mask; an error that it raises ends the job.
+            Called repeatedly while another job makes the same mask.
 
         Raises
         ------
+        Cancelled
+            If the job is cancelled.
         RequestRefused
             ``unreadable_image`` if it is not a mask, ``over_limits`` if it is too large, ``invalid_request`` if it
             lacks one of the labels.
@@ -90,12 +99,13 @@ class MaskJob:
         self._check_memory(_need(steps, label_map))
         said = json.dumps([step.model_dump(mode="json") for step in steps], sort_keys=True)
         key = key_of(request.task, digest, said)
-        with MaskFolder(place) as folder, self.locks.held([place.common_name], on_wait):
+        with MaskFolder(place) as folder, self.locks.held([place.common_name], cancellation, on_wait):
             record = folder.existing(key, sources, force=request.force)
             if record is not None:
                 return MaskResult.of(place, record, existing=True)
-            on_progress(0.0)
+            cancellation.raise_if_cancelled()
             changed = postprocess(label_map, steps)
+            cancellation.raise_if_cancelled()
             on_progress(1.0)
             record = MaskRecord(
                 key=key,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from core.cancellation import NEVER, Cancellation
 from core.errors import RequestCode, RequestRefused
 from core.label_map import LabelMap
 from core.run_options import RunOptions
@@ -85,6 +86,7 @@ class SegmentJob:
         self,
         request: TaskRequest | BatchRequest,
         on_progress: Progress,
+        cancellation: Cancellation = NEVER,
         on_wait: Callable[[], None] = lambda: None,
     ) -> dict[str, MaskResult]:
         """Make the requested masks, or find existing ones.
@@ -94,13 +96,16 @@ class SegmentJob:
         request
             The request.
         on_progress
-            Called between stages and while networks run, with the share that is done, 0 to 1; an error that it raises
-            ends the job.
+            Called while networks run and after each mask, with the share that is done, 0 to 1.
+        cancellation
+            Asked between stages, after each tile of a network, and while another job makes one of the masks.
         on_wait
-            Called repeatedly while another job makes one of the masks; an error that it raises ends the job.
+            Called repeatedly while another job makes one of the masks.
 
         Raises
         ------
+        Cancelled
+            If the job is cancelled.
         RequestRefused
             If a part of the request cannot be done; paths, phases, models and mask folders of all parts are looked at
             first, and headers of images before their voxels.
@@ -115,15 +120,15 @@ class SegmentJob:
             folders = {part: stack.enter_context(MaskFolder(part.place)) for part in parts}
             # Who asks for the same at once waits, and finds it.
             names = [part.place.common_name for part in parts]
-            stack.enter_context(self.locks.held(names, on_wait))
+            stack.enter_context(self.locks.held(names, cancellation, on_wait))
             found = {part: _existing(part, folders[part]) for part in parts}
-            on_progress(0.0)
-            inputs = self._inputs([part for part in parts if found[part] is None], stack, on_progress)
+            cancellation.raise_if_cancelled()
+            inputs = self._inputs([part for part in parts if found[part] is None], stack, cancellation)
             shared = SharedImages([(part.package, given.volume) for part, given in inputs.items()])
             results: dict[str, MaskResult] = {}
             for number, part in enumerate(parts):
                 share = _share_of(on_progress, number, len(parts))
-                made = found[part] or self._make(part, inputs[part], folders[part], shared, share)
+                made = found[part] or self._make(part, inputs[part], folders[part], shared, share, cancellation)
                 results[part.request.task] = made
                 share(1.0)
             return results
@@ -146,37 +151,42 @@ class SegmentJob:
         key = key_of(request.task, *digests, package.sha256, package.inference.profile, registration)
         return _Part(request, package, images, place_of(request.task, next(iter(images.values()))), key)
 
-    def _inputs(self, parts: Sequence[_Part], stack: ExitStack, on_progress: Progress) -> dict[_Part, _Input]:
+    def _inputs(self, parts: Sequence[_Part], stack: ExitStack, cancellation: Cancellation) -> dict[_Part, _Input]:
         """Read the images of the parts to be made, once memory is reserved for the sizes in their headers."""
         promise = stack.enter_context(self.networks.promise())
         for refusal in promise.ask([MemoryRequest(part.package, self._look(part), part.paths) for part in parts]):
             if refusal is not None:
                 raise refusal
-        return {part: self._read(part, on_progress) for part in parts}
+        return {part: self._read(part, cancellation) for part in parts}
 
     def _look(self, part: _Part) -> Geometry:
         """Return the grid of a part's mask, that of its first image, after a check of all of its images."""
         grids = [self.reader.look(*one, part.package.manifest) for one in part.channels]
         return grids[0]
 
-    def _read(self, part: _Part, on_progress: Progress) -> _Input:
+    def _read(self, part: _Part, cancellation: Cancellation) -> _Input:
         images = []
         for one in part.channels:
-            on_progress(0.0)
+            cancellation.raise_if_cancelled()
             images.append(self.reader.read(*one, part.package.manifest))
         rigid = isinstance(part.request, VesselRequest) and part.request.registration == "rigid"
-        return _Input(on_first_grid(images, rigid=rigid, on_step=lambda: on_progress(0.0)), images)
+        return _Input(on_first_grid(images, rigid=rigid, cancellation=cancellation), images)
 
     def _make(
-        self, part: _Part, given: _Input, folder: MaskFolder, shared: SharedImages, on_progress: Progress
+        self,
+        part: _Part,
+        given: _Input,
+        folder: MaskFolder,
+        shared: SharedImages,
+        on_progress: Progress,
+        cancellation: Cancellation,
     ) -> MaskResult:
         manifest, volume = part.package.manifest, given.volume
-        result = self.networks.segment(part.package, volume, on_progress, shared)
-        on_progress(1.0)
+        result = self.networks.segment(part.package, volume, on_progress, shared, cancellation)
         label_map = postprocess(result.label_map, manifest.postprocessing)
-        on_progress(1.0)
+        cancellation.raise_if_cancelled()
         seg = self._seg(part, label_map, given) if part.request.output else None
-        on_progress(1.0)
+        cancellation.raise_if_cancelled()
         record = MaskRecord(
             key=part.key,
             sources=part.sources,

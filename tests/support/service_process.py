@@ -115,7 +115,7 @@ class ServiceProcess:
         masks
             As the service calls them: ``cases:0001/mask/tumor_A.nii.gz``.
         """
-        with Locks(self.folder / "work" / "locks").held(masks, lambda: None):
+        with Locks(self.folder / "work" / "locks").held(masks):
             yield
 
     def children(self) -> dict[str, int]:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.errors import ConfigInvalid, PackageInvalid, RetryLater
+from core.cancellation import Cancellation
+from core.errors import Cancelled, ConfigInvalid, PackageInvalid, RetryLater
 from segmentation.importing.add import add_package
 from segmentation.inference import sliding_window
 from segmentation.inference.engine import Engine, resolve_device
@@ -69,6 +70,13 @@ def test_progress_rises_to_one(kind: str, tmp_path: Path) -> None:
     assert all(later > earlier for earlier, later in pairwise(seen))
     assert seen[0] > 0
     assert seen[-1] == pytest.approx(1.0)
+
+
+def test_cancelled_work_ends_after_the_tile_under_way(package: Package) -> None:
+    seen: list[float] = []
+    with pytest.raises(Cancelled):
+        Engine(package, "cpu").segment(make_volume(), seen.append, cancellation=Cancellation(lambda: len(seen) == 2))
+    assert len(seen) == 2
 
 
 def test_engine_gives_the_same_again(package: Package) -> None:

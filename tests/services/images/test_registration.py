@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from core.errors import RequestCode, RequestRefused, Superseded
+from core.cancellation import Cancellation
+from core.errors import Cancelled, RequestCode, RequestRefused
 from core.volume import Volume
 from phantom import make_phantom, trunk_geometry
 from services.images.registration import register
@@ -61,13 +62,12 @@ def test_the_same_images_give_the_same_bytes(phases: tuple[Volume, Volume]) -> N
 def test_a_search_that_is_cancelled_ends(phases: tuple[Volume, Volume]) -> None:
     steps = []
 
-    def cancelled() -> None:
+    def is_cancelled() -> bool:
         steps.append(len(steps))
-        if len(steps) > 2:
-            raise Superseded("cancelled")
+        return len(steps) > 2
 
-    with pytest.raises(Superseded):
-        register(moved(phases[1], (12.0, -9.0, 6.0), 0.0), phases[0], cancelled)
+    with pytest.raises(Cancelled):
+        register(moved(phases[1], (12.0, -9.0, 6.0), 0.0), phases[0], Cancellation(is_cancelled))
     assert len(steps) < 10
 
 

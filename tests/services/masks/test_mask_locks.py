@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import RetryLater, Superseded
+from core.cancellation import Cancellation
+from core.errors import Cancelled, RetryLater
 from services.masks.mask_locks import Locks
 from tests.support.node_process import ROOT, wait_until
 
@@ -16,31 +17,31 @@ HOLD = """
 import sys
 from pathlib import Path
 from services.masks.mask_locks import Locks
-with Locks(Path(sys.argv[1])).held(sys.argv[2:], lambda: None):
+with Locks(Path(sys.argv[1])).held(sys.argv[2:]):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
-def never() -> None:
+def _asked() -> bool:
     raise AssertionError("nobody else holds it")
+
+
+UNASKED = Cancellation(_asked)
 
 
 def test_a_lock_leaves_no_file(tmp_path: Path) -> None:
     locks = Locks(tmp_path / "locks")
-    with locks.held([*NAMES, NAMES[0]], never):
+    with locks.held([*NAMES, NAMES[0]], UNASKED):
         assert len(list((tmp_path / "locks").iterdir())) == 2
     assert list((tmp_path / "locks").iterdir()) == []
 
 
 def test_the_second_to_come_waits_and_may_give_up(tmp_path: Path) -> None:
-    def cancelled() -> None:
-        raise Superseded("cancelled")
-
     locks = Locks(tmp_path / "locks")
-    with locks.held(NAMES[:1], never), pytest.raises(Superseded), locks.held(NAMES, cancelled):
+    with locks.held(NAMES[:1], UNASKED), pytest.raises(Cancelled), locks.held(NAMES, Cancellation(lambda: True)):
         pass
-    with locks.held(NAMES, never):
+    with locks.held(NAMES, UNASKED):
         pass
 
 
@@ -49,7 +50,7 @@ def test_of_many_at_once_each_has_it_alone(tmp_path: Path) -> None:
 
     def work(names: tuple[str, ...]) -> None:
         for _ in range(5):
-            with locks.held(names, lambda: None):
+            with locks.held(names):
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])
                 turns[0] += 1
@@ -76,12 +77,12 @@ def test_lock_of_a_killed_worker_is_free_and_tidied_away(tmp_path: Path) -> None
         finally:
             process.kill()
     wait_until(lambda: locks.tidy() or not list((tmp_path / "locks").iterdir()))
-    with locks.held(NAMES, never):
+    with locks.held(NAMES, UNASKED):
         pass
 
 
 def test_a_disk_that_refuses_is_a_reason_to_come_again(tmp_path: Path) -> None:
     locks = Locks(tmp_path / "locks")
     (tmp_path / "locks").rmdir()
-    with pytest.raises(RetryLater, match="work folder"), locks.held(NAMES, never):
+    with pytest.raises(RetryLater, match="work folder"), locks.held(NAMES, UNASKED):
         pass

@@ -54,7 +54,7 @@ def test_waiting_for_another_job_on_the_same_mask_takes_none_of_the_job_s_time(
     flow: ServiceFlow, line: Line, tmp_path: Path
 ) -> None:
     with ThreadPoolExecutor(1) as other:
-        with Locks(tmp_path / "work" / "locks").held(["cases:0001/mask/mine_smooth.nii.gz"], lambda: None):
+        with Locks(tmp_path / "work" / "locks").held(["cases:0001/mask/mine_smooth.nii.gz"]):
             job = other.submit(flow.answer, JOB, REQUEST)
             wait_until(lambda: job.done() or line.said.count(b"busy") > 3, every_s=0.02)
             assert not job.done()

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
-from core.errors import ConfigInvalid, RetryLater, StudyRejected, Superseded
+from core.cancellation import Cancellation
+from core.errors import Cancelled, ConfigInvalid, RetryLater, StudyRejected
 from core.model_config import ModelManifest, PostprocessingStep
 from core.volume import Geometry
 from phantom import make_phantom
@@ -108,25 +109,15 @@ def test_a_mask_that_vanishes_in_the_middle_of_a_batch_breaks_nothing(jobs: Jobs
 
 
 def test_a_cancelled_job_ends_before_it_reads(jobs: Jobs) -> None:
-    def cancelled(done: float) -> None:
-        raise Superseded("cancelled")
-
-    jobs.on_progress = cancelled
-    with pytest.raises(Superseded):
+    jobs.cancellation = Cancellation(lambda: True)
+    with pytest.raises(Cancelled):
         jobs.run(**BATCH)
     assert jobs.reads == 0
 
 
 def test_a_cancelled_job_ends_between_two_images(jobs: Jobs) -> None:
-    looks = []
-
-    def cancelled(done: float) -> None:
-        looks.append(done)
-        if len(looks) == 3:
-            raise Superseded("cancelled")
-
-    jobs.on_progress = cancelled
-    with pytest.raises(Superseded):
+    jobs.cancellation = Cancellation(lambda: jobs.reader is not None and jobs.reader.reads == 1)
+    with pytest.raises(Cancelled):
         jobs.run(task="vessel", image_A_path="cases:0002/A", image_P_path="cases:0002/P")
     assert jobs.reads == 1
 
@@ -141,15 +132,14 @@ def hash_and_look(reader: ImageReader, image: SharedFile, manifest: ModelManifes
 def test_a_cancelled_job_ends_between_two_files(files: int, models: Path, volume: Path) -> None:
     looks = []
 
-    def cancelled() -> None:
+    def is_cancelled() -> bool:
         looks.append(len(looks))
-        if len(looks) == files:
-            raise Superseded("cancelled")
+        return len(looks) == files
 
-    image, reader = shared(volume / "0002" / "A", volume), ImageReader(Limits(), cancelled)
+    image, reader = shared(volume / "0002" / "A", volume), ImageReader(Limits(), Cancellation(is_cancelled))
     manifest = load_package(models / ALIASES["tumor"]).manifest
     try:
-        with pytest.raises(Superseded):
+        with pytest.raises(Cancelled):
             hash_and_look(reader, image, manifest)
     finally:
         reader.close()

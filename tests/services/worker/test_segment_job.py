@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from core.cancellation import NEVER
 from core.errors import RequestCode, RequestRefused, StudyRejected
 from core.image_files.reader import read_image
 from core.volume import Geometry
@@ -56,14 +57,18 @@ class Jobs:
         self.reads = 0
         self.progress: list[float] = []
         self.on_progress: Callable[[float], None] = self.progress.append
+        self.cancellation = NEVER
+        self.reader: ImageReader | None = None
 
     def run(self, **content: Any) -> dict[str, MaskResult]:
         request = parse_request(content)
         if request.task in ("smooth", "postprocess"):
-            return {request.task: MaskJob(self.roots, self.locks, self.limits).run(request, self.on_progress)}  # type: ignore[arg-type]  # told apart by task
-        inference = SegmentJob(self.roots, *self.models, self.locks, ImageReader(self.limits))
+            work = MaskJob(self.roots, self.locks, self.limits)
+            return {request.task: work.run(request, self.on_progress, self.cancellation)}  # type: ignore[arg-type]  # told apart by task
+        self.reader = ImageReader(self.limits, self.cancellation)
+        inference = SegmentJob(self.roots, *self.models, self.locks, self.reader)
         try:
-            return inference.run(request, self.on_progress)  # type: ignore[arg-type]  # told apart by task
+            return inference.run(request, self.on_progress, self.cancellation)  # type: ignore[arg-type]  # told apart by task
         finally:
             self.reads = inference.reader.reads
 

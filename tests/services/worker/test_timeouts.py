@@ -29,7 +29,7 @@ def test_a_job_that_takes_too_long_ends_and_the_next_goes_on(tmp_path: Path) -> 
     try:
         worker, work = service.children()["worker"], tmp_path / "service" / "work"
         with (
-            Locks(work / "locks").held(["cases:held/mask/tumor_A.nii.gz"], lambda: None),
+            Locks(work / "locks").held(["cases:held/mask/tumor_A.nii.gz"]),
             Client(service.grpc, timeout_s=120) as client,
         ):
             job = client.submit("tumor", image_path="cases:held/A.nii.gz")
