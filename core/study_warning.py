@@ -17,6 +17,9 @@ class WarningCode(StrEnum):
     FILES_UNREADABLE = "files_unreadable"
     IMAGES_REPEATED = "images_repeated"
     DESCRIPTION_CHANGED = "description_changed"
+    INHERITED_TOO_LONG = "inherited_too_long"
+    INHERITED_LEFT_OUT = "inherited_left_out"
+    INHERITED_DIFFERS = "inherited_differs"
     RESAMPLED = "resampled"
     REGISTERED = "registered"
     FAST_NOT_MEASURED = "fast_not_measured"
@@ -34,6 +37,9 @@ _SENTENCES = {
     WarningCode.FILES_UNREADABLE: "Files beside the series could not be read.",
     WarningCode.IMAGES_REPEATED: "Images of the series came more than once.",
     WarningCode.DESCRIPTION_CHANGED: "Images came again with the same pixels and geometry and another description.",
+    WarningCode.INHERITED_TOO_LONG: "Values of patient or study are longer than DICOM allows; results have them whole.",
+    WarningCode.INHERITED_LEFT_OUT: "Values of patient or study have a form that DICOM forbids; results lack them.",
+    WarningCode.INHERITED_DIFFERS: "The images do not agree on patient or study; results have what most images say.",
     WarningCode.RESAMPLED: "A channel was resampled.",
     WarningCode.REGISTERED: "A channel was registered.",
     WarningCode.FAST_NOT_MEASURED: "The loss of profile fast is not known.",

@@ -28,7 +28,8 @@ from dicom_io.reception.negotiation import MAX_PDU_SIZE
 from dicom_io.reception.presentation_contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from dicom_io.results import notice_image
 from dicom_io.results.seg import build as seg
-from dicom_io.results.source_attributes import OPTIONAL, REQUIRED
+from dicom_io.results.source_attributes import EQUIPMENT
+from dicom_io.results.source_modules import MODULES
 from dicom_io.spool.records import State
 
 PAGE = PROJECT / "docs" / "conformance.md"
@@ -156,9 +157,12 @@ def _web() -> str:
 
 
 def _inherited() -> str:
-    rows = [("required (type 2): empty where unknown or invalid", ", ".join(f"`{keyword}`" for keyword in REQUIRED))]
-    rows += [("where the images have them", ", ".join(f"`{keyword}`" for keyword in OPTIONAL))]
-    return _table(("Copied from the first image", "Attributes"), rows)
+    rows = [
+        (module, ", ".join(f"`{keyword}` ({kind})" for keyword, kind in sorted(types.items())))
+        for module, types in MODULES.items()
+    ]
+    rows += [("Equipment and compression, as Contributing Equipment of a SEG", ", ".join(f"`{k}`" for k in EQUIPMENT))]
+    return _table(("Module of PS3.3", "Attributes that are inherited, and their types"), rows)
 
 
 def _notices() -> str:

@@ -25,7 +25,7 @@ class WriteSegOperator(ModelRunOperator):
         # Every channel's: the result's UIDs derive from all that went in.
         sources = [instance for series in run.selection.channels for instance in series.instances]
         package = run.package
-        outputs = self._outbox.put_seg(
+        outputs, warnings = self._outbox.put_seg(
             run.label_map, run.volume, sources, package.manifest, package.options, package.sha256
         )
-        return replace(run, outputs=run.outputs + outputs)
+        return replace(run, outputs=run.outputs + outputs, warnings=run.warnings + warnings)

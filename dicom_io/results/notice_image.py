@@ -6,7 +6,6 @@ of the patient, and the object's patient attributes are copied from the study's 
 """
 
 import textwrap
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from core.version import VERSION
 from dicom_io.images.headers.attributes import text
 from dicom_io.images.headers.instance import BadDicomError, NotDicomError, read_instance
+from dicom_io.results.local_time import set_times
 from dicom_io.results.source_attributes import UTF8, inherit
 from dicom_io.uids import derive_uid, is_uid
 
@@ -31,7 +31,6 @@ TITLES: dict[NoticeKind, str] = {
     "nothing_found": "SEGMENTATION RAN: NOTHING FOUND",
     "failed": "NOT SEGMENTED: PROCESSING FAILED",
 }
-_NOT_FROM_THE_IMAGES = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _SIZE = (1024, 768)
 _MARGIN, _LINE = 48, 29
 _TITLE_POINTS, _TEXT_POINTS = 40, 26
@@ -142,9 +141,8 @@ def build_notice(notice: Notice, source: Dataset, study_uid: str, identity: Sequ
     if not is_uid(study_uid):
         raise ValueError("the Study Instance UID is not a valid UID")
     parts = [study_uid, notice.kind, notice.code, notice.message, *notice.models, VERSION, *identity]
-    result = inherit(source)
-    for keyword in (*_NOT_FROM_THE_IMAGES, "PositionReferenceIndicator", "InstitutionName", "StationName"):
-        result.pop(keyword, None)
+    result = Dataset()
+    result.update(inherit(source).dataset)
     result.SpecificCharacterSet = UTF8
     result.SOPClassUID = SecondaryCaptureImageStorage
     result.SOPInstanceUID = derive_uid("notice", parts)
@@ -158,9 +156,7 @@ def build_notice(notice: Notice, source: Dataset, study_uid: str, identity: Sequ
     result.ImageType = ["DERIVED", "SECONDARY"]
     result.PatientOrientation = ""
     result.BurnedInAnnotation = "NO"  # C.7.6.1: whether the pixels identify the patient
-    now = time.localtime()
-    result.ContentDate = result.SeriesDate = time.strftime("%Y%m%d", now)
-    result.ContentTime = result.SeriesTime = time.strftime("%H%M%S", now)
+    set_times(result, source)
     result.ImageComments = "\n".join([notice.title, *notice.lines])
     _add_pixels(result, draw_notice(notice))
     result.file_meta = FileMetaDataset()

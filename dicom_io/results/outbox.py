@@ -18,6 +18,7 @@ from core.label_map import LabelMap
 from core.model_config import ModelManifest
 from core.report import Report
 from core.run_options import RunOptions
+from core.study_warning import StudyWarning
 from core.version import VERSION
 from core.volume import Volume
 from dicom_io.images.headers.instance import Instance
@@ -85,25 +86,26 @@ class StudyOutbox:
         manifest: ModelManifest,
         options: RunOptions,
         sha256: str,
-    ) -> tuple[str, ...]:
-        """Write ``<model>.seg.dcm``, read it back, and return the names written.
+    ) -> tuple[tuple[str, ...], tuple[StudyWarning, ...]]:
+        """Write ``<model>.seg.dcm``, read it back, and return the names written, with warnings about their words.
 
         Raises
         ------
         StudyRejected
             ``seg_mismatch`` if what was read back is not the mask that went in.
         """
-        from dicom_io.results.seg.build import SegContext, build_seg, verify_seg, write_seg
+        from dicom_io.results.seg.build import SegContext, agreement_of, build_seg, verify_seg, write_seg
 
         if label_map.is_empty and manifest.output.when_empty == "none":
-            return ()
+            return (), ()
         name = f"{manifest.name}.seg.dcm"
         context = SegContext(manifest, sha256, VERSION, self._revision, options)
-        seg = build_seg(label_map, volume, sources, context)
+        agreement = agreement_of(volume, sources)
+        seg = build_seg(label_map, volume, sources, context, agreement)
         with _writing(self._staging):
             write_seg(seg, self._staging / name)
         verify_seg(self._staging / name, label_map)
-        return (name,)
+        return (name,), agreement.warnings(volume.series_uids[0] or None)
 
     def put_pictures(self, label_map: LabelMap, volume: Volume, model: str) -> tuple[str, ...]:
         """Write ``<model>.png`` and, if set, ``<model>_seg.nii.gz``; return the names written."""

@@ -1,12 +1,16 @@
-"""Attributes that a result takes over from its source images: patient, study and acquisition, made valid.
+"""Attributes that a result takes over from its source images: patient, study, trial and visit.
 
 Sources carry values that DICOM forbids (a StudyID of 17 characters) and lack attributes that it requires. A value that
-its VR forbids is left out, which for attributes of type 2 means empty: a shortened identifier would be another
-identifier. Nothing is made up.
+is only longer than its VR allows stands as it came: a shortened identifier would be another one, and without it the
+result finds neither its order nor its patient. One that its VR forbids otherwise is left out, which for attributes of
+type 2 means empty. Both are told; nothing is made up.
 """
 
 import codecs
+import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 from pydicom import config
 from pydicom.charset import convert_encodings
@@ -15,99 +19,156 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DSfloat, PersonName, validate_value
 
-from dicom_io.images.headers.attributes import items, tag_of, texts
+from dicom_io.images.headers.attributes import items, tag_of, texts, value_of
+from dicom_io.results.source_modules import ALWAYS, MODULES, TYPES
 
 UTF8 = "ISO_IR 192"
 
-REQUIRED = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "AccessionNumber",
-    "StudyID",
-    "ReferringPhysicianName",
-    "PositionReferenceIndicator",
-)
-"""Type 2 in a SEG: empty where the source has no valid value."""
+REQUIRED = tuple(keyword for module in ALWAYS for keyword, kind in MODULES[module].items() if kind == "2")
+"""In every result: empty where the source has no valid value."""
 
-OPTIONAL = (
-    "IssuerOfPatientID",
-    "OtherPatientIDsSequence",
-    "PatientIdentityRemoved",
-    "DeidentificationMethod",
-    "DeidentificationMethodCodeSequence",
-    "PatientAge",
-    "PatientSize",
-    "PatientWeight",
-    "StudyDescription",
-    "Manufacturer",
-    "ManufacturerModelName",
-    "SoftwareVersions",
-    "DeviceSerialNumber",
-    "InstitutionName",
-    "StationName",
-    "LossyImageCompression",
-    "LossyImageCompressionRatio",
-    "LossyImageCompressionMethod",
+EQUIPMENT = (
+    *("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber", "InstitutionName"),
+    *("StationName", "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"),
 )
-"""Copied where the source has them."""
+"""How the images were made: a SEG names their equipment and their lossy compression beside its own."""
 
 _SEXES = ("M", "F", "O")
 _CHARACTER_SET_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+_NUMBER_VRS = frozenset({"FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
+_LONGEST = {"AE": 16, "CS": 16, "DS": 16, "IS": 12, "LO": 64, "LT": 10240, "SH": 16, "ST": 1024}
+"""Characters of one value (PS3.5 table 6.2-1); of a name, of each of its three groups."""
+
+_NAME_GROUPS, _LONGEST_GROUP = 3, 64
+
+_Validity = Literal["valid", "too_long", "invalid"]
 
 
-def inherit(source: Dataset) -> Dataset:
-    """Copy patient, study and equipment attributes of a source image, valid and as decoded text.
+@dataclass
+class Inherited:
+    """The attributes that a result takes over from a source image.
+
+    Attributes
+    ----------
+    dataset
+        The attributes of :data:`dicom_io.results.source_modules.MODULES` that the source has, with those of type 2 that
+        it lacks empty. Text is decoded, so that it can be written in any character set.
+    too_long
+        Keywords of those that are longer than their VR allows, and stand as they came.
+    left_out
+        Keywords of those that their VR forbids.
+    """
+
+    dataset: Dataset = field(default_factory=Dataset)
+    too_long: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def inherit(source: Dataset) -> Inherited:
+    """Copy the modules of patient, study, trial and visit of a source image.
 
     Parameters
     ----------
     source
         A header as read; its Specific Character Set may be any that pydicom knows.
-
-    Returns
-    -------
-    Dataset
-        All of :data:`REQUIRED`, empty where the source has no valid value, and the valid ones of :data:`OPTIONAL`. Text
-        is decoded, so that it can be written in any character set.
     """
+    found = Inherited()
+    for module, types in MODULES.items():
+        copied = [_copied(source, keyword, found) for keyword in types]
+        found.dataset.update({element.tag: element for element in copied if element is not None})
+        if module in ALWAYS or any(copied):
+            for keyword in (keyword for keyword, kind in types.items() if kind == "2"):
+                if keyword not in found.dataset:
+                    setattr(found.dataset, keyword, "")
+    if found.dataset.PatientSex not in ("", *_SEXES):
+        found.dataset.PatientSex = ""
+        found.left_out.append("PatientSex")
+    return found
+
+
+def equipment_of(source: Dataset) -> Dataset:
+    """Copy the valid ones of :data:`EQUIPMENT`."""
     result = Dataset()
-    for keyword in REQUIRED:
-        setattr(result, keyword, "")
-    for keyword in (*REQUIRED, *OPTIONAL):
-        copied = _copied(source, keyword)
-        if copied is not None:
+    for keyword in EQUIPMENT:
+        copied = _copied(source, keyword, told := Inherited())
+        if copied is not None and not told.too_long:
             result.add(copied)
-    if result.PatientSex not in _SEXES:
-        result.PatientSex = ""
     return result
 
 
-def _copied(source: Dataset, keyword: str) -> DataElement | None:
+def _copied(source: Dataset, keyword: str, told: Inherited) -> DataElement | None:
+    """Copy one attribute, and tell what is wrong with it."""
     tag = tag_of(keyword)
     vr = dictionary_VR(tag)
     if vr == "SQ":
-        copies = [_copied_item(item) for item in items(source, keyword)]
-        return DataElement(tag, vr, copies) if any(copies) else None
+        copies = [_copied_item(item, told) for item in items(source, keyword)]
+        return DataElement(tag, vr, copies) if any(copies) else _empty(source, keyword)
+    if vr in _NUMBER_VRS:
+        return _copied_number(source, keyword, vr, told)
     values = list(texts(source, keyword))
-    if not any(values) or not all(_is_valid(vr, value) for value in values):
+    if not any(values):
+        return _empty(source, keyword)
+    found = {_validity(vr, value) for value in values}
+    if "invalid" in found or (dictionary_VM(tag) == "1" and len(values) > 1):
+        told.left_out.append(keyword)  # a backslash inside a single value makes it another
         return None
-    if dictionary_VM(tag) == "1" and len(values) > 1:
-        return None  # a backslash inside a single value makes it another
+    if "too_long" in found:
+        told.too_long.append(keyword)
+    kept: Sequence[object] = values
     if vr == "PN":
-        return DataElement(tag, vr, PersonName(values[0]))
-    return DataElement(tag, vr, values if len(values) > 1 else values[0])
+        kept = [PersonName(name, validation_mode=config.IGNORE) for name in values]
+    return DataElement(tag, vr, kept if len(kept) > 1 else kept[0], validation_mode=config.IGNORE)
 
 
-def _copied_item(item: Dataset) -> Dataset:
+def _copied_number(source: Dataset, keyword: str, vr: str, told: Inherited) -> DataElement | None:
+    value = value_of(source, keyword)
+    if value is None:
+        return _empty(source, keyword)
+    parts = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
+    if not all(isinstance(part, int | float) and math.isfinite(part) for part in parts):
+        told.left_out.append(keyword)
+        return None
+    return DataElement(tag_of(keyword), vr, value)
+
+
+def _empty(source: Dataset, keyword: str) -> DataElement | None:
+    """Return an attribute that is empty in its source, where it may be so."""
+    if keyword not in source or not TYPES.get(keyword, "").startswith("2"):
+        return None
+    vr = dictionary_VR(tag_of(keyword))
+    return DataElement(tag_of(keyword), vr, [] if vr == "SQ" else "")
+
+
+def _copied_item(item: Dataset, told: Inherited) -> Dataset:
     result = Dataset()
     for keyword in item.dir():
-        copied = _copied(item, keyword)
+        copied = _copied(item, keyword, told)
         if copied is not None:
             result.add(copied)
     return result
+
+
+def _validity(vr: str, text: str) -> _Validity:
+    if _is_valid(vr, text):
+        return "valid"
+    if vr == "PN":
+        groups = text.split("=")
+        is_long = any(len(group) > _LONGEST_GROUP for group in groups)
+        return "too_long" if is_long and len(groups) <= _NAME_GROUPS else "invalid"
+    most = _LONGEST.get(vr, len(text))
+    if len(text) <= most:
+        return "invalid"
+    if vr in ("DS", "IS"):
+        return "too_long" if _is_number(vr, text) else "invalid"
+    parts = (text[at : at + most] for at in range(0, len(text), most))
+    return "too_long" if all(_is_valid(vr, part) for part in parts) else "invalid"
+
+
+def _is_number(vr: str, text: str) -> bool:
+    try:
+        return math.isfinite(float(text) if vr == "DS" else int(text))
+    except (ValueError, OverflowError):
+        return False
 
 
 def _is_valid(vr: str, text: str) -> bool:

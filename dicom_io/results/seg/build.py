@@ -26,8 +26,9 @@ from core.label_map import LabelMap
 from core.model_config import Inference, LabelSpec, ModelManifest, Profile
 from core.run_options import NO_OPTIONS, RunOptions
 from core.volume import Volume
-from dicom_io.images.headers.attributes import integer
+from dicom_io.images.headers.attributes import integer, text
 from dicom_io.images.headers.instance import Instance
+from dicom_io.results.local_time import set_times
 from dicom_io.results.result_identity import ResultIdentity
 from dicom_io.results.seg.frames import FrameKey, binary_frames, labelmap_planes, slices_by_value
 from dicom_io.results.seg.functional_groups import PER_FRAME_GROUPS, functional_groups
@@ -35,7 +36,8 @@ from dicom_io.results.seg.read_back import SegContent, read_seg, verify_seg
 from dicom_io.results.seg.segments import describe
 from dicom_io.results.seg.sources import add_references, frame_numbers, source_slices
 from dicom_io.results.seg.write import write_seg
-from dicom_io.results.source_attributes import choose_character_set, decimal_strings, inherit, texts_of
+from dicom_io.results.source_agreement import Agreement, agree
+from dicom_io.results.source_attributes import REQUIRED, choose_character_set, decimal_strings, equipment_of, texts_of
 from dicom_io.uids import derive_uid
 
 if TYPE_CHECKING:
@@ -79,7 +81,19 @@ class SegContext:
         return self.options.inference(self.manifest)
 
 
-def build_seg(label_map: LabelMap, volume: Volume, sources: Sequence[Instance], context: SegContext) -> Dataset:
+def agreement_of(volume: Volume, sources: Sequence[Instance]) -> Agreement:
+    """Read what the images of channel 0 say of patient and study."""
+    headers = {str(source.header.SOPInstanceUID): source.header for source in sources}
+    return agree([headers[uid] for uid in dict.fromkeys(volume.sop_instance_uids)])
+
+
+def build_seg(
+    label_map: LabelMap,
+    volume: Volume,
+    sources: Sequence[Instance],
+    context: SegContext,
+    agreement: Agreement | None = None,
+) -> Dataset:
     """Build the SEG object of a label map, which may be empty.
 
     Parameters
@@ -92,6 +106,8 @@ def build_seg(label_map: LabelMap, volume: Volume, sources: Sequence[Instance], 
         The instances of channel 0's series and of any other channel's.
     context
         Model, program and revision; UIDs follow from it, from the source's UIDs and from nothing else.
+    agreement
+        What the images say of patient and study; it is read from them where it is not given.
 
     Raises
     ------
@@ -109,7 +125,8 @@ def build_seg(label_map: LabelMap, volume: Volume, sources: Sequence[Instance], 
     specs = [spec for spec in sorted(label_map.labels, key=lambda s: s.value) if spec.value in found or not found]
     identity = _identity(volume, sources, context).parts()
 
-    seg = _template(first, volume, specs, context, identity)
+    agreement = agreement or agreement_of(volume, sources)
+    seg = _template(first, agreement, volume, specs, context, identity)
     numbers = {spec.value: number for number, spec in enumerate(specs, start=1)}
     if context.manifest.output.segmentation_type == "LABELMAP":
         keys = _add_labelmap_pixels(seg, label_map, numbers)
@@ -139,6 +156,7 @@ def _identity(volume: Volume, sources: Sequence[Instance], context: SegContext) 
 
 def _template(
     header: Dataset,
+    agreement: Agreement,
     volume: Volume,
     specs: Sequence[LabelSpec],
     context: SegContext,
@@ -152,7 +170,6 @@ def _template(
     labelmap = manifest.output.segmentation_type == "LABELMAP"
     rows, columns = volume.geometry.shape[1:]
     image = _source_image(header, volume)
-    name, image.PatientName = image.PatientName, ""  # highdicom warns of a name in one part, and says the name
     seg = highdicom.seg.Segmentation(
         source_images=[image],
         pixel_array=np.zeros((1, rows, columns), dtype=np.uint8),
@@ -184,11 +201,11 @@ def _template(
             )
         ],
     )
-    seg.PatientName = name
+    seg.update(agreement.inherited.dataset)
     seg.ContentCreatorName = ""
-    seg.SeriesDate, seg.SeriesTime = seg.ContentDate, seg.ContentTime
+    set_times(seg, agreement.speaker)
     keep = manifest.output.character_set == "source"
-    seg.SpecificCharacterSet = choose_character_set(header, keep, texts_of(seg))
+    seg.SpecificCharacterSet = choose_character_set(agreement.speaker, keep, texts_of(seg))
     _settle_dimensions(seg, derive_uid("dimensions", identity), labelmap)
     return seg
 
@@ -205,8 +222,12 @@ def _settle_dimensions(seg: Dataset, uid: UID, labelmap: bool) -> None:
 
 
 def _source_image(header: Dataset, volume: Volume) -> Dataset:
-    """Build a valid single-frame header of the attributes that the object takes over from its source."""
-    image = inherit(header)
+    """Build a valid single-frame header of what highdicom takes over from a source; patient and study come later."""
+    image = equipment_of(header)
+    for keyword in (*REQUIRED, "PositionReferenceIndicator"):
+        setattr(image, keyword, "")
+    indicator = text(header, "PositionReferenceIndicator")
+    image.PositionReferenceIndicator = indicator if len(indicator) <= LONGEST else ""
     image.SOPClassUID = CTImageStorage  # for highdicom's table of modules; the references are written elsewhere
     image.SOPInstanceUID = header.SOPInstanceUID
     image.StudyInstanceUID = header.StudyInstanceUID

@@ -9,7 +9,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from core.model_config import LabelSpec
-from dicom_io.results.seg.build import build_seg, verify_seg, write_seg
+from core.study_warning import WarningCode
+from dicom_io.results.seg.build import agreement_of, build_seg, verify_seg, write_seg
 from dicom_io.results.source_attributes import REQUIRED, choose_character_set, inherit
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import make_series, save_series
@@ -132,15 +133,59 @@ def test_study_and_patient_are_the_source_s_own(real_data: Callable[[str], Path]
         assert seg[keyword].value == source[keyword].value, keyword
     assert seg.PatientIdentityRemoved == "YES"
     assert len(seg.DeidentificationMethodCodeSequence) == len(source.DeidentificationMethodCodeSequence)
-    assert "AdditionalPatientHistory" not in seg
+    assert seg.AdditionalPatientHistory == source.AdditionalPatientHistory
+    for keyword in (
+        "BodyPartExamined",
+        "ProtocolName",
+        "SeriesDescription",
+        "KVP",
+        "AcquisitionDate",
+        "PatientPosition",
+    ):
+        assert keyword not in seg or seg[keyword].value != source.get(keyword), "it describes the source's series"
 
 
-def test_an_identifier_too_long_is_left_out_and_not_cut(real_data: Callable[[str], Path], tmp_path: Path) -> None:
+def test_an_identifier_too_long_stands_as_it_came(real_data: Callable[[str], Path], tmp_path: Path) -> None:
     case = read_case(real_data("sts-001-ct/dicom"))
     assert len(case.sources[0].header.StudyID) == 17
     seg = pydicom.dcmread(written(case, tmp_path))
-    assert seg.StudyID == ""
+    assert seg.StudyID == case.sources[0].header.StudyID
     assert seg.AccessionNumber == "1764353264683505"
+    (warning,) = agreement_of(case.volume, case.sources).warnings("1.2")
+    assert (warning.code, warning.series_uid) == (WarningCode.INHERITED_TOO_LONG, "1.2")
+    assert warning.detail == "They are: StudyID."
+
+
+LONG = {
+    "PatientName": "Ä" * 70 + "^Anna=" + "洪" * 65,
+    "PatientID": "P" * 80,
+    "AccessionNumber": "ABC-2026-000123456789",
+    "StudyID": "S" * 17,
+    "StudyDescription": "d" * 65,
+    "IssuerOfPatientID": "I" * 65,
+    "PatientIdentityRemoved": "N" * 17,
+    "PatientWeight": "70.1234567890123456",
+    "OtherPatientNames": ["A^B", "C" * 65],
+    "PatientComments": "c" * 10300,
+    "AdmissionID": "a" * 65,
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning:pydicom")  # of the long values, while the source is made
+@pytest.mark.parametrize("setting", ["utf8", "source"])
+def test_every_value_that_is_only_too_long_stands_as_it_came(setting: str, tmp_path: Path) -> None:
+    item = Dataset()
+    item.PatientID, item.IssuerOfPatientID = "Q" * 70, "ok"
+    case = series_with(tmp_path / "series", "A^B", "ISO_IR 192", **LONG, OtherPatientIDsSequence=[item])
+    seg = pydicom.dcmread(written(case, tmp_path, character_set=setting))
+    for keyword, value in LONG.items():
+        found = [str(part) for part in seg[keyword].value] if isinstance(value, list) else str(seg[keyword].value)
+        assert found == value, keyword
+    assert seg.OtherPatientIDsSequence[0].PatientID == "Q" * 70
+    (warning,) = agreement_of(case.volume, case.sources).warnings()
+    assert warning.code is WarningCode.INHERITED_TOO_LONG
+    named = warning.detail.removeprefix("They are: ").rstrip(".").split(", ")
+    assert set(named) == set(LONG), "of the item's Patient ID the keyword is there already"
 
 
 BROKEN = {
@@ -162,13 +207,28 @@ def test_broken_attributes_become_empty_and_the_object_valid(tmp_path: Path, pee
     case = series_with(tmp_path / "series", "A^B", "ISO_IR 100", **BROKEN)
     path = written(case, tmp_path)
     seg = pydicom.dcmread(path)
-    for keyword in ("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber", "StudyID"):
+    for keyword in ("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"):
         assert seg[keyword].value in ("", None), keyword
     assert "PatientAge" not in seg
+    assert seg.AccessionNumber == "12345678901234567890"
+    told = {warning.code: warning.detail for warning in agreement_of(case.volume, case.sources).warnings()}
+    assert told == {
+        WarningCode.INHERITED_TOO_LONG: "They are: AccessionNumber.",
+        WarningCode.INHERITED_LEFT_OUT: "They are: StudyDate, StudyTime, PatientBirthDate, PatientSex, PatientAge, "
+        "StudyID.",
+    }
     assert seg.SeriesNumber == 9000
     assert seg.PatientID == "PHANTOM-1"
+    # An identifier that stands as it came is as long as it was.
+    assert errors_of(path, peer) <= errors_of(case.sources[0].path, peer)
+    assert [line for line in errors_of(path, peer) if "Accession Number" not in line] == [
+        "Error - Dicom dataset contains invalid data values for Value Representations"
+    ]
+
+
+def errors_of(path: Path, peer: Callable[[str], str]) -> set[str]:
     done = subprocess.run([peer("dciodvfy"), str(path)], capture_output=True, text=True, check=False)  # noqa: S603 - a peer found by name
-    assert "Error" not in done.stderr
+    return {line for line in done.stderr.splitlines() if line.startswith("Error")}
 
 
 def test_missing_attributes_are_empty_and_never_invented(tmp_path: Path, peer: Callable[[str], str]) -> None:
@@ -198,7 +258,7 @@ def test_nested_names_are_transcoded(tmp_path: Path) -> None:
 
 
 def test_inherit_of_an_empty_header() -> None:
-    result = inherit(Dataset())
+    result = inherit(Dataset()).dataset
     assert [element.keyword for element in result] == sorted(
         REQUIRED, key=lambda k: pydicom.datadict.tag_for_keyword(k)
     )

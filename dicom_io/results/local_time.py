@@ -1,0 +1,60 @@
+"""The dates and times that a result carries of its own, in the zone that its inherited ones are in."""
+
+import re
+from datetime import datetime, timedelta, timezone
+
+from pydicom.dataset import Dataset
+
+from dicom_io.images.headers.attributes import text
+
+_OFFSET = re.compile(r"([+-])(\d\d)([0-5]\d)")
+_LOWEST, _HIGHEST = timedelta(hours=-12), timedelta(hours=14)
+"""Timezone Offset From UTC (PS3.3 C.12.1.1.8)."""
+
+_PAIRS = (
+    ("SeriesDate", "SeriesTime"),
+    ("ContentDate", "ContentTime"),
+    ("InstanceCreationDate", "InstanceCreationTime"),
+)
+
+
+def now() -> datetime:
+    """Return the present, in the node's zone."""
+    return datetime.now().astimezone()
+
+
+def set_times(result: Dataset, source: Dataset) -> None:
+    """Write a result's own dates and times, in its source's zone where that states a valid one, and that zone.
+
+    Dates and times of patient and study are inherited as they are, so the offset applies to them too; where the source
+    states none, all are local times and the result states none.
+
+    Parameters
+    ----------
+    result
+        Gets dates and times of series, content and creation, and of its contributions.
+    source
+        Header of the image that the result inherits from.
+    """
+    offset = _offset(text(source, "TimezoneOffsetFromUTC"))
+    moment = now() if offset is None else now().astimezone(timezone(offset))
+    for date, time in _PAIRS:
+        setattr(result, date, moment.strftime("%Y%m%d"))
+        setattr(result, time, moment.strftime("%H%M%S"))
+    for item in result.get("ContributingEquipmentSequence", ()):
+        if "ContributionDateTime" in item:
+            item.ContributionDateTime = moment.strftime("%Y%m%d%H%M%S") + _stated(moment)
+    if offset is not None:
+        result.TimezoneOffsetFromUTC = _stated(moment)
+
+
+def _stated(moment: datetime) -> str:
+    return moment.strftime("%z")[:5]
+
+
+def _offset(stated: str) -> timedelta | None:
+    found = _OFFSET.fullmatch(stated)
+    if found is None:
+        return None
+    offset = timedelta(hours=int(found[2]), minutes=int(found[3])) * (-1 if found[1] == "-" else 1)
+    return offset if _LOWEST <= offset <= _HIGHEST and stated != "-0000" else None
