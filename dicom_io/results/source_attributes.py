@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pydicom import config
-from pydicom.charset import convert_encodings
+from pydicom.charset import convert_encodings, python_encoding
 from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -201,6 +201,8 @@ def choose_character_set(source: Dataset, keep: bool, texts: Iterable[str]) -> s
     if not keep or not declared:
         return UTF8
     terms = [declared] if isinstance(declared, str) else [str(term) for term in declared]
+    if not all(term in python_encoding for term in terms) or (UTF8 in terms and len(terms) > 1):
+        return UTF8
     encodings = convert_encodings(list(terms))
     if not all(_can_encode(character, encodings) for character in set("".join(texts))):
         return UTF8

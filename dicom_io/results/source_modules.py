@@ -3,8 +3,8 @@
 Types are those of PS3.3: 1 and 2 are required (2 may be empty), C under a condition, 3 is optional. The attributes of a
 visit have no type there, since no image IOD has its modules; images carry them all the same (PS3.4 F.1 permits it).
 
-What describes the source series or its equipment is not inherited: of the Clinical Trial Series module the names that
-a trial gave to that series. Study Instance UID is written with the other UIDs.
+Attributes of the source series or its equipment are not inherited: of the Clinical Trial Series module not the names
+that a trial gave to that series. Study Instance UID is written with the other UIDs.
 """
 
 from collections.abc import Mapping

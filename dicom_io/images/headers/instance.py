@@ -17,6 +17,7 @@ from pydicom.uid import (
 
 from core.errors import ReasonCode, StudyRejected
 from dicom_io.images.headers.attributes import MALFORMED, uid
+from dicom_io.images.headers.character_set import settle_character_set
 from dicom_io.images.headers.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFile
 from dicom_io.images.headers.private import kept_private_tags
 
@@ -118,6 +119,7 @@ def _read_header(path: Path, file: BinaryIO, meta: FileMetaDataset, syntax: str)
     implicit = not (first[4:].isalpha() and first[4:].isupper())
     header = _parse(file, implicit, not big_endian, _at_pixels)
     header.file_meta = meta
+    settle_character_set(header)
     if "SOPClassUID" not in header and "StudyInstanceUID" not in header:
         raise BadDicomError("it has neither SOP Class UID nor Study Instance UID")
     at_pixels = _peek(file, 4) == (b"\x7f\xe0\x00\x10" if big_endian else b"\xe0\x7f\x10\x00")

@@ -10,6 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_io.elements import ElementsError, Walk, source_of
 from dicom_io.images.headers.attributes import MALFORMED
+from dicom_io.images.headers.character_set import settle_character_set
 from dicom_io.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _PREAMBLE = bytes(128) + b"DICM"
@@ -107,6 +108,7 @@ def patient_of(file: BinaryIO) -> tuple[str, str]:
         return "", ""
     try:
         header = read_dataset(BytesIO(found), is_implicit_VR=True, is_little_endian=True)
+        settle_character_set(header)
         return str(header.get("PatientID") or ""), str(header.get("PatientName") or "")
     except MALFORMED:
         return "", ""
