@@ -1,5 +1,7 @@
 """A job reads each image once, none too large, of the stated phase, and ends when it is cancelled."""
 
+import gzip
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, get_args
@@ -9,7 +11,7 @@ import pytest
 import yaml
 
 from core.cancellation import Cancellation
-from core.errors import Cancelled, ConfigInvalid, RetryLater, StudyRejected
+from core.errors import Cancelled, ConfigInvalid, RequestCode, RequestRefused, RetryLater, StudyRejected
 from core.model_config import ModelManifest, PostprocessingStep
 from core.volume import Geometry
 from phantom import make_phantom
@@ -29,6 +31,7 @@ from services.settings import load_service_settings
 from services.worker.aliases import Aliases, check_fits
 from services.worker.mask_job import MaskJob
 from services.worker.task_models import Packages
+from tests.faults.table import FAULT
 from tests.services.worker.test_segment_job import Jobs
 from tests.support.service_cases import ALIASES, make_models, say_phases, shared, write_case, write_image
 from tests.support.service_process import ServiceProcess
@@ -224,3 +227,46 @@ class TestPhases:
             assert jobs.refused(task="vessel", **swapped) == "no_matching_series"
         finally:
             path.write_text(before)
+
+
+def cut_stream(content: bytes) -> bytes:
+    return content[: len(content) * 6 // 10]
+
+
+def one_bit(content: bytes) -> bytes:
+    changed = bytearray(content)
+    changed[len(changed) // 2] ^= 1
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("A.nii", lambda content: cut_stream(gzip.decompress(content)), "the file is cut short"),
+        ("A.nii.gz", cut_stream, "its gzip stream is cut short"),
+        ("A.nii.gz", one_bit, "is damaged"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["image", "mask"])
+def test_damaged_nifti_is_refused_in_words_without_its_path(
+    name: str,
+    change: Callable[[bytes], bytes],
+    told: str,
+    kind: str,
+    jobs: Jobs,
+    volume: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    record_property(FAULT, f"a NIfTI {kind} for the service of which {told.removeprefix('its ')}")
+    write_case(volume / "0009")
+    content = (volume / "0009" / "A.nii.gz").read_bytes()
+    (volume / "0009" / name).write_bytes(change(content))
+    path = f"cases:0009/{name}"
+    content_of: dict[str, dict[str, Any]] = {"image": {"task": "tumor", "image_path": path}}
+    content_of["mask"] = {"task": "smooth", "mask_path": path, "strength": 1.0}
+    with pytest.raises(RequestRefused) as caught:
+        jobs.run(**content_of[kind])
+    assert caught.value.code is RequestCode.UNREADABLE_IMAGE
+    assert told in caught.value.detail
+    assert str(volume) not in str(caught.value)
+    assert "/tmp" not in str(caught.value)  # noqa: S108 - where the link lies that the reader was given
