@@ -68,13 +68,13 @@ def find_phases(series: Sequence[Traits]) -> dict[str, PhaseFinding]:
 
 
 def phase_in_words(own: str, shared: str = "") -> PhaseFinding:
-    """Find the phase that a text speaks of, such as a Series Description, or a text that other series may share.
+    """Find the phase that the words of one image speak of, to hold it against the phase that a person says it is of.
 
-    It is unknown where they speak of none or of several, or not without doubt. Nothing but words is known here, so the
-    shared text supports the own one or brings doubt, and decides nothing by itself.
+    Words for one phase count beside unknown ones too, as in a file's name: they are there to contradict. Short words
+    need a second sign here as well, and the shared text supports the own one or brings doubt, and decides nothing.
     """
-    around = (read_phase(shared),)
-    return _judge(read_phase(own), around, agent=None)
+    reading = read_phase(own)
+    return _judge(reading, (read_phase(shared),), agent=None, beside=reading.strength in ("firm", "common"))
 
 
 def _own_words(traits: Traits, same: Sequence[Traits]) -> Reading:

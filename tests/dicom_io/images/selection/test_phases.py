@@ -229,12 +229,17 @@ def test_the_order_of_times_gives_no_phase_that_words_exclude() -> None:
 @pytest.mark.parametrize(
     ("own", "shared", "phase"),
     [
+        ("smith_arterial", "", "arterial"),
+        ("smith_art", "", None),
+        ("smith_portal_hypertension", "", None),
+        ("smith_arterial_portal", "", None),
+        ("TC del abdomen", "", None),
         ("ARTERIAL", "LIVER W/WO CONTRAST", "arterial"),
         ("Ax 5", "portal venous", None),
         ("Abd ART", "arterial", "arterial"),
     ],
 )
-def test_a_sidecar_s_protocol_supports_its_description_and_decides_nothing(
+def test_the_words_of_one_image_contradict_a_person_where_they_name_one_phase(
     own: str, shared: str, phase: str | None
 ) -> None:
     assert phase_in_words(own, shared).phase == phase
