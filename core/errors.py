@@ -51,6 +51,7 @@ class ReasonCode(StrEnum):
     TOO_SMALL = "too_small"
     COLOUR_RANGE = "colour_range"
     NO_SUV = "no_suv"
+    NO_RESCALE = "no_rescale"
 
     @property
     def sentence(self) -> str:
@@ -84,6 +85,7 @@ _SENTENCES = {
     ReasonCode.TOO_SMALL: "The image is smaller than half a voxel of the network along an axis.",
     ReasonCode.COLOUR_RANGE: "The model expects 8-bit colour images (0 to 255); this image is not one.",
     ReasonCode.NO_SUV: "The headers of the PET series do not say how its values become the unit of the model.",
+    ReasonCode.NO_RESCALE: "An image does not say how its stored values become values with a unit.",
     ReasonCode.TOO_LARGE: "The series needs more memory than this machine has.",
     ReasonCode.SEG_MISMATCH: "The written segmentation, read back, is not the mask that went in.",
 }

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from core.dicom_text import LONGEST, LongString, ShortString, one_line
 from core.errors import PackageInvalid
 from core.frozen import Frozen
+from core.units import Unit
 from core.yaml_text import Pattern, line_of
 
 Orientation = Literal["acquired", "RAS", "LPS"]
@@ -29,6 +30,11 @@ MODEL_NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 """Pattern that the whole name of a model must match, because it names folders, queues and reports."""
 ModelName = Annotated[str, Field(pattern=f"^{MODEL_NAME}$")]
 Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+def _is_none(value: object) -> bool:
+    """Return whether a key is at its default; it is then not dumped, so UIDs and hashes stay those of before."""
+    return value is None
 
 
 class Range(Frozen):
@@ -60,6 +66,9 @@ class SeriesRule(Frozen):
     slice_spacing: Range | None = None
     pixel_spacing: Range | None = None
     min_slices: int = Field(default=3, ge=1)
+    energy_kev: float | None = Field(
+        default=None, gt=0, le=1000, exclude_if=_is_none, description="energy of a mono-energetic CT image in keV"
+    )
     phase: tuple[Phase, ...] = Field(default=(), description="contrast phase, any of; unknown phases are left")
     prefer: tuple[Preference, ...] = Field(
         default=("thinnest", "most_slices", "lowest_series_number"), description="order among several that match"
@@ -70,6 +79,7 @@ class Channel(Frozen):
     """One input channel of the network."""
 
     name: str
+    unit: Unit | None = Field(default=None, exclude_if=_is_none, description="of its values; empty: HU of CT alone")
     series: SeriesRule
 
 

@@ -24,6 +24,13 @@ class WarningCode(StrEnum):
     REGISTERED = "registered"
     FAST_NOT_MEASURED = "fast_not_measured"
     SUV_UNSURE = "suv_unsure"
+    UNIT_UNSPECIFIED = "unit_unspecified"
+    UNIT_UNDECIDED = "unit_undecided"
+    UNIT_IMPLAUSIBLE = "unit_implausible"
+    UNIT_OF_MAP = "unit_of_map"
+    MAP_SUSPECTED = "map_suspected"
+    MONO_ENERGETIC = "mono_energetic"
+    ATTRIBUTE_MISSING = "attribute_missing"
 
     @property
     def sentence(self) -> str:
@@ -44,6 +51,13 @@ _SENTENCES = {
     WarningCode.REGISTERED: "A channel was registered.",
     WarningCode.FAST_NOT_MEASURED: "The loss of profile fast is not known.",
     WarningCode.SUV_UNSURE: "The SUV of a PET series rests on headers that could not all be checked.",
+    WarningCode.UNIT_UNSPECIFIED: "A CT says US (unspecified) of its unit and was taken as HU.",
+    WarningCode.UNIT_UNDECIDED: "The unit of a PET channel is not decided; the network gets the values as stored.",
+    WarningCode.UNIT_IMPLAUSIBLE: "The air around the patient is not near -1000 HU.",
+    WarningCode.UNIT_OF_MAP: "A map of another unit feeds a channel of CT.",
+    WarningCode.MAP_SUSPECTED: "A series may be a map and no ordinary image.",
+    WarningCode.MONO_ENERGETIC: "A channel is fed by a CT image computed for one energy.",
+    WarningCode.ATTRIBUTE_MISSING: "An attribute that DICOM requires is missing, and its usual value was taken.",
 }
 
 

@@ -100,6 +100,11 @@ class Geometry:
 class Volume:
     """Voxels of one series, or of several stacked on one grid, as nnU-Net's SimpleITK reader would give them.
 
+    Equal to SimpleITK's are the voxels of regular series of CT and MR, rescaled in float64 and cast once, padding
+    included, and their grid. Not equal are, on purpose: MONOCHROME1, which stays as stored and rescaled, where ITK's
+    reader turns dark and bright over; PET in a unit other than that of the rescaled images (`core.units`); and what
+    SimpleITK reads and this program refuses, such as a missing slice, a tilt, a CT without rescaling.
+
     Attributes
     ----------
     array

@@ -11,15 +11,18 @@ from core.errors import ReasonCode, StudyRejected
 from core.model_config import ModelManifest
 from core.run_options import NO_OPTIONS, RunOptions
 from core.study_warning import StudyWarning, WarningCode
+from core.units import HU, UNSPECIFIED
 from core.volume import Geometry, Volume, stack_channels
 from dicom_io.images.grid.geometry import Layout, layout_of
 from dicom_io.images.grid.padding import padding_value
-from dicom_io.images.headers.attributes import uid
+from dicom_io.images.headers.attributes import text, uid
 from dicom_io.images.headers.instance import rejected
 from dicom_io.images.headers.series import Series
+from dicom_io.images.pixels.air import AIR_HU, implausible_air
 from dicom_io.images.pixels.pixel_layout import read_layout
 from dicom_io.images.pixels.pixels import Stored, check_stored, read_frames
 from dicom_io.images.resample import LARGEST_SHARE_OUTSIDE, resample, share_outside
+from dicom_io.images.selection.quantity import quantity_of
 from dicom_io.images.selection.selection import Selection, select_series
 from dicom_io.images.study import Study
 
@@ -62,6 +65,7 @@ def read_volume(series: Series) -> Volume:
     array = np.empty((1, *geometry.shape), np.float32)
     _fill(array[0], layout)
     slices = [int(index) for index in layout.order]
+    padding = padding_value(frames)
     return Volume(
         array=array,
         geometry=geometry,
@@ -69,9 +73,22 @@ def read_volume(series: Series) -> Volume:
         frame_numbers=tuple(frames.numbers[i] for i in slices),
         series_uids=(series.uid,),
         frame_of_reference_uid=layout.frame_of_reference_uid,
-        warnings=layout.warnings,
-        padding_values=(padding_value(frames),),
+        warnings=(*layout.warnings, *_unit_warnings(series, layout, array[0], padding)),
+        padding_values=(padding,),
     )
+
+
+def _unit_warnings(
+    series: Series, layout: Layout, array: NDArray[np.float32], padding: float | None
+) -> list[StudyWarning]:
+    """Look whether a CT that passes for HU has its air where HU puts it."""
+    is_ct = text(series.instances[0].header, "Modality") == "CT"
+    if not is_ct or layout.frames.units[0] not in (HU, UNSPECIFIED) or series.once(quantity_of).sign:
+        return []
+    if (air := implausible_air(array, padding)) is None:
+        return []
+    detail = f"The values around the patient are near {air:.0f}, expected {AIR_HU[0]:.0f} to {AIR_HU[1]:.0f}."
+    return [StudyWarning(WarningCode.UNIT_IMPLAUSIBLE, detail, series.uid)]
 
 
 def _check_size(layout: Layout) -> None:
@@ -100,6 +117,9 @@ def _fill(array: NDArray[np.float32], layout: Layout) -> None:
         stored_frames = read_frames(frames.instances[start], frames.numbers[start:end], buffer)
         for index, stored in enumerate(stored_frames, start):
             slope, intercept = frames.rescales[index]
+            if slope == 0 and stored.any():
+                detail = "RescaleSlope is 0, though its stored values differ from 0"
+                raise rejected(ReasonCode.UNREADABLE_PIXELS, frames.instances[index], detail)
             rescale_into(stored, float(slope), float(intercept), array[slice_of[index]], scratch)
         start = end
 

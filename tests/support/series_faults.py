@@ -208,6 +208,21 @@ def gap_in_instance_number(series: list[Dataset]) -> list[Dataset]:
     return broken
 
 
+def no_rescale(series: list[Dataset]) -> list[Dataset]:
+    """Stored values whose meaning a program dropped, as some that anonymise do: slope, intercept and type are gone."""
+    broken = deepcopy(series)
+    for dataset in broken:
+        del dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType
+    return broken
+
+
+def no_intercept(series: list[Dataset]) -> list[Dataset]:
+    """One image has a slope without an intercept."""
+    broken = deepcopy(series)
+    del broken[-1].RescaleIntercept
+    return broken
+
+
 FAULTS: Mapping[ReasonCode, tuple[Fault, ...]] = MappingProxyType(
     {
         ReasonCode.MISSING_SLICE: (drop_slice,),
@@ -234,6 +249,7 @@ FAULTS: Mapping[ReasonCode, tuple[Fault, ...]] = MappingProxyType(
         ReasonCode.WRONG_MODALITY: (wrong_modality, mixed_modalities),
         ReasonCode.INVALID_SPACING: (invalid_spacing, missing_spacing),
         ReasonCode.EMPTY_UID: (empty_uid, path_as_uid),
+        ReasonCode.NO_RESCALE: (no_rescale, no_intercept),
         ReasonCode.UNREADABLE_PIXELS: (unreadable_pixels,),
         ReasonCode.TRUNCATED_PIXELS: (truncated_pixels,),
     }

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from dicom_io.images.grid.frame_unit import image_type_of
 from dicom_io.images.headers.attributes import macro, number, text, texts
 
 RELATIVE_TOLERANCE = 0.01
@@ -72,7 +73,7 @@ def acquisition_of(header: Dataset, places: tuple[Dataset, ...]) -> Acquisition:
     content = macro(header, places, "FrameContentSequence")
     return Acquisition(
         (
-            _frame_type(header, places),
+            _kind(image_type_of(header, places)),
             text(content, "StackID"),
             text(content, "TemporalPositionIndex"),
             photometry,
@@ -82,14 +83,6 @@ def acquisition_of(header: Dataset, places: tuple[Dataset, ...]) -> Acquisition:
         number(macro(header, places, "CTXRayDetailsSequence"), "KVP"),
         text(content, "FrameAcquisitionNumber"),
     )
-
-
-def _frame_type(header: Dataset, places: tuple[Dataset, ...]) -> str:
-    for sequence in ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence"):
-        found = texts(macro(header, places, sequence), "FrameType")
-        if found:
-            return _kind(found)
-    return _kind(texts(header, "ImageType"))
 
 
 def _kind(values: Sequence[str]) -> str:

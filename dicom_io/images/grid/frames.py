@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from core.errors import ReasonCode
 from dicom_io.images.grid.acquisition import Acquisition, acquisition_of
+from dicom_io.images.grid.frame_unit import image_type_of, unit_of_frame
 from dicom_io.images.headers.attributes import integer, items, macro, number, numbers, text, value_of
 from dicom_io.images.headers.instance import Instance, rejected
 from dicom_io.images.headers.series import Series
@@ -29,8 +30,8 @@ SMALLEST_SPACING_MM, LARGEST_SPACING_MM = 1e-3, 1e3
 SMALLEST_RESCALE, LARGEST_RESCALE = 1e-12, 1e12
 """Sizes of slopes; and what an intercept may reach, so that no stored value of 32 bits overflows float32."""
 
-_HOUNSFIELD = "HU"
-_UNSPECIFIED = "US"
+_RESCALED = frozenset({"CT", "PT"})
+"""Modalities whose images must state Rescale Slope and Intercept (PS3.3 C.8.2.1 and C.8.9.4; the enhanced ones too)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +54,8 @@ class Frames:
         ``(n, 2)`` rows and columns.
     rescales
         ``(n, 2)`` slope and intercept.
-    rescale_types
-        Unit of the rescaled values.
+    units
+        Unit of the rescaled values (`core.units`).
     thicknesses
         ``(n,)`` Slice Thickness in mm; NaN where it is not stated.
     stated_spacings
@@ -70,7 +71,7 @@ class Frames:
     pixel_spacings: NDArray[np.float64]
     matrices: NDArray[np.int64]
     rescales: NDArray[np.float64]
-    rescale_types: tuple[str, ...]
+    units: tuple[str, ...]
     thicknesses: NDArray[np.float64]
     stated_spacings: NDArray[np.float64]
     acquisitions: tuple[Acquisition, ...]
@@ -89,7 +90,7 @@ class _Frame:
     pixel_spacing: tuple[float, ...]
     matrix: tuple[int, int]
     rescale: tuple[float, float]
-    rescale_type: str
+    unit: str
     thickness: float
     stated_spacing: float
     acquisition: Acquisition
@@ -101,8 +102,8 @@ def list_frames(series: Series) -> Frames:
     Raises
     ------
     StudyRejected
-        ``no_position``, ``invalid_spacing`` or ``unreadable_pixels`` (rescaling that is no line) with the image; values
-        beyond the bounds above too.
+        ``no_position``, ``invalid_spacing``, ``no_rescale`` or ``unreadable_pixels`` (rescaling that is no line) with
+        the image; values beyond the bounds above too.
     """
     found = [frame for instance in series.instances for frame in _frames_of(instance)]
     return Frames(
@@ -113,7 +114,7 @@ def list_frames(series: Series) -> Frames:
         pixel_spacings=np.array([f.pixel_spacing for f in found]).reshape(-1, 2),
         matrices=np.array([f.matrix for f in found]).reshape(-1, 2),
         rescales=np.array([f.rescale for f in found]).reshape(-1, 2),
-        rescale_types=tuple(f.rescale_type for f in found),
+        units=tuple(f.unit for f in found),
         thicknesses=np.array([f.thickness for f in found]),
         stated_spacings=np.array([f.stated_spacing for f in found]),
         acquisitions=tuple(f.acquisition for f in found),
@@ -159,8 +160,7 @@ def _frame(instance: Instance, frame_number: int, places: tuple[Dataset, ...]) -
         pixel_spacing,
         (integer(header, "Rows") or 0, integer(header, "Columns") or 0),
         _rescale(instance, transformation),
-        # a CT image that names no unit is in HU (PS3.3 C.8.2.1)
-        text(transformation, "RescaleType") or (_HOUNSFIELD if text(header, "Modality") == "CT" else _UNSPECIFIED),
+        unit_of_frame(header, transformation, image_type_of(header, places), places),
         math.nan if thickness is None else thickness,
         math.nan if stated_spacing is None else stated_spacing,
         acquisition_of(header, places),
@@ -170,14 +170,17 @@ def _frame(instance: Instance, frame_number: int, places: tuple[Dataset, ...]) -
 def _rescale(instance: Instance, place: Dataset) -> tuple[float, float]:
     if "ModalityLUTSequence" in instance.header:
         raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, "its values need a Modality LUT, which is not supported")
-    stated = []
-    for keyword, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
-        value = number(place, keyword)
+    slope, intercept = number(place, "RescaleSlope"), number(place, "RescaleIntercept")
+    for keyword, value in (("RescaleSlope", slope), ("RescaleIntercept", intercept)):
         if value is None and value_of(place, keyword) is not None:
             raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"{keyword} is not a number")
-        stated.append(default if value is None else value)
-    if stated[0] == 0:
-        raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, "RescaleSlope is 0")
-    if not SMALLEST_RESCALE <= abs(stated[0]) <= LARGEST_RESCALE or abs(stated[1]) > LARGEST_RESCALE:
+    if slope is None and intercept is None and text(instance.header, "Modality") not in _RESCALED:
+        return 1.0, 0.0  # without a rescaling, stored values are the values (PS3.3 C.11.1)
+    if slope is None or intercept is None:
+        missing = " and ".join(
+            name for name, value in (("RescaleSlope", slope), ("RescaleIntercept", intercept)) if value is None
+        )
+        raise rejected(ReasonCode.NO_RESCALE, instance, f"it has no {missing}")
+    if (slope and not SMALLEST_RESCALE <= abs(slope) <= LARGEST_RESCALE) or abs(intercept) > LARGEST_RESCALE:
         raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, "its rescaled values would exceed the range of float32")
-    return stated[0], stated[1]
+    return slope, intercept  # a slope of 0 is judged where the pixels are read

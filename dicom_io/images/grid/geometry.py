@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from core.errors import ReasonCode, StudyRejected
 from core.study_warning import StudyWarning, WarningCode
+from core.units import UNSPECIFIED
 from core.volume import Geometry
 from dicom_io.images.grid.acquisition import mixed_attributes
 from dicom_io.images.grid.frames import LARGEST_SPACING_MM, Frames, list_frames
 from dicom_io.images.headers.attributes import integer, text, uid
+from dicom_io.images.headers.required import USUAL, missing_attributes
 from dicom_io.images.headers.series import Series, unread_sentence
 
 MISSING_SLICE_FACTOR = 1.5
@@ -106,7 +108,7 @@ def lay_out(series: Series) -> Layout:
     StudyRejected
         With the first reason that applies, in this order: ``empty_uid``, ``duplicate_uid``, ``mixed_patients``,
         ``wrong_modality`` (several at once), ``mixed_frame_of_reference``; of each image ``no_position``,
-        ``invalid_spacing``, ``unreadable_pixels`` (rescaling that is no line); ``mixed_matrix``,
+        ``invalid_spacing``, ``no_rescale``, ``unreadable_pixels`` (rescaling that is no line); ``mixed_matrix``,
         ``mixed_rescale_type``, ``mixed_orientation``, ``too_few_slices``, ``mixed_acquisition``,
         ``duplicate_position``, ``gantry_tilt``, ``missing_slice``, ``uneven_spacing``.
     """
@@ -133,7 +135,7 @@ def lay_out(series: Series) -> Layout:
         (float(positions[0, 0]), float(positions[0, 1]), float(positions[0, 2])),
         direction,
     )
-    warnings = (*_warnings(series), *_spacing_warnings(frames, spacing))
+    warnings = (*_warnings(series), *_spacing_warnings(frames, spacing), *_value_warnings(series, frames))
     named = tuple(warning.about(series.uid) for warning in warnings)
     return Layout(frames, order, geometry, frame_of_reference, named)
 
@@ -203,7 +205,7 @@ def _check_uniform(series: Series, frames: Frames) -> None:
     if np.abs(spacings / spacings[0] - 1).max() > PIXEL_SPACING_TOLERANCE:
         low, high = spacings.min(), spacings.max()
         raise StudyRejected(ReasonCode.MIXED_MATRIX, f"Pixel spacing from {low:g} to {high:g} mm.", series.uid)
-    units = sorted(set(frames.rescale_types))
+    units = sorted(set(frames.units))
     if len(units) > 1:
         raise StudyRejected(ReasonCode.MIXED_RESCALE_TYPE, f"Found {len(units)} units.", series.uid)
     spread = float(np.abs(frames.orientations - frames.orientations[0]).max())
@@ -287,6 +289,16 @@ def _warnings(series: Series) -> list[StudyWarning]:
     if series.changed_words:
         detail = f"The header that was written last counts. They differ in: {series.changed_words}."
         warnings.append(StudyWarning(WarningCode.DESCRIPTION_CHANGED, detail))
+    return warnings
+
+
+def _value_warnings(series: Series, frames: Frames) -> list[StudyWarning]:
+    warnings = []
+    if frames.units[0] == UNSPECIFIED and text(series.instances[0].header, "Modality") == "CT":
+        warnings.append(StudyWarning(WarningCode.UNIT_UNSPECIFIED))
+    if missing := missing_attributes(series.instances):
+        taken = "; ".join(f"{keyword} is missing and taken as {USUAL[keyword]}" for keyword in missing)
+        warnings.append(StudyWarning(WarningCode.ATTRIBUTE_MISSING, f"{taken}."))
     return warnings
 
 

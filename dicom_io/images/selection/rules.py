@@ -3,9 +3,17 @@
 import re
 from collections.abc import Callable, Mapping
 
-from core.model_config import Preference, Range, SeriesRule
+from core.errors import ReasonCode
+from core.model_config import Channel, Preference, Range, SeriesRule
 from dicom_io.images.selection.phases import PhaseFinding
+from dicom_io.images.selection.quantity import order_of, unmet_quantity
 from dicom_io.images.selection.traits import Traits
+
+ORDINARY_FIRST = "what its values are"
+"""Comes before every preference: ordinary images, then those computed for one energy, then maps."""
+
+_OF_SEVERAL_KINDS = frozenset({ReasonCode.MIXED_RESCALE_TYPE, ReasonCode.MIXED_ACQUISITION})
+"""Refusals of series whose images are of several kinds, so that none can be held against a rule."""
 
 _LAST = float("inf")
 
@@ -20,14 +28,17 @@ def too_few_slices(rule: SeriesRule, traits: Traits) -> bool:
     return traits.slices < rule.min_slices
 
 
-def unmet_conditions(rule: SeriesRule, traits: Traits, phase: PhaseFinding | None) -> list[str]:
-    """List the conditions of a rule that a series fails, as parts of a sentence; the list is empty if it fits.
+def unmet_conditions(channel: Channel, traits: Traits, phase: PhaseFinding | None) -> list[str]:
+    """List the conditions of a channel that a series fails, as parts of a sentence; the list is empty if it fits.
 
     A series without a grid cannot be held against the rule's geometric conditions, and is not.
     """
+    rule = channel.series
     if wrong_modality(rule, traits):
         return [f"modality is {traits.modality or 'not stated'}, not {' or '.join(rule.modality)}"]
     unmet = _unmet_words(rule, traits)
+    if traits.refusal is None or traits.refusal.code not in _OF_SEVERAL_KINDS:
+        unmet += unmet_quantity(channel, traits.quantity, traits.modality, traits.image_type, traits.descriptions)
     if too_few_slices(rule, traits):
         unmet.append(f"{traits.slices} slices, at least {rule.min_slices} are needed")
     if rule.slice_thickness is not None:
@@ -96,10 +107,11 @@ def _negative(value: float | None) -> float | None:
 def rank(rule: SeriesRule, traits: Traits) -> tuple[float | str, ...]:
     """Return the sort key of a fitting series: smaller comes first, unstated values last; the UID settles a tie."""
     values = (_ORDERS[preference](traits) for preference in rule.prefer)
-    return (*(_LAST if value is None else round(value, 4) for value in values), traits.series.uid)
+    place = order_of(traits.quantity, energy_is_named=rule.energy_kev is not None)
+    return (place, *(_LAST if value is None else round(value, 4) for value in values), traits.series.uid)
 
 
 def deciding_preference(rule: SeriesRule, first: Traits, second: Traits) -> str:
     """Name the preference by which one series comes before another."""
-    pairs = zip(rule.prefer, rank(rule, first), rank(rule, second), strict=False)
+    pairs = zip((ORDINARY_FIRST, *rule.prefer), rank(rule, first), rank(rule, second), strict=False)
     return next((name for name, a, b in pairs if a != b), "lowest UID")

@@ -12,13 +12,14 @@ from types import MappingProxyType
 from typing import Literal
 
 from core.errors import ReasonCode, StudyRejected
-from core.model_config import Channel, ModelManifest, SeriesRule
+from core.model_config import Channel, ModelManifest
 from core.run_options import NO_OPTIONS, RunOptions
 from core.study_warning import StudyWarning, WarningCode
 from dicom_io.images.grid.geometry import patient_of
 from dicom_io.images.headers.series import Series, unread_sentence
 from dicom_io.images.resample import LARGEST_SHARE_OUTSIDE, share_outside
 from dicom_io.images.selection.phases import PhaseFinding, find_phases
+from dicom_io.images.selection.quantity import warnings_of
 from dicom_io.images.selection.rules import deciding_preference, rank, too_few_slices, unmet_conditions, wrong_modality
 from dicom_io.images.selection.traits import Traits, traits_of
 from dicom_io.images.study import Study
@@ -91,23 +92,32 @@ def select_series(
     channels = options.channels(manifest)
     rules = [channel.series for channel in channels]
     phases = find_phases(series) if any(rule.phase for rule in rules) else {}
-    matches = [_Match(rule, series, phases) for rule in rules]
+    matches = [_Match(channel, series, phases) for channel in channels]
     chosen = _choose([match.candidates for match in matches], manifest.on_other_grid)
     rejection = (
         None if chosen else _with_unread(_explain_rejection(matches, series, channels, manifest.on_other_grid), study)
     )
     decisions = tuple(_decide(traits, channels, matches, chosen) for traits in series)
-    # Of a series that was taken, its volume has the warning.
-    warnings = () if chosen else _unread_warnings(study)
+    # Of a series that was taken, its volume has the warning of unread files.
+    warnings = _value_warnings(channels, chosen, manifest.name) if chosen else _unread_warnings(study)
     return Selection(tuple(traits.series for traits in chosen), decisions + aside, rejection, warnings)
+
+
+def _value_warnings(channels: Sequence[Channel], chosen: Sequence[Traits], model: str) -> tuple[StudyWarning, ...]:
+    return tuple(
+        warning.about(traits.series.uid, model)
+        for channel, traits in zip(channels, chosen, strict=True)
+        for warning in warnings_of(channel, traits.quantity)
+    )
 
 
 class _Match:
     """One channel's rule against all series."""
 
-    def __init__(self, rule: SeriesRule, series: Sequence[Traits], phases: Mapping[str, PhaseFinding]) -> None:
-        self.rule, self.phases = rule, phases
-        self.unmet = {t.series.uid: unmet_conditions(rule, t, phases.get(t.series.uid)) for t in series}
+    def __init__(self, channel: Channel, series: Sequence[Traits], phases: Mapping[str, PhaseFinding]) -> None:
+        self.rule, self.phases = channel.series, phases
+        rule = channel.series
+        self.unmet = {t.series.uid: unmet_conditions(channel, t, phases.get(t.series.uid)) for t in series}
         fitting = sorted((t for t in series if not self.unmet[t.series.uid]), key=lambda t: rank(rule, t))
         self.candidates = [t for t in fitting if t.refusal is None]
         self.refused = [t for t in fitting if t.refusal is not None]

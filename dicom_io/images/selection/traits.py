@@ -13,6 +13,7 @@ from dicom_io.images.headers.attributes import first_item, integer, items, numbe
 from dicom_io.images.headers.instance import Instance
 from dicom_io.images.headers.series import Series
 from dicom_io.images.selection.phase_reading import says_no_agent
+from dicom_io.images.selection.quantity import Quantity, quantity_of
 
 OBLIQUE_COSINE = 0.9
 """A stack is axial, coronal or sagittal where its normal lies within 26 degrees of that axis."""
@@ -39,6 +40,8 @@ class Traits:
         Series Description, Protocol Name and Study Description; the last two are most often those of all series.
     image_type
         Values of Image Type, in capitals.
+    quantity
+        What its values are.
     number
         Series Number.
     slices
@@ -60,6 +63,7 @@ class Traits:
     protocol: str
     study: str
     image_type: tuple[str, ...]
+    quantity: Quantity
     number: int | None
     slices: int
     thickness: float | None
@@ -123,6 +127,7 @@ def traits_of(series: Series, refusal: StudyRejected | None = None) -> Traits:
         protocol=text(first, "ProtocolName"),
         study=text(first, "StudyDescription"),
         image_type=tuple(part.upper() for part in texts(first, "ImageType")),
+        quantity=series.once(quantity_of),
         number=integer(first, "SeriesNumber"),
         slices=sum(max(1, integer(i.header, "NumberOfFrames") or 1) for i in series.instances),
         thickness=thickness,

@@ -122,7 +122,6 @@ def test_slices_ascend_along_the_normal(plane: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keyword", "value"),
     [
-        ("RescaleSlope", "0"),
         ("RescaleSlope", "one"),
         ("RescaleIntercept", "1\\2"),
         ("ModalityLUTSequence", [Dataset()]),

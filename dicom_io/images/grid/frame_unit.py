@@ -1,0 +1,110 @@
+"""The unit of a frame's rescaled values, from every place in which its header may state one.
+
+A CT image is in HU where its Rescale Type is HU, absent, or unspecified, unless another attribute says that its values
+are something else: many maps of spectral CT keep the form of a CT image and state their unit in one place only.
+
+References
+----------
+PS3.3 C.11.1.1.2 (Rescale Type), C.7.6.16.2.11 (Real World Value Mapping), C.8.2.1.1.1 and C.8.15.2.1.1.5 (Image Type
+value 4 of multi-energy CT); UCUM.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from pydicom.dataset import Dataset
+
+from core.units import EFFECTIVE_Z, ELECTRON_DENSITY, HU, HU_MODIFIED, UNSPECIFIED
+from dicom_io.images.headers.attributes import first_item, items, text, texts
+
+_HOUNSFIELD_WORDS = frozenset({"HU", "HOUNSFIELD", "HOUNSFIELD UNIT", "HOUNSFIELD UNITS", "[HNSF'U]", "HNSF'U"})
+_SILENT = frozenset({"", "1", "US", "{NO UNITS}", "NO UNITS", "NO_UNITS", "UNSPECIFIED", "NORMALIZED", "NONE"})
+"""Texts in the place of a unit that state none: UCUM 1, DICOM's US, and words of devices."""
+
+_OF_IMAGE_TYPE = {
+    "VMI": HU,
+    "MAT_REMOVED": HU_MODIFIED,
+    "MAT_MODIFIED": HU_MODIFIED,
+    "EFF_ATOMIC_NUM": EFFECTIVE_Z,
+    "ELECTRON_DENSITY": ELECTRON_DENSITY,
+}
+"""Units of the values of Image Type value 4 of multi-energy CT that have one unit by definition."""
+
+_QUANTITY_CODES = frozenset({"246205007", "G-C1C6"})
+_ATTENUATION = "112031"
+"""Attenuation Coefficient (DCM)."""
+
+
+def unit_of_frame(
+    header: Dataset, transformation: Dataset, image_type: Iterable[str], places: tuple[Dataset, ...]
+) -> str:
+    """Return the unit of a frame's rescaled values; ``US`` where nothing states it.
+
+    Parameters
+    ----------
+    header
+        Of the instance.
+    transformation
+        The item or header with Rescale Type.
+    image_type
+        Values of Frame Type, or Image Type.
+    places
+        Functional groups of the frame, its own before the shared ones; none for a classic image.
+    """
+    stated = _plain(text(transformation, "RescaleType"))
+    is_ct = text(header, "Modality") == "CT"
+    if stated not in (HU, UNSPECIFIED, ""):
+        return stated
+    for other in _mapped_units(header, places):
+        if other not in (HU, UNSPECIFIED):
+            return other
+    if not is_ct:
+        return stated or UNSPECIFIED
+    by_type = next((_OF_IMAGE_TYPE[value] for value in map(str.upper, image_type) if value in _OF_IMAGE_TYPE), HU)
+    return by_type if by_type != HU else stated or HU
+
+
+def _plain(words: str) -> str:
+    """Return a Rescale Type or a code as it is compared: HU, US, or itself; empty where there is none."""
+    upper = words.upper()
+    if upper in _HOUNSFIELD_WORDS:
+        return HU
+    if not upper:
+        return ""
+    return UNSPECIFIED if upper in _SILENT else words
+
+
+def _mapped_units(header: Dataset, places: tuple[Dataset, ...]) -> Iterator[str]:
+    """Yield the unit of each Real World Value Mapping; none if one of them maps to HU."""
+    mappings = [item for place in (*places, header) for item in items(place, "RealWorldValueMappingSequence")]
+    found = [_unit_of_mapping(mapping) for mapping in mappings]
+    if HU not in found:
+        yield from found
+
+
+def _unit_of_mapping(mapping: Dataset) -> str:
+    code = first_item(mapping, "MeasurementUnitsCodeSequence")
+    unit = _plain(text(code, "CodeValue") or text(code, "LongCodeValue")) if code is not None else ""
+    if unit not in ("", UNSPECIFIED):
+        return unit
+    return _quantity(mapping) or UNSPECIFIED
+
+
+def _quantity(mapping: Dataset) -> str:
+    """Return the meaning of a mapped quantity that is not attenuation, where it has no unit of its own."""
+    for definition in items(mapping, "QuantityDefinitionSequence"):
+        name, value = first_item(definition, "ConceptNameCodeSequence"), first_item(definition, "ConceptCodeSequence")
+        if name is None or value is None or text(name, "CodeValue") not in _QUANTITY_CODES:
+            continue
+        if text(value, "CodeValue") != _ATTENUATION:
+            return f"quantity {text(value, 'CodeValue')}"
+    return ""
+
+
+def image_type_of(header: Dataset, places: tuple[Dataset, ...]) -> tuple[str, ...]:
+    """Return the values of Frame Type, of classic images those of Image Type."""
+    for sequence in ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence"):
+        for place in places:
+            item = first_item(place, sequence)
+            if item is not None and (found := texts(item, "FrameType")):
+                return found
+    return texts(header, "ImageType")

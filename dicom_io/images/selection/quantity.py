@@ -1,0 +1,254 @@
+"""The quantity that the values of a series are: its unit, and whether it is a map that a rule has to name."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+
+from core.model_config import Channel
+from core.study_warning import StudyWarning, WarningCode
+from core.units import HU, UNSPECIFIED, default_unit, same_unit
+from dicom_io.images.grid.frame_unit import image_type_of, unit_of_frame
+from dicom_io.images.headers.attributes import first_item, items, macro, number, text, texts
+from dicom_io.images.headers.series import Series
+from dicom_io.images.selection.map_signs import (
+    DERIVATIONS,
+    GENERIC_VALUES,
+    MOSAIC,
+    energy_in_words,
+    is_monoenergetic,
+    is_physical,
+    kind_in_words,
+    kind_of_value,
+    without_map_words,
+)
+
+ENERGY_TOLERANCE_KEV = 0.5
+"""Largest difference of two energies that count as one."""
+
+_DISTORTED = "a distorted volume"
+_DERIVED_CONTRASTS = frozenset({"T1", "T2", "T2_STAR", "PROTON_DENSITY", "PERFUSION", "METABOLITE_MAP", "TEMPERATURE"})
+"""Values 4 of a derived enhanced MR frame that name a computed map; as value 3 they are a weighting."""
+
+_SHOWN_UNIT = re.compile(r"[A-Za-z0-9_%/.*^{}\[\]()'+-]{1,24}")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """The meaning of the values of a series.
+
+    Attributes
+    ----------
+    unit
+        Of the rescaled values (`core.units`); ``US`` where none is stated.
+    sign
+        What makes the series a map, and where its headers say so; empty for an ordinary image.
+    suspicion
+        The same, where only a description says so, which proves nothing; empty where nothing does.
+    is_mono
+        Whether it is a CT image computed for one energy.
+    energy_kev
+        That energy; ``None`` where it is not stated.
+    is_mosaic
+        Whether each image holds several slices side by side, so that it is no slice of a volume.
+    """
+
+    unit: str = UNSPECIFIED
+    sign: str = ""
+    suspicion: str = ""
+    is_mono: bool = False
+    energy_kev: float | None = None
+    is_mosaic: bool = False
+
+    @property
+    def shown_unit(self) -> str:
+        """The unit as reports may quote it: free text of a device is not."""
+        if self.unit == UNSPECIFIED:
+            return "not stated"
+        return self.unit if _SHOWN_UNIT.fullmatch(self.unit) else "a unit in the device's own words"
+
+
+def quantity_of(series: Series) -> Quantity:
+    """Find what the values of a series are, from all of its images' types and the first one's other attributes."""
+    first = series.instances[0].header
+    modality = text(first, "Modality")
+    if modality not in ("CT", "MR"):
+        return Quantity()
+    places = _places(first)
+    frame_type = image_type_of(first, places)
+    unit = unit_of_frame(first, macro(first, places, "PixelValueTransformationSequence"), frame_type, places)
+    types = {texts(instance.header, "ImageType") for instance in series.instances} | {frame_type}
+    # Protocol Name is shared by the images and the maps that were made of them.
+    descriptions = [text(first, "SeriesDescription")]
+    is_derived = any(value.upper() == "DERIVED" for values in types for value in values[:1])
+    sign = _sign_of_unit(unit, modality) or _sign_of_types(types, modality, is_derived=is_derived)
+    sign = sign or _sign_of_frame(first, places, frame_type, modality)
+    spoken = next((found for one in descriptions if (found := kind_in_words(one, modality))), None)
+    suspicion = "a map by the words of its description" if spoken is not None and not sign else ""
+    if suspicion and not is_derived and spoken is not None and spoken.casefold() == "perfusion":
+        suspicion = ""  # the images of which such maps are made say so too
+    if suspicion and is_derived:
+        sign, suspicion = "a map (Image Type DERIVED, and the words of its description)", ""
+    flat = [value for values in types for value in values]
+    is_mono = modality == "CT" and not sign and is_monoenergetic(flat, descriptions)
+    return Quantity(
+        unit=unit,
+        sign=sign,
+        suspicion=suspicion,
+        is_mono=is_mono,
+        energy_kev=_energy(first, places, [*descriptions, *flat]) if is_mono else None,
+        is_mosaic=any(kind_of_value(value, modality) == MOSAIC for value in flat),
+    )
+
+
+def unmet_quantity(
+    channel: Channel, quantity: Quantity, modality: str, image_type: Sequence[str], words: Sequence[str]
+) -> list[str]:
+    """List why a series' values are not those that a channel takes, as parts of a sentence.
+
+    Parameters
+    ----------
+    channel
+        Its unit and its rule.
+    quantity
+        What the values of the series are.
+    modality, image_type, words
+        Of the series: Modality, values of Image Type in capitals, and the descriptions that patterns are searched in.
+    """
+    rule = channel.series
+    if quantity.is_mosaic:
+        return [f"it is {MOSAIC}, and no volume"]
+    if rule.energy_kev is not None and (why := _unmet_energy(rule.energy_kev, quantity)):
+        return [why]
+    wanted = channel.unit or default_unit(rule.modality)
+    if not quantity.sign:
+        fits = channel.unit is None or same_unit(channel.unit, quantity.unit) or _is_taken_as_hu(wanted, quantity)
+        return [] if fits else [f"unit is {quantity.shown_unit}, not {channel.unit}"]
+    if channel.unit is not None and not _is_taken_as_hu(wanted, quantity):
+        if not same_unit(channel.unit, quantity.unit):
+            return [f"unit is {quantity.shown_unit}, not {channel.unit}: it is {quantity.sign}"]
+        if quantity.unit not in (HU, UNSPECIFIED):
+            return []
+    if _is_named(channel, modality, image_type, words):
+        return []
+    if wanted is not None and quantity.unit not in (HU, UNSPECIFIED) and not same_unit(wanted, quantity.unit):
+        return [f"unit is {quantity.shown_unit}, not {wanted}: it is {quantity.sign}"]
+    return [f"it is {quantity.sign}, which the rule does not name by unit, image_type or description"]
+
+
+def warnings_of(channel: Channel, quantity: Quantity) -> list[StudyWarning]:
+    """Return what a person should know of the values of a series that feeds a channel."""
+    found = []
+    if quantity.is_mono and channel.series.energy_kev is None:
+        energy = "an energy that is not stated" if quantity.energy_kev is None else f"{quantity.energy_kev:g} keV"
+        detail = (
+            f"Channel {channel.name} is fed by an image computed for {energy}; energy_kev in model.yaml chooses one."
+        )
+        found.append(StudyWarning(WarningCode.MONO_ENERGETIC, detail))
+    if quantity.suspicion:
+        detail = f"Channel {channel.name} is fed by a series that is {quantity.suspicion}, and by no other header."
+        found.append(StudyWarning(WarningCode.MAP_SUSPECTED, detail))
+    wanted = default_unit(channel.series.modality)
+    if channel.unit is None and wanted is not None and quantity.unit not in (wanted, UNSPECIFIED):
+        detail = (
+            f"Channel {channel.name} is fed by values whose unit is {quantity.shown_unit}, since its rule names the "
+            "map; state its unit in model.yaml."
+        )
+        found.append(StudyWarning(WarningCode.UNIT_OF_MAP, detail))
+    return found
+
+
+def order_of(quantity: Quantity, *, energy_is_named: bool) -> int:
+    """Return the place of a series among those that fit: ordinary images, then those of one energy, then maps."""
+    if quantity.sign or quantity.suspicion:
+        return 2
+    return int(quantity.is_mono and not energy_is_named)
+
+
+def _is_taken_as_hu(wanted: str | None, quantity: Quantity) -> bool:
+    return wanted is not None and same_unit(wanted, HU) and quantity.unit in (HU, UNSPECIFIED)
+
+
+def _unmet_energy(wanted: float, quantity: Quantity) -> str:
+    if not quantity.is_mono:
+        return f"it is not a mono-energetic image, of {wanted:g} keV"
+    if quantity.energy_kev is None:
+        return f"its energy is not stated, not {wanted:g} keV"
+    if abs(quantity.energy_kev - wanted) > ENERGY_TOLERANCE_KEV:
+        return f"its energy is {quantity.energy_kev:g} keV, not {wanted:g} keV"
+    return ""
+
+
+def _is_named(channel: Channel, modality: str, image_type: Sequence[str], words: Sequence[str]) -> bool:
+    """Tell whether a rule asks for the map: by a value of Image Type that ordinary images lack, or by its words."""
+    rule = channel.series
+    asked = [value.upper() for value in rule.image_type]
+    if any(value in image_type and value not in GENERIC_VALUES for value in asked):
+        return True
+    for pattern in rule.description:
+        if re.search(pattern, "", re.IGNORECASE):
+            continue  # it matches everything
+        for one in words:
+            if not re.search(pattern, one, re.IGNORECASE):
+                continue
+            # Of "ADC liver", /adc/ names the map, and /liver/ an image of the liver.
+            rest = without_map_words(one, modality)
+            if rest == one or not re.search(pattern, rest, re.IGNORECASE):
+                return True
+    return False
+
+
+def _places(header: Dataset) -> tuple[Dataset, ...]:
+    groups = (first_item(header, f"{kind}FunctionalGroupsSequence") for kind in ("PerFrame", "Shared"))
+    return tuple(group for group in groups if group is not None)
+
+
+def _sign_of_unit(unit: str, modality: str) -> str:
+    if unit in (HU, UNSPECIFIED) or (modality == "MR" and not is_physical(unit)):
+        return ""
+    return "a map, by its Rescale Type, Real World Value Mapping or Image Type"
+
+
+def _sign_of_types(types: Iterable[Sequence[str]], modality: str, *, is_derived: bool) -> str:
+    values = sorted({value for one in types for value in one})
+    for value in values:
+        if kind := kind_of_value(value, modality):
+            return f"{kind} (Image Type)"
+    if is_derived and any(value.upper() == "PERFUSION" for value in values):
+        return "a map of perfusion (Image Type)"
+    return ""
+
+
+def _sign_of_frame(header: Dataset, places: tuple[Dataset, ...], frame_type: Sequence[str], modality: str) -> str:
+    """Look at what enhanced images say of a frame, and at the derivation of any image."""
+    derivations = (header, *(item for place in places for item in items(place, "DerivationImageSequence")))
+    for code in (code for one in derivations for code in items(one, "DerivationCodeSequence")):
+        if kind := DERIVATIONS.get(text(code, "CodeValue")):
+            return f"{kind} (Derivation Code)"
+    frame_types = (f"{kind}ImageFrameTypeSequence" for kind in ("CT", "MR"))
+    macros = [item for name in frame_types for place in places for item in items(place, name)]
+    for macro_item in (header, *macros):
+        if kind := kind_of_value(text(macro_item, "VolumeBasedCalculationTechnique"), modality):
+            return f"{kind} (Volume Based Calculation Technique)"
+        if text(macro_item, "VolumetricProperties").upper() == "DISTORTED":
+            return f"{_DISTORTED} (Volumetric Properties)"
+        component = text(macro_item, "ComplexImageComponent").upper()
+        if component in ("PHASE", "IMAGINARY"):
+            return "a phase image (Complex Image Component)"
+    values = [value.upper() for value in frame_type]
+    if modality == "MR" and places and values[:1] == ["DERIVED"] and set(values[3:4]) & _DERIVED_CONTRASTS:
+        return f"a map of {values[3]} (Frame Type)"
+    return ""
+
+
+def _energy(header: Dataset, places: tuple[Dataset, ...], words: Iterable[str]) -> float | None:
+    for place in (*places, header):
+        for item in items(place, "MultienergyCTCharacteristicsSequence"):
+            if (stated := number(item, "MonoenergeticEnergyEquivalent")) is not None:
+                return stated
+        for step in items(place, "MultienergyCTProcessingSequence"):
+            for item in items(step, "MultienergyCTCharacteristicsSequence"):
+                if (stated := number(item, "MonoenergeticEnergyEquivalent")) is not None:
+                    return stated
+    return energy_in_words(words)

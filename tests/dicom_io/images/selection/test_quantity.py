@@ -1,0 +1,358 @@
+"""The values that feed a channel: a table of kinds, each as a site's headers tell it, and the rules that name a map."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from core.errors import ReasonCode, StudyRejected
+from core.model_config import Channel, ModelManifest, SeriesRule
+from core.study_warning import WarningCode
+from dicom_io.images.selection.selection import Selection, select_series
+from phantom.series import save_series
+from tests.support.series_helpers import manifest, one_study, run
+from tests.support.value_cases import another, changed, code, ct, enhanced_ct, iodine_map_beside_ct, mapping, mr
+
+DERIVED = ["DERIVED", "PRIMARY", "AXIAL"]
+
+
+def model(modality: str = "CT", unit: str | None = None, **rule: object) -> ModelManifest:
+    channel = Channel(name="image", unit=unit, series=SeriesRule(modality=(modality,), **rule))  # type: ignore[arg-type]
+    return manifest().model_copy(update={"channels": (channel,)})
+
+
+def selection_of(folder: Path, series: list[Dataset], wanted: ModelManifest) -> Selection:
+    save_series(series, folder)
+    return select_series(one_study(folder), wanted)
+
+
+def taken(selection: Selection) -> list[str]:
+    return [series.uid for series in selection.channels]
+
+
+def why_left(selection: Selection) -> str:
+    (decision,) = selection.decisions
+    assert decision.decision == "left"
+    return decision.reason
+
+
+def in_frame_type(series: list[Dataset], **attributes: object) -> list[Dataset]:
+    """Set attributes in the frame type of enhanced images."""
+    for dataset in series:
+        shared = dataset.SharedFunctionalGroupsSequence[0]
+        name = "CTImageFrameTypeSequence" if "CTImageFrameTypeSequence" in shared else "MRImageFrameTypeSequence"
+        changed([shared[name][0]], **attributes)
+    return series
+
+
+def in_transformation(series: list[Dataset], **attributes: object) -> list[Dataset]:
+    """Set attributes in the rescaling of enhanced images."""
+    for dataset in series:
+        changed(
+            [dataset.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence[0]],
+            **attributes,
+        )
+    return series
+
+
+LEFT: dict[str, tuple[Callable[[], list[Dataset]], str]] = {
+    "iodine in mg/ml": (lambda: ct(RescaleType="MGML"), "unit is MGML, not HU"),
+    "effective Z": (lambda: ct(RescaleType="Z_EFF"), "unit is Z_EFF, not HU"),
+    "electron density": (lambda: ct(RescaleType="ED"), "unit is ED, not HU"),
+    "electron density to water": (lambda: ct(RescaleType="EDW"), "unit is EDW, not HU"),
+    "percent": (lambda: ct(RescaleType="PCT"), "unit is PCT, not HU"),
+    "virtual non-contrast": (lambda: ct(RescaleType="HU_MOD"), "unit is HU_MOD, not HU"),
+    "unit in a vendor's words": (lambda: ct(RescaleType="mg Iodine per ml"), "a unit in the device's own words"),
+    "map of HU, mapped to mg/ml": (lambda: ct(RealWorldValueMappingSequence=mapping("mg/mL")), "unit is mg/mL, not HU"),
+    "map of US, mapped to ml/100ml/min": (
+        lambda: ct(RescaleType="US", RealWorldValueMappingSequence=mapping("ml/(100.ml.min)")),
+        "unit is ml/(100.ml.min), not HU",
+    ),
+    "mapped quantity without unit": (
+        lambda: ct(RealWorldValueMappingSequence=mapping("1", quantity="113055")),
+        "not HU",
+    ),
+    "effective Z by type, as HU": (lambda: ct(ImageType=[*DERIVED, "EFF_ATOMIC_NUM"]), "unit is Z_EFF, not HU"),
+    "electron density by type": (lambda: ct(ImageType=[*DERIVED, "ELECTRON_DENSITY"]), "unit is ED, not HU"),
+    "virtual non-contrast by type": (
+        lambda: ct(ImageType=[*DERIVED, "MAT_REMOVED"], MultienergyCTAcquisition="YES"),
+        "unit is HU_MOD, not HU",
+    ),
+    "material modified": (lambda: ct(ImageType=[*DERIVED, "MAT_MODIFIED"]), "unit is HU_MOD, not HU"),
+    "material as HU": (lambda: ct(ImageType=[*DERIVED, "MAT_SPECIFIC"]), "a map of a material (Image Type)"),
+    "material fraction": (lambda: ct(ImageType=[*DERIVED, "MAT_FRACTIONAL"]), "a map of a material (Image Type)"),
+    "value-based map": (lambda: ct(ImageType=[*DERIVED, "MAT_VALUE_BASED"]), "a map of a material (Image Type)"),
+    "older iodine map of HU": (lambda: ct("Iodine no Water", ImageType=DERIVED), "words of its description"),
+    "older VNC of US": (lambda: ct("VNC 120 kV", ImageType=DERIVED, RescaleType="US"), "words of its description"),
+    "perfusion by type": (lambda: ct(ImageType=[*DERIVED, "PERFUSION"], RescaleType="US"), "a map of perfusion"),
+    "blood flow by type": (lambda: ct(ImageType=[*DERIVED, "CBF"], RescaleType="US"), "a map (Image Type)"),
+    "blood volume by its words": (lambda: ct("Head CBV", ImageType=DERIVED), "words of its description"),
+    "MIP by value 3": (lambda: ct(ImageType=["DERIVED", "SECONDARY", "MIP"]), "a projection (Image Type)"),
+    "MIP of a vendor": (lambda: ct(ImageType=[*DERIVED, "CT_SOM7 SPI MIP"]), "a projection (Image Type)"),
+    "MinIP": (lambda: ct(ImageType=["DERIVED", "SECONDARY", "AXIAL", "MINIP"]), "a projection (Image Type)"),
+    "MIP by its words": (lambda: ct("Thorax MIP 10 mm", ImageType=DERIVED), "words of its description"),
+    "MIP by derivation": (
+        lambda: ct(ImageType=DERIVED, DerivationCodeSequence=Sequence([code("113078", "DCM")])),
+        "a projection (Derivation Code)",
+    ),
+    "subtraction by type": (lambda: ct(ImageType=[*DERIVED, "SUBTRACTION"]), "a subtraction (Image Type)"),
+    "subtraction by derivation": (
+        lambda: ct(ImageType=DERIVED, DerivationCodeSequence=Sequence([code("113062", "DCM")])),
+        "a subtraction (Derivation Code)",
+    ),
+    "curved reformat": (lambda: ct(VolumeBasedCalculationTechnique="CURVED_MPR"), "a curved reformat"),
+    "enhanced iodine map": (lambda: in_transformation(enhanced_ct(), RescaleType="MGML"), "unit is MGML, not HU"),
+    "enhanced VNC": (
+        lambda: in_frame_type(enhanced_ct(), FrameType=["DERIVED", "PRIMARY", "VOLUME", "MAT_REMOVED"]),
+        "unit is HU_MOD, not HU",
+    ),
+    "enhanced mapping": (
+        lambda: [
+            changed([dataset.SharedFunctionalGroupsSequence[0]], RealWorldValueMappingSequence=mapping("mg/mL"))
+            and dataset
+            for dataset in enhanced_ct()
+        ],
+        "unit is mg/mL, not HU",
+    ),
+    "enhanced MIP": (
+        lambda: in_frame_type(enhanced_ct(), VolumeBasedCalculationTechnique="MAX_IP"),
+        "a projection (Volume Based Calculation Technique)",
+    ),
+    "enhanced subtraction": (
+        lambda: in_frame_type(enhanced_ct(), FrameType=["DERIVED", "PRIMARY", "VOLUME", "SUBTRACTION"]),
+        "a subtraction (Image Type)",
+    ),
+    "enhanced distorted": (
+        lambda: in_frame_type(enhanced_ct(), VolumetricProperties="DISTORTED"),
+        "a distorted volume",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_a_map_in_the_form_of_a_ct_is_left(name: str, tmp_path: Path) -> None:
+    make, why = LEFT[name]
+    selection = selection_of(tmp_path, make(), model())
+    assert why.lower() in why_left(selection).lower()
+    assert selection.rejection is not None
+    assert selection.rejection.code is ReasonCode.NO_MATCHING_SERIES
+    assert why in selection.rejection.detail
+
+
+LEFT_MR: dict[str, tuple[Callable[[], list[Dataset]], str]] = {
+    "ADC": (lambda: mr(ImageType=["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]), "a map (Image Type)"),
+    "FA": (lambda: mr(ImageType=["DERIVED", "PRIMARY", "DIFFUSION", "FA"]), "a map (Image Type)"),
+    "ADC of a vendor": (lambda: mr("ADC (10^-6 mm/s)", ImageType=["DERIVED", "SECONDARY"]), "words of its description"),
+    "diffusion map": (lambda: mr(ImageType=["DERIVED", "PRIMARY", "DIFFUSION MAP"]), "a map (Image Type)"),
+    "T1 map": (lambda: mr(ImageType=["DERIVED", "PRIMARY", "T1 MAP"]), "a map (Image Type)"),
+    "T2 map": (lambda: mr(ImageType=["DERIVED", "PRIMARY", "T2 MAP", "T2 MAP"]), "a map (Image Type)"),
+    "T2* map": (lambda: mr(ImageType=["DERIVED", "PRIMARY", "M", "T2_STAR MAP"]), "a map (Image Type)"),
+    "T1 map by its unit": (lambda: mr(RescaleSlope="1", RescaleIntercept="0", RescaleType="ms"), "a map, by its"),
+    "ADC by its mapping": (lambda: mr(RealWorldValueMappingSequence=mapping("um2/s")), "a map, by its"),
+    "phase": (lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "P", "ND"]), "a phase image (Image Type)"),
+    "phase map": (lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "PHASE MAP", "P", "FFE"]), "a phase image"),
+    "velocity": (lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "VELOCITY MAP", "P", "PCA"]), "a phase image"),
+    "subtraction": (lambda: mr(ImageType=["DERIVED", "PRIMARY", "M", "SUB"]), "a subtraction (Image Type)"),
+    "modulus subtraction": (lambda: mr(ImageType=["DERIVED", "PRIMARY", "MODULUS SUBTRACT"]), "a subtraction"),
+    "subtraction by its words": (lambda: mr("t1_vibe_SUB", ImageType=["DERIVED", "SECONDARY"]), "words of its"),
+    "mosaic": (lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]), "a mosaic of slices"),
+    "projection": (lambda: mr(ImageType=["DERIVED", "SECONDARY", "PROJECTION IMAGE"]), "a projection"),
+    "relative blood flow": (lambda: mr(ImageType=["DERIVED", "PRIMARY", "PERFUSION", "RELCBF"]), "a map (Image Type)"),
+    "enhanced phase": (
+        lambda: in_frame_type(mr(enhanced=True), ComplexImageComponent="PHASE"),
+        "a phase image (Complex Image Component)",
+    ),
+    "enhanced ADC": (
+        lambda: in_frame_type(mr(enhanced=True), FrameType=["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]),
+        "a map (Image Type)",
+    ),
+    "enhanced T1 map": (
+        lambda: in_frame_type(mr(enhanced=True), FrameType=["DERIVED", "PRIMARY", "T1", "T1"]),
+        "a map of T1",
+    ),
+    "enhanced subtraction": (
+        lambda: in_frame_type(mr(enhanced=True), FrameType=["DERIVED", "PRIMARY", "VOLUME", "SUBTRACTION"]),
+        "a subtraction",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEFT_MR)
+def test_a_map_in_the_form_of_an_mr_is_left(name: str, tmp_path: Path) -> None:
+    make, why = LEFT_MR[name]
+    assert why in why_left(selection_of(tmp_path, make(), model("MR")))
+
+
+TAKEN: dict[str, tuple[str, Callable[[], list[Dataset]]]] = {
+    "no rescale type": ("CT", lambda: ct(RescaleType=None)),
+    "HU": ("CT", lambda: ct(RescaleType="HU")),
+    "unspecified": ("CT", lambda: ct(RescaleType="US")),
+    "mapped to HU": ("CT", lambda: ct(RealWorldValueMappingSequence=mapping("[hnsf'U]"))),
+    "mapped to 1": ("CT", lambda: ct(RealWorldValueMappingSequence=mapping("1"))),
+    "mapped to no units": ("CT", lambda: ct(RealWorldValueMappingSequence=mapping("{no units}"))),
+    "mapped attenuation": ("CT", lambda: ct(RealWorldValueMappingSequence=mapping("1", quantity="112031"))),
+    "derived and processed": ("CT", lambda: ct(ImageType=["DERIVED", "SECONDARY", "PROCESSED"])),
+    "reformat": ("CT", lambda: ct(ImageType=["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"])),
+    "reformat by derivation": (
+        "CT",
+        lambda: ct(ImageType=DERIVED, DerivationCodeSequence=Sequence([code("113072", "DCM")])),
+    ),
+    "two energies as one image": (
+        "CT",
+        lambda: ct(ImageType=[*DERIVED, "ENERGY_PROP_WT"], MultienergyCTAcquisition="YES"),
+    ),
+    "two energies of a vendor": ("CT", lambda: ct("Abd DE_120 M_0.6", ImageType=[*DERIVED, "CT_SOM7 SPI DUAL"])),
+    "dynamic CT": ("CT", lambda: ct("Perfusion 4D", ImageType=["ORIGINAL", "PRIMARY", "AXIAL", "PERFUSION"])),
+    "contrast of iodine": ("CT", lambda: ct("with iodine contrast", ImageType=DERIVED)),
+    "enhanced": ("CT", enhanced_ct),
+    "MR": ("MR", mr),
+    "magnitude": ("MR", lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "M", "NORM", "DIS2D"])),
+    "diffusion": ("MR", lambda: mr("ep2d_diff", ImageType=["ORIGINAL", "PRIMARY", "DIFFUSION", "NONE", "TRACEW"])),
+    "in phase": ("MR", lambda: mr(ImageType=["DERIVED", "PRIMARY", "DIXON", "IN_PHASE"])),
+    "opposed phase": ("MR", lambda: mr("t1 opp phase", ImageType=["ORIGINAL", "PRIMARY", "OPP_PHASE"])),
+    "flip angle in the words": ("MR", lambda: mr("vibe FA 15", ImageType=["DERIVED", "SECONDARY"])),
+    "vendor's own scale": ("MR", lambda: mr(RescaleSlope="2", RescaleIntercept="0", RescaleType="normalized")),
+    "enhanced MR": ("MR", lambda: mr(enhanced=True)),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_an_ordinary_image_is_taken_without_a_sign(name: str, tmp_path: Path) -> None:
+    modality, make = TAKEN[name]
+    selection = selection_of(tmp_path, make(), model(modality))
+    assert len(selection.channels) == 1, selection.decisions
+    assert selection.warnings == ()
+
+
+def adc() -> list[Dataset]:
+    return mr("ep2d_diff_ADC", ImageType=["DERIVED", "PRIMARY", "DIFFUSION", "ADC"])
+
+
+def iodine() -> list[Dataset]:
+    return ct("Iodine portal venous", ImageType=[*DERIVED, "MAT_SPECIFIC"], RescaleType="MGML")
+
+
+NAMED: list[tuple[Callable[[], list[Dataset]], str, dict[str, object], bool]] = [
+    (adc, "MR", {"description": ("adc",)}, True),
+    (adc, "MR", {"description": ("diff.*adc",)}, True),
+    (adc, "MR", {"description": ("ep2d_diff",)}, False),
+    (adc, "MR", {"description": (".*",)}, False),
+    (adc, "MR", {"image_type": ("ADC",)}, True),
+    (adc, "MR", {"image_type": ("DIFFUSION",)}, False),
+    (adc, "MR", {"image_type": ("DERIVED", "PRIMARY")}, False),
+    (iodine, "CT", {"description": ("iodine",)}, True),
+    (iodine, "CT", {"description": ("venous",)}, False),
+    (iodine, "CT", {"image_type": ("MAT_SPECIFIC",)}, True),
+    (iodine, "CT", {"image_type": ("AXIAL",)}, False),
+    (iodine, "CT", {"unit": "MGML"}, True),
+    (iodine, "CT", {"unit": "mgml"}, True),
+    (iodine, "CT", {"unit": "Z_EFF"}, False),
+    (iodine, "CT", {"unit": "HU", "description": ("iodine",)}, False),
+    (lambda: ct("CBF", ImageType=DERIVED, RescaleType="US"), "CT", {"description": ("cbf",)}, True),
+    (lambda: ct("Thorax MIP", ImageType=["DERIVED", "SECONDARY", "MIP"]), "CT", {"description": ("mip",)}, True),
+    (lambda: ct("Thorax MIP", ImageType=["DERIVED", "SECONDARY", "MIP"]), "CT", {"description": ("thorax",)}, False),
+    (lambda: ct("Thorax MIP", ImageType=["DERIVED", "SECONDARY", "MIP"]), "CT", {"unit": "HU"}, False),
+    (lambda: ct(RescaleType="HU_MOD"), "CT", {"unit": "HU_MOD"}, True),
+    (ct, "CT", {"unit": "HU"}, True),
+    (ct, "CT", {"unit": "MGML"}, False),
+    (lambda: mr(RealWorldValueMappingSequence=mapping("um2/s")), "MR", {"unit": "um2/s"}, True),
+    (mr, "MR", {"unit": "um2/s"}, False),
+]
+
+
+@pytest.mark.parametrize(("make", "modality", "rule", "fits"), NAMED)
+def test_a_rule_takes_the_maps_that_it_names(
+    make: Callable[[], list[Dataset]], modality: str, rule: dict[str, object], fits: bool, tmp_path: Path
+) -> None:
+    selection = selection_of(tmp_path, make(), model(modality, **rule))  # type: ignore[arg-type]
+    assert bool(selection.channels) == fits, selection.decisions
+
+
+def test_a_mosaic_is_no_volume_whatever_names_it(tmp_path: Path) -> None:
+    series = mr("fmri mosaic", ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"])
+    rule = model("MR", image_type=("MOSAIC",), description=("mosaic",))
+    assert "mosaic" in why_left(selection_of(tmp_path, series, rule))
+
+
+def test_the_ct_beside_an_iodine_map_is_taken_and_the_map_is_not(tmp_path: Path) -> None:
+    conventional, iodine_map = iodine_map_beside_ct()
+    save_series(conventional, tmp_path / "study" / "ct")
+    save_series(iodine_map, tmp_path / "study" / "map")
+    volume, selection = run(tmp_path / "study", manifest())
+    assert volume.series_uids == (conventional[0].SeriesInstanceUID,)
+    reasons = {decision.series_uid: decision for decision in selection.decisions}
+    left = reasons[iodine_map[0].SeriesInstanceUID]
+    assert (left.decision, "Unit is MGML, not HU" in left.reason) == ("left", True)
+    save_series(iodine_map, tmp_path / "alone")
+    with pytest.raises(StudyRejected) as caught:
+        run(tmp_path / "alone", manifest())
+    assert caught.value.code is ReasonCode.NO_MATCHING_SERIES
+    assert "MGML" in caught.value.detail
+
+
+MONO: list[list[Dataset]] = [
+    ct("Mono 70 keV"),
+    ct("MonoE 70keV[HU]"),
+    ct("Monoenergetic Plus 70 keV", ImageType=[*DERIVED, "MONOE"]),
+    ct("Abdomen", ImageType=[*DERIVED, "VMI"], MultienergyCTAcquisition="YES"),
+]
+
+
+@pytest.mark.parametrize("series", MONO, ids=["mono", "monoe", "plus", "vmi"])
+def test_a_mono_energetic_image_comes_after_an_ordinary_one_and_warns(series: list[Dataset], tmp_path: Path) -> None:
+    alone = selection_of(tmp_path / "alone", series, model())
+    assert [warning.code for warning in alone.warnings] == [WarningCode.MONO_ENERGETIC]
+    assert alone.warnings[0].series_uid == series[0].SeriesInstanceUID
+    ordinary = another(ct(), "ordinary", 9)
+    save_series(series, tmp_path / "both" / "mono")
+    both = selection_of(tmp_path / "both", ordinary, model())
+    assert taken(both) == [ordinary[0].SeriesInstanceUID]
+    assert both.warnings == ()
+    assert any("what its values are" in decision.reason for decision in both.decisions)
+
+
+def test_a_rule_chooses_the_energy(tmp_path: Path) -> None:
+    stated = another(ct("Abdomen", ImageType=[*DERIVED, "VMI"]), "stated", 5)
+    characteristics = Dataset()
+    characteristics.MonoenergeticEnergyEquivalent = 40.0
+    changed(stated, MultienergyCTCharacteristicsSequence=Sequence([characteristics]))
+    for name, series in {"stated": stated, "spoken": another(ct("Mono 70 keV"), "spoken", 6), "ordinary": ct()}.items():
+        save_series(series, tmp_path / name)
+    study = one_study(tmp_path)
+    for energy, expected in ((40, 5), (70, 6), (55, None)):
+        selection = select_series(study, model(energy_kev=energy))
+        numbers = [int(series.instances[0].header.SeriesNumber) for series in selection.channels]
+        assert numbers == ([expected] if expected else [])
+        assert selection.warnings == ()
+    reasons = [decision.reason for decision in select_series(study, model(energy_kev=55)).decisions]
+    assert sorted(reasons) == [
+        "It is not a mono-energetic image, of 55 keV.",
+        "Its energy is 40 keV, not 55 keV.",
+        "Its energy is 70 keV, not 55 keV.",
+    ]
+
+
+def test_words_alone_prove_nothing_and_warn(tmp_path: Path) -> None:
+    series = ct("Iodine no Water", ImageType=["ORIGINAL", "PRIMARY", "AXIAL"])
+    selection = selection_of(tmp_path / "alone", series, model())
+    assert [warning.code for warning in selection.warnings] == [WarningCode.MAP_SUSPECTED]
+    ordinary = another(ct(), "ordinary", 9)
+    save_series(series, tmp_path / "both" / "map")
+    assert taken(selection_of(tmp_path / "both", ordinary, model())) == [ordinary[0].SeriesInstanceUID]
+
+
+def test_a_map_named_by_words_that_the_model_takes_as_hu_warns(tmp_path: Path) -> None:
+    selection = selection_of(tmp_path, iodine(), model(description=("iodine",)))
+    assert [warning.code for warning in selection.warnings] == [WarningCode.UNIT_OF_MAP]
+    assert "MGML" in selection.warnings[0].detail
+
+
+def test_images_of_two_units_are_refused_whatever_the_first_is(tmp_path: Path) -> None:
+    series = ct()
+    series[0].RescaleType = "MGML"
+    save_series(series, tmp_path)
+    with pytest.raises(StudyRejected) as caught:
+        run(tmp_path, manifest())
+    assert caught.value.code is ReasonCode.MIXED_RESCALE_TYPE
