@@ -32,11 +32,6 @@ ModelName = Annotated[str, Field(pattern=f"^{MODEL_NAME}$")]
 Byte = Annotated[int, Field(ge=0, le=255)]
 
 
-def _is_none(value: object) -> bool:
-    """Return whether a key is at its default; it is then not dumped, so UIDs and hashes stay those of before."""
-    return value is None
-
-
 class Range(Frozen):
     """A closed interval in mm; an end that is left out is unbounded."""
 
@@ -67,7 +62,7 @@ class SeriesRule(Frozen):
     pixel_spacing: Range | None = None
     min_slices: int = Field(default=3, ge=1)
     energy_kev: float | None = Field(
-        default=None, gt=0, le=1000, exclude_if=_is_none, description="energy of a mono-energetic CT image in keV"
+        default=None, gt=0, le=1000, description="energy of a mono-energetic CT image in keV"
     )
     phase: tuple[Phase, ...] = Field(default=(), description="contrast phase, any of; unknown phases are left")
     prefer: tuple[Preference, ...] = Field(
@@ -79,7 +74,7 @@ class Channel(Frozen):
     """One input channel of the network."""
 
     name: str
-    unit: Unit | None = Field(default=None, exclude_if=_is_none, description="of its values; empty: HU of CT alone")
+    unit: Unit | None = Field(default=None, description="of its values; empty: HU of CT alone")
     series: SeriesRule
 
 
