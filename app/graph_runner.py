@@ -63,7 +63,7 @@ class Segmenter:
         self._warnings = {name: warnings_of(package) for name, package in packages.items()}
         for warning in self.warnings:
             extra = {"model": warning.model, "warning": warning.code, "problem": warning.message}
-            logging.getLogger("segnode").warning("model_warning", extra=extra)
+            logging.getLogger("segnode").warning("model_warning_raised", extra=extra)
 
     def warm(self) -> None:
         """Load networks before the first study asks for them, as many as the device keeps.

@@ -76,11 +76,11 @@ def run_child(main: Callable[[], None]) -> None:
     try:
         main()
     except SegnodeError as error:
-        _log.error("cannot_start", extra={"reason": str(error)})
+        _log.error("process_not_started", extra={"reason": str(error)})
         sys.exit(error.exit_code)
     except OSError as error:
         # A disk that is full, mostly. Whoever watches this process starts it again.
-        _log.error("cannot_start", extra={"reason": error.strerror or type(error).__name__})
+        _log.error("process_not_started", extra={"reason": error.strerror or type(error).__name__})
         sys.exit(RetryLater.exit_code)
     except Exception as problem:  # noqa: BLE001 - the process's outermost place; threads of it must not keep it alive
         _log.error(

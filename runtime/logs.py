@@ -34,7 +34,7 @@ class EventFormatter(logging.Formatter):
         """Return the parts of a record that may be logged: the event, and its fields."""
         fields: dict[str, object] = {}
         if record.name.split(".")[0] in READ_DICOM:
-            event, fields["at"] = "library_message", f"{record.name}:{record.lineno}"
+            event, fields["at"] = "library_message_omitted", f"{record.name}:{record.lineno}"
         elif record.name == "segnode":
             event = record.getMessage()
             # Our own fields come as ``extra``; DBOS's filter adds others to its records, which are dropped.
@@ -95,5 +95,5 @@ def _log_warning(
 ) -> None:
     # The text may quote an element's value ("Invalid value for VR PN: ...").
     logging.getLogger("segnode").debug(
-        "python_warning", extra={"category": category.__name__, "at": f"{filename}:{lineno}"}
+        "python_warning_raised", extra={"category": category.__name__, "at": f"{filename}:{lineno}"}
     )

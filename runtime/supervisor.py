@@ -128,7 +128,7 @@ class Supervisor:
     def _handle(self, child: _Child, event: _Event) -> None:
         if event.what == "ready":
             child.ready, child.restart_in_s = True, FIRST_RESTART_S
-            _log.info("process_ready", extra={"child": child.name})
+            _log.info("process_reported_ready", extra={"child": child.name})
         elif event.what == "restart":
             self._start(child)
         else:

@@ -46,7 +46,7 @@ class Takeover:
             try:
                 self.look()
             except SQLAlchemyError as error:
-                _log.warning("not_looked_for_dead_executors", extra={"reason": reason_of(error)})
+                _log.warning("executors_not_checked", extra={"reason": reason_of(error)})
 
     def look(self) -> list[str]:
         """Hand on the work of executors that were dead at the last look too, and return their names."""
@@ -69,7 +69,7 @@ class Takeover:
             return False
         handed = DBOS._recover_pending_workflows([executor])
         leases.release(executor, instance)
-        _log.warning("executor_dead", extra={"executor": executor, "handed_on": len(handed)})
+        _log.warning("executor_died", extra={"executor": executor, "handed_on": len(handed)})
         return True
 
 

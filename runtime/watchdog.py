@@ -92,7 +92,7 @@ class Watchdog:
 
     def _end(self, key: str, number: int) -> None:
         work = dict(zip(self._names, (key, number), strict=False))
-        _log.error(f"{self._names[0]}_takes_too_long", extra=work | {"pid": self._process.pid})
+        _log.error(f"{self._names[0]}_timed_out", extra=work | {"pid": self._process.pid})
         self._process.kill()
         self._process.wait()
         self._after_end(key, number)

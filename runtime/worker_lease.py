@@ -91,7 +91,7 @@ class WorkerLease:
                 self.leases.prepare(spool_id)
                 other = self.leases.acquire(self.executor, self.holder)
             except SQLAlchemyError as error:
-                _say(said, "database_unreachable", reason=reason_of(error))
+                _say(said, "database_not_reached", reason=reason_of(error))
             else:
                 if other is None:
                     self._valid_until = asked + self.leases.seconds
@@ -100,7 +100,7 @@ class WorkerLease:
                     return True
                 # A machine of the same name, or one that died less than a lease ago.
                 remedy = "name each machine by executor: in node.yaml"
-                _say(said, "executor_works_elsewhere", executor=self.executor, host=other.host, remedy=remedy)
+                _say(said, "executor_claimed_elsewhere", executor=self.executor, host=other.host, remedy=remedy)
             if wants_to_stop(ASK_AGAIN_S):
                 return False
 
@@ -149,7 +149,7 @@ class WorkerLease:
                 self._look_around()
         except SQLAlchemyError as error:
             if said is not None:
-                _say(said, "database_unreachable", reason=reason_of(error))
+                _say(said, "database_not_reached", reason=reason_of(error))
             return False
         if not mine and not self._ended.is_set():
             _log.error("lease_lost", extra={"executor": self.executor})

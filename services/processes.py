@@ -40,7 +40,7 @@ def run_service(config: Path) -> None:
     """
     settings = load_service_settings(config)
     if keys := keys_from_environment(ENVIRONMENT):
-        _log.info("settings_from_environment", extra={"keys": ",".join(keys)})
+        _log.info("settings_overridden", extra={"keys": ",".join(keys)})
     commands = {"server": [*PYTHON, "services.server", str(config)]}
     for slot, name in enumerate(numbered("worker", len(settings.workers)), start=1):
         commands[name] = [*PYTHON, "services.worker", str(config), str(slot)]

@@ -82,7 +82,7 @@ def build_image(context: Path, build: Build, archive: Path) -> None:
 
 
 def _run(command: list[str], problem: str) -> None:
-    _log.info("runs", extra={"program": Path(command[0]).name, "arguments": len(command) - 1})
+    _log.info("program_started", extra={"program": Path(command[0]).name, "arguments": len(command) - 1})
     # Their output is for the person who builds; standard output stays free for what this program says.
     done = subprocess.run(command, stdout=sys.stderr, check=False)  # noqa: S603 - arguments are paths and checked names
     if done.returncode != 0:

@@ -60,6 +60,6 @@ class Housekeeping:
                 self._forgot = time.monotonic()
         except OSError as error:
             # A full disk passes; a worker that ended over it would cost the study that it runs.
-            _log.error("spool_unusable", extra={"problem": error.strerror})
+            _log.error("spool_failed", extra={"problem": error.strerror})
         except SQLAlchemyError as error:
-            _log.error("database_unreachable", extra={"reason": reason_of(error)})
+            _log.error("database_not_reached", extra={"reason": reason_of(error)})

@@ -62,7 +62,7 @@ def _delete_until_stopped(link: ParentLink, spool: Spool, days: float, trail: Au
         try:
             delete_delivered(spool, days * 86400.0, trail=trail)
         except OSError as error:
-            _log.warning("not_deleted", extra={"reason": error.strerror})
+            _log.warning("studies_not_deleted", extra={"reason": error.strerror})
         if link.wait_for_stop(RETENTION_EVERY_S):
             return
 

@@ -55,7 +55,7 @@ class Node:
         _allow_deep_stacks()
         configure_logging("node", self._settings.logs)
         if keys := keys_from_environment(ENVIRONMENT):
-            _log.info("settings_from_environment", extra={"keys": ",".join(keys)})
+            _log.info("settings_overridden", extra={"keys": ",".join(keys)})
         audit = self._settings.audit_trail()
         audit.application("start")
         try:

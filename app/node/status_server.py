@@ -173,5 +173,5 @@ def serve_status(spool: Spool, host: str, port: int) -> ThreadingHTTPServer:
     except OSError as error:
         raise ConfigInvalid(f"http: host {host} port {port}: {error.strerror}; choose another") from error
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-    _log.info("http_listens", extra={"port": server.server_port})
+    _log.info("http_started", extra={"port": server.server_port})
     return server

@@ -115,7 +115,7 @@ def _does_work(thread: threading.Thread | None) -> bool:
 
 def _say_that_another_works(executor: str) -> None:
     extra = {"executor": executor, "remedy": "end it, or name each machine by executor: in node.yaml"}
-    logging.getLogger("segnode").warning("waiting_for_another_worker_to_end", extra=extra)
+    logging.getLogger("segnode").warning("worker_delayed", extra=extra)
 
 
 def _launch(settings: NodeSettings, executor: str) -> None:

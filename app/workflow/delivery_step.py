@@ -44,6 +44,10 @@ _NOT_FOUND = "; asked for the object, it does not have it"
 _log = logging.getLogger("segnode")
 
 
+_EVENTS = {"waiting": "delivery_postponed", "committing": "delivery_handed_over"}
+"""Log events of deliveries under way; those that have ended are logged by their state."""
+
+
 class DeliveryStep:
     """The deliveries of one node.
 
@@ -283,7 +287,7 @@ class DeliveryStep:
     def _say(revision: Revision, destination: str, delivery: Delivery) -> None:
         fields = {"study": revision.key, "revision": revision.number, "destination": destination}
         fields |= {"attempt": delivery.attempts - 1, "reason": delivery.reason or "none"}
-        _log.info(f"delivery_{delivery.state}", extra=fields)
+        _log.info(_EVENTS.get(delivery.state, f"delivery_{delivery.state}"), extra=fields)
 
 
 def begin_delivery(revision: Revision, destination: str, files: Sequence[str]) -> None:

@@ -70,5 +70,5 @@ class DestinationWatch:
         waiting = delayed_in(queue)
         end_delays(waiting)
         if answered_before is False:
-            _log.info("destination_is_back", extra={"destination": name, "deliveries": len(waiting)})
+            _log.info("destination_recovered", extra={"destination": name, "deliveries": len(waiting)})
         return True

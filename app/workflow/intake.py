@@ -116,7 +116,7 @@ class Intake:
         if self._spool.close(revision, arrivals.stamp, verdict.notes, priority):
             self._forget(revision.key)
             extra = {"study": revision.key, "revision": revision.number}
-            _log.info("study_complete", extra=extra | {"images": revision.image_count(), "priority": priority})
+            _log.info("study_completed", extra=extra | {"images": revision.image_count(), "priority": priority})
             for note in verdict.notes:
                 _log.warning("study_noted", extra=extra | {"note": note})
 
@@ -128,7 +128,9 @@ class Intake:
             if revision.state is State.RECEIVING:
                 revision.write_state(reason=reason)
         if verdict.missing:
-            _log.warning("images_missing", extra={"study": revision.key, "revision": revision.number, "of": message})
+            _log.warning(
+                "images_not_received", extra={"study": revision.key, "revision": revision.number, "of": message}
+            )
 
     def _forget(self, key: str) -> None:
         self._receiving.pop(key, None)

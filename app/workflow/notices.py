@@ -81,7 +81,7 @@ def _write(
         header = None if code == ReasonCode.MIXED_PATIENTS else read_notice_header(revision.images)
         if header is None:
             # Whom it would be filed under is not known.
-            _log.warning("no_notice", extra={"study": revision.key, "revision": revision.number, "kind": kind})
+            _log.warning("notice_not_written", extra={"study": revision.key, "revision": revision.number, "kind": kind})
             return None
         notice = Notice(kind, code, notice_text(kind, message, state), tuple(models), revision.key)
         revision.results.mkdir(exist_ok=True)

@@ -114,7 +114,7 @@ class SegmentStep:
                 claim.results.mkdir()
                 revision.write_state(state=State.RUNNING, reason=None, warnings=known.of_reception)
             extra = {"study": revision.key, "revision": revision.number, "models": len(models)}
-            _log.info("study_running", extra=extra)
+            _log.info("study_started", extra=extra)
             run = StudyRun(
                 revision.images,
                 claim.results,
@@ -168,7 +168,7 @@ def publish(claim: Claim, outcome: Outcome, warnings: Sequence[RecordedWarning] 
         revision.write_outcome(outcome)
     for warning in warnings:
         extra = {"study": revision.key, "revision": revision.number, "warning": warning.code, "model": warning.model}
-        _log.warning("study_warning", extra=extra | {"problem": warning.message})
+        _log.warning("study_warning_raised", extra=extra | {"problem": warning.message})
 
 
 def _set_aside(deaths: int, overtimes: int) -> Outcome:
@@ -183,7 +183,7 @@ def _wait(claim: Claim, reason: Reason) -> None:
     with claim.held() as revision:
         revision.write_state(state=State.WAITING, reason=RecordedReason(reason.code, reason.message))
     extra = {"study": revision.key, "revision": revision.number, "reason": reason.message}
-    _log.warning("study_waiting", extra=extra)
+    _log.warning("study_postponed", extra=extra)
 
 
 def gpu_memory_peak() -> float:

@@ -85,7 +85,7 @@ def _disk_may_wait(step: Step[P, T]) -> Step[P, T | None]:
             raise  # what was deleted does not come back
         except OSError as error:
             extra = {"study": key, "revision": number, "step": step.__name__, "reason": error.strerror}
-            _log.warning("step_waits_for_disk", extra=extra)
+            _log.warning("step_postponed", extra=extra)
             return None
 
     return tried
@@ -324,7 +324,7 @@ def _end_by_defect(revision: Revision, destination: str | None, name: str) -> No
         return
     revision.write_delivery(destination, replace(delivery, state="failed", reason=f"{INTERNAL_ERROR}: {name}"))
     extra = {"study": revision.key, "revision": revision.number, "destination": destination, "problem": name}
-    _log.error("delivery_failed_by_defect", extra=extra)
+    _log.error("delivery_defect_found", extra=extra)
     if not revision.state.is_final and (end := end_of(revision)) is not None:
         _end(revision, *end)
 

@@ -160,7 +160,7 @@ class ServedAssociation:
         """Log a truncated object: its sender gets no response any more, and a person who misses an image finds this."""
         if self._command is not None:
             address = self._caller.address
-            _log.warning("object_cut_short", extra={"reason": how, "bytes": self._length, "address": address})
+            _log.warning("object_truncated", extra={"reason": how, "bytes": self._length, "address": address})
 
     def _serve_all(self) -> bytes | None:
         while True:

@@ -164,7 +164,9 @@ class Ingest:
 def _warn(revision: Revision, words: str) -> None:
     """Log that an image came again with another description, and keep it for the result of a revision to come."""
     problem = description_changed(words)
-    _log.warning("study_warning", extra={"study": revision.key, "warning": problem.code, "problem": problem.message})
+    _log.warning(
+        "study_warning_raised", extra={"study": revision.key, "warning": problem.code, "problem": problem.message}
+    )
     state = revision.read_state()
     if state.state is State.RECEIVING and problem not in state.warnings and len(state.warnings) < MAX_WARNINGS:
         revision.write_state(warnings=(*state.warnings, problem))

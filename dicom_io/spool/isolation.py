@@ -32,7 +32,7 @@ def apart(key: str, said: dict[str, str] | None = None) -> Iterator[None]:
     except DAMAGE as error:
         problem = problem_of(error)
         if said is None or said.get(key) != problem:
-            _log.error("study_passed_over", extra={"study": key, "problem": problem})
+            _log.error("study_skipped", extra={"study": key, "problem": problem})
         if said is not None:
             said[key] = problem
     else:

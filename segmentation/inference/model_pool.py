@@ -136,7 +136,7 @@ class ModelPool:
                 with self._running:
                     self._load(package)
             except RetryLater as problem:
-                _log.warning("model_not_warm", extra={"model": package.name, "problem": str(problem)})
+                _log.warning("model_not_warmed", extra={"model": package.name, "problem": str(problem)})
                 break
 
     @contextmanager

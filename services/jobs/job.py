@@ -58,7 +58,7 @@ def finished(job: str, output: Any) -> Job:
     try:
         answer = _Answer.model_validate(output)
     except ValidationError:  # of another version of this program: one such job must not hold up the followers of others
-        _log.error("answer_unreadable", extra={"job": job})
+        _log.error("answer_not_read", extra={"job": job})
         message = "Its result is of another version of the service; submit the job again."
         answer = _Answer(problem=Problem(code="internal_error", message=message))
     state: State = "done" if answer.problem is None else "failed"

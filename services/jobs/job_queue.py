@@ -210,7 +210,7 @@ class Jobs:
         except SQLAlchemyError as error:
             if time.monotonic() - self._said_at >= _SAY_AGAIN_S:
                 self._said_at = time.monotonic()
-                _log.warning("database_unreachable", extra={"reason": reason_of(error)})
+                _log.warning("database_not_reached", extra={"reason": reason_of(error)})
             raise RetryLater("The queue's database cannot be reached; retry later.") from error
 
     def _job(self, status: WorkflowStatus) -> Job:

@@ -167,7 +167,7 @@ class JobService:
                 heirs = [other.holder for other in self._following.of(job.id)]
                 await asyncio.to_thread(self._jobs.leave, job.id, holder, heirs)
         except RetryLater as error:
-            _log.warning("job_goes_on", extra={"job": job.id, "reason": str(error)})
+            _log.warning("job_not_cancelled", extra={"job": job.id, "reason": str(error)})
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         # A caller that is gone takes its task with it.

@@ -106,9 +106,9 @@ def tidy(flow: ServiceFlow, keep_days: float) -> None:
         flow.tidy(time.time() - keep_days * 86400.0)
     except OSError as error:
         # Both pass, and the job that runs has nothing to do with it.
-        _log.error("work_folder_unusable", extra={"problem": error.strerror})
+        _log.error("work_folder_failed", extra={"problem": error.strerror})
     except SQLAlchemyError as error:
-        _log.error("database_unreachable", extra={"reason": reason_of(error)})
+        _log.error("database_not_reached", extra={"reason": reason_of(error)})
 
 
 def main() -> None:

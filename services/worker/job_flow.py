@@ -100,7 +100,7 @@ class ServiceFlow(DBOSConfiguredInstance):
                 answer = self._try(job, request) if deaths < MAX_DEATHS else _set_aside(deaths)
         except OSError as error:
             # Errors of the volume have codes of their own: this one is of the worker's own disk, full perhaps.
-            _log.error("work_folder_unusable", extra={"job": job, "problem": error.strerror})
+            _log.error("work_folder_failed", extra={"job": job, "problem": error.strerror})
             answer = _problem(RetryLater(f"the service's disk cannot be read or written: {error.strerror}"))
         self._overtime.forget(job)
         self._marks.forget(job)
@@ -127,7 +127,7 @@ class ServiceFlow(DBOSConfiguredInstance):
         except SegnodeError as error:
             answer = _problem(error)
             if answer["problem"]["code"] in ("model_unusable", "service_misconfigured"):
-                _log.error("job_cannot_run", extra={"job": job, "problem": str(error)})
+                _log.error("job_not_run", extra={"job": job, "problem": str(error)})
             return answer
         except OSError:
             raise

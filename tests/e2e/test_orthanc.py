@@ -120,13 +120,13 @@ def test_a_worker_killed_in_mid_study_still_gives_one_seg(
     pacs_and_node: tuple[Orthanc, NodeProcess], modality: Callable[[Orthanc, Path], None], tmp_path: Path
 ) -> None:
     pacs, node = pacs_and_node
-    running = node.log.read_text().count("study_running")
+    running = node.log.read_text().count("study_started")
     study = small_study(tmp_path, "killed")
     modality(pacs, tmp_path)
-    wait_until(lambda: node.log.read_text().count("study_running") > running)
+    wait_until(lambda: node.log.read_text().count("study_started") > running)
     node.kill_child("worker")
     assert node.wait_for_end(study)["state"] == "delivered"
-    assert node.log.read_text().count("study_running") == running + 2
+    assert node.log.read_text().count("study_started") == running + 2
     assert len(pacs.instances(study, "SEG")) == 1
 
 
@@ -139,7 +139,7 @@ def test_a_result_waits_for_a_pacs_that_is_down(
     try:
         assert store(peer("storescu"), node.port, "SEGNODE", tmp_path) == 0
         wait_until(lambda: (latest := node.latest(study)) is not None and latest.read_delivery("pacs"))
-        wait_until(lambda: "delivery_waiting" in node.log.read_text())
+        wait_until(lambda: "delivery_postponed" in node.log.read_text())
     finally:
         pacs.start()
     assert node.wait_for_end(study)["state"] == "delivered"

@@ -147,7 +147,7 @@ def test_images_that_cannot_be_read_are_told_to_the_operator(
     ]
     log = node.log.read_text()
     assert "1 image could not be read." in next(
-        line for line in log.splitlines() if latest.key in line and "study_warning" in line
+        line for line in log.splitlines() if latest.key in line and "study_warning_raised" in line
     )
 
 

@@ -129,7 +129,7 @@ def test_one_of_a_name_waits_until_the_other_machine_is_gone(
     first.begin("this-spool", never)
     second = WorkerLease(leases, "ct-1", holder("b", "m2"), raise_lost)
     assert not second.begin("this-spool", lambda seconds: True)
-    (said,) = [record for record in caplog.records if record.message == "executor_works_elsewhere"]
+    (said,) = [record for record in caplog.records if record.message == "executor_claimed_elsewhere"]
     assert (vars(said)["executor"], vars(said)["host"]) == ("ct-1", "host-m1")
     assert "executor: in node.yaml" in vars(said)["remedy"]
     waiting = threading.Thread(target=second.begin, args=("this-spool", never))

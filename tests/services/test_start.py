@@ -46,7 +46,7 @@ def test_keys_of_the_environment_count_and_are_named_without_their_values(
         monkeypatch.setenv("SEGNODE_SERVICE__QUEUE__KEEP_DAYS", "6.125")
         said = refused(service)
     assert f"rest: cannot listen on 127.0.0.1:{port}" in said
-    assert "settings_from_environment keys=queue.keep_days,rest.port" in said
+    assert "settings_overridden keys=queue.keep_days,rest.port" in said
     assert "6.125" not in said
 
 

@@ -150,8 +150,8 @@ def test_keys_of_the_environment_count_in_every_process_and_are_named_in_the_log
         socket.create_connection(("127.0.0.1", port)).close()  # the listener, a child, has it open
     finally:
         node.stop()
-    (line,) = [line for line in node.log.read_text().splitlines() if "settings_from_environment" in line]
-    assert line.endswith("settings_from_environment keys=limits.pdu_seconds,port")
+    (line,) = [line for line in node.log.read_text().splitlines() if "settings_overridden" in line]
+    assert line.endswith("settings_overridden keys=limits.pdu_seconds,port")
     assert "29.5" not in node.log.read_text()
 
 

@@ -43,7 +43,7 @@ def test_a_damaged_study_holds_up_no_other(damage: str, peer: Callable[[str], st
         store(peer("storescu"), node.port, "SEGNODE", write_study(tmp_path / "second", second))
         assert node.wait_for_end(second)["state"] == "delivered"
         if damage != "folder":
-            wait_until(lambda: f"study_passed_over study={latest.key}" in node.log.read_text())
+            wait_until(lambda: f"study_skipped study={latest.key}" in node.log.read_text())
         wait_until(lambda: not node.spool.open_keys())  # what is still looked at is not deleted
         deleted = delete_delivered(node.spool, -1.0)
         whole = node.latest(second)

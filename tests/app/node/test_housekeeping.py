@@ -60,7 +60,7 @@ def test_a_forgotten_study_comes_again_and_old_work_is_deleted(
 
         late.stop()
         send(waiting)
-        wait_until(lambda: "delivery_waiting" in node.log.read_text())
+        wait_until(lambda: "delivery_postponed" in node.log.read_text())
         node.stop()
         rows(node, AGE)
         assert rows(node, OLD) != [(0,)]

@@ -71,7 +71,7 @@ def test_of_three_machines_one_dies_and_never_comes_back(machines: Machines, pac
     assert len(set(objects(pacs))) == len(objects(pacs)) == 7
     assert machines.runs(mine[0]) == 2
     assert sum(machines.runs(key) for key in studies) == 8
-    assert "executor_dead executor=ct-1 handed_on=1" in "".join(workers[name].log.read_text() for name in ("mr", "pt"))
+    assert "executor_died executor=ct-1 handed_on=1" in "".join(workers[name].log.read_text() for name in ("mr", "pt"))
 
 
 def test_a_machine_that_wakes_up_late_changes_nothing(machines: Machines, pacs: StorageServer) -> None:
@@ -138,7 +138,7 @@ def test_work_goes_on_when_the_database_comes_back(machines: Machines, pacs: Sto
     assert len(objects(pacs)) == 2
     assert machines.runs(running) == 1
     assert all(worker.process.poll() is None for worker in workers)
-    assert "database_unreachable" in workers[0].log.read_text()
+    assert "database_not_reached" in workers[0].log.read_text()
 
 
 def test_machine_without_permission_to_work_waits_or_ends_with_the_remedy(
@@ -147,7 +147,7 @@ def test_machine_without_permission_to_work_waits_or_ends_with_the_remedy(
     first = machines.start("ct").wait_until_ready()
     namesake = machines.start("ct")
     unmounted = Machines(tmp_path / "empty", database, {"pacs": pacs.port}).start("mr")
-    wait_until(lambda: "waiting_for_another_worker_to_end executor=ct-1" in namesake.log.read_text())
+    wait_until(lambda: "worker_delayed executor=ct-1" in namesake.log.read_text())
     assert "name each machine by executor: in node.yaml" in namesake.log.read_text()
     # As where the shared folder is not mounted: it is there, and empty.
     assert unmounted.process.wait(PATIENCE_S) == 2
@@ -168,7 +168,7 @@ def test_an_upgrade_begins_again_what_an_older_version_left(
         pacs.start()
         old = machines.start("ct", {"STUB_VERSION": "1"}).wait_until_ready()
         delivering = machines.study()
-        wait_until(lambda: "delivery_waiting" in old.log.read_text() and pacs.received())
+        wait_until(lambda: "delivery_postponed" in old.log.read_text() and pacs.received())
         running = machines.study("hang once")
         wait_until(lambda: machines.runner(running))
         queued = [machines.study(), machines.study()]

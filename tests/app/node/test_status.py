@@ -89,7 +89,7 @@ def studies(node: NodeProcess, peer: Callable[[str], str], tmp_path_factory: pyt
     for wish, study in made.items():
         if wish != "down":
             node.wait_for_end(study)
-    wait_until(lambda: "delivery_waiting" in node.log.read_text())
+    wait_until(lambda: "delivery_postponed" in node.log.read_text())
     return made
 
 
@@ -165,7 +165,7 @@ def test_a_warning_is_in_status_studies_and_log(node: NodeProcess, studies: dict
     assert said["studies list"].count("(warnings: resampled)") == 1
     assert "warning: resampled: A channel was resampled." in said[f"studies show {latest.key}"]
     events = [json.loads(line) for line in node.log.read_text().splitlines()]
-    logged = [(event["study"], event["warning"]) for event in events if event["event"] == "study_warning"]
+    logged = [(event["study"], event["warning"]) for event in events if event["event"] == "study_warning_raised"]
     assert logged == [(latest.key, "resampled")]
 
 

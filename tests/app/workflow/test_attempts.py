@@ -197,7 +197,7 @@ def test_a_study_that_fills_the_disk_waits_and_is_delivered(
         study = send(node, "fill once")
         assert node.wait_for_end(study)["state"] == "delivered"
         assert runs(node, study) == 2
-        logged = [line for line in node.log.read_text().splitlines() if "study_waiting" in line]
+        logged = [line for line in node.log.read_text().splitlines() if "study_postponed" in line]
         assert len(logged) == 1
         assert json.dumps("No space left on device")[1:-1] in logged[0]
     finally:

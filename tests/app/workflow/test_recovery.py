@@ -94,9 +94,9 @@ def test_a_killed_listener_comes_back(send: Callable[..., str], tmp_path: Path) 
     node = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")})
     node.start()
     try:
-        ready = node.log.read_text().count("process_ready child=listener")
+        ready = node.log.read_text().count("process_reported_ready child=listener")
         node.kill_child("listener")
-        wait_until(lambda: node.log.read_text().count("process_ready child=listener") > ready)
+        wait_until(lambda: node.log.read_text().count("process_reported_ready child=listener") > ready)
         send(node)
     finally:
         node.stop()
@@ -128,7 +128,7 @@ def test_the_database_is_rebuilt_from_the_spool(pacs: StorageServer, send: Calla
     node.start()
     try:
         study = send(node)
-        wait_until(lambda: "delivery_waiting" in node.log.read_text())
+        wait_until(lambda: "delivery_postponed" in node.log.read_text())
         node.stop()
         (node.folder / "workflow.sqlite").unlink()
         pacs.start()

@@ -55,7 +55,7 @@ def runs(node: NodeProcess, study: str) -> int:
 @pytest.mark.parametrize(
     ("wish", "code", "message", "said"),
     [
-        ("hang", "study_too_long", "2 took longer", "study_takes_too_long study={key} revision=0"),
+        ("hang", "study_too_long", "2 took longer", "study_timed_out study={key} revision=0"),
         ("segfault", "worker_died", "died 2 times", "process_died child=worker"),
     ],
 )
@@ -71,7 +71,7 @@ def test_a_study_that_costs_its_worker_is_set_aside_and_the_next_goes_on(
     assert node.wait_for_end(send(""))["state"] == "delivered"
 
 
-@pytest.mark.parametrize(("wish", "said"), [("hang once", "study_takes_too_long"), ("lost GPU", "gpu_lost")])
+@pytest.mark.parametrize(("wish", "said"), [("hang once", "study_timed_out"), ("lost GPU", "gpu_lost")])
 def test_study_that_ended_one_worker_is_delivered_by_the_next(
     node: NodeProcess, send: Callable[[str], str], wish: str, said: str
 ) -> None:

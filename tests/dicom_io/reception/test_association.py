@@ -231,7 +231,7 @@ def test_a_truncated_object_is_logged(end: bytes, how: str, caplog: pytest.LogCa
     assert (receiver.objects, receiver.discarded) == ([], 1)
     (record,) = caplog.records
     said = {"reason": how, "bytes": 1000, "address": "address"}
-    assert (record.message, said) == ("object_cut_short", {name: record.__dict__[name] for name in said})
+    assert (record.message, said) == ("object_truncated", {name: record.__dict__[name] for name in said})
 
 
 def test_an_association_can_be_ended_from_another_thread() -> None:

@@ -66,7 +66,9 @@ class Killer:
             return list(latest.values())
         if target not in latest or not self._is_child(latest[target]):
             return []
-        if not early and log.rfind(f"process_ready child={target}") < log.rfind(f"process_started child={target} "):
+        if not early and log.rfind(f"process_reported_ready child={target}") < log.rfind(
+            f"process_started child={target} "
+        ):
             return []
         return [latest[target]]
 

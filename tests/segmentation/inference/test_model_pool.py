@@ -188,4 +188,4 @@ def test_a_device_that_is_full_at_the_start_does_not_stop_the_start(
 
     monkeypatch.setattr(Engine, "__init__", full)
     ModelPool("cpu").warm(packages)
-    assert caplog.messages == ["model_not_warm"]
+    assert caplog.messages == ["model_not_warmed"]

@@ -84,7 +84,9 @@ def test_profile_fast_without_a_measurement_is_warned_about(package: Package, ca
         Segmenter({"tiny": package}, "cpu")
         assert caplog.messages == []
         Segmenter({"tiny": package.in_profile("fast")}, "cpu")
-    assert [(one.getMessage(), one.warning) for one in caplog.records] == [("model_warning", "fast_not_measured")]
+    assert [(one.getMessage(), one.warning) for one in caplog.records] == [
+        ("model_warning_raised", "fast_not_measured")
+    ]
 
 
 def test_a_damaged_file_is_named(package: Package) -> None:

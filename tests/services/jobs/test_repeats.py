@@ -263,7 +263,7 @@ def test_callers_retry_while_the_database_is_unreachable(tmp_path: Path, caplog:
                 call()
             assert str(tmp_path) not in str(caught.value)
     jobs.close()
-    assert [record.message for record in caplog.records] == ["database_unreachable"]  # not once for each caller
+    assert [record.message for record in caplog.records] == ["database_not_reached"]  # not once for each caller
 
 
 def test_an_answer_of_another_version_is_a_failed_job() -> None:

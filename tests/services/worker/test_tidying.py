@@ -38,8 +38,8 @@ def test_all_old_jobs_leave_the_queue_in_batches(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("problem", "said"),
     [
-        (OSError(28, "No space left on device"), "work_folder_unusable"),
-        (OperationalError("DELETE", {}, Exception("gone")), "database_unreachable"),
+        (OSError(28, "No space left on device"), "work_folder_failed"),
+        (OperationalError("DELETE", {}, Exception("gone")), "database_not_reached"),
     ],
     ids=["disk", "database"],
 )
