@@ -27,6 +27,9 @@ from services.rest.connections import Impatient
 from services.settings import Listening, ServiceSettings, load_service_settings
 from services.tokens import Tokens
 
+CALLS_PER_ADDRESS: Final = CALLS // 2
+"""REST connections of one address: the other half is left to others, the probes of a cluster among them."""
+
 GRACE_S: Final = 5.0
 """Seconds for which calls may go on after the service was told to stop."""
 
@@ -95,7 +98,7 @@ def _rest_server(app: FastAPI, listening: Listening) -> _Uvicorn:
         server_header=False,
         timeout_graceful_shutdown=int(GRACE_S),
         limit_concurrency=CALLS,
-        http=Impatient,
+        http=Impatient.sharing(CALLS - 1, CALLS_PER_ADDRESS),
     )
     if (tls := listening.tls) is not None:
         config.ssl_certfile, config.ssl_keyfile = str(tls.certificate), str(tls.key)

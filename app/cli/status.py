@@ -20,9 +20,10 @@ def status(config: Config, as_json: AsJson = False) -> None:
     \\b
     Exit codes: 0 it takes work, 6 it does not (or not yet), 2 the settings are wrong.
     """
-    spool = spool_to_read(load_settings(config).spool)
+    settings = load_settings(config)
+    spool = spool_to_read(settings.spool)
     try:
-        overview = look(spool)
+        overview = look(spool, settings.reception.kept_free)
     except OSError as error:
         raise ConfigInvalid(f"spool {spool.root}: {error.strerror}; has this node ever been started?") from error
     typer.echo(json.dumps(_content(overview)) if as_json else _text(overview))
@@ -36,6 +37,7 @@ def _content(overview: NodeStatus) -> dict[str, object]:
         "ready": overview.is_ready,
         "processes": dict(overview.processes),
         "studies": dict(overview.studies),
+        "unconfirmed": overview.unconfirmed,
         "damaged": dict(overview.damaged),
         "warnings": dict(overview.warnings),
         "model_warnings": [warning.to_json() for warning in overview.model_warnings],
@@ -43,6 +45,7 @@ def _content(overview: NodeStatus) -> dict[str, object]:
         "oldest_waiting_s": round(overview.oldest_waiting_s),
         "deliveries_pending": dict(overview.deliveries),
         "free_bytes": overview.free_bytes,
+        "disk_problem": overview.disk_problem,
     }
 
 
@@ -52,10 +55,12 @@ def _text(overview: NodeStatus) -> str:
     lines += [f"  {name}: {'ready' if ready else 'not ready'}" for name, ready in overview.processes.items()]
     studies = ", ".join(f"{number} {state}" for state, number in overview.studies.items() if number)
     lines.append(f"studies: {studies or 'none'}")
+    lines += [f"  {overview.unconfirmed} of them unconfirmed"] if overview.unconfirmed else []
     lines += [f"  {key}: damaged, {problem}" for key, problem in overview.damaged.items()]
     lines += [f"  {number} with the warning {code}" for code, number in overview.warnings.items()]
     lines += [f"model {warning.model}: {warning.code}: {warning.message}" for warning in overview.model_warnings]
     lines.append(f"queue: {overview.queue_depth}, the oldest for {overview.oldest_waiting_s:.0f} s")
     lines += [f"  {name}: {number} to deliver" for name, number in overview.deliveries.items() if number]
     lines.append(f"free disk: {overview.free_bytes / 2**30:.1f} GiB")
+    lines += [f"  {overview.disk_problem}, so every image is refused"] if overview.disk_problem else []
     return "\n".join(lines)

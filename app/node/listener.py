@@ -15,7 +15,6 @@ from dicom_io.reception.listener import ACCEPTING, Listener
 from dicom_io.reception.observer import ReceptionRecord
 from dicom_io.reception.presentation_contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES, Accepted
 from dicom_io.spool.counters import COUNTERS, Counters
-from dicom_io.spool.free_space import KeptFree
 from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.spool import Spool
@@ -42,9 +41,8 @@ def listen(settings: NodeSettings) -> None:
     link = ParentLink()
     configure_logging("listener", settings.logs)
     reception = settings.reception
-    kept_free = KeptFree(int(reception.keep_free.gib * 2**30), reception.keep_free.percent)
     spool = prepared_spool(settings.spool)
-    arrival = Ingest(spool, rerun_repeated=reception.on_repeat == "rerun", kept_free=kept_free)
+    arrival = Ingest(spool, rerun_repeated=reception.on_repeat == "rerun", kept_free=reception.kept_free)
     listener = make_listener(settings, arrival)
     try:
         listener.start(settings.host, settings.port, shares_port=settings.reception.processes > 1)

@@ -72,7 +72,7 @@ class Node:
         except OSError:
             return  # the listener says what is wrong with the spool
         if (http := self._settings.http) is not None:
-            serve_status(Spool(self._settings.spool), http.host, http.port)
+            serve_status(Spool(self._settings.spool), http.host, http.port, self._settings.reception.kept_free)
 
     def _show(self, ready: dict[str, bool]) -> None:
         try:

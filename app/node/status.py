@@ -14,8 +14,9 @@ from pathlib import Path
 
 from core.files import replace_file
 from core.study_warning import StudyWarning
+from dicom_io.spool.free_space import KeptFree
 from dicom_io.spool.isolation import DAMAGE, problem_of
-from dicom_io.spool.records import PENDING, RecordedWarning, State
+from dicom_io.spool.records import PENDING, UNCONFIRMED, RecordedWarning, RevisionState, State
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
@@ -46,6 +47,10 @@ class NodeStatus:
         Number of studies by the warnings about their newest results (`core.study_warning`).
     model_warnings
         Warnings about the models that this machine's node has loaded.
+    unconfirmed
+        Number of studies that are failed since a destination did not confirm what it was sent.
+    disk_problem
+        The reason for which every image is refused for want of disk; empty where there is room.
     damaged
         Short IDs of studies whose files cannot be read, with the problem; they are in no other number.
     """
@@ -58,6 +63,8 @@ class NodeStatus:
     warnings: Mapping[str, int] = field(default_factory=dict)
     model_warnings: Sequence[RecordedWarning] = ()
     damaged: Mapping[str, str] = field(default_factory=dict)
+    unconfirmed: int = 0
+    disk_problem: str = ""
 
     @property
     def is_running(self) -> bool:
@@ -66,8 +73,8 @@ class NodeStatus:
 
     @property
     def is_ready(self) -> bool:
-        """Return whether a node runs and all its processes take work."""
-        return self.is_running and all(self.processes.values())
+        """Return whether a node runs, all its processes take work, and its disk takes images."""
+        return self.is_running and all(self.processes.values()) and not self.disk_problem
 
     @property
     def queue_depth(self) -> int:
@@ -75,8 +82,13 @@ class NodeStatus:
         return sum(self.studies.get(state, 0) for state in (State.WAITING, State.RUNNING, State.DELIVERING))
 
 
-def look(spool: Spool) -> NodeStatus:
+def look(spool: Spool, kept_free: KeptFree | None = None) -> NodeStatus:
     """Look at a node through its spool, from any process; a study that is damaged hides no other.
+
+    Parameters
+    ----------
+    kept_free
+        What has to stay free on the spool's disk; nothing if left out.
 
     Raises
     ------
@@ -87,17 +99,19 @@ def look(spool: Spool) -> NodeStatus:
     deliveries: Counter[str] = Counter()
     warnings: Counter[str] = Counter()
     damaged: dict[str, str] = {}
-    oldest = 0.0
+    oldest, unconfirmed = 0.0, 0
     for key in spool.study_keys():
         try:
             if (latest := spool.latest_revision(key)) is None:
                 continue
-            state, pending, age, warned = _look_at(latest)
+            known = latest.read_state()
+            state, pending, age, warned = _look_at(latest, known)
         except DAMAGE as error:
             if spool.is_known(key):  # else forgotten in the meantime
                 damaged[key] = problem_of(error)
             continue
         studies[state] += 1
+        unconfirmed += known.reason is not None and known.reason.code == UNCONFIRMED
         oldest = max(oldest, age)
         deliveries.update(pending)
         warnings.update(warned)
@@ -112,12 +126,13 @@ def look(spool: Spool) -> NodeStatus:
         warnings=warnings,
         model_warnings=read_model_warnings(spool.root),
         damaged=damaged,
+        unconfirmed=unconfirmed,
+        disk_problem=(kept_free or KeptFree()).refusal(spool.root),
     )
 
 
-def _look_at(revision: Revision) -> tuple[State, list[str], float, set[str]]:
+def _look_at(revision: Revision, known: RevisionState) -> tuple[State, list[str], float, set[str]]:
     """State, destinations that wait for it, seconds that it has waited, and codes of its warnings."""
-    known = revision.read_state()
     state, pending = known.state, []
     if state is State.DELIVERING:
         pending = [name for name, delivery in revision.deliveries().items() if delivery.state in PENDING]

@@ -7,10 +7,12 @@ spool, at most once every few seconds, however often it is asked. There is no pa
 
 import json
 import logging
+import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -21,13 +23,17 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from app.node.status import NodeStatus, look, read_processes
 from core.errors import ConfigInvalid
 from dicom_io.spool.counters import COUNTERS, read_counters
+from dicom_io.spool.free_space import KeptFree
 from dicom_io.spool.spool import Spool
+from runtime.address_share import AddressShare
 
 LOOK_EVERY_S = 5.0
 LOOKING_SHARE = 0.1
 """Most of the time that is spent on looking: a year's studies take seconds, and a disk that others need."""
 
 REQUEST_TIMEOUT_S = 10.0
+CONNECTIONS, CONNECTIONS_PER_ADDRESS = 256, 64
+"""Each has a thread and a file of the supervisor; beyond them a new one takes the place of the oldest."""
 
 _log = logging.getLogger("segnode")
 
@@ -39,10 +45,13 @@ class StatusCollector:
     ----------
     spool
         The node's spool.
+    kept_free
+        What has to stay free on its disk; nothing if left out.
     """
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, kept_free: KeptFree | None = None) -> None:
         self._spool = spool
+        self._kept_free = kept_free or KeptFree()
         self._lock = threading.Lock()
         self._seen: tuple[NodeStatus, dict[str, float]] | None = None
         self._next = 0.0
@@ -50,6 +59,10 @@ class StatusCollector:
     def processes(self) -> dict[str, bool]:
         """Return whether each process takes work now; a probe that waited for all studies would be too late."""
         return read_processes(self._spool.root)
+
+    def disk_problem(self) -> str:
+        """Return the reason for which every image is refused for want of disk; empty where there is room."""
+        return self._kept_free.refusal(self._spool.root)
 
     def look(self) -> tuple[NodeStatus, dict[str, float]]:
         """Return the newest overview and the processes' counts.
@@ -62,7 +75,7 @@ class StatusCollector:
         with self._lock:
             began = time.monotonic()
             if self._seen is None or began >= self._next:
-                self._seen = look(self._spool), read_counters(self._spool.root / COUNTERS)
+                self._seen = look(self._spool, self._kept_free), read_counters(self._spool.root / COUNTERS)
                 ended = time.monotonic()
                 self._next = ended + max(LOOK_EVERY_S, (ended - began) / LOOKING_SHARE)
             return self._seen
@@ -86,6 +99,9 @@ class StatusCollector:
         for state, number in overview.studies.items():
             studies.add_metric([state], number)
         yield studies
+        yield GaugeMetricFamily(
+            "segnode_unconfirmed_studies", "Failed studies that a destination did not confirm", overview.unconfirmed
+        )
         yield GaugeMetricFamily("segnode_damaged_studies", "Studies whose files cannot be read", len(overview.damaged))
         processes = GaugeMetricFamily("segnode_process_ready", "Whether a process takes work", labels=["process"])
         for name, ready in overview.processes.items():
@@ -135,8 +151,11 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, "text/plain; charset=utf-8", b"ok\n"
         if self.path == "/readyz":
             processes = self.observatory.processes()
-            ready = bool(processes) and all(processes.values())
-            content = {"ready": ready, "processes": processes}
+            disk_problem = self.observatory.disk_problem()
+            ready = bool(processes) and all(processes.values()) and not disk_problem
+            content: dict[str, object] = {"ready": ready, "processes": processes}
+            if disk_problem:
+                content |= {"problem": "disk", "message": f"{disk_problem}, so every image is refused"}
             return 200 if ready else 503, "application/json", json.dumps(content).encode() + b"\n"
         if self.path == "/metrics":
             return 200, CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self.registry)
@@ -150,13 +169,30 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._share: AddressShare[socket.socket] = AddressShare(CONNECTIONS, CONNECTIONS_PER_ADDRESS)
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin a connection's thread, and end another connection where its address has too many."""
+        ended = self._share.enter(client_address[0], request)
+        if ended is not None:
+            with suppress(OSError):  # it has ended by itself
+                ended.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Give a connection's place back."""
+        self._share.leave(request)
+        super().shutdown_request(request)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what went wrong with a request without its traceback, mostly a client that did not wait."""
         problem = sys.exc_info()[0]
         _log.warning("http_request_failed", extra={"error": problem.__name__ if problem else "none"})
 
 
-def serve_status(spool: Spool, host: str, port: int) -> ThreadingHTTPServer:
+def serve_status(spool: Spool, host: str, port: int, kept_free: KeptFree | None = None) -> ThreadingHTTPServer:
     """Answer in threads of its own, until the process ends.
 
     Raises
@@ -164,7 +200,7 @@ def serve_status(spool: Spool, host: str, port: int) -> ThreadingHTTPServer:
     ConfigInvalid
         If the address cannot be listened on.
     """
-    observatory = StatusCollector(spool)
+    observatory = StatusCollector(spool, kept_free)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(observatory)
     handler = type("Handler", (_Handler,), {"observatory": observatory, "registry": registry})

@@ -11,6 +11,7 @@ from app.settings.destination import DicomDestination
 from core.frozen import Frozen
 from dicom_io.reception.access_control import AllowedPeer
 from dicom_io.reception.presentation_contexts import known_uid
+from dicom_io.spool.free_space import KeptFree
 from runtime.setting_types import AETitle, LocalPath
 
 
@@ -88,6 +89,11 @@ class Reception(Frozen):
     on_repeat: Literal["ignore", "rerun"] = "ignore"
     keep_free: KeepFree = KeepFree()
     keep_delivered_days: float | None = Field(default=None, gt=0, description="left out: for ever")
+
+    @property
+    def kept_free(self) -> KeptFree:
+        """Return what has to stay free on the spool's disk."""
+        return KeptFree(int(self.keep_free.gib * 2**30), self.keep_free.percent)
 
     def uids(self, names: tuple[str, ...] | None, default: tuple[UID, ...]) -> tuple[UID, ...]:
         """Return the UIDs of a list, or the default where it was left out."""

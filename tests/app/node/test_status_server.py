@@ -5,17 +5,19 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from app.node.status import Presence
+from app.node.status import Presence, look
 from app.node.status_server import StatusCollector, serve_status
 from core.errors import ConfigInvalid
 from dicom_io.spool.counters import Counters, forget_counters, read_counters
+from dicom_io.spool.free_space import KeptFree
 from dicom_io.spool.spool import Spool
+from tests.faults.table import FAULT
 from tests.support.node_process import PATIENCE_S, wait_until
 
 
@@ -146,3 +148,64 @@ def test_a_node_that_starts_forgets_its_own_counts_alone(tmp_path: Path) -> None
     assert read_counters(tmp_path) == {"instances": 7}
     forget_counters(tmp_path)
     assert read_counters(tmp_path) == {"instances": 5}
+
+
+def test_one_address_takes_no_place_of_another(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.node.status_server.CONNECTIONS_PER_ADDRESS", 4)
+    monkeypatch.setattr("app.node.status_server.CONNECTIONS", 6)
+    server = serve_status(spool, "127.0.0.1", 0)
+    address = ("127.0.0.1", server.server_port)
+    greedy = [socket.create_connection(address, PATIENCE_S) for _ in range(40)]
+    other = [socket.create_connection(address, PATIENCE_S, ("127.0.0.2", 0)) for _ in range(2)]
+    try:
+        assert get(server.server_port, "/healthz") == (200, "ok\n")  # of the greedy one's own address
+        for client in greedy[:30]:
+            assert client.recv(1) == b""  # given up for those that came later
+        for client in other:
+            client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            assert client.recv(12) == b"HTTP/1.0 200"
+    finally:
+        for client in (*greedy, *other):
+            client.close()
+        server.shutdown()
+        server.server_close()
+
+
+def test_node_that_refuses_every_image_for_want_of_disk_is_not_ready(
+    spool: Spool, record_property: Callable[[str, object], None]
+) -> None:
+    record_property(FAULT, "a probe asks a node that has less disk than is to stay free")
+    presence = Presence(spool.root)
+    presence.hold()
+    presence.show({"listener": True, "worker": True})
+    try:
+        for kept_free, status in ((KeptFree(), 200), (KeptFree(1 << 60), 503), (KeptFree(percent=99.9999), 503)):
+            server = serve_status(spool, "127.0.0.1", 0, kept_free)
+            try:
+                assert get(server.server_port, "/readyz")[0] == status
+                assert ("below the reserve" in get(server.server_port, "/readyz")[1]) == (status == 503)
+            finally:
+                server.shutdown()
+                server.server_close()
+            assert look(spool, kept_free).is_ready == (status == 200)
+    finally:
+        assert presence._descriptor is not None
+        os.close(presence._descriptor)
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        ({"f_flag": os.ST_RDONLY}, "the disk is read-only"),
+        ({"f_bavail": 0}, "the disk is full"),
+        ({"f_files": 100, "f_favail": 0}, "the disk is full"),
+        ({"f_files": 0, "f_favail": 0}, ""),
+        ({}, ""),
+    ],
+)
+def test_disk_without_room_is_told_from_one_with(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, found: dict[str, int], problem: str
+) -> None:
+    disk = {"f_flag": 0, "f_bavail": 10, "f_files": 100, "f_favail": 10, "f_blocks": 20, "f_frsize": 4096}
+    monkeypatch.setattr("dicom_io.spool.free_space.os.statvfs", lambda _: SimpleNamespace(**disk | found))
+    assert KeptFree().refusal(spool.root) == problem

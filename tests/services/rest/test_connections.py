@@ -18,6 +18,7 @@ from tests.support.node_process import free_port
 
 HEAD_S = 1.5
 GET = b"GET /v1/jobs/1 HTTP/1.1\r\nHost: service\r\n\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: service\r\n\r\n"
 POST = b"POST /v1/jobs HTTP/1.1\r\nHost: service\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
 
 
@@ -30,9 +31,25 @@ class Slow:
         return Job(id=job, state="running", progress=0.5)
 
 
-def on_a_connection(test: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]) -> None:
-    """Run what a test does on a connection to REST, for a minute at most."""
-    handlers: Any = Slow()
+class Held(Slow):
+    """Handlers that answer when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.may_answer = asyncio.Event()
+
+    async def get(self, job: str) -> Job:
+        """Return a job and its progress."""
+        self.asked += 1
+        await self.may_answer.wait()
+        return Job(id=job, state="running", progress=0.5)
+
+
+def on_a_connection(
+    test: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]], slow: Slow | None = None
+) -> None:
+    """Run a test's coroutine on a connection to REST, for a minute at most."""
+    handlers: Any = slow or Slow()
     readiness: Any = None
     port = free_port()
     server = _rest_server(make_rest_app(handlers, readiness, Tokens(None), 5), Listening(port=port))
@@ -91,3 +108,48 @@ def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyP
         assert b"application/problem+json" in answer
 
     on_a_connection(test)
+
+
+def test_one_address_takes_no_place_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.server.CALLS_PER_ADDRESS", 3)
+
+    async def test(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        port = writer.get_extra_info("peername")[1]
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+        # The oldest of that address have made room, so even its own probe is answered.
+        for waiting, _ in idle[:17]:
+            assert await waiting.read() == b""
+        other, asking = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
+        with closing(asking):
+            asking.write(HEALTH)
+            assert (await other.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        own, asking = await asyncio.open_connection("127.0.0.1", port)
+        with closing(asking):
+            asking.write(HEALTH)
+            assert (await own.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        for _, one in idle:
+            one.close()
+
+    on_a_connection(test)
+
+
+def test_calls_that_wait_keep_their_places_and_further_ones_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.server.CALLS_PER_ADDRESS", 2)
+
+    held = Held()
+
+    async def test(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        port = writer.get_extra_info("peername")[1]
+        second, asking = await asyncio.open_connection("127.0.0.1", port)
+        for one in (writer, asking):
+            one.write(GET)
+        while held.asked < 2:
+            await asyncio.sleep(0.01)
+        third, refused = await asyncio.open_connection("127.0.0.1", port)
+        with closing(asking), closing(refused):
+            assert (await third.read()).startswith(b"HTTP/1.1 429")
+            held.may_answer.set()
+            for waiting in (reader, second):
+                assert (await waiting.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+    on_a_connection(test, held)
