@@ -36,7 +36,7 @@ def report_runs(
     if rejected:
         first = rejected[0]
         assert first.rejection is not None  # noqa: S101 - for the type checker; the list holds rejected runs only
-        reason = Reason.of(first.rejection, first.package.manifest.name if len(runs) > 1 else None)
+        reason = Reason.of(first.rejection, first.package.config.name if len(runs) > 1 else None)
     stages = dict.fromkeys(("read", "preprocess", "network", "labels", "postprocess", "seg"), 0.0)
     for run in runs:
         for stage, seconds in run.timings_s.items():
@@ -50,7 +50,7 @@ def report_runs(
         series=_series_reports(study, runs),
         models=tuple(
             ModelReport(
-                name=run.package.manifest.name,
+                name=run.package.config.name,
                 sha256=run.package.sha256,
                 volumes_ml=run.label_map.volumes_ml() if run.label_map is not None else {},
                 outputs=run.outputs,
@@ -84,9 +84,7 @@ def _series_reports(study: Study, runs: Sequence[ModelRun]) -> tuple[SeriesRepor
 def _series_report(uid: str, decisions: Sequence[tuple[ModelRun, Decision]], several: bool) -> SeriesReport:
     strongest = min((decision.decision for _, decision in decisions), key=_STRENGTH.index)
     channels = [decision.channel for _, decision in decisions if decision.channel is not None]
-    reasons = [
-        (f"{run.package.manifest.name}: " if several else "") + _why(run, decision) for run, decision in decisions
-    ]
+    reasons = [(f"{run.package.config.name}: " if several else "") + _why(run, decision) for run, decision in decisions]
     return SeriesReport(
         uid=uid,
         decision=strongest,

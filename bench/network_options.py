@@ -66,7 +66,7 @@ def make_network() -> torch.nn.Module:
             Path(folder) / "stock", plan, 0, features=FULL, convolutions=FULL_CONVOLUTIONS, fill=lambda *_: None
         )
         package = add_package(source, "full", Path(folder) / "models")
-        return build_network(package.network.configurations[0].network)
+        return build_network(package.manifest.configurations[0].network)
 
 
 def options(network: torch.nn.Module, device: str) -> dict[str, Callable[[], tuple[Predict, int]]]:

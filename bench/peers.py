@@ -115,7 +115,7 @@ def compared(folder: Path, row: str, figures: dict[str, Any]) -> dict[str, Any]:
 
 def floors_of(case: Case, folder: Path, figures: dict[str, Any], units: dict[str, Any]) -> dict[str, Any]:
     """Compute the floors of a case's stages, in seconds of this machine and in words."""
-    (configuration,) = load_package(folder / "models" / "model").network.configurations
+    (configuration,) = load_package(folder / "models" / "model").manifest.configurations
     work = floors.floors_of(
         case.shape or (), figures["grid"], case.classes, figures["boundary_share"], configuration, 0.5
     )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.label_map import LabelMap
-from core.model_config import Channel, LabelSpec, ModelManifest, SeriesRule
+from core.model_config import Channel, LabelSpec, ModelConfig, SeriesRule
 from core.volume import Geometry
 from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
@@ -50,7 +50,7 @@ def measure(folder: Path, shape: tuple[int, int, int], segments: int) -> dict[st
     (study,) = read_studies(folder / "series")
     volume = read_volume(study.series[0])
     specs = tuple(LabelSpec(value=v, name=f"organ {v}", colour=(v % 256, 90, 40)) for v in range(1, segments + 1))
-    manifest = ModelManifest.model_validate(
+    config = ModelConfig.model_validate(
         {
             "schema": 1,
             "name": "many",
@@ -71,7 +71,7 @@ def measure(folder: Path, shape: tuple[int, int, int], segments: int) -> dict[st
         frames = len(masks)
         del masks
         start = time.perf_counter()
-        seg = build_seg(label_map, volume, study.series[0].instances, SegContext(manifest, "00" * 32, "0"))
+        seg = build_seg(label_map, volume, study.series[0].instances, SegContext(config, "00" * 32, "0"))
         building.append(time.perf_counter() - start)
         start = time.perf_counter()
         write_seg(seg, folder / "many.seg.dcm")

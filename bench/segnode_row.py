@@ -74,7 +74,7 @@ class SegnodeRow:
                 result.label_map,
                 volume,
                 sources,
-                SegContext(self.package.manifest, "00" * 32, "0", options=self.package.options),
+                SegContext(self.package.config, "00" * 32, "0", options=self.package.options),
             )
             write_seg(seg, self.folder / f"{self.package.inference.profile}.dcm")
         if not first:
@@ -86,7 +86,7 @@ class SegnodeRow:
         if self.case["logits"] == "network":
             return None
         spacing = volume.geometry.spacing
-        _, _, framed = frame(volume.array, spacing, self.package.manifest, self.package.inference.active)
+        _, _, framed = frame(volume.array, spacing, self.package.config, self.package.inference.active)
         starts = [part.start * block for part, block in zip(framed.box, framed.blocks, strict=True)]
         stops = [part.stop * block for part, block in zip(framed.box, framed.blocks, strict=True)]
         wanted = Logits(

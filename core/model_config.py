@@ -181,7 +181,7 @@ class Output(Frozen):
     when_empty: Literal["object", "none"] = "none"
 
 
-class ModelManifest(Frozen, populate_by_name=True):
+class ModelConfig(Frozen, populate_by_name=True):
     """The whole of ``model.yaml``."""
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -197,7 +197,7 @@ class ModelManifest(Frozen, populate_by_name=True):
     output: Output = Output()
 
     @model_validator(mode="after")
-    def _labels_are_consistent(self) -> "ModelManifest":
+    def _labels_are_consistent(self) -> "ModelConfig":
         values = [label.value for label in self.labels]
         if len(set(values)) != len(values) or len({label.name for label in self.labels}) != len(values):
             raise ValueError("labels: two labels share a value or a name")
@@ -214,7 +214,7 @@ class ModelManifest(Frozen, populate_by_name=True):
         return text if len(text) <= LONGEST else text[: LONGEST - 3].rstrip() + "..."
 
 
-def parse_model_manifest(data: bytes, path: Path) -> ModelManifest:
+def parse_model_config(data: bytes, path: Path) -> ModelConfig:
     """Validate the bytes of a ``model.yaml``; the path only appears in errors and is not read.
 
     Raises
@@ -228,7 +228,7 @@ def parse_model_manifest(data: bytes, path: Path) -> ModelManifest:
     except (ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError also of a date such as 2020-13-01
         raise PackageInvalid(f"{path}: {error}") from error
     try:
-        return ModelManifest.model_validate(content)
+        return ModelConfig.model_validate(content)
     except ValidationError as error:
         problems = [(line_of(text, e["loc"]), ".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
         raise PackageInvalid("\n".join(f"{path}:{line}: {key}: {why}" for line, key, why in problems)) from error

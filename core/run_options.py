@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from core.model_config import Channel, Inference, ModelManifest, Phase, Profile
+from core.model_config import Channel, Inference, ModelConfig, Phase, Profile
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class RunOptions:
     channel: int | None = None
     phase: Phase | None = None
 
-    def inference(self, manifest: ModelManifest) -> Inference:
+    def inference(self, config: ModelConfig) -> Inference:
         """Return the settings of the networks for this run: all that the run's options change of the labels."""
-        asked = manifest.inference
+        asked = config.inference
         if self.profile is not None:
             asked = asked.model_copy(update={"profile": self.profile})
         if self.finest_spacing is None:
@@ -38,11 +38,11 @@ class RunOptions:
         limited = asked.active.model_copy(update={"finest_useful_spacing": finest})
         return asked.model_copy(update={"profile": "fast", "fast": limited})
 
-    def channels(self, manifest: ModelManifest) -> tuple[Channel, ...]:
+    def channels(self, config: ModelConfig) -> tuple[Channel, ...]:
         """Return the channels for which this run wants a series, with the rules that hold for it."""
         if self.channel is None:
-            return manifest.channels
-        channel = manifest.channels[self.channel]
+            return config.channels
+        channel = config.channels[self.channel]
         if self.phase is None:
             return (channel,)
         return (channel.model_copy(update={"series": channel.series.model_copy(update={"phase": (self.phase,)})}),)

@@ -28,7 +28,7 @@ FIRST_KEYS: Mapping[str, tuple[str, ...]] = {
     "ProfileSettings": ("mirroring", "step_size", "bf16", "crop_to_body", "finest_useful_spacing"),
     "Inference": ("profile", "mirroring", "step_size", "folds", "fast"),
     "Output": ("segmentation_type", "series_description", "series_number", "character_set", "when_empty"),
-    "ModelManifest": (
+    "ModelConfig": (
         *("schema_version", "name", "version", "description", "orientation", "channels", "on_other_grid", "labels"),
         *("postprocessing", "inference", "output"),
     ),

@@ -51,6 +51,6 @@ class NnunetSegmentationOperator(ModelRunOperator):
         """Segment one model's volume; the engine times its own stages."""
         if run.volume is None:
             raise ValueError("nnunet_segmentation got a run without a volume; it must come after series_to_volume")
-        name = run.package.manifest.name
+        name = run.package.config.name
         result = self._segment(run.package, run.volume, lambda done: self._on_progress(name, done), self._shared)
         return replace(run, label_map=result.label_map).timed(**result.timings_s)

@@ -45,5 +45,5 @@ class OutboxOperator(ModelRunOperator):
         if run.label_map is None or run.volume is None:
             raise ValueError("outbox got a run without a mask or volume; it must come after postprocess")
         return replace(
-            run, outputs=run.outputs + self._outbox.put_pictures(run.label_map, run.volume, run.package.manifest.name)
+            run, outputs=run.outputs + self._outbox.put_pictures(run.label_map, run.volume, run.package.config.name)
         )

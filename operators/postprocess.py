@@ -15,4 +15,4 @@ class PostprocessOperator(ModelRunOperator):
         """Post-process the mask."""
         if run.label_map is None:
             raise ValueError("postprocess got a run without a mask; it must come after nnunet_segmentation")
-        return replace(run, label_map=postprocess(run.label_map, run.package.manifest.postprocessing))
+        return replace(run, label_map=postprocess(run.label_map, run.package.config.postprocessing))

@@ -7,11 +7,11 @@ from operators.model_run import ModelRun, ModelRunOperator
 
 
 class SelectSeriesOperator(ModelRunOperator):
-    """Operator that chooses by the rules of the model's manifest; the decision on every series stays with the run."""
+    """Operator that chooses by the rules of ``model.yaml``; the decision on every series stays with the run."""
 
     stage = "read"
 
     def advance(self, run: ModelRun) -> ModelRun:
         """Select the series; a study without a usable one is refused for this model."""
-        selection = select_series(run.study, run.package.manifest, options=run.package.options)
+        selection = select_series(run.study, run.package.config, options=run.package.options)
         return replace(run, selection=selection, rejection=selection.rejection)

@@ -45,7 +45,7 @@ class SeriesToVolumeOperator(ModelRunOperator):
         if run.selection is None:
             raise ValueError("series_to_volume got a run without a selection; it must come after select_series")
         try:
-            volume, selection = self._reader.read(run.study, run.package.manifest, run.selection, run.package.options)
+            volume, selection = self._reader.read(run.study, run.package.config, run.selection, run.package.options)
         except SelectionRejectedError as rejection:
             # The report must say which series was refused for its pixels, not that it was taken.
             return replace(run, selection=rejection.selection, rejection=rejection)

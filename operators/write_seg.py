@@ -26,6 +26,6 @@ class WriteSegOperator(ModelRunOperator):
         sources = [instance for series in run.selection.channels for instance in series.instances]
         package = run.package
         outputs, warnings = self._outbox.put_seg(
-            run.label_map, run.volume, sources, package.manifest, package.options, package.sha256
+            run.label_map, run.volume, sources, package.config, package.options, package.sha256
         )
         return replace(run, outputs=run.outputs + outputs, warnings=run.warnings + warnings)

@@ -28,22 +28,22 @@ def facts_of(package: "Package") -> dict[str, Any]:
     size = sum((package.folder / name).stat().st_size for name in package.sums)
     return {
         "name": package.name,
-        "version": package.manifest.version,
+        "version": package.config.version,
         "folder": str(package.folder),
         "sha256": package.sha256,
         "bytes": size,
-        "orientation": package.manifest.orientation,
-        "channels": [channel.name for channel in package.manifest.channels],
-        "labels": {label.name: label.value for label in package.manifest.labels},
-        "configurations": [c.id for c in package.network.configurations],
-        "folds": {c.id: [fold.fold for fold in c.folds] for c in package.network.configurations},
-        "ensemble": list(package.network.members) if package.network.is_ensemble else [],
-        "parts": {part.configuration: sorted(part.values.values()) for part in package.network.parts},
-        "trainers": list(package.network.trainers),
-        "postprocessing": [step.step for step in package.manifest.postprocessing],
+        "orientation": package.config.orientation,
+        "channels": [channel.name for channel in package.config.channels],
+        "labels": {label.name: label.value for label in package.config.labels},
+        "configurations": [c.id for c in package.manifest.configurations],
+        "folds": {c.id: [fold.fold for fold in c.folds] for c in package.manifest.configurations},
+        "ensemble": list(package.manifest.members) if package.manifest.is_ensemble else [],
+        "parts": {part.configuration: sorted(part.values.values()) for part in package.manifest.parts},
+        "trainers": list(package.manifest.trainers),
+        "postprocessing": [step.step for step in package.config.postprocessing],
         "golden_cases": [outcome.model_dump() for outcome in read_outcomes(package.folder).cases],
-        "profile": package.manifest.inference.profile,
-        "fast": package.manifest.inference.fast.model_dump(),
+        "profile": package.config.inference.profile,
+        "fast": package.config.inference.fast.model_dump(),
         "fast_measured": measured.model_dump() | {"worst_dice": measured.worst_dice} if measured else None,
     }
 
@@ -63,7 +63,7 @@ def state_of(folder: Path) -> dict[str, Any]:
     try:
         package = open_package(folder)
         row |= facts_of(package) | {"name": folder.name, "state": "not commissioned"}
-        require_commissioning(folder, package.network.trainers, package.seal, package.manifest)
+        require_commissioning(folder, package.manifest.trainers, package.seal, package.config)
     except PackageInvalid as error:
         return row | {"reason": str(error)}
     return row | {"state": "ready"}
@@ -80,7 +80,7 @@ def table_of(package: "Package") -> Table:
     table.add_row("sha256", facts["sha256"])
     table.add_row("size", f"{facts['bytes'] / 1e6:.1f} MB")
     for identifier, folds in facts["folds"].items():
-        configuration = package.network.configuration(identifier)
+        configuration = package.manifest.configuration(identifier)
         patch, spacing = (
             "x".join(f"{v:g}" for v in values) for values in (configuration.patch_size, configuration.spacing)
         )

@@ -203,7 +203,7 @@ def verify(
     with hashing(shown=not as_json):
         package = _open(name)
     if not case or not expect:
-        require_commissioning(package.folder, package.network.trainers, package.seal, package.manifest)
+        require_commissioning(package.folder, package.manifest.trainers, package.seal, package.config)
         if as_json:
             print_json(unknown_state(package.folder) | facts_of(package) | {"state": "ready"})
         else:
@@ -257,7 +257,7 @@ def measure(
         package = _open(name)
     from segmentation.verification.profile_benchmark import find_cases, measure
 
-    found = find_cases(cases, len(package.network.channels), truth)
+    found = find_cases(cases, len(package.manifest.channels), truth)
     with progress_bar(f"{len(found)} cases, both profiles", shown=not as_json) as on_progress:
         measurement = measure(package, found, device, on_progress)
     if as_json:

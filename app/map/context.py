@@ -187,7 +187,7 @@ def _write_docs(image: Image, target: Path, epoch: int) -> None:
             path.write_bytes(content)
     contents = Contents(image.name, image.release, image.packages, pins)
     (target / "sbom.cdx.json").write_text(bill_of_materials(contents, epoch), encoding="utf-8")
-    models = "".join(f"- {one.name} {one.manifest.version}: {one.manifest.description}\n" for one in image.packages)
+    models = "".join(f"- {one.name} {one.config.version}: {one.config.description}\n" for one in image.packages)
     (target / "README.md").write_text(f"# {image.name} {image.release}\n\n{models}", encoding="utf-8")
 
 

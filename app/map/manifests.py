@@ -70,14 +70,14 @@ def application_manifest(template: Path, release: str, packages: Sequence[Packag
             "modalities": list(channel.series.modality),
         }
         for package in packages
-        for channel in package.manifest.channels
+        for channel in package.config.channels
     ]
     content["output"]["format"]["models"] = [
         {
             "name": package.name,
-            "version": package.manifest.version,
+            "version": package.config.version,
             "file": f"<StudyInstanceUID>/{package.name}.seg.dcm",
-            "segments": [label.name for label in package.manifest.labels],
+            "segments": [label.name for label in package.config.labels],
         }
         for package in packages
     ]

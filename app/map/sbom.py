@@ -72,7 +72,7 @@ def _model(package: Package) -> Component:
     return Component(
         type=ComponentType.MACHINE_LEARNING_MODEL,
         name=package.name,
-        version=package.manifest.version,
+        version=package.config.version,
         bom_ref=f"model:{package.name}",
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=package.sha256)],
     )

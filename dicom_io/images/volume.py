@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ReasonCode, StudyRejected
-from core.model_config import ModelManifest
+from core.model_config import ModelConfig
 from core.run_options import NO_OPTIONS, RunOptions
 from core.study_warning import StudyWarning, WarningCode
 from core.units import HU, UNSPECIFIED
@@ -213,7 +213,7 @@ class VolumeReader:
         self._refused: dict[str, StudyRejected] = {}
 
     def read(
-        self, study: Study, manifest: ModelManifest, selection: Selection, options: RunOptions = NO_OPTIONS
+        self, study: Study, config: ModelConfig, selection: Selection, options: RunOptions = NO_OPTIONS
     ) -> tuple[Volume, Selection]:
         """Read the selected series and stack them; one whose pixels cannot be read gives way to the next that fits.
 
@@ -234,9 +234,9 @@ class VolumeReader:
             except StudyRejected as error:
                 if error.series_uid is None or error.series_uid not in self._refused:
                     raise
-                selection = select_series(study, manifest, self._refused, options)
+                selection = select_series(study, config, self._refused, options)
             else:
-                return combine_channels(volumes, manifest.on_other_grid), selection
+                return combine_channels(volumes, config.on_other_grid), selection
 
     def _read(self, series: Series) -> Volume:
         if series.uid in self._refused:

@@ -15,7 +15,7 @@ from uuid import uuid4
 from core.errors import ConfigInvalid, RetryLater
 from core.files import sync_file, sync_folder
 from core.label_map import LabelMap
-from core.model_config import ModelManifest
+from core.model_config import ModelConfig
 from core.report import Report
 from core.run_options import RunOptions
 from core.study_warning import StudyWarning
@@ -83,7 +83,7 @@ class StudyOutbox:
         label_map: LabelMap,
         volume: Volume,
         sources: Sequence[Instance],
-        manifest: ModelManifest,
+        config: ModelConfig,
         options: RunOptions,
         sha256: str,
     ) -> tuple[tuple[str, ...], tuple[StudyWarning, ...]]:
@@ -96,10 +96,10 @@ class StudyOutbox:
         """
         from dicom_io.results.seg.build import SegContext, agreement_of, build_seg, verify_seg, write_seg
 
-        if label_map.is_empty and manifest.output.when_empty == "none":
+        if label_map.is_empty and config.output.when_empty == "none":
             return (), ()
-        name = f"{manifest.name}.seg.dcm"
-        context = SegContext(manifest, sha256, VERSION, self._revision, options)
+        name = f"{config.name}.seg.dcm"
+        context = SegContext(config, sha256, VERSION, self._revision, options)
         agreement = agreement_of(volume, sources)
         seg = build_seg(label_map, volume, sources, context, agreement)
         with _writing(self._staging):

@@ -15,7 +15,7 @@ A list with other parts is another version, and gives all results new UIDs: CHAN
 
 from dataclasses import dataclass
 
-from core.model_config import ModelManifest
+from core.model_config import ModelConfig
 from core.run_options import RunOptions
 from core.settled_json import settled_json
 
@@ -34,7 +34,7 @@ class ResultIdentity:
         UIDs of series and images, and frame numbers, in the order of the volume; then the other images.
     package_sha256
         The package's identity.
-    manifest
+    config
         Its ``model.yaml``.
     options
         The options of the run.
@@ -47,7 +47,7 @@ class ResultIdentity:
     study_uid: str
     inputs: tuple[str, ...]
     package_sha256: str
-    manifest: ModelManifest
+    config: ModelConfig
     options: RunOptions
     program_version: str
     revision: int
@@ -65,5 +65,5 @@ class ResultIdentity:
         ]
 
     def _settings(self) -> str:
-        inference = self.options.inference(self.manifest)
-        return settled_json(self.manifest.model_copy(update={"inference": inference}))
+        inference = self.options.inference(self.config)
+        return settled_json(self.config.model_copy(update={"inference": inference}))

@@ -87,7 +87,7 @@ class Engine:
         self.device = resolve_device(device)
         self._torch_device = torch.device(self.device)
         with _out_of_memory_is_transient():
-            self._networks = {c.id: self._load(c) for c in package.network.configurations}
+            self._networks = {c.id: self._load(c) for c in package.manifest.configurations}
 
     def segment(
         self,
@@ -139,7 +139,7 @@ class Engine:
 
         from segmentation.inference.predictor import Predictor
 
-        wanted = len(self.package.network.channels)
+        wanted = len(self.package.manifest.channels)
         if volume.array.shape[0] != wanted:
             raise ValueError(f"the volume has {volume.array.shape[0]} channels, but the model needs {wanted}")
         passage = Predictor(
@@ -155,7 +155,7 @@ class Engine:
         )
         with _out_of_memory_is_transient():
             array = passage.labels()
-        specs = tuple(sorted(self.package.manifest.labels, key=lambda spec: spec.value))
+        specs = tuple(sorted(self.package.config.labels, key=lambda spec: spec.value))
         return EngineResult(LabelMap(array, volume.geometry, specs), passage.timings)
 
     def _load(self, configuration: Configuration) -> list["torch.nn.Module"]:

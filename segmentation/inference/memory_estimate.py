@@ -102,24 +102,24 @@ def predict(package: Package, geometry: Geometry, device: str, *, results_on_gpu
     StudyRejected
         ``too_small``, if the image is smaller than half a voxel of a network along an axis.
     """
-    manifest, network = package.manifest, package.network
-    turn = reorientation(geometry, manifest.orientation)
+    config, manifest = package.config, package.manifest
+    turn = reorientation(geometry, config.orientation)
     blocks = blocks_of(geometry.spacing, geometry.shape, package.inference.active.finest_useful_spacing)
     framed: list[int] = [-(-size // block) for size, block in zip(geometry.shape, blocks, strict=True)]
     shape = framed[turn.axes[0]], framed[turn.axes[1]], framed[turn.axes[2]]
     coarser = [value * block for value, block in zip(geometry.spacing, blocks, strict=True)]
     spacing = turn.spacing((coarser[0], coarser[1], coarser[2]))
-    volume = 4 * len(network.channels) * prod(geometry.shape)
-    copies = 4 * len(network.channels) * prod(framed) if blocks != (1, 1, 1) else 0
+    volume = 4 * len(manifest.channels) * prod(geometry.shape)
+    copies = 4 * len(manifest.channels) * prod(framed) if blocks != (1, 1, 1) else 0
     passes = [_Pass.of(package, c, shape, spacing, device, results_on_gpu=results_on_gpu) for c in package.passes]
-    kept = sum(one.logits for one in passes) if network.is_ensemble else 0
-    labels = (1 if len(network.labels.outputs) < 255 else 2) * prod(geometry.shape)
-    after = max([FINISHING_BYTES, *(STEP_BYTES[s.step] for s in manifest.postprocessing)]) * prod(geometry.shape)
+    kept = sum(one.logits for one in passes) if manifest.is_ensemble else 0
+    labels = (1 if len(manifest.labels.outputs) < 255 else 2) * prod(geometry.shape)
+    after = max([FINISHING_BYTES, *(STEP_BYTES[s.step] for s in config.postprocessing)]) * prod(geometry.shape)
     waiting = _waiting([image_key(package, c) for c in package.passes], [one.image for one in passes])
     on_gpu = device != "cpu" and results_on_gpu
     host = max(one.host + (0 if on_gpu else held) for one, held in zip(passes, waiting, strict=True))
     gpu = max(one.gpu + (held if on_gpu else 0) for one, held in zip(passes, waiting, strict=True))
-    host += (3 if network.parts else 2) * labels + kept + copies
+    host += (3 if manifest.parts else 2) * labels + kept + copies
     return Need(volume, host, after, gpu, labels)
 
 

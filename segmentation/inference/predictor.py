@@ -81,7 +81,7 @@ class Predictor:
         self._package, self._networks, self._volume, self._shared = package, networks, volume, shared
         self._on_progress, self._device, self._results_device = on_progress, device, results_device
         self._cancellation, self._tiles_at_once = cancellation, tiles_at_once
-        self._turn = reorientation(volume.geometry, package.manifest.orientation)
+        self._turn = reorientation(volume.geometry, package.config.orientation)
         self._count = sum(len(networks[configuration.id]) for configuration in package.passes)
         self._done = 0
         self._reached = 0.0
@@ -95,26 +95,26 @@ class Predictor:
                 lambda: frame(
                     self._volume.array,
                     self._volume.geometry.spacing,
-                    self._package.manifest,
+                    self._package.config,
                     self._package.inference.active,
                 ),
             )
         image = self._turn.apply(framed)
         labels = self._label(image, self._turn.spacing(spacing))
         with self._timed("labels"):
-            values = [spec.value for spec in self._package.manifest.labels]
+            values = [spec.value for spec in self._package.config.labels]
             kind: type[np.uint8] | type[np.uint16] = np.uint8 if max(values) < 256 else np.uint16
             whole: NDArray[np.uint8] | NDArray[np.uint16]
             whole = framing.undo(self._turn.undo(labels).astype(kind, copy=False))
             return whole
 
     def _label(self, image: NDArray[np.float32], spacing: tuple[float, ...]) -> NDArray[np.integer[Any]]:
-        network = self._package.network
-        if network.parts:
+        manifest = self._package.manifest
+        if manifest.parts:
             return self._merged(image, spacing)
-        members = [network.configuration(member) for member in network.members]
+        members = [manifest.configuration(member) for member in manifest.members]
         if len(members) == 1:
-            return self._labels_of(members[0], network.labels, image, spacing)
+            return self._labels_of(members[0], manifest.labels, image, spacing)
         predictions = []
         for member in members:
             data, grids = self._preprocess(member, image, spacing)
@@ -122,14 +122,14 @@ class Predictor:
             logits = self._within_memory(member, data, partial(predict_logits, shape=grids.new_shape))
             predictions.append(Prediction(logits, grids, member))
         with self._timed("labels"):
-            return labels_of_ensemble(predictions, network.labels)
+            return labels_of_ensemble(predictions, manifest.labels)
 
     def _merged(self, image: NDArray[np.float32], spacing: tuple[float, ...]) -> NDArray[np.integer[Any]]:
         """Write the labels of each part of a composite over those of the parts before it."""
-        network = self._package.network
-        merged = np.zeros(image.shape[1:], dtype=np.uint8 if max(network.labels.outputs.values()) < 256 else np.uint16)
-        for part in network.parts:
-            found = self._labels_of(network.configuration(part.configuration), part.labels, image, spacing)
+        manifest = self._package.manifest
+        merged = np.zeros(image.shape[1:], dtype=np.uint8 if max(manifest.labels.outputs.values()) < 256 else np.uint16)
+        for part in manifest.parts:
+            found = self._labels_of(manifest.configuration(part.configuration), part.labels, image, spacing)
             with self._timed("labels"):
                 overlay(merged, found, part.values)
         return merged
@@ -145,10 +145,10 @@ class Predictor:
     def _preprocess(
         self, configuration: Configuration, image: NDArray[np.float32], spacing: tuple[float, ...]
     ) -> tuple[torch.Tensor, Grids]:
-        labels = self._package.network.labels
+        labels = self._package.manifest.labels
         make = partial(preprocess, image, spacing, configuration, labels, device=self._results_device)
         if configuration.previous_stage:
-            stage = self._package.network.configuration(configuration.previous_stage)
+            stage = self._package.manifest.configuration(configuration.previous_stage)
             previous = self._labels_of(stage, labels, image, spacing)
             with self._timed("preprocess"):
                 return make(previous=previous)

@@ -62,7 +62,7 @@ class SharedImages:
 def frame_key(package: Package) -> Hashable:
     """Build a key that is equal for models that look at the same part of an image."""
     settings = package.inference.active
-    is_ct = package.manifest.channels[0].series.modality == ("CT",)
+    is_ct = package.config.channels[0].series.modality == ("CT",)
     return settings.finest_useful_spacing, settings.crop_to_body and is_ct
 
 
@@ -70,7 +70,7 @@ def image_key(package: Package, configuration: Configuration) -> Hashable:
     """Build a key that is equal for configurations whose networks see the same image."""
     return (
         frame_key(package),
-        package.manifest.orientation,
+        package.config.orientation,
         configuration.transpose_forward,
         configuration.spacing,
         configuration.normalisation,

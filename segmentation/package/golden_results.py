@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.errors import PackageInvalid
 from core.frozen import Frozen
-from core.model_config import ModelManifest
+from core.model_config import ModelConfig
 from segmentation.package.known_trainers import keeps_the_network
 from segmentation.package.results_file import Result, newest, read_results, settings_hash, write_results
 
@@ -97,7 +97,7 @@ def store_outcome(folder: Path, outcome: Outcome) -> None:
     write_results(folder / OUTCOMES, outcomes)
 
 
-def require_commissioning(folder: Path, trainers: Iterable[str], seal: str, manifest: ModelManifest) -> None:
+def require_commissioning(folder: Path, trainers: Iterable[str], seal: str, config: ModelConfig) -> None:
     """Refuse a package whose trainer may have changed the network, unless its newest golden case passed.
 
     Raises
@@ -108,10 +108,10 @@ def require_commissioning(folder: Path, trainers: Iterable[str], seal: str, mani
     doubtful = [trainer for trainer in trainers if not keeps_the_network(trainer)]
     if not doubtful:
         return
-    last = newest(read_outcomes(folder).cases, seal, settings_hash(manifest, UNUSED_SETTINGS))
+    last = newest(read_outcomes(folder).cases, seal, settings_hash(config, UNUSED_SETTINGS))
     if last is None or not last.passed:
         state = "its last golden case failed" if last else "no golden case has been run with these weights and settings"
         raise PackageInvalid(
             f"{folder}: trainer {', '.join(doubtful)} may have changed the network, and {state}; "
-            f"run: segnode models verify {manifest.name} --case IMAGE --expect MASK"
+            f"run: segnode models verify {config.name} --case IMAGE --expect MASK"
         )

@@ -21,7 +21,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from core.errors import PackageInvalid
-from core.model_config import Inference, ModelManifest, Profile, parse_model_manifest
+from core.model_config import Inference, ModelConfig, Profile, parse_model_config
 from core.run_options import NO_OPTIONS, RunOptions
 from segmentation.package.golden_results import require_commissioning
 from segmentation.package.hashes import SUMS, check_sums, parse_sums, sha256_of_bytes
@@ -39,9 +39,9 @@ class Package:
     ----------
     folder
         Path of the package.
-    manifest
+    config
         Its ``model.yaml``.
-    network
+    manifest
         Its ``manifest.json``.
     sums
         SHA-256 of every sealed file by its name in the folder.
@@ -54,8 +54,8 @@ class Package:
     """
 
     folder: Path
-    manifest: ModelManifest
-    network: PackageManifest
+    config: ModelConfig
+    manifest: PackageManifest
     sums: dict[str, str]
     seal: str
     sha256: str
@@ -64,33 +64,33 @@ class Package:
     @property
     def name(self) -> str:
         """The name in ``model.yaml``."""
-        return self.manifest.name
+        return self.config.name
 
     def folds_of(self, configuration: Configuration) -> list[Fold]:
         """List the sets of weights with which a configuration runs: those that ``model.yaml`` names, else all."""
-        wanted = self.manifest.inference.folds
+        wanted = self.config.inference.folds
         return [fold for fold in configuration.folds if not wanted or fold.fold in wanted]
 
     @property
     def passes(self) -> list[Configuration]:
         """The configurations in the order in which they run, the first stages of cascades before the second ones."""
         found: list[Configuration] = []
-        for member in map(self.network.configuration, self.network.members):
+        for member in map(self.manifest.configuration, self.manifest.members):
             if member.previous_stage:
-                found.append(self.network.configuration(member.previous_stage))
+                found.append(self.manifest.configuration(member.previous_stage))
             found.append(member)
         return found
 
     @property
     def weight_bytes(self) -> int:
         """Size in bytes of the weights with which the package runs."""
-        files = [fold.file for c in self.network.configurations for fold in self.folds_of(c)]
+        files = [fold.file for c in self.manifest.configurations for fold in self.folds_of(c)]
         return sum((self.folder / file).stat().st_size for file in files)
 
     @property
     def inference(self) -> Inference:
         """The settings with which its networks run: those of ``model.yaml``, and the options beside it."""
-        return self.options.inference(self.manifest)
+        return self.options.inference(self.config)
 
     def with_options(self, options: RunOptions) -> "Package":
         """Return the same package with the options of a run."""
@@ -110,7 +110,7 @@ def load_package(folder: Path) -> Package:
         If anything is missing, altered, contradictory or not commissioned; the text names file and reason.
     """
     package = open_package(folder)
-    require_commissioning(package.folder, package.network.trainers, package.seal, package.manifest)
+    require_commissioning(package.folder, package.manifest.trainers, package.seal, package.config)
     return package
 
 
@@ -128,12 +128,12 @@ def open_package(folder: Path) -> Package:
     listing, text = _read(folder / SUMS), _read(folder / MODEL_YAML)
     sums = parse_sums(listing, folder / SUMS)
     check_sums(folder, sums)
-    network = _read_manifest(folder / MANIFEST, sums)
-    manifest = parse_model_manifest(text, folder / MODEL_YAML)
-    _check_agreement(folder / MODEL_YAML, manifest, network)
+    manifest = _read_manifest(folder / MANIFEST, sums)
+    config = parse_model_config(text, folder / MODEL_YAML)
+    _check_agreement(folder / MODEL_YAML, config, manifest)
     seal = sha256_of_bytes(listing)
     identity = f"{seal}  {SUMS}\n{sha256_of_bytes(text)}  {MODEL_YAML}\n"
-    return Package(folder, manifest, network, sums, seal, sha256_of_bytes(identity.encode()))
+    return Package(folder, config, manifest, sums, seal, sha256_of_bytes(identity.encode()))
 
 
 def _read(path: Path) -> bytes:
@@ -150,25 +150,25 @@ def _read_manifest(path: Path, sums: dict[str, str]) -> PackageManifest:
     if sha256_of_bytes(content) != sums[MANIFEST]:
         raise PackageInvalid(f"{path}: changed while the package was loaded; load it again")
     try:
-        network = PackageManifest.model_validate_json(content)
+        manifest = PackageManifest.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         raise PackageInvalid(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    files = [fold.file for c in network.configurations for fold in c.folds]
+    files = [fold.file for c in manifest.configurations for fold in c.folds]
     unsealed = [name for name in files if name not in sums]
     if unsealed:
         raise PackageInvalid(f"{path}: weights {unsealed} are not listed in {SUMS}")
-    return network
+    return manifest
 
 
-def _check_agreement(path: Path, manifest: ModelManifest, network: PackageManifest) -> None:
-    outputs, named = set(network.labels.outputs.values()), {label.value for label in manifest.labels}
+def _check_agreement(path: Path, config: ModelConfig, manifest: PackageManifest) -> None:
+    outputs, named = set(manifest.labels.outputs.values()), {label.value for label in config.labels}
     if outputs != named:
         raise PackageInvalid(f"{path}: labels: values {sorted(named)} are not the network's {sorted(outputs)}")
-    if len(manifest.channels) != len(network.channels):
-        counts = f"{len(manifest.channels)} listed, but the network has {len(network.channels)}"
+    if len(config.channels) != len(manifest.channels):
+        counts = f"{len(config.channels)} listed, but the network has {len(manifest.channels)}"
         raise PackageInvalid(f"{path}: channels: {counts}")
-    for fold in manifest.inference.folds:
-        for configuration in network.configurations:
+    for fold in config.inference.folds:
+        for configuration in manifest.configurations:
             if fold not in [held.fold for held in configuration.folds]:
                 raise PackageInvalid(f"{path}: inference.folds: {configuration.id} has no fold {fold}")

@@ -109,7 +109,7 @@ def measurement_of(package: Package) -> Measurement | None:
         If the file is damaged.
     """
     measurements = read_measurements(package.folder).measurements
-    return newest(measurements, package.seal, settings_hash(package.manifest, UNUSED_SETTINGS))
+    return newest(measurements, package.seal, settings_hash(package.config, UNUSED_SETTINGS))
 
 
 def warning_of(package: Package) -> StudyWarning | None:
@@ -120,4 +120,4 @@ def warning_of(package: Package) -> StudyWarning | None:
         f"{package.name}: the loss of profile fast has not been measured with these weights and settings; "
         f"run: segnode models measure {package.name} IMAGES"
     )
-    return StudyWarning(WarningCode.FAST_NOT_MEASURED, detail, model=package.manifest.name)
+    return StudyWarning(WarningCode.FAST_NOT_MEASURED, detail, model=package.config.name)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from core.errors import PackageInvalid
 from core.files import write_whole
 from core.frozen import Frozen
-from core.model_config import ModelManifest
+from core.model_config import ModelConfig
 from core.settled_json import settled_json
 from segmentation.package.hashes import sha256_of_bytes
 
@@ -63,10 +63,10 @@ def newest(results: Sequence[AnyResult], seal: str, settings: str) -> AnyResult 
     return next((found for found in reversed(results) if (found.seal, found.settings) == (seal, settings)), None)
 
 
-def settings_hash(manifest: ModelManifest, without: set[str]) -> str:
+def settings_hash(config: ModelConfig, without: set[str]) -> str:
     """Compute the SHA-256 of the settings in ``model.yaml`` that change labels, without some keys of ``inference``."""
-    inference = settled_json(manifest.inference, without)
-    return sha256_of_bytes(f"{manifest.orientation}\n{inference}".encode())
+    inference = settled_json(config.inference, without)
+    return sha256_of_bytes(f"{config.orientation}\n{inference}".encode())
 
 
 def now() -> str:

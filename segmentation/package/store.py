@@ -33,8 +33,8 @@ def assemble(name: str, models_folder: Path, fill: Callable[[Path], PackageManif
     with tempfile.TemporaryDirectory(prefix=".adding-", dir=models_folder) as work:
         target = Path(work) / "package"
         target.mkdir()
-        network = fill(target)
-        (target / MANIFEST).write_text(network.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
+        manifest = fill(target)
+        (target / MANIFEST).write_text(manifest.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
         write_sums(target)
         package = open_package(target)
         target.rename(models_folder / name)

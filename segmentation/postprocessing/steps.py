@@ -34,7 +34,7 @@ def postprocess(label_map: LabelMap, steps: Sequence[PostprocessingStep]) -> Lab
     label_map
         The mask; volumes in mm³ and lengths in mm follow from its geometry.
     steps
-        From the model's manifest. A step without labels concerns every label of the map.
+        From ``model.yaml``. A step without labels concerns every label of the map.
 
     References
     ----------

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.model_config import ModelManifest, ProfileSettings
+from core.model_config import ModelConfig, ProfileSettings
 from segmentation.boxes import Box
 from segmentation.preprocessing.target_grid import Shape3
 
@@ -70,7 +70,7 @@ class FieldOfView:
 
 
 def frame(
-    image: NDArray[np.float32], spacing: Sequence[float], manifest: ModelManifest, settings: ProfileSettings
+    image: NDArray[np.float32], spacing: Sequence[float], config: ModelConfig, settings: ProfileSettings
 ) -> tuple[NDArray[np.float32], Spacing3, FieldOfView]:
     """Cut an image to the part that a run shows its networks.
 
@@ -80,7 +80,7 @@ def frame(
         ``(channel, slice, row, column)``; not modified.
     spacing
         In mm, in array order.
-    manifest
+    config
         The model's; only CT is cut to the body.
     settings
         The settings with which this run shows the image to the networks.
@@ -94,7 +94,7 @@ def frame(
     reduced = average(image, blocks) if blocks != (1, 1, 1) else image
     coarser = spacing[0] * blocks[0], spacing[1] * blocks[1], spacing[2] * blocks[2]
     box = (slice(0, reduced.shape[1]), slice(0, reduced.shape[2]), slice(0, reduced.shape[3]))
-    if settings.crop_to_body and manifest.channels[0].series.modality == ("CT",):
+    if settings.crop_to_body and config.channels[0].series.modality == ("CT",):
         box = body_box(reduced[0], coarser)
     found = FieldOfView((image.shape[1], image.shape[2], image.shape[3]), blocks, box)
     return (reduced if found.is_whole else reduced[(slice(None), *box)]), coarser, found

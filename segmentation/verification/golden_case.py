@@ -47,17 +47,17 @@ def run_golden_case(
     RetryLater
         If the GPU has too little free memory now.
     """
-    volume = read_image(images, len(package.network.channels))
+    volume = read_image(images, len(package.manifest.channels))
     expected = read_mask(expect, volume.geometry)
     engine = Engine(package.in_profile("exact"), device)
     result = engine.segment(volume, on_progress).label_map.array
-    outputs = package.network.labels.outputs
+    outputs = package.manifest.labels.outputs
     dice, agreement = compare(result, expected, outputs.items())
     unexpected = sorted(set(np.unique(expected).tolist()) - {0, *outputs.values()})
     outcome = Outcome(
         when=now(),
         seal=package.seal,
-        settings=settings_hash(package.manifest, UNUSED_SETTINGS),
+        settings=settings_hash(package.config, UNUSED_SETTINGS),
         image_sha256=tuple(sha256_of_file(path) for path in images),
         expect_sha256=sha256_of_file(expect),
         voxels=int(result.size),

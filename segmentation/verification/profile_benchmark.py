@@ -109,7 +109,7 @@ def measure(
         when=now(),
         segnode=VERSION,
         seal=package.seal,
-        settings=settings_hash(package.manifest, UNUSED_SETTINGS),
+        settings=settings_hash(package.config, UNUSED_SETTINGS),
         device=engines["fast"].device,
         cases=tuple(measured),
     )
@@ -119,9 +119,9 @@ def measure(
 
 def _measure_case(engines: dict[Profile, Engine], case: Case, tell: Callable[[float], None]) -> CaseMeasurement:
     package = engines["exact"].package
-    volume = read_image(case.images, len(package.network.channels))
+    volume = read_image(case.images, len(package.manifest.channels))
     truth = read_mask(case.truth, volume.geometry) if case.truth is not None else None
-    outputs = package.network.labels.outputs.items()
+    outputs = package.manifest.labels.outputs.items()
     masks, runs = {}, {}
     for number, profile in enumerate(PROFILES):
 

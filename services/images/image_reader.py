@@ -9,7 +9,7 @@ from typing import Final
 from core.cancellation import NEVER, Cancellation
 from core.errors import RequestCode, RequestRefused, StudyRejected, UnreadableImage
 from core.image_files.reader import read_grid, read_image
-from core.model_config import ModelManifest, Phase
+from core.model_config import ModelConfig, Phase
 from core.run_options import RunOptions
 from core.volume import Geometry, Volume
 from dicom_io.images.grid.geometry import layout_of
@@ -89,14 +89,14 @@ class ImageReader:
                 check_ending(image.path, field)
         return self._opened[image.path]
 
-    def look(self, image: SharedFile, field: str, options: RunOptions, manifest: ModelManifest) -> Geometry:
+    def look(self, image: SharedFile, field: str, options: RunOptions, config: ModelConfig) -> Geometry:
         """Return the grid of an image, by headers alone; see :meth:`read`."""
         opened = self.open(image, field)
         if not opened.is_folder:
             return grid_of(opened.path, field, self._limits)
-        return layout_of(self._select(image.path, field, options, manifest).channels[0]).geometry
+        return layout_of(self._select(image.path, field, options, config).channels[0]).geometry
 
-    def read(self, image: SharedFile, field: str, options: RunOptions, manifest: ModelManifest) -> Image:
+    def read(self, image: SharedFile, field: str, options: RunOptions, config: ModelConfig) -> Image:
         """Decode an image for a channel of a model.
 
         Parameters
@@ -105,7 +105,7 @@ class ImageReader:
             The image, and the request's field that names it.
         options
             The run's: the channel whose rule chooses among the series of a DICOM folder, and the phase that it wants.
-        manifest
+        config
             The model's.
 
         Raises
@@ -119,7 +119,7 @@ class ImageReader:
         """
         opened = self.open(image, field)
         if opened.is_folder:
-            found = self._read_series(image.path, field, options, manifest)
+            found = self._read_series(image.path, field, options, config)
         else:
             found = self._read_file(image.path, field)
         opened.check_unchanged()
@@ -135,17 +135,17 @@ class ImageReader:
                 raise unreadable(error, field) from error
         return self._files[path]
 
-    def _read_series(self, folder: Path, field: str, options: RunOptions, manifest: ModelManifest) -> Image:
-        chosen = self._select(folder, field, options, manifest)
+    def _read_series(self, folder: Path, field: str, options: RunOptions, config: ModelConfig) -> Image:
+        chosen = self._select(folder, field, options, config)
         reader = self._series.setdefault(folder, VolumeReader())
-        volume, selection = reader.read(self._studies[folder], manifest, chosen, options)
+        volume, selection = reader.read(self._studies[folder], config, chosen, options)
         return Image(volume, selection.channels[0])
 
-    def _select(self, folder: Path, field: str, options: RunOptions, manifest: ModelManifest) -> Selection:
+    def _select(self, folder: Path, field: str, options: RunOptions, config: ModelConfig) -> Selection:
         """Select the series of a folder for a channel, by headers alone."""
         if folder not in self._studies:
             self._studies[folder] = self._read_study(folder, field)
-        selection = select_series(self._studies[folder], manifest, options=options)
+        selection = select_series(self._studies[folder], config, options=options)
         if selection.rejection is not None:
             raise selection.rejection
         return selection

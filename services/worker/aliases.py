@@ -128,7 +128,7 @@ def check_fits(task: Task, package: Package) -> None:
     ConfigInvalid
         If it has another number of channels, or one whose rule does not name the phase that the task gives it.
     """
-    fields, channels = image_fields(task), package.manifest.channels
+    fields, channels = image_fields(task), package.config.channels
     if len(fields) != len(channels):
         raise ConfigInvalid(f"{task} provides {len(fields)} images, but {package.name} takes {len(channels)}")
     for field, channel in zip(fields, channels, strict=True):

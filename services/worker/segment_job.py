@@ -161,14 +161,14 @@ class SegmentJob:
 
     def _look(self, part: _Part) -> Geometry:
         """Return the grid of a part's mask, that of its first image, after a check of all of its images."""
-        grids = [self.reader.look(*one, part.package.manifest) for one in part.channels]
+        grids = [self.reader.look(*one, part.package.config) for one in part.channels]
         return grids[0]
 
     def _read(self, part: _Part, cancellation: Cancellation) -> _Input:
         images = []
         for one in part.channels:
             cancellation.raise_if_cancelled()
-            images.append(self.reader.read(*one, part.package.manifest))
+            images.append(self.reader.read(*one, part.package.config))
         rigid = isinstance(part.request, VesselRequest) and part.request.registration == "rigid"
         return _Input(on_first_grid(images, rigid=rigid, cancellation=cancellation), images)
 
@@ -181,9 +181,9 @@ class SegmentJob:
         on_progress: Progress,
         cancellation: Cancellation,
     ) -> MaskResult:
-        manifest, volume = part.package.manifest, given.volume
+        config, volume = part.package.config, given.volume
         result = self.networks.segment(part.package, volume, on_progress, shared, cancellation)
-        label_map = postprocess(result.label_map, manifest.postprocessing)
+        label_map = postprocess(result.label_map, config.postprocessing)
         cancellation.raise_if_cancelled()
         seg = self._seg(part, label_map, given) if part.request.output else None
         cancellation.raise_if_cancelled()
@@ -191,7 +191,7 @@ class SegmentJob:
             key=part.key,
             sources=part.sources,
             mask_sha256="",
-            model=manifest.name,
+            model=config.name,
             model_sha256=part.package.sha256,
             labels=label_map.labels,
             volumes_ml=label_map.volumes_ml(),
@@ -205,7 +205,7 @@ class SegmentJob:
 
         series = [image.series for image in given.images if image.series is not None]
         instances = [instance for one in series for instance in one.instances]
-        context = SegContext(part.package.manifest, part.package.sha256, VERSION, options=part.package.options)
+        context = SegContext(part.package.config, part.package.sha256, VERSION, options=part.package.options)
         with TemporaryDirectory(prefix="segnode-") as folder:
             path = Path(folder) / "mask.seg.dcm"
             write_seg(build_seg(label_map, given.volume, instances, context), path)

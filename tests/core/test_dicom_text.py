@@ -10,7 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from core.dicom_text import LongString, ShortString, one_line
 from core.errors import PackageInvalid
-from core.model_config import parse_model_manifest
+from core.model_config import parse_model_config
 
 CODE = '{value: "10200004", scheme: SCT, meaning: Liver}'
 MODEL = f"""\
@@ -80,21 +80,21 @@ def test_one_line_makes_any_text_fit(text: str) -> None:
 def test_model_yaml_names_line_and_key(old: str, new: str, at: str) -> None:
     assert old in MODEL
     with pytest.raises(PackageInvalid) as caught:
-        parse_model_manifest(MODEL.replace(old, new).encode(), Path("model.yaml"))
+        parse_model_config(MODEL.replace(old, new).encode(), Path("model.yaml"))
     assert f"model.yaml:{at}" in str(caught.value)
 
 
 def test_names_that_differ_by_a_blank_are_refused() -> None:
     text = MODEL.replace("labels:\n", 'labels:\n  - {value: 2, name: "liver "}\n')
     with pytest.raises(PackageInvalid, match="blanks at either end"):
-        parse_model_manifest(text.encode(), Path("model.yaml"))
+        parse_model_config(text.encode(), Path("model.yaml"))
 
 
 def test_description_is_one_line_in_the_result() -> None:
     text = MODEL + "description: |\n  Liver of a\n  portal-venous CT\\MR " + "x" * 80 + "\n"
-    description = parse_model_manifest(text.encode(), Path("model.yaml")).content_description
+    description = parse_model_config(text.encode(), Path("model.yaml")).content_description
     assert description.startswith("Liver of a portal-venous CT MR xxx")
     assert description.endswith("x...")
     assert len(description) == 64
     text = MODEL + "description: " + "x" * 64 + "\n"
-    assert parse_model_manifest(text.encode(), Path("model.yaml")).content_description == "x" * 64
+    assert parse_model_config(text.encode(), Path("model.yaml")).content_description == "x" * 64

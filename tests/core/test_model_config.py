@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import PackageInvalid
-from core.model_config import KeepLargest, ModelManifest, parse_model_manifest
+from core.model_config import KeepLargest, ModelConfig, parse_model_config
 
 GOOD = """\
 schema: 1
@@ -25,15 +25,15 @@ postprocessing:
 PATH = Path("model.yaml")
 
 
-def parse(text: str) -> ModelManifest:
-    return parse_model_manifest(text.encode(), PATH)
+def parse(text: str) -> ModelConfig:
+    return parse_model_config(text.encode(), PATH)
 
 
 def test_a_good_manifest_is_read() -> None:
-    manifest = parse(GOOD)
-    assert manifest.name == "kidneys"
-    assert manifest.postprocessing == (KeepLargest(step="keep_largest", labels=(1,)),)
-    rule = manifest.channels[0].series
+    config = parse(GOOD)
+    assert config.name == "kidneys"
+    assert config.postprocessing == (KeepLargest(step="keep_largest", labels=(1,)),)
+    rule = config.channels[0].series
     assert rule.slice_spacing is not None
     assert 5.0 in rule.slice_spacing
     assert 5.1 not in rule.slice_spacing
@@ -80,4 +80,4 @@ def test_content_that_is_not_a_manifest_is_refused(text: str) -> None:
 
 def test_bytes_that_are_not_text_are_refused() -> None:
     with pytest.raises(PackageInvalid, match=r"model\.yaml"):
-        parse_model_manifest(b"name: \xff", PATH)
+        parse_model_config(b"name: \xff", PATH)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 import core.model_config
 from core.frozen import Frozen
-from core.model_config import Channel, Inference, ModelManifest, SeriesRule, parse_model_manifest
+from core.model_config import Channel, Inference, ModelConfig, SeriesRule, parse_model_config
 from core.settled_json import FIRST_KEYS, settled_json
 from segmentation.package import golden_results, profile_results
 from segmentation.package.results_file import settings_hash
@@ -17,13 +17,13 @@ from tests.dicom_io.results.test_result_identity import MODEL_YAML
 
 
 @pytest.fixture
-def manifest() -> ModelManifest:
-    return parse_model_manifest(MODEL_YAML.encode(), Path("model.yaml"))
+def config() -> ModelConfig:
+    return parse_model_config(MODEL_YAML.encode(), Path("model.yaml"))
 
 
-def test_hashes_of_settings_are_those_of_before(manifest: ModelManifest) -> None:
+def test_hashes_of_settings_are_those_of_before(config: ModelConfig) -> None:
     """Frozen from the program that first measured; those beside a package still count for it."""
-    exact, both = (settings_hash(manifest, kind.UNUSED_SETTINGS) for kind in (golden_results, profile_results))
+    exact, both = (settings_hash(config, kind.UNUSED_SETTINGS) for kind in (golden_results, profile_results))
     assert exact == "f40765312fb61db7da587aeacd36f1186c6031df8668d26d89792049b523c8a4"
     assert both == "3b0ca1011f8928b2d86afbda57d556329909bfdf573ae4e720e6eb0dea3acfb7"
 
@@ -54,7 +54,7 @@ Channel2 = later(
 )
 Inference2 = later("Inference", Inference, threads=(int, 1))
 Manifest2 = later(
-    "ModelManifest", ModelManifest, channels=(tuple[Channel2, ...], Field()), inference=(Inference2, Inference2())
+    "ModelConfig", ModelConfig, channels=(tuple[Channel2, ...], Field()), inference=(Inference2, Inference2())
 )
 RULE = SeriesRule(modality=("CT",))
 
@@ -74,9 +74,9 @@ def test_later_key_that_is_set_counts() -> None:
     assert steps == [{}, {"low": 0.5}]
 
 
-def test_later_key_deep_inside_is_left_out(manifest: ModelManifest) -> None:
-    content = manifest.model_dump(by_alias=True)
-    assert settled_json(Manifest2(**content)) == manifest.model_dump_json(by_alias=True)
+def test_later_key_deep_inside_is_left_out(config: ModelConfig) -> None:
+    content = config.model_dump(by_alias=True)
+    assert settled_json(Manifest2(**content)) == config.model_dump_json(by_alias=True)
     content["channels"][1]["unit"] = "SUV"
     found = json.loads(settled_json(Manifest2(**content)))["channels"]
     assert found[1]["unit"] == "SUV"

@@ -11,7 +11,7 @@ import SimpleITK as sitk  # its documentation's own name
 from numpy.typing import NDArray
 
 from core.label_map import LabelMap
-from core.model_config import Channel, Code, LabelSpec, ModelManifest, Output, SeriesRule
+from core.model_config import Channel, Code, LabelSpec, ModelConfig, Output, SeriesRule
 from core.volume import Geometry, Volume
 from dicom_io.images.headers.instance import Instance
 from dicom_io.images.study import read_studies
@@ -104,7 +104,7 @@ def context(
     **output: Any,
 ) -> SegContext:
     """A model's context with the given output settings."""
-    manifest = ModelManifest(
+    config = ModelConfig(
         schema=1,
         name=name,
         version="2026.1",
@@ -113,7 +113,7 @@ def context(
         labels=labels,
         output=Output(**output),
     )
-    return SegContext(manifest, sha256, version, revision)
+    return SegContext(config, sha256, version, revision)
 
 
 def decoded_by_dcmqi(path: Path, folder: Path) -> sitk.Image:

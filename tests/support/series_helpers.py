@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from scipy.spatial.transform import Rotation
 
 from core.errors import StudyRejected
-from core.model_config import Channel, LabelSpec, ModelManifest, SeriesRule
+from core.model_config import Channel, LabelSpec, ModelConfig, SeriesRule
 from core.volume import Volume
 from dicom_io.images.selection.selection import Selection, select_series
 from dicom_io.images.study import Study, read_studies
@@ -48,10 +48,10 @@ def ct_series(**tags: object) -> list[Dataset]:
     return make_series(phantom(), study=StudyTags(), series=SeriesTags(**tags), encoding=Encoding())  # type: ignore[arg-type]
 
 
-def manifest(*rules: SeriesRule, on_other_grid: str = "refuse") -> ModelManifest:
-    """Build a manifest with one channel a rule; without any, one that takes every CT."""
+def config(*rules: SeriesRule, on_other_grid: str = "refuse") -> ModelConfig:
+    """Build a ``model.yaml`` with one channel a rule; without any, one that takes every CT."""
     rules = rules or (SeriesRule(modality=("CT",)),)
-    return ModelManifest.model_validate(
+    return ModelConfig.model_validate(
         {
             "schema": 1,
             "name": "test",
@@ -69,7 +69,7 @@ def one_study(folder: Path) -> Study:
     return study
 
 
-def run(folder: Path, model: ModelManifest) -> tuple[Volume, Selection]:
+def run(folder: Path, model: ModelConfig) -> tuple[Volume, Selection]:
     """Go the whole way from a folder to a volume; the first rejection is raised."""
     study = one_study(folder)
     selection = select_series(study, model)
@@ -78,7 +78,7 @@ def run(folder: Path, model: ModelManifest) -> tuple[Volume, Selection]:
     return VolumeReader().read(study, model, selection)
 
 
-def rejection_of(folder: Path, model: ModelManifest) -> StudyRejected:
+def rejection_of(folder: Path, model: ModelConfig) -> StudyRejected:
     """Reason why a folder is refused."""
     try:
         run(folder, model)

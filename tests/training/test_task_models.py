@@ -50,10 +50,10 @@ def test_dice_on_a_patient_that_no_training_saw(task: Task, phases: tuple[Phase,
 @pytest.mark.parametrize("task", GRIDS)
 def test_the_package_agrees_with_its_recipe_and_is_marked(task: Task) -> None:
     package, recipe = package_of(task), RECIPES[task]
-    assert {label.name: label.value for label in package.manifest.labels} | {"background": 0} == recipe.values
-    assert tuple(channel.name for channel in package.manifest.channels) == recipe.channels
-    assert {label.category for label in package.manifest.labels} <= {ANATOMY, ABNORMAL, TISSUE}
-    assert "NOT FOR CLINICAL USE" in package.manifest.output.series_description
+    assert {label.name: label.value for label in package.config.labels} | {"background": 0} == recipe.values
+    assert tuple(channel.name for channel in package.config.channels) == recipe.channels
+    assert {label.category for label in package.config.labels} <= {ANATOMY, ABNORMAL, TISSUE}
+    assert "NOT FOR CLINICAL USE" in package.config.output.series_description
     words: dict[str, Phase] = {"arterial": "A", "portal": "P", "delayed": "D"}
-    for number, channel in enumerate(package.manifest.channels):
+    for number, channel in enumerate(package.config.channels):
         assert {words[phase] for phase in channel.series.phase} == {phases[number] for phases in recipe.phases}

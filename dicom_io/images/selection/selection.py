@@ -1,6 +1,6 @@
 """The series that feed the channels of a model, and for every series the reason why it was taken or left.
 
-Rules are the manifest's (``core.model_config.SeriesRule``). Among all ways to give each channel a series of its own,
+Rules are ``model.yaml``'s (``core.model_config.SeriesRule``). Among all ways to give each channel a series of its own,
 the first is taken in order of preference, channel 0 first. Two channels never share a series: a network trained on two
 images and fed one twice gives a plausible answer to a question that nobody asked. Channels lie in one frame of
 reference, and on one grid unless the model allows resampling.
@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from core.errors import ReasonCode, StudyRejected
-from core.model_config import Channel, ModelManifest
+from core.model_config import Channel, ModelConfig
 from core.run_options import NO_OPTIONS, RunOptions
 from core.study_warning import StudyWarning, WarningCode
 from dicom_io.images.grid.geometry import patient_of
@@ -63,17 +63,17 @@ class Selection:
 
 def select_series(
     study: Study,
-    manifest: ModelManifest,
+    config: ModelConfig,
     refused: Mapping[str, StudyRejected] = _NOTHING_REFUSED,
     options: RunOptions = NO_OPTIONS,
 ) -> Selection:
-    """Choose a series for each channel by the manifest's rules, from headers alone.
+    """Choose a series for each channel by the rules of ``model.yaml``, from headers alone.
 
     Parameters
     ----------
     study
         As read.
-    manifest
+    config
         Channels and their rules.
     refused
         Series that are refused already, e.g. for their pixels, by Series Instance UID.
@@ -89,17 +89,17 @@ def select_series(
         decisions = tuple(Decision(s.uid, "refused", None, rejection.message) for s in study.series)
         return Selection((), decisions + aside, rejection, _unread_warnings(study))
     series = [traits_of(s, refused.get(s.uid)) for s in study.series]
-    channels = options.channels(manifest)
+    channels = options.channels(config)
     rules = [channel.series for channel in channels]
     phases = find_phases(series) if any(rule.phase for rule in rules) else {}
     matches = [_Match(channel, series, phases) for channel in channels]
-    chosen = _choose([match.candidates for match in matches], manifest.on_other_grid)
+    chosen = _choose([match.candidates for match in matches], config.on_other_grid)
     rejection = (
-        None if chosen else _with_unread(_explain_rejection(matches, series, channels, manifest.on_other_grid), study)
+        None if chosen else _with_unread(_explain_rejection(matches, series, channels, config.on_other_grid), study)
     )
     decisions = tuple(_decide(traits, channels, matches, chosen) for traits in series)
     # Of a series that was taken, its volume has the warning of unread files.
-    warnings = _value_warnings(channels, chosen, manifest.name) if chosen else _unread_warnings(study)
+    warnings = _value_warnings(channels, chosen, config.name) if chosen else _unread_warnings(study)
     return Selection(tuple(traits.series for traits in chosen), decisions + aside, rejection, warnings)
 
 

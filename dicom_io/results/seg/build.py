@@ -4,7 +4,7 @@ highdicom builds the modules from one slice; the frames are added here (``frames
 that exist is several times faster than one over all segments and slices. BINARY pixels are not compressed; LABELMAP
 ones are, with RLE Lossless: small enough, quick to write, and dcmqi reads it where it refuses JPEG-LS.
 
-Only labels that have voxels become segments, numbered from 1 without gaps in the order of the manifest's values: a
+Only labels that have voxels become segments, numbered from 1 without gaps in the order of their values: a
 segment without a frame is an error to some viewers, and a list of a hundred empty ones hides what was found. A
 segment is identified by its codes and its label, never by its number. An object for an empty result describes every
 label, with one blank frame each, as an object without frames is not legal.
@@ -23,7 +23,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless
 from core.dicom_text import LONGEST
 from core.errors import ReasonCode, StudyRejected
 from core.label_map import LabelMap
-from core.model_config import Inference, LabelSpec, ModelManifest, Profile
+from core.model_config import Inference, LabelSpec, ModelConfig, Profile
 from core.run_options import NO_OPTIONS, RunOptions
 from core.volume import Volume
 from dicom_io.images.headers.attributes import integer, text
@@ -57,7 +57,7 @@ class SegContext:
 
     Attributes
     ----------
-    manifest
+    config
         The model's ``model.yaml``.
     model_sha256
         Hash of the model package, 64 hexadecimal digits.
@@ -69,7 +69,7 @@ class SegContext:
         The options of the run beside ``model.yaml``.
     """
 
-    manifest: ModelManifest
+    config: ModelConfig
     model_sha256: str
     software_version: str
     revision: int = 0
@@ -78,7 +78,7 @@ class SegContext:
     @property
     def inference(self) -> Inference:
         """The settings with which the networks ran."""
-        return self.options.inference(self.manifest)
+        return self.options.inference(self.config)
 
 
 def agreement_of(volume: Volume, sources: Sequence[Instance]) -> Agreement:
@@ -128,7 +128,7 @@ def build_seg(
     agreement = agreement or agreement_of(volume, sources)
     seg = _template(first, agreement, volume, specs, context, identity)
     numbers = {spec.value: number for number, spec in enumerate(specs, start=1)}
-    if context.manifest.output.segmentation_type == "LABELMAP":
+    if context.config.output.segmentation_type == "LABELMAP":
         keys = _add_labelmap_pixels(seg, label_map, numbers)
     else:
         middle = [label_map.geometry.shape[0] // 2]
@@ -147,7 +147,7 @@ def _identity(volume: Volume, sources: Sequence[Instance], context: SegContext) 
         study_uid=str(sources[0].header.StudyInstanceUID),
         inputs=(*volume.series_uids, *volume.sop_instance_uids, *frames, *others),
         package_sha256=context.model_sha256,
-        manifest=context.manifest,
+        config=context.config,
         options=context.options,
         program_version=context.software_version,
         revision=context.revision,
@@ -166,17 +166,17 @@ def _template(
     import highdicom
     from pydicom.sr.codedict import codes
 
-    manifest = context.manifest
-    labelmap = manifest.output.segmentation_type == "LABELMAP"
+    config = context.config
+    labelmap = config.output.segmentation_type == "LABELMAP"
     rows, columns = volume.geometry.shape[1:]
     image = _source_image(header, volume)
     seg = highdicom.seg.Segmentation(
         source_images=[image],
         pixel_array=np.zeros((1, rows, columns), dtype=np.uint8),
-        segmentation_type=manifest.output.segmentation_type,
-        segment_descriptions=describe(specs, manifest, context.inference, context.model_sha256, identity),
+        segmentation_type=config.output.segmentation_type,
+        segment_descriptions=describe(specs, config, context.inference, context.model_sha256, identity),
         series_instance_uid=derive_uid("series", identity),
-        series_number=_series_number(header, manifest),
+        series_number=_series_number(header, config),
         sop_instance_uid=derive_uid("instance", identity),
         instance_number=1,
         manufacturer=MANUFACTURER,
@@ -184,8 +184,8 @@ def _template(
         software_versions=context.software_version,
         device_serial_number="0",  # software has none, and type 1 allows no empty value; dcmqi writes the same
         content_label="SEGMENTATION",
-        content_description=manifest.content_description or None,
-        series_description=_series_description(manifest, context.inference.profile),
+        content_description=config.content_description or None,
+        series_description=_series_description(config, context.inference.profile),
         transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=False,
         specific_character_set=None,
@@ -193,10 +193,10 @@ def _template(
             highdicom.ContributingEquipment(
                 manufacturer=MANUFACTURER,
                 purpose_of_reference=codes.DCM.ProcessingEquipment,
-                manufacturer_model_name=manifest.name,
-                software_versions=(manifest.version, f"{MANUFACTURER} {context.software_version}"),
+                manufacturer_model_name=config.name,
+                software_versions=(config.version, f"{MANUFACTURER} {context.software_version}"),
                 contribution_description=(
-                    f"Segmentation by the nnU-Net model {manifest.name}, profile {context.inference.profile}"
+                    f"Segmentation by the nnU-Net model {config.name}, profile {context.inference.profile}"
                 ),
             )
         ],
@@ -204,7 +204,7 @@ def _template(
     seg.update(agreement.inherited.dataset)
     seg.ContentCreatorName = ""
     set_times(seg, agreement.speaker)
-    keep = manifest.output.character_set == "source"
+    keep = config.output.character_set == "source"
     seg.SpecificCharacterSet = choose_character_set(agreement.speaker, keep, texts_of(seg))
     _settle_dimensions(seg, derive_uid("dimensions", identity), labelmap)
     return seg
@@ -248,18 +248,18 @@ def _source_image(header: Dataset, volume: Volume) -> Dataset:
     return image
 
 
-def _series_description(manifest: ModelManifest, profile: Profile) -> str:
+def _series_description(config: ModelConfig, profile: Profile) -> str:
     """Return the Series Description; results that are not exactly nnU-Net's own name their profile in it."""
-    text = manifest.output.series_description or manifest.name
+    text = config.output.series_description or config.name
     if profile == "exact":
         return text
     suffix = f" ({profile})"
     return text[: LONGEST - len(suffix)].rstrip() + suffix
 
 
-def _series_number(header: Dataset, manifest: ModelManifest) -> int:
-    if manifest.output.series_number is not None:
-        return manifest.output.series_number
+def _series_number(header: Dataset, config: ModelConfig) -> int:
+    if config.output.series_number is not None:
+        return config.output.series_number
     source = integer(header, "SeriesNumber") or 0
     return FIRST_SERIES_NUMBER + source if 0 <= source < 2**31 - FIRST_SERIES_NUMBER else FIRST_SERIES_NUMBER
 

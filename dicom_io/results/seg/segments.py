@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from core.model_config import Code, Inference, LabelSpec, ModelManifest
+from core.model_config import Code, Inference, LabelSpec, ModelConfig
 from dicom_io.uids import derive_uid
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def describe(
     specs: Sequence[LabelSpec],
-    manifest: ModelManifest,
+    config: ModelConfig,
     inference: Inference,
     model_sha256: str,
     identity: Sequence[str | int],
@@ -26,9 +26,9 @@ def describe(
     from pydicom.sr.codedict import codes
 
     algorithm = highdicom.AlgorithmIdentificationSequence(
-        name=manifest.name,
+        name=config.name,
         family=codes.cid7162.ArtificialIntelligence,
-        version=manifest.version,
+        version=config.version,
         source="nnU-Net v2",
         parameters={"model_sha256": model_sha256, **_how_it_ran(inference)},
     )

@@ -28,8 +28,8 @@ LOWEST_DICE = {"body": 0.95, "bone": 0.75}
 def package() -> Package:
     """The shipped package, with tiles side by side, for time's sake."""
     shipped = load_package(DEMO)
-    inference = shipped.manifest.inference.model_copy(update={"step_size": 1.0})
-    return dataclasses.replace(shipped, manifest=shipped.manifest.model_copy(update={"inference": inference}))
+    inference = shipped.config.inference.model_copy(update={"step_size": 1.0})
+    return dataclasses.replace(shipped, config=shipped.config.model_copy(update={"inference": inference}))
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:
@@ -39,8 +39,8 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 def test_the_shipped_model_is_whole_small_and_marked() -> None:
     shipped = load_package(DEMO)
     assert sum(path.stat().st_size for path in DEMO.rglob("*") if path.is_file()) <= LARGEST_BYTES
-    assert "NOT FOR CLINICAL USE" in shipped.manifest.output.series_description
-    assert {label.name: label.value for label in shipped.manifest.labels} == {
+    assert "NOT FOR CLINICAL USE" in shipped.config.output.series_description
+    assert {label.name: label.value for label in shipped.config.labels} == {
         name: value for name, value in LABELS.items() if value
     }
 

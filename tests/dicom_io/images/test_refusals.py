@@ -20,7 +20,7 @@ from tests.segmentation.inference import test_memory_estimate as test_memory
 from tests.segmentation.preprocessing import test_preprocess as test_preprocessing
 from tests.segmentation.preprocessing import test_resampling
 from tests.support.series_faults import FAULTS, Fault, empty_uid, tilt
-from tests.support.series_helpers import ct_series, manifest, one_study, phantom, rejection_of, run
+from tests.support.series_helpers import config, ct_series, one_study, phantom, rejection_of, run
 
 CASES = [(code, fault) for code, faults in FAULTS.items() for fault in faults]
 
@@ -28,7 +28,7 @@ CASES = [(code, fault) for code, faults in FAULTS.items() for fault in faults]
 @pytest.mark.parametrize(("code", "fault"), CASES, ids=[fault.__name__ for _, fault in CASES])
 def test_a_broken_series_is_refused_with_its_code(code: ReasonCode, fault: Fault, tmp_path: Path) -> None:
     save_series(fault(ct_series()), tmp_path)
-    error = rejection_of(tmp_path, manifest())
+    error = rejection_of(tmp_path, config())
     assert error.code is code, error
 
 
@@ -37,10 +37,8 @@ def test_no_message_names_the_patient(code: ReasonCode, fault: Fault, tmp_path: 
     broken = fault(ct_series(description="Phantom^Made PHANTOM-1 CT"))
     folder = tmp_path / "Phantom^Made"
     save_series(broken, folder)
-    error = rejection_of(folder, manifest())
-    decisions = select_series(
-        one_study(folder), manifest(SeriesRule(modality=("CT",), description=("none",)))
-    ).decisions
+    error = rejection_of(folder, config())
+    decisions = select_series(one_study(folder), config(SeriesRule(modality=("CT",), description=("none",)))).decisions
     for words in (str(error), error.message, repr(error.args), *(d.reason for d in decisions)):
         for secret in ("Phantom", "Made", "PHANTOM-1", "OTHER-PATIENT", "Other", "19700101"):
             assert secret not in words, code
@@ -48,7 +46,7 @@ def test_no_message_names_the_patient(code: ReasonCode, fault: Fault, tmp_path: 
 
 def test_the_good_series_is_not_refused(tmp_path: Path) -> None:
     save_series(ct_series(), tmp_path)
-    volume, _ = run(tmp_path, manifest())
+    volume, _ = run(tmp_path, config())
     assert volume.warnings == ()
 
 
@@ -56,16 +54,16 @@ def test_the_good_series_is_not_refused(tmp_path: Path) -> None:
 def test_tilt_is_judged_by_drift_in_millimetres(degrees: float, tmp_path: Path) -> None:
     save_series(tilt(ct_series(), degrees), tmp_path)
     if degrees < 0.05:  # 0.07 mm over the 210 mm of the phantom, less than the tolerance
-        run(tmp_path, manifest())
+        run(tmp_path, config())
     else:
-        assert rejection_of(tmp_path, manifest()).code is ReasonCode.GANTRY_TILT
+        assert rejection_of(tmp_path, config()).code is ReasonCode.GANTRY_TILT
 
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"])
 def test_every_identifier_is_needed(keyword: str, tmp_path: Path) -> None:
     for number, dataset in enumerate(empty_uid(ct_series(), keyword)):
         dataset.save_as(tmp_path / f"{number}.dcm", implicit_vr=False, little_endian=True)
-    error = rejection_of(tmp_path, manifest())
+    error = rejection_of(tmp_path, config())
     assert error.code is ReasonCode.EMPTY_UID
     assert keyword in error.detail
 
@@ -87,14 +85,14 @@ def test_a_folder_without_dicom_is_refused(tmp_path: Path) -> None:
 def test_a_study_without_a_fitting_series_is_refused(tmp_path: Path) -> None:
     save_series(ct_series(), tmp_path)
     rule = SeriesRule(modality=("CT",), description=("head",))
-    assert rejection_of(tmp_path, manifest(rule)).code is ReasonCode.NO_MATCHING_SERIES
+    assert rejection_of(tmp_path, config(rule)).code is ReasonCode.NO_MATCHING_SERIES
 
 
 def test_channels_on_other_grids_are_refused(tmp_path: Path) -> None:
     write_series(phantom(), tmp_path / "a", series=SeriesTags(number=1))
     write_series(phantom(spacing=(24.0, 6.0, 9.0)), tmp_path / "b", series=SeriesTags(number=2))
     rules = (SeriesRule(modality=("CT",)),) * 2
-    assert rejection_of(tmp_path, manifest(*rules)).code is ReasonCode.GRIDS_DIFFER
+    assert rejection_of(tmp_path, config(*rules)).code is ReasonCode.GRIDS_DIFFER
 
 
 def test_patients_of_two_series_are_not_one_study(tmp_path: Path) -> None:
@@ -103,7 +101,7 @@ def test_patients_of_two_series_are_not_one_study(tmp_path: Path) -> None:
     for dataset in other:
         dataset.PatientID = "OTHER-PATIENT"
     save_series(other, tmp_path / "b")
-    assert rejection_of(tmp_path, manifest()).code is ReasonCode.MIXED_PATIENTS
+    assert rejection_of(tmp_path, config()).code is ReasonCode.MIXED_PATIENTS
 
 
 @pytest.mark.parametrize("fault", [FAULTS[ReasonCode.MISSING_SLICE][0], FAULTS[ReasonCode.TRUNCATED_PIXELS][0]])
@@ -111,11 +109,11 @@ def test_a_refused_series_gives_way_to_the_next_that_fits(fault: Fault, tmp_path
     study = StudyTags()
     save_series(fault(make_series(phantom(), study=study, series=SeriesTags(number=1))), tmp_path / "broken")
     good = write_series(phantom(), tmp_path / "good", study=study, series=SeriesTags(number=2))
-    volume, selection = run(tmp_path, manifest())
+    volume, selection = run(tmp_path, config())
     assert volume.series_uids == (good.series_uid,)
     assert sorted(d.decision for d in selection.decisions) == ["refused", "taken"]
     shutil.rmtree(good.folder)
-    assert rejection_of(tmp_path, manifest()).code in FAULTS
+    assert rejection_of(tmp_path, config()).code in FAULTS
 
 
 ELSEWHERE: Mapping[ReasonCode, Callable[..., None]] = {

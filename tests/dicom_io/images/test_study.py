@@ -29,7 +29,7 @@ from dicom_io.images.volume import read_volume
 from phantom.series import make_series, save_series, write_series
 from phantom.tags import Encoding, SeriesTags, StudyTags
 from tests.support.odd_files import rewrite
-from tests.support.series_helpers import ct_series, manifest, one_study, phantom, run
+from tests.support.series_helpers import config, ct_series, one_study, phantom, run
 
 
 def test_a_folder_of_any_shape_is_grouped_by_study_and_series(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_folder_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "scandir", scandir)
     study = one_study(tmp_path)
     assert [(a.reason, a.count) for a in study.set_aside] == [("cannot be read: the folder cannot be opened", 1)]
-    volume, selection = run(tmp_path, manifest())
+    volume, selection = run(tmp_path, config())
     assert [(one.code, one.series_uid, one.detail) for one in volume.warnings] == [
         (
             WarningCode.FILES_UNREADABLE,
@@ -121,7 +121,7 @@ def test_objects_that_are_no_images_are_set_aside_and_named(tmp_path: Path) -> N
         ("1.2.2", "an object of unknown SOP class", 1),
         ("1.2.9", "a colour image", 1),
     }
-    decisions = select_series(study, manifest()).decisions
+    decisions = select_series(study, config()).decisions
     assert sorted(d.decision for d in decisions) == ["set_aside"] * 5 + ["taken"]
     assert_readable(study)
 
@@ -130,7 +130,7 @@ def test_a_study_of_reports_alone_is_refused_and_names_them(tmp_path: Path) -> N
     report = ct_series()[0]
     report.SOPClassUID = BasicTextSRStorage
     save_series([report], tmp_path)
-    selection = select_series(one_study(tmp_path), manifest())
+    selection = select_series(one_study(tmp_path), config())
     assert selection.rejection is not None
     assert selection.rejection.code is ReasonCode.NO_MATCHING_SERIES
     assert "Basic Text SR" in selection.decisions[0].reason
@@ -146,7 +146,7 @@ def test_identical_repeats_count_once(tmp_path: Path) -> None:
     (series,) = one_study(tmp_path).series
     assert len(series.instances) == 8
     assert series.repeats == 16
-    volume, _ = run(tmp_path, manifest())
+    volume, _ = run(tmp_path, config())
     assert "16 files repeat" in volume.warnings[0].detail
 
 
@@ -185,7 +185,7 @@ def test_an_image_with_another_word_counts_once_by_the_header_that_was_written_l
     (image,) = [i for i in found.instances if i.header.SOPInstanceUID == series[2].SOPInstanceUID]
     by_path = "known" if name.startswith("A") else "again"
     assert image.header.InstitutionName == (by_path if taken == "by path" else taken)
-    volume, _ = run(tmp_path, manifest())
+    volume, _ = run(tmp_path, config())
     assert np.array_equal(volume.array[0], phantom().array)
     assert [warning.code for warning in volume.warnings] == [
         WarningCode.IMAGES_REPEATED,
@@ -232,7 +232,7 @@ def test_repeats_that_differ_are_refused(where: str, tmp_path: Path) -> None:
     else:
         other.ImagePositionPatient[2] += 1
     save_series([*series, other], tmp_path)
-    selection = select_series(one_study(tmp_path), manifest())
+    selection = select_series(one_study(tmp_path), config())
     assert selection.rejection is not None
     assert selection.rejection.code is ReasonCode.DUPLICATE_UID
 
@@ -256,7 +256,7 @@ def test_refusal_for_a_missing_slice_counts_the_images_that_could_not_be_read(
     save_series(ct_series(), tmp_path)
     damage(sorted(tmp_path.iterdir())[3])
     study = one_study(tmp_path)
-    selection = select_series(study, manifest())
+    selection = select_series(study, config())
     assert selection.rejection is not None
     assert selection.rejection.code is ReasonCode.MISSING_SLICE
     assert selection.rejection.detail.endswith(" 1 image could not be read.") == bool(count)
@@ -268,7 +268,7 @@ def test_two_unreadable_images_are_counted_together(tmp_path: Path) -> None:
     save_series(ct_series(), tmp_path)
     for path in sorted(tmp_path.iterdir())[3:5]:
         path.write_bytes(bytes(200))
-    selection = select_series(one_study(tmp_path), manifest())
+    selection = select_series(one_study(tmp_path), config())
     assert selection.rejection is not None
     assert selection.rejection.message.endswith(" 2 images could not be read.")
 
@@ -280,7 +280,7 @@ def test_nested_sequences_are_a_bad_file_and_not_a_crash(tmp_path: Path) -> None
     assert [(a.series_uid, a.reason) for a in study.set_aside] == [
         ("", "cannot be read: its sequences are nested too deeply")
     ]
-    (decision,) = [d for d in select_series(study, manifest()).decisions if d.decision == "set_aside"]
+    (decision,) = [d for d in select_series(study, config()).decisions if d.decision == "set_aside"]
     assert decision.reason == "1 file: cannot be read: its sequences are nested too deeply."
     assert_readable(study)
 
@@ -392,7 +392,7 @@ def test_malformed_values_are_no_crash_and_no_warning(tmp_path: Path) -> None:
         for good in (series[0].PixelSpacing[0].original_string, "IOHEXOL"):
             content = content.replace(good.encode(), b"x" * len(good))
         path.write_bytes(content)
-    selection = select_series(one_study(tmp_path), manifest())
+    selection = select_series(one_study(tmp_path), config())
     assert selection.rejection is not None
 
 
@@ -412,7 +412,7 @@ def test_damaged_files_never_crash(seed: int, tmp_path: Path) -> None:
         return
     for study in studies:
         try:
-            run_study = select_series(study, manifest())
+            run_study = select_series(study, config())
             for series in run_study.channels:
                 read_volume(series)
         except StudyRejected:

@@ -25,7 +25,7 @@ from phantom.series import make_series, save_series, write_series
 from phantom.tags import Encoding, SeriesTags
 from tests.support.odd_files import binary, nul_padded, save_rewritten
 from tests.support.series_faults import gap_in_instance_number, truncated_pixels
-from tests.support.series_helpers import DIRECTIONS, ct_series, manifest, one_study, phantom, read_with_simpleitk, run
+from tests.support.series_helpers import DIRECTIONS, config, ct_series, one_study, phantom, read_with_simpleitk, run
 
 REAL_SERIES = ("crlm-ct-1006", "sts-001-ct/dicom", "sts-002-ct/dicom", "totalsegmentator/example_ct_dicom")
 
@@ -347,7 +347,7 @@ def test_two_series_on_one_grid_are_stacked(tmp_path: Path) -> None:
     for number, phase in enumerate(("A", "P"), start=1):
         write_series(phantom(phase=phase), tmp_path / phase, series=SeriesTags(number=number))  # type: ignore[arg-type]
     rules = [SeriesRule(modality=("CT",), phase=(phase,)) for phase in ("portal", "arterial")]  # type: ignore[arg-type]
-    volume, _ = run(tmp_path, manifest(*rules))
+    volume, _ = run(tmp_path, config(*rules))
     assert_array_equal(volume.array, np.stack([phantom(phase="P").array, phantom(phase="A").array]))
     assert volume.padding_values == (None, None)
 
@@ -356,7 +356,7 @@ def test_one_read_serves_every_model(tmp_path: Path) -> None:
     write_series(phantom(), tmp_path)
     study, reader = one_study(tmp_path), VolumeReader()
     for _ in range(3):
-        volume, _ = reader.read(study, manifest(), select_series(study, manifest()))
+        volume, _ = reader.read(study, config(), select_series(study, config()))
     assert reader.reads == 1
     assert_array_equal(volume.array[0], phantom().array)
 
@@ -366,7 +366,7 @@ def test_when_no_series_is_left_the_last_selection_is_told(tmp_path: Path) -> No
     study, reader = one_study(tmp_path), VolumeReader()
     for _ in range(2):
         with pytest.raises(SelectionRejectedError) as caught:
-            reader.read(study, manifest(), select_series(study, manifest()))
+            reader.read(study, config(), select_series(study, config()))
         assert caught.value.code is ReasonCode.TRUNCATED_PIXELS
         assert [d.decision for d in caught.value.selection.decisions] == ["refused"]
     assert reader.reads == 1

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from core.model_config import ModelManifest, parse_model_manifest
+from core.model_config import ModelConfig, parse_model_config
 from core.run_options import NO_OPTIONS, RunOptions
 from dicom_io.results.result_identity import ResultIdentity
 from dicom_io.uids import derive_uid
@@ -47,11 +47,11 @@ GOLDEN = {
 
 
 @pytest.fixture(scope="module")
-def manifest() -> ModelManifest:
-    return parse_model_manifest(MODEL_YAML.encode(), Path("model.yaml"))
+def config() -> ModelConfig:
+    return parse_model_config(MODEL_YAML.encode(), Path("model.yaml"))
 
 
-def identity(manifest: ModelManifest, options: RunOptions = NO_OPTIONS, **changes: Any) -> ResultIdentity:
+def identity(config: ModelConfig, options: RunOptions = NO_OPTIONS, **changes: Any) -> ResultIdentity:
     series = ("1.2.3.1", "1.2.3.2")
     images = ("1.2.3.1.1", "1.2.3.1.2")
     others = ("1.2.3.2.1", "1.2.3.2.2")
@@ -59,7 +59,7 @@ def identity(manifest: ModelManifest, options: RunOptions = NO_OPTIONS, **change
         "study_uid": "1.2.3",
         "inputs": (*series, *images, "1", "1", *others),
         "package_sha256": "ab" * 32,
-        "manifest": manifest,
+        "config": config,
         "options": options,
         "program_version": "0.1.0",
         "revision": 0,
@@ -72,25 +72,25 @@ def uid(made_of: ResultIdentity) -> str:
 
 
 @pytest.mark.parametrize(("options", "revision"), GOLDEN)
-def test_uid_is_that_of_before(manifest: ModelManifest, options: RunOptions, revision: int) -> None:
-    assert uid(identity(manifest, options, revision=revision)) == GOLDEN[options, revision]
+def test_uid_is_that_of_before(config: ModelConfig, options: RunOptions, revision: int) -> None:
+    assert uid(identity(config, options, revision=revision)) == GOLDEN[options, revision]
 
 
-def test_option_that_asks_for_what_model_yaml_says_changes_nothing(manifest: ModelManifest) -> None:
-    assert uid(identity(manifest, RunOptions(profile="exact"))) == uid(identity(manifest))
+def test_option_that_asks_for_what_model_yaml_says_changes_nothing(config: ModelConfig) -> None:
+    assert uid(identity(config, RunOptions(profile="exact"))) == uid(identity(config))
 
 
-def test_option_that_changes_no_label_is_no_part(manifest: ModelManifest) -> None:
+def test_option_that_changes_no_label_is_no_part(config: ModelConfig) -> None:
     """The series that it leads to are."""
-    assert uid(identity(manifest, RunOptions(channel=1, phase="delayed"))) == uid(identity(manifest))
+    assert uid(identity(config, RunOptions(channel=1, phase="delayed"))) == uid(identity(config))
 
 
-def test_no_two_profiles_share_a_uid_even_with_equal_settings(manifest: ModelManifest) -> None:
-    exact = manifest.inference.active
-    inference = manifest.inference.model_copy(update={"fast": exact})
-    equal = manifest.model_copy(update={"inference": inference})
+def test_no_two_profiles_share_a_uid_even_with_equal_settings(config: ModelConfig) -> None:
+    exact = config.inference.active
+    inference = config.inference.model_copy(update={"fast": exact})
+    equal = config.model_copy(update={"inference": inference})
     assert RunOptions(profile="fast").inference(equal).active == RunOptions(profile="exact").inference(equal).active
-    found = {uid(identity(one, RunOptions(profile=profile))) for one in (manifest, equal) for profile in PROFILES}
+    found = {uid(identity(one, RunOptions(profile=profile))) for one in (config, equal) for profile in PROFILES}
     assert len(found) == 4
 
 
@@ -109,10 +109,10 @@ PROFILES: tuple[Any, ...] = ("exact", "fast")
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_each_part_counts(manifest: ModelManifest, change: dict[str, Any]) -> None:
-    assert uid(identity(manifest, **change)) != uid(identity(manifest))
+def test_each_part_counts(config: ModelConfig, change: dict[str, Any]) -> None:
+    assert uid(identity(config, **change)) != uid(identity(config))
 
 
-def test_output_settings_count(manifest: ModelManifest) -> None:
-    output = manifest.output.model_copy(update={"series_number": 4712})
-    assert uid(identity(manifest.model_copy(update={"output": output}))) != uid(identity(manifest))
+def test_output_settings_count(config: ModelConfig) -> None:
+    output = config.output.model_copy(update={"series_number": 4712})
+    assert uid(identity(config.model_copy(update={"output": output}))) != uid(identity(config))

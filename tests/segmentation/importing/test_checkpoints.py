@@ -56,7 +56,7 @@ def test_checkpoint_of_the_real_trainer(trained: Path, tmp_path: Path) -> None:
         (0, 1, 2),
     )
     assert checkpoint.weights.keys() == content["network_weights"].keys()
-    assert add_package(trained, "trained", tmp_path / "models").network.configurations[0].mirror_axes == (0, 1, 2)
+    assert add_package(trained, "trained", tmp_path / "models").manifest.configurations[0].mirror_axes == (0, 1, 2)
 
 
 def test_scalars_of_numpy_1_are_read(tmp_path: Path) -> None:

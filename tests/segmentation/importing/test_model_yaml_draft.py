@@ -20,19 +20,19 @@ def test_texts_of_the_data_set_are_made_to_fit_dicom(results: Path, tmp_path: Pa
         dataset["file_ending"] = ".nii\nname: evil"
 
     edit_json(results / "dataset.json", change)
-    manifest = add_package(results, "tiny", tmp_path / "models").manifest
-    assert manifest.name == "tiny"
-    names = [label.name for label in manifest.labels]
+    config = add_package(results, "tiny", tmp_path / "models").config
+    assert config.name == "tiny"
+    names = [label.name for label in config.labels]
     assert names == ["one two three", "x" * 64, "x" * 62 + " 3"]
-    assert manifest.content_description == "line name: evil"
+    assert config.content_description == "line name: evil"
 
 
 def test_a_label_without_a_usable_name_is_numbered(results: Path, tmp_path: Path) -> None:
     labels = {"background": 0, "\\": 1, "a": 2, "a ": 3}
     edit_json(results / "dataset.json", lambda dataset: dataset.update({"labels": labels}))
-    manifest = add_package(results, "tiny", tmp_path / "models").manifest
-    assert [label.name for label in manifest.labels] == ["label 1", "a", "a 3"]
-    assert all(len(label.name) <= LONGEST for label in manifest.labels)
+    config = add_package(results, "tiny", tmp_path / "models").config
+    assert [label.name for label in config.labels] == ["label 1", "a", "a 3"]
+    assert all(len(label.name) <= LONGEST for label in config.labels)
 
 
 def test_every_setting_of_the_output_is_shown_with_its_default(package: Package) -> None:

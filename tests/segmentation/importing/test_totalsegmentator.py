@@ -50,16 +50,16 @@ def test_the_table_is_the_published_one() -> None:
 
 def test_a_package_is_one_model_of_117_structures(weights: Path, tmp_path: Path) -> None:
     package = load_package(add(weights, tmp_path).folder)
-    assert [label.value for label in package.manifest.labels] == list(range(1, 118))
-    aorta, kidney = package.manifest.labels[51], package.manifest.labels[1]
+    assert [label.value for label in package.config.labels] == list(range(1, 118))
+    aorta, kidney = package.config.labels[51], package.config.labels[1]
     assert (aorta.name, aorta.type.value, aorta.laterality) == ("aorta", "15825003", None)
     assert kidney.laterality is not None
     assert kidney.laterality.value == "24028007"
-    assert package.manifest.orientation == "RAS"
-    assert not package.manifest.inference.mirroring
-    assert package.manifest.inference.step_size == 0.8
-    assert not package.network.is_ensemble
-    assert [part.configuration for part in package.network.parts] == [f"{d}/{RESULTS}" for d in DATASETS.values()]
+    assert package.config.orientation == "RAS"
+    assert not package.config.inference.mirroring
+    assert package.config.inference.step_size == 0.8
+    assert not package.manifest.is_ensemble
+    assert [part.configuration for part in package.manifest.parts] == [f"{d}/{RESULTS}" for d in DATASETS.values()]
     assert sum(name.endswith(".safetensors") for name in package.sums) == 5
     for dataset in DATASETS.values():
         kept = package.folder / "nnunet" / dataset / RESULTS / "plans.json"
@@ -157,4 +157,4 @@ def test_a_folder_that_is_not_totalsegmentators_is_refused_by_name(
 def test_a_name_may_be_spelt_otherwise(weights: Path, tmp_path: Path) -> None:
     """TotalSegmentator itself goes by values; the package speaks its names."""
     _relabel(lambda labels: labels.update({"thyroid": labels.pop("thyroid_gland")}))(weights)
-    assert add(weights, tmp_path).manifest.labels[16].name == "thyroid_gland"
+    assert add(weights, tmp_path).config.labels[16].name == "thyroid_gland"

@@ -112,7 +112,7 @@ def test_settings_of_model_yaml_count(package: Package) -> None:
     volume = make_volume(shape=(20, 40, 36))
     plain = Engine(package, "cpu").segment(volume).label_map.array
     one_fold = Engine(edited(package, "folds: []", "folds: [1]"), "cpu")
-    assert len(one_fold._networks[package.network.members[0]]) == 1
+    assert len(one_fold._networks[package.manifest.members[0]]) == 1
     with_one_fold = one_fold.segment(volume).label_map.array
     unmirrored = edited(package, "mirroring: true", "mirroring: false")
     without_mirroring = Engine(unmirrored, "cpu").segment(volume).label_map.array
@@ -182,7 +182,7 @@ class TestMemory:
 
     def test_logits_that_overflow_are_refused(self, package: Package) -> None:
         engine = Engine(package, "cpu")
-        for network in engine._networks[package.network.members[0]]:
+        for network in engine._networks[package.manifest.members[0]]:
             network.decoder.seg_layers[-1].bias.data.fill_(1e6)  # type: ignore[union-attr, operator, index] # a U-Net
         with pytest.raises(PackageInvalid, match="overflow half precision"):
             engine.segment(make_volume(shape=SMALL))

@@ -36,7 +36,7 @@ def test_a_run_loads_nothing_of_training(tmp_path: Path) -> None:
     folders = []
     for kind in ("cascade", "two_channels"):
         package = add_package(make_results_folder(tmp_path / kind, kind), kind, tmp_path / "models")
-        volume = make_volume(channels=len(package.network.channels), shape=(10, 24, 22), margin=3)
+        volume = make_volume(channels=len(package.manifest.channels), shape=(10, 24, 22), margin=3)
         np.save(package.folder / "image.npy", volume.array)
         folders.append(str(package.folder))
     command = [sys.executable, "-c", PROGRAM, *folders, *HEAVY, *SLOW]

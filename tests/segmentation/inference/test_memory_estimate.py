@@ -40,7 +40,7 @@ def rss(name):
 
 package = load_package(Path(sys.argv[1]))
 shape, spacing = (tuple(map(kind, text.split(","))) for kind, text in zip((int, float), sys.argv[2:4]))
-channels = len(package.network.channels)
+channels = len(package.manifest.channels)
 engine = Engine(package, "cpu")
 warm = Geometry((8, 32, 32), (3.0, 1.5, 1.5), (0.0, 0.0, 0.0), np.eye(3))
 engine.segment(volume_of(np.ones((channels, 8, 32, 32), np.float32), warm))
@@ -139,12 +139,12 @@ def test_each_of_its_causes_raises_the_prediction(tmp_path: Path) -> None:
 def test_averaged_voxels_need_less(tmp_path: Path) -> None:
     package = package_of(tmp_path, "two_channels").in_profile("fast")
     fine = grid(400, 512, 512, spacing=(0.4, 0.4, 0.4))
-    finest = package.manifest.inference.fast.finest_useful_spacing
+    finest = package.config.inference.fast.finest_useful_spacing
     assert finest == 1.0
-    inference = package.manifest.inference
+    inference = package.config.inference
     fast = inference.fast.model_copy(update={"finest_useful_spacing": None})
-    manifest = package.manifest.model_copy(update={"inference": inference.model_copy(update={"fast": fast})})
-    assert predict(package, fine, "cpu").host < predict(replace(package, manifest=manifest), fine, "cpu").host / 2
+    config = package.config.model_copy(update={"inference": inference.model_copy(update={"fast": fast})})
+    assert predict(package, fine, "cpu").host < predict(replace(package, config=config), fine, "cpu").host / 2
 
 
 def test_a_gpu_holds_all_or_one_tile_at_a_time(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_post_processing_raises_what_is_needed_after_the_networks(tmp_path: Path
     package = package_of(tmp_path)
     plain = predict(package, grid(100, 256, 256), "cpu")
     steps = (KeepLargest(step="keep_largest"), Open(step="open", radius_mm=2.0))
-    cleaned = replace(package, manifest=package.manifest.model_copy(update={"postprocessing": steps}))
+    cleaned = replace(package, config=package.config.model_copy(update={"postprocessing": steps}))
     need = predict(cleaned, grid(100, 256, 256), "cpu")
     assert (need.after, plain.after) == (STEP_BYTES["open"] * 100 * 256**2, FINISHING_BYTES * 100 * 256**2)
     assert need == replace(plain, after=need.after)
@@ -204,8 +204,8 @@ def test_models_of_one_study_share_a_volume() -> None:
 
 def _with_features(package: Package, first: int) -> Any:
     configurations = []
-    for one in package.network.configurations:
+    for one in package.manifest.configurations:
         arguments = {**one.network.arguments, "features_per_stage": [first, 64, 128]}
         network = one.network.model_copy(update={"arguments": arguments})
         configurations.append(one.model_copy(update={"network": network}))
-    return package.network.model_copy(update={"configurations": tuple(configurations)})
+    return package.manifest.model_copy(update={"configurations": tuple(configurations)})

@@ -96,10 +96,10 @@ def test_the_demo_model_loses_little_on_a_patient() -> None:
     geometry = trunk_geometry((5.0, 1.5, 1.5), extent=(100.0, 400.0, 500.0))
     volume = volume_of(make_phantom(geometry).array[None].astype(np.float32), geometry)
     package = load_package(DEMO)
-    fast = package.manifest.inference.fast.model_copy(update={"finest_useful_spacing": 3.0})
-    inference = package.manifest.inference.model_copy(update={"fast": fast, "profile": "fast"})
-    manifest = package.manifest.model_copy(update={"inference": inference})
-    package = Package(package.folder, manifest, package.network, package.sums, package.seal, package.sha256)
+    fast = package.config.inference.fast.model_copy(update={"finest_useful_spacing": 3.0})
+    inference = package.config.inference.model_copy(update={"fast": fast, "profile": "fast"})
+    config = package.config.model_copy(update={"inference": inference})
+    package = Package(package.folder, config, package.manifest, package.sums, package.seal, package.sha256)
     exact, found = segmented(package, "exact", volume), segmented(package, "fast", volume)
     for value in (1, 3):
         a, b = exact == value, found == value

@@ -24,9 +24,9 @@ RESET = Path("/proc/self/clear_refs")
 
 
 def slabs_of(engine: Engine, data: torch.Tensor, seen: list[float], tiles_at_once: int = 1) -> Any:
-    (member,) = engine.package.network.members
-    configuration = engine.package.network.configuration(member)
-    inference = engine.package.manifest.inference
+    (member,) = engine.package.manifest.members
+    configuration = engine.package.manifest.configuration(member)
+    inference = engine.package.config.inference
     networks = engine._networks[member]
     window = Window(configuration.patch_size, inference.step_size, configuration.mirror_axes, None, tiles_at_once)
     return predict_slabs(networks, data, window, CPU, CPU, seen.append)

@@ -30,18 +30,18 @@ class TestRoundTrip:
 
     def test_weights_are_those_of_the_checkpoint_and_stored_once(self, results: Path, package: Package) -> None:
         state = torch.load(results / "fold_0" / "checkpoint_final.pth", weights_only=False)["network_weights"]
-        file = package.folder / package.network.configurations[0].folds[0].file
+        file = package.folder / package.manifest.configurations[0].folds[0].file
         stored = read_weights(file.read_bytes(), file.name)
         assert stored.keys() == state.keys()
         assert all(torch.equal(stored[name], tensor) for name, tensor in state.items())
-        network = build_network(package.network.configurations[0].network)
+        network = build_network(package.manifest.configurations[0].network)
         floats = sum(p.numel() for p in network.parameters()) * 4
         assert len(shared_names(network)) > len(list(network.parameters())) / 2
         assert floats < file.stat().st_size < floats + 20_000
 
     def test_every_original_and_every_stored_file_has_its_hash(self, results: Path, package: Package) -> None:
         read = {f"{results.name}/{name}" for name in ("plans.json", "dataset.json", "fold_0/checkpoint_final.pth")}
-        assert set(package.network.originals) == read
+        assert set(package.manifest.originals) == read
         stored = {p.relative_to(package.folder).as_posix() for p in package.folder.rglob("*") if p.is_file()}
         assert set(package.sums) == stored - {"SHA256SUMS", "model.yaml"}
 
@@ -83,7 +83,7 @@ class TestRoundTrip:
 
         monkeypatch.setattr("segmentation.package.package._check_agreement", edit_meanwhile)
         opened = load_package(package.folder)
-        assert (opened.manifest.version, opened.sha256) == ("1", package.sha256)
+        assert (opened.config.version, opened.sha256) == ("1", package.sha256)
 
     def test_manifest_json_that_changes_after_its_hash_was_checked(
         self, package: Package, monkeypatch: pytest.MonkeyPatch
@@ -106,8 +106,8 @@ class TestRoundTrip:
     def test_parent_folder_with_a_cascade_needs_no_choice(self, tmp_path: Path) -> None:
         cascade = make_results_folder(tmp_path / "source", "cascade")
         package = add_package(cascade.parent, "cascade", tmp_path / "models")
-        assert package.network.members == (cascade.name,)
-        assert package.network.configurations[0].previous_stage == "nnUNetTrainer__nnUNetPlans__3d_lowres"
+        assert package.manifest.members == (cascade.name,)
+        assert package.manifest.configurations[0].previous_stage == "nnUNetTrainer__nnUNetPlans__3d_lowres"
 
     def test_parent_folder_with_several_models_asks_which(self, tmp_path: Path) -> None:
         parent = make_results_folder(tmp_path / "source", "ensemble")
@@ -116,10 +116,10 @@ class TestRoundTrip:
 
     def test_fold_all_counts_only_alone(self, tmp_path: Path) -> None:
         source = make_results_folder(tmp_path / "source", "3d_fullres", folds=("all",))
-        assert add_package(source, "one", tmp_path / "models").network.configurations[0].folds[0].fold == "all"
+        assert add_package(source, "one", tmp_path / "models").manifest.configurations[0].folds[0].fold == "all"
         source = make_results_folder(tmp_path / "source", "3d_fullres", folds=(0, 2))
         package = add_package(source, "two", tmp_path / "models")
-        assert [fold.fold for fold in package.network.configurations[0].folds] == [0, 2]
+        assert [fold.fold for fold in package.manifest.configurations[0].folds] == [0, 2]
 
     def test_postprocessing_json_becomes_steps(self, results: Path, tmp_path: Path) -> None:
         folder = results / "crossval_results_folds_0_1_2_3_4"
@@ -128,7 +128,7 @@ class TestRoundTrip:
         arguments = [{"labels_or_regions": [1, 2, 3]}, {"labels_or_regions": [[2, 3]]}, {"labels_or_regions": 1}]
         content = {"postprocessing_fns": [function] * 3, "postprocessing_kwargs": arguments}
         (folder / "postprocessing.json").write_text(json.dumps(content))
-        steps = add_package(results, "tiny", tmp_path / "models").manifest.postprocessing
+        steps = add_package(results, "tiny", tmp_path / "models").config.postprocessing
         assert [(step.step, step.labels) for step in steps] == [
             ("keep_largest", (1, 2, 3)),
             ("keep_largest", (2, 3)),
@@ -148,12 +148,12 @@ class TestRoundTrip:
 
 class TestModelYaml:
     def test_labels_get_codes_and_distinct_colours(self, package: Package) -> None:
-        labels = {label.name: label for label in package.manifest.labels}
+        labels = {label.name: label for label in package.config.labels}
         assert labels["liver"].type.value == "10200004"
         assert labels["left kidney"].laterality is not None
         assert labels["left kidney"].laterality.meaning == "Left"
         assert labels["tumour"].category.meaning == "Morphologically Abnormal Structure"
-        assert len({label.colour for label in package.manifest.labels}) == 3
+        assert len({label.colour for label in package.config.labels}) == 3
 
     @pytest.mark.parametrize(
         ("reader", "orientation"),
@@ -167,12 +167,12 @@ class TestModelYaml:
     def test_orientation_follows_the_reader(self, reader: str, orientation: str, tmp_path: Path) -> None:
         source = make_results_folder(tmp_path / "source", "3d_fullres", reader=reader)
         package = add_package(source, "tiny", tmp_path / "models")
-        assert package.manifest.orientation == orientation
+        assert package.config.orientation == orientation
         assert ("# DECIDE: `acquired`" in (package.folder / "model.yaml").read_text()) == (orientation == "acquired")
 
     def test_ignore_label_is_not_a_label(self, tmp_path: Path) -> None:
         package = add_package(make_results_folder(tmp_path, "ignore"), "tiny", tmp_path / "models")
-        assert [label.value for label in package.manifest.labels] == [1, 2, 3]
+        assert [label.value for label in package.config.labels] == [1, 2, 3]
 
     @pytest.mark.parametrize(
         ("old", "new", "message"),

@@ -196,7 +196,7 @@ class TestForgedPackage:
         ],
     )
     def test_network_is_built_from_known_names_only(self, package: Package, key: str, value: object) -> None:
-        self.forge(package, lambda manifest: manifest["configurations"][0]["network"].update({key: value}))
+        self.forge(package, lambda config: config["configurations"][0]["network"].update({key: value}))
         with pytest.raises(PackageInvalid):
             Engine(load_package(package.folder), "cpu")
 
@@ -215,19 +215,19 @@ class TestForgedPackage:
         ],
     )
     def test_manifest_is_checked(self, package: Package, key: str, value: object) -> None:
-        self.forge(package, lambda manifest: manifest["configurations"][0].update({key: value}))
+        self.forge(package, lambda config: config["configurations"][0].update({key: value}))
         with pytest.raises(PackageInvalid, match=r"manifest\.json"):
             load_package(package.folder)
 
     @pytest.mark.parametrize("file", ["/etc/passwd", "../../weights", "model.yaml"])
     def test_weights_lie_in_the_package(self, package: Package, file: str) -> None:
-        self.forge(package, lambda manifest: manifest["configurations"][0]["folds"][0].update({"file": file}))
+        self.forge(package, lambda config: config["configurations"][0]["folds"][0].update({"file": file}))
         with pytest.raises(PackageInvalid, match="are not listed in SHA256SUMS"):
             load_package(package.folder)
 
     @pytest.mark.parametrize("content", [b"", b"\xff" * 64, b"\x10\0\0\0\0\0\0\0{'no': 'json'}   "])
     def test_weights_that_are_not_safetensors_are_refused(self, package: Package, content: bytes) -> None:
-        (package.folder / package.network.configurations[0].folds[0].file).write_bytes(content)
+        (package.folder / package.manifest.configurations[0].folds[0].file).write_bytes(content)
         write_sums(package.folder)
         with pytest.raises(PackageInvalid, match="not weights of a package"):
             Engine(load_package(package.folder), "cpu")

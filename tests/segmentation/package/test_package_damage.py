@@ -17,7 +17,7 @@ from tests.support.trained_folders import change_checkpoint, edit_json, refused
 
 class TestDamage:
     def test_flipped_bit_in_weights(self, package: Package) -> None:
-        path = package.folder / package.network.configurations[0].folds[0].file
+        path = package.folder / package.manifest.configurations[0].folds[0].file
         content = bytearray(path.read_bytes())
         content[-1] ^= 1
         path.write_bytes(content)
@@ -25,7 +25,7 @@ class TestDamage:
             load_package(package.folder)
 
     def test_weights_that_change_after_loading(self, package: Package) -> None:
-        path = package.folder / package.network.configurations[0].folds[0].file
+        path = package.folder / package.manifest.configurations[0].folds[0].file
         path.write_bytes(path.read_bytes() + b"\0")
         with pytest.raises(PackageInvalid, match="changed since the package was loaded"):
             Engine(package, "cpu")

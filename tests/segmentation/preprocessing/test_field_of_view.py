@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from core.model_config import Channel, Inference, LabelSpec, ModelManifest, ProfileSettings, SeriesRule
+from core.model_config import Channel, Inference, LabelSpec, ModelConfig, ProfileSettings, SeriesRule
 from phantom.anatomy import make_phantom, trunk_geometry
 from segmentation.preprocessing.field_of_view import BODY_HU, FieldOfView, average, body_box
 from segmentation.preprocessing.field_of_view import frame as frame_of
@@ -19,8 +19,8 @@ SHAPES = st.tuples(*[st.integers(1, 9)] * 3)
 BLOCKS = st.tuples(*[st.integers(1, 4)] * 3)
 
 
-def manifest(modality: str = "CT", profile: Any = "fast", **settings: Any) -> ModelManifest:
-    return ModelManifest(
+def config(modality: str = "CT", profile: Any = "fast", **settings: Any) -> ModelConfig:
+    return ModelConfig(
         schema=1,
         name="organs",
         orientation="acquired",
@@ -30,7 +30,7 @@ def manifest(modality: str = "CT", profile: Any = "fast", **settings: Any) -> Mo
     )
 
 
-def frame(image: NDArray[np.float32], spacing: Any, model: ModelManifest) -> tuple[Any, Any, FieldOfView]:
+def frame(image: NDArray[np.float32], spacing: Any, model: ModelConfig) -> tuple[Any, Any, FieldOfView]:
     """As a run without options of its own shows it."""
     return frame_of(image, spacing, model, model.inference.active)
 
@@ -67,7 +67,7 @@ def test_every_label_comes_back_to_the_voxels_it_was_decided_for(
 
 def test_exact_shows_the_image_itself() -> None:
     image = np.full((1, 6, 7, 8), -1000, np.float32)
-    shown, spacing, framing = frame(image, (0.3, 0.3, 0.3), manifest(profile="exact", finest_useful_spacing=1.0))
+    shown, spacing, framing = frame(image, (0.3, 0.3, 0.3), config(profile="exact", finest_useful_spacing=1.0))
     assert shown is image
     assert spacing == (0.3, 0.3, 0.3)
     assert framing.is_whole
@@ -86,7 +86,7 @@ def test_voxels_stay_at_most_as_large_as_is_useful(
     spacing: tuple[float, float, float], blocks: tuple[int, int, int]
 ) -> None:
     image = np.zeros((1, 8, 8, 8), np.float32)
-    shown, coarser, framing = frame(image, spacing, manifest("MR", finest_useful_spacing=1.0))
+    shown, coarser, framing = frame(image, spacing, config("MR", finest_useful_spacing=1.0))
     assert framing.blocks == blocks
     assert coarser == pytest.approx([s * b for s, b in zip(spacing, blocks, strict=True)])
     assert shown.shape[1:] == tuple(-(-8 // block) for block in blocks)
@@ -119,6 +119,6 @@ def test_a_ct_of_air_is_left_as_it_is() -> None:
 def test_only_a_ct_is_cropped_to_the_body() -> None:
     image = np.full((1, 30, 100, 100), -1000, np.float32)
     image[:, :, 40:60, 40:60] = 0
-    assert frame(image, (3.0, 3.0, 3.0), manifest("MR"))[2].is_whole
-    assert not frame(image, (3.0, 3.0, 3.0), manifest("CT"))[2].is_whole
-    assert frame(image, (3.0, 3.0, 3.0), manifest("CT", crop_to_body=False))[2].is_whole
+    assert frame(image, (3.0, 3.0, 3.0), config("MR"))[2].is_whole
+    assert not frame(image, (3.0, 3.0, 3.0), config("CT"))[2].is_whole
+    assert frame(image, (3.0, 3.0, 3.0), config("CT", crop_to_body=False))[2].is_whole

@@ -52,10 +52,10 @@ def test_a_measurement_equals_the_results_of_two_engines(package: Package, image
     assert told[-1] == pytest.approx(1.0)
     for case, ours, theirs in zip(measured.cases, exact, fast, strict=True):
         assert case.mismatches == int((ours != theirs).sum()) > 0
-        for name, value in package.network.labels.outputs.items():
+        for name, value in package.manifest.labels.outputs.items():
             a, b = ours == value, theirs == value
             assert case.dice[name] == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()), abs=1e-6)
-        assert case.exact.truth_dice == dict.fromkeys(package.network.labels.outputs, 1.0)
+        assert case.exact.truth_dice == dict.fromkeys(package.manifest.labels.outputs, 1.0)
         assert case.fast.truth_dice == case.dice
         assert case.exact.seconds > 0
         assert case.exact.peak_bytes is None or case.exact.peak_bytes > 10_000_000

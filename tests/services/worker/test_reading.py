@@ -12,7 +12,7 @@ import yaml
 
 from core.cancellation import Cancellation
 from core.errors import Cancelled, ConfigInvalid, RequestCode, RequestRefused, RetryLater, StudyRejected
-from core.model_config import ModelManifest, PostprocessingStep
+from core.model_config import ModelConfig, PostprocessingStep
 from core.volume import Geometry
 from phantom import make_phantom
 from phantom.series import make_series, save_series, write_series
@@ -125,10 +125,10 @@ def test_a_cancelled_job_ends_between_two_images(jobs: Jobs) -> None:
     assert jobs.reads == 1
 
 
-def hash_and_look(reader: ImageReader, image: SharedFile, manifest: ModelManifest) -> None:
+def hash_and_look(reader: ImageReader, image: SharedFile, config: ModelConfig) -> None:
     """The first reads every file, the second every header."""
     assert reader.open(image, "image_path").digest
-    reader.look(image, "image_path", manifest.channels[0], manifest)
+    reader.look(image, "image_path", config.channels[0], config)
 
 
 @pytest.mark.parametrize("files", [2, GRID.shape[0] + 2])
@@ -140,10 +140,10 @@ def test_a_cancelled_job_ends_between_two_files(files: int, models: Path, volume
         return len(looks) == files
 
     image, reader = shared(volume / "0002" / "A", volume), ImageReader(Limits(), Cancellation(is_cancelled))
-    manifest = load_package(models / ALIASES["tumor"]).manifest
+    config = load_package(models / ALIASES["tumor"]).config
     try:
         with pytest.raises(Cancelled):
-            hash_and_look(reader, image, manifest)
+            hash_and_look(reader, image, config)
     finally:
         reader.close()
     assert len(looks) == files

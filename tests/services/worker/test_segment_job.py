@@ -111,7 +111,7 @@ def test_a_batch_decodes_each_image_once_and_gives_what_the_engine_gives(
     for task, images in {"tumor": "A", "ureter": "D", "vessel": "AP"}.items():
         package = load_package(models / ALIASES[task])
         image = read_image([case / f"{phase}.nii.gz" for phase in images], len(images))
-        expected = postprocess(Engine(package, "cpu").segment(image).label_map, package.manifest.postprocessing)
+        expected = postprocess(Engine(package, "cpu").segment(image).label_map, package.config.postprocessing)
         written = voxels(case / "mask" / Path(found[task].mask_path).name)
         assert np.array_equal(written, expected.array)
         assert found[task].volumes_ml == expected.volumes_ml()

@@ -14,7 +14,7 @@ from dicom_io.images.volume import VolumeReader
 from phantom.series import make_series, save_series
 from phantom.tags import Encoding
 from tests.support.series_faults import tilt
-from tests.support.series_helpers import DIRECTIONS, ct_series, manifest, one_study, phantom, read_with_simpleitk
+from tests.support.series_helpers import DIRECTIONS, config, ct_series, one_study, phantom, read_with_simpleitk
 
 
 def layout_of(series: list[Dataset], folder: Path) -> Layout:
@@ -226,9 +226,9 @@ def test_a_series_is_laid_out_once_for_all_models(good: bool, tmp_path: Path, mo
     monkeypatch.setattr("dicom_io.images.grid.geometry.lay_out", lambda series: calls.append(series) or lay_out(series))
     study, reader = one_study(tmp_path), VolumeReader()
     for _ in range(3):
-        selection = select_series(study, manifest())
+        selection = select_series(study, config())
         if good:
-            reader.read(study, manifest(), selection)
+            reader.read(study, config(), selection)
         else:
             assert selection.rejection is not None
             assert selection.rejection.code is ReasonCode.GANTRY_TILT

@@ -8,7 +8,7 @@ from core.model_config import SeriesRule
 from dicom_io.images.selection.phases import phase_in_words
 from dicom_io.images.selection.selection import select_series
 from tests.support.phase_studies import Named, findings_of, phases_of, write_protocol_with_and_without
-from tests.support.series_helpers import manifest, one_study
+from tests.support.series_helpers import config, one_study
 
 AGENT = "IOHEXOL"
 
@@ -22,7 +22,7 @@ def test_a_protocol_of_all_series_that_says_with_and_without_names_no_phase(
 ) -> None:
     uids = write_protocol_with_and_without(tmp_path)
     rule = SeriesRule(modality=("CT",), phase=(phase,))  # type: ignore[arg-type]
-    chosen = select_series(one_study(tmp_path), manifest(rule)).channels
+    chosen = select_series(one_study(tmp_path), config(rule)).channels
     assert [series.uid for series in chosen] == ([uids[expected]] if expected else [])
 
 

@@ -8,22 +8,22 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from core.errors import ReasonCode, StudyRejected
-from core.model_config import Channel, ModelManifest, SeriesRule
+from core.model_config import Channel, ModelConfig, SeriesRule
 from core.study_warning import WarningCode
 from dicom_io.images.selection.selection import Selection, select_series
 from phantom.series import save_series
-from tests.support.series_helpers import manifest, one_study, run
+from tests.support.series_helpers import config, one_study, run
 from tests.support.value_cases import another, changed, code, ct, enhanced_ct, iodine_map_beside_ct, mapping, mr
 
 DERIVED = ["DERIVED", "PRIMARY", "AXIAL"]
 
 
-def model(modality: str = "CT", unit: str | None = None, **rule: object) -> ModelManifest:
+def model(modality: str = "CT", unit: str | None = None, **rule: object) -> ModelConfig:
     channel = Channel(name="image", unit=unit, series=SeriesRule(modality=(modality,), **rule))  # type: ignore[arg-type]
-    return manifest().model_copy(update={"channels": (channel,)})
+    return config().model_copy(update={"channels": (channel,)})
 
 
-def selection_of(folder: Path, series: list[Dataset], wanted: ModelManifest) -> Selection:
+def selection_of(folder: Path, series: list[Dataset], wanted: ModelConfig) -> Selection:
     save_series(series, folder)
     return select_series(one_study(folder), wanted)
 
@@ -280,14 +280,14 @@ def test_the_ct_beside_an_iodine_map_is_taken_and_the_map_is_not(tmp_path: Path)
     conventional, iodine_map = iodine_map_beside_ct()
     save_series(conventional, tmp_path / "study" / "ct")
     save_series(iodine_map, tmp_path / "study" / "map")
-    volume, selection = run(tmp_path / "study", manifest())
+    volume, selection = run(tmp_path / "study", config())
     assert volume.series_uids == (conventional[0].SeriesInstanceUID,)
     reasons = {decision.series_uid: decision for decision in selection.decisions}
     left = reasons[iodine_map[0].SeriesInstanceUID]
     assert (left.decision, "Unit is MGML, not HU" in left.reason) == ("left", True)
     save_series(iodine_map, tmp_path / "alone")
     with pytest.raises(StudyRejected) as caught:
-        run(tmp_path / "alone", manifest())
+        run(tmp_path / "alone", config())
     assert caught.value.code is ReasonCode.NO_MATCHING_SERIES
     assert "MGML" in caught.value.detail
 
@@ -354,5 +354,5 @@ def test_images_of_two_units_are_refused_whatever_the_first_is(tmp_path: Path) -
     series[0].RescaleType = "MGML"
     save_series(series, tmp_path)
     with pytest.raises(StudyRejected) as caught:
-        run(tmp_path, manifest())
+        run(tmp_path, config())
     assert caught.value.code is ReasonCode.MIXED_RESCALE_TYPE

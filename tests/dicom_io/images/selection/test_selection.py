@@ -10,7 +10,7 @@ from core.model_config import Range, SeriesRule
 from dicom_io.images.selection.selection import Selection, select_series
 from phantom.series import make_series, save_series, write_series
 from phantom.tags import Encoding, SeriesTags, StudyTags
-from tests.support.series_helpers import manifest, one_study, phantom
+from tests.support.series_helpers import config, one_study, phantom
 
 CT = ("CT",)
 
@@ -25,7 +25,7 @@ def write(folder: Path, number: int, **kwargs: object) -> str:
 def select(folder: Path, *rules: SeriesRule, on_other_grid: str = "refuse") -> Selection:
     """Select from a folder, and check that every series has its say."""
     study = one_study(folder)
-    selection = select_series(study, manifest(*rules, on_other_grid=on_other_grid))
+    selection = select_series(study, config(*rules, on_other_grid=on_other_grid))
     assert {d.series_uid for d in selection.decisions} == {s.uid for s in study.series}
     assert all(d.reason.endswith(".") and len(d.reason) > 5 for d in selection.decisions)
     assert (selection.rejection is None) == bool(selection.channels)

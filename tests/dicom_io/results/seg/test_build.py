@@ -177,7 +177,7 @@ def test_series_number_and_description_follow_the_settings(case: Case) -> None:
 def in_fast(found: SegContext, **settings: Any) -> SegContext:
     """The same work in profile fast."""
     inference = Inference(profile="fast", fast=ProfileSettings(**settings))
-    return replace(found, manifest=found.manifest.model_copy(update={"inference": inference}))
+    return replace(found, config=found.config.model_copy(update={"inference": inference}))
 
 
 def test_the_profile_is_told_and_makes_another_object(case: Case) -> None:
