@@ -1,5 +1,6 @@
 """Phases by words, agent and the other series of a study: what decides, and what is left unknown."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from core.model_config import SeriesRule
 from dicom_io.images.selection.phases import phase_in_words
 from dicom_io.images.selection.selection import select_series
+from tests.faults.table import FAULT
 from tests.support.phase_studies import Named, findings_of, phases_of, write_protocol_with_and_without
 from tests.support.series_helpers import config, one_study
 
@@ -18,8 +20,9 @@ AGENT = "IOHEXOL"
     [("native", "WITHOUT"), ("arterial", "ARTERIAL"), ("portal", "PORTAL VENOUS"), ("delayed", "")],
 )
 def test_a_protocol_of_all_series_that_says_with_and_without_names_no_phase(
-    phase: str, expected: str, tmp_path: Path
+    phase: str, expected: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
+    record_property(FAULT, f"a protocol with and without contrast, for a model of phase {phase}")
     uids = write_protocol_with_and_without(tmp_path)
     rule = SeriesRule(modality=("CT",), phase=(phase,))  # type: ignore[arg-type]
     chosen = select_series(one_study(tmp_path), config(rule)).channels
@@ -69,7 +72,10 @@ def test_with_and_without_names_no_phase_in_any_language(words: str) -> None:
         ("動脈相", "なし"),
     ],
 )
-def test_words_against_the_agent_are_unknown_to_the_order_of_times_too(words: str, agent: str) -> None:
+def test_words_against_the_agent_are_unknown_to_the_order_of_times_too(
+    words: str, agent: str, record_property: Callable[[str, object], None]
+) -> None:
+    record_property(FAULT, f"a series of phase '{words}' with the contrast agent '{agent}'")
     odd = Named(words, agent=agent, seconds=0)
     first, *_ = phases_of(odd, Named("a", agent=AGENT, seconds=30), Named("b", agent=AGENT, seconds=70))
     assert first is None
@@ -77,7 +83,8 @@ def test_words_against_the_agent_are_unknown_to_the_order_of_times_too(words: st
 
 
 @pytest.mark.parametrize("words", ["arterial 70s", "portal 30 s", "delayed 70 sec", "native 35s", "動脈相 180秒"])
-def test_words_against_their_own_time_are_unknown(words: str) -> None:
+def test_words_against_their_own_time_are_unknown(words: str, record_property: Callable[[str, object], None]) -> None:
+    record_property(FAULT, f"a series of phase and time '{words}'")
     assert phases_of(Named(words, agent="" if "native" in words else AGENT)) == [None]
 
 
@@ -170,7 +177,10 @@ def test_native_in_short_needs_a_second_sign_as_well() -> None:
         "造影後",
     ],
 )
-def test_words_that_mean_something_else_say_no_phase_whether_or_not_an_agent_is_named(words: str) -> None:
+def test_words_that_mean_something_else_say_no_phase_whether_or_not_an_agent_is_named(
+    words: str, record_property: Callable[[str, object], None]
+) -> None:
+    record_property(FAULT, f"a series described as '{words}', for a model of a phase")
     assert phases_of(Named(words)) == phases_of(Named(words, agent=AGENT)) == [None]
 
 
@@ -188,6 +198,7 @@ def test_shared_words_decide_only_where_agent_and_other_series_agree(shared: dic
     own = Named("portal venous", agent=AGENT, seconds=70, **shared)
     assert phases_of(Named("Ax 5", agent=AGENT, seconds=600, **shared), own)[1] == "portal"
     assert phases_of(Named("Ax 5", agent=AGENT, **shared), own)[0] is None
+    assert phases_of(Named("Ax 5", agent=AGENT, **shared), Named("portal venous", **shared))[0] is None
     assert phases_of(Named("Topogram", agent=AGENT, **shared)) == [None]
 
 
