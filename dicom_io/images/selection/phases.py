@@ -128,7 +128,7 @@ def _judge(reading: Reading, around: Sequence[Reading], agent: bool | None, *, b
         return unknown(f"phase unknown: its description says {phase}, but no contrast agent was given", _NONE)
     if reading.on_time is False:
         return unknown(f"phase unknown: its description says {phase}, and a time that is of no such phase", _NONE)
-    beside = beside or any(other.phase == phase for other in around)
+    beside = beside or any(_speaks_plainly_of(phase, other) for other in around)
     if _is_sure(reading, around, beside=beside, agent_agrees=agent is (phase != "native")):
         return _named(phase)
     return unknown(f"phase unknown: its description may mean {phase}, but nothing else says so", frozenset((phase,)))
@@ -160,6 +160,13 @@ def _is_sure(reading: Reading, around: Sequence[Reading], *, beside: bool, agent
     regions = reading.regions.union(*(other.regions for other in around))
     trunk = "abdomen" in regions or (not regions & {"elsewhere", "heart"} and "chest" not in reading.regions)
     return trunk and "elsewhere" not in reading.regions and (beside or agent_agrees)
+
+
+def _speaks_plainly_of(phase: Phase, other: Reading) -> bool:
+    """Tell whether a text would do by itself: an uncertain description copied into the protocol is no second sign."""
+    return other.phase == phase and (
+        other.strength == "clear" or (other.plain and other.strength in ("firm", "common"))
+    )
 
 
 def _names_another_phase(other: Reading, reading: Reading) -> bool:

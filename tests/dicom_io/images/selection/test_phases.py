@@ -202,6 +202,16 @@ def test_shared_words_decide_only_where_agent_and_other_series_agree(shared: dic
     assert phases_of(Named("Topogram", agent=AGENT, **shared)) == [None]
 
 
+@pytest.mark.parametrize("words", ["LIVER ART", "PV", "hepatic arterial infusion pump"])
+def test_a_description_that_is_copied_into_the_protocol_is_no_second_sign(words: str) -> None:
+    assert phases_of(Named(words, protocol=words, study=words)) == [None]
+
+
+@pytest.mark.parametrize("words", ["hepatic arterial infusion pump", "PV ablation", "portal hypertension"])
+def test_doubtful_words_that_series_share_stay_doubtful_beside_an_agent(words: str) -> None:
+    assert phases_of(Named("Ax 5", protocol=words, study=words, agent=AGENT)) == [None]
+
+
 def test_two_acquisitions_cannot_both_be_of_the_phase_that_they_share() -> None:
     first, second = (Named("Ax", protocol="arterial", agent=AGENT, seconds=seconds) for seconds in (30, 70))
     assert phases_of(first, second) == [None, None]
