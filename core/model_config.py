@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from core.dicom_text import LONGEST, LongString, ShortString, one_line
 from core.errors import PackageInvalid
 from core.frozen import Frozen
-from core.units import Unit
+from core.units import PT_UNITS, Unit
 from core.yaml_text import Pattern, line_of
 
 Orientation = Literal["acquired", "RAS", "LPS"]
@@ -76,6 +76,17 @@ class Channel(Frozen):
     name: str
     unit: Unit | None = Field(default=None, description="of its values; empty: HU of CT alone")
     series: SeriesRule
+
+    @model_validator(mode="after")
+    def _unit_is_of_the_modality(self) -> "Channel":
+        if self.unit is None:
+            return self
+        is_pt = "PT" in self.series.modality
+        if is_pt and self.unit not in PT_UNITS:
+            raise ValueError(f"unit: {self.unit!r} is no unit of PET; one of {', '.join(PT_UNITS)}")
+        if not is_pt and self.unit in PT_UNITS:
+            raise ValueError(f"unit: {self.unit!r} is a unit of PET; this channel takes {self.series.modality}")
+        return self
 
 
 class Code(Frozen):

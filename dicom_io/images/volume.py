@@ -11,7 +11,7 @@ from core.errors import ReasonCode, StudyRejected
 from core.model_config import ModelConfig
 from core.run_options import NO_OPTIONS, RunOptions
 from core.study_warning import StudyWarning, WarningCode
-from core.units import HU, UNSPECIFIED
+from core.units import HU, PT_UNITS, UNSPECIFIED
 from core.volume import Geometry, Volume, stack_channels
 from dicom_io.images.grid.geometry import Layout, layout_of
 from dicom_io.images.grid.padding import padding_value
@@ -21,6 +21,7 @@ from dicom_io.images.headers.series import Series
 from dicom_io.images.pixels.air import AIR_HU, implausible_air
 from dicom_io.images.pixels.pixel_layout import read_layout
 from dicom_io.images.pixels.pixels import Stored, check_stored, read_frames
+from dicom_io.images.pixels.suv.pet_scale import PetUnit, pet_scale
 from dicom_io.images.resample import LARGEST_SHARE_OUTSIDE, resample, share_outside
 from dicom_io.images.selection.quantity import quantity_of
 from dicom_io.images.selection.selection import Selection, select_series
@@ -47,19 +48,26 @@ class SelectionRejectedError(StudyRejected):
         self.selection = selection
 
 
-def read_volume(series: Series) -> Volume:
+def read_volume(series: Series, unit: str | None = None) -> Volume:
     """Read the voxels of a series, sorted along the normal, rescaled, as float32.
 
     Every slice is rescaled in float64 and cast once, which is what SimpleITK's values are after a cast to float32.
     Padding stays as it is and is told in ``Volume.padding_values``; MONOCHROME1 is not inverted.
 
+    Parameters
+    ----------
+    series
+        Its images.
+    unit
+        The unit that PET is brought to (`core.units.PT_UNITS`); ``None`` leaves it as stored. Others are not changed.
+
     Raises
     ------
     StudyRejected
-        If the series is no regular grid (see ``dicom_io.images.grid.geometry.lay_out``) or its pixels are
-        ``truncated_pixels`` or ``unreadable_pixels``.
+        If the series is no regular grid (see ``dicom_io.images.grid.geometry.lay_out``), its pixels are
+        ``truncated_pixels`` or ``unreadable_pixels``, or PET cannot be brought to the unit (``no_suv``).
     """
-    layout = layout_of(series)
+    layout = _in_unit(layout_of(series), unit)
     frames, geometry = layout.frames, layout.geometry
     _check_size(layout)
     array = np.empty((1, *geometry.shape), np.float32)
@@ -76,6 +84,16 @@ def read_volume(series: Series) -> Volume:
         warnings=(*layout.warnings, *_unit_warnings(series, layout, array[0], padding)),
         padding_values=(padding,),
     )
+
+
+def _in_unit(layout: Layout, unit: str | None) -> Layout:
+    """Put the factor of each PET image into its rescaling."""
+    frames = layout.frames
+    if unit is None or text(frames.instances[0].header, "Modality") != "PT":
+        return layout
+    scale = pet_scale([instance.header for instance in frames.instances], PetUnit(unit))
+    rescales = frames.rescales * np.array(scale.factors)[:, np.newaxis]
+    return replace(layout, frames=replace(frames, rescales=rescales), warnings=(*layout.warnings, *scale.warnings))
 
 
 def _unit_warnings(
@@ -209,8 +227,8 @@ class VolumeReader:
 
     def __init__(self) -> None:
         self.reads = 0
-        self._volumes: dict[str, Volume] = {}
-        self._refused: dict[str, StudyRejected] = {}
+        self._volumes: dict[tuple[str, str | None], Volume] = {}
+        self._refused: dict[tuple[str, str | None], StudyRejected] = {}
 
     def read(
         self, study: Study, config: ModelConfig, selection: Selection, options: RunOptions = NO_OPTIONS
@@ -226,26 +244,32 @@ class VolumeReader:
         StudyRejected
             ``grids_differ``.
         """
+        # Of other modalities the unit chooses series and changes no value, so one read serves every model.
+        wanted = [channel.unit for channel in options.channels(config)]
+        units = [unit if unit in PT_UNITS else None for unit in wanted]
         while True:
             if selection.rejection is not None:
                 raise SelectionRejectedError(selection.rejection, selection)
             try:
-                volumes = [self._read(series) for series in selection.channels]
+                volumes = [self._read(*one) for one in zip(selection.channels, units, strict=True)]
             except StudyRejected as error:
-                if error.series_uid is None or error.series_uid not in self._refused:
+                refused = {uid: why for (uid, unit), why in self._refused.items() if unit in units}
+                if error.series_uid is None or error.series_uid not in refused:
                     raise
-                selection = select_series(study, config, self._refused, options)
+                selection = select_series(study, config, refused, options)
             else:
-                return combine_channels(volumes, config.on_other_grid), selection
+                volume = combine_channels(volumes, config.on_other_grid)
+                return replace(volume, warnings=(*volume.warnings, *selection.warnings)), selection
 
-    def _read(self, series: Series) -> Volume:
-        if series.uid in self._refused:
-            raise self._refused[series.uid]
-        if series.uid not in self._volumes:
+    def _read(self, series: Series, unit: str | None) -> Volume:
+        wanted = series.uid, unit
+        if wanted in self._refused:
+            raise self._refused[wanted]
+        if wanted not in self._volumes:
             self.reads += 1
             try:
-                self._volumes[series.uid] = read_volume(series)
+                self._volumes[wanted] = read_volume(series, unit)
             except StudyRejected as error:
-                self._refused[series.uid] = error
+                self._refused[wanted] = error
                 raise
-        return self._volumes[series.uid]
+        return self._volumes[wanted]

@@ -5,6 +5,7 @@ The text is written line by line and not dumped, because its comments make it us
 
 import colorsys
 import json
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from core.dicom_text import LONGEST, one_line
 from core.errors import PackageInvalid
 from core.model_config import SeriesRule
+from core.units import PT_UNITS
 from segmentation.importing.plans import READERS
 from segmentation.importing.results_folder import Selection, read_json
 from segmentation.importing.snomed_codes import meaning_of
@@ -135,8 +137,11 @@ def _channels(manifest: PackageManifest, dataset: Mapping[str, Any]) -> list[str
     ct = [n.scheme == "CTNormalization" for n in manifest.configuration(manifest.members[0]).normalisation]
     for name, is_ct in zip(manifest.channels, ct, strict=True):
         modality, certain = _modality(name, is_ct)
-        lines += [f"  - name: {_text(name)}", "    series:"]
-        lines.append(f"      modality: [{modality}]" + ("" if certain else "  # DECIDE: guessed from nothing"))
+        lines.append(f"  - name: {_text(name)}")
+        if modality == "PT":
+            lines.append(f"    unit: {PT_UNITS[0]}  # DECIDE: the unit of the training images: {', '.join(PT_UNITS)}")
+        guess = "guessed from CTNormalization, which other images are given too" if is_ct else "guessed from nothing"
+        lines += ["    series:", f"      modality: [{modality}]" + ("" if certain else f"  # DECIDE: {guess}")]
         lines.append("      exclude_image_type: [LOCALIZER]")
         if len(manifest.channels) > 1 or modality == "MR":
             lines.append("      # DECIDE: which series this is, e.g. by description")
@@ -148,12 +153,17 @@ def _channels(manifest: PackageManifest, dataset: Mapping[str, Any]) -> list[str
 
 
 def _modality(channel: str, is_ct: bool) -> tuple[str, bool]:
+    """Return the modality that a channel's name and normalisation speak for, and whether that is certain."""
     plain = channel.casefold()
-    if is_ct or "ct" in plain.replace("_", " ").split():
+    words = re.findall(r"[a-z]+", plain)
+    is_called_ct = "ct" in words
+    if any(word.startswith(("pet", "suv")) or word == "pt" for word in words):
+        return "PT", not is_called_ct
+    if is_called_ct:
         return "CT", True
-    if plain.startswith(("pet", "suv")):
-        return "PT", True
-    return "MR", any(plain.startswith(sequence) for sequence in _MR)
+    if any(plain.startswith(sequence) for sequence in _MR):
+        return "MR", not is_ct
+    return ("CT" if is_ct else "MR"), False
 
 
 def _pattern(channel: str) -> str:

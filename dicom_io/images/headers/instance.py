@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
@@ -23,8 +23,8 @@ from dicom_io.images.headers.private import kept_private_tags
 
 _PREAMBLE = 128
 _META_GROUP = 0x0002
-_FLOAT_PIXEL_DATA = 0x7FE00008
-"""The first of the three kinds of pixel data; offset tables of compressed pixels come before."""
+_FLOAT_PIXEL_DATA, _PIXEL_DATA = 0x7FE00008, 0x7FE00010
+"""The first and last of the three kinds of pixel data; offset tables of compressed pixels come before."""
 
 _ICON_IMAGE_SEQUENCE = 0x00880200
 _OVERLAY_GROUPS = range(0x6000, 0x6100)
@@ -57,11 +57,14 @@ class Instance:
     pixel_offset
         Byte at which the pixel data element starts (of deflated files: in the inflated dataset); ``None`` where there
         is none.
+    has_float_pixels
+        Whether there is Float or Double Float Pixel Data in its place, which no image of CT, MR or PET may have.
     """
 
     path: Path
     header: Dataset
     pixel_offset: int | None
+    has_float_pixels: bool = False
 
     @property
     def transfer_syntax(self) -> str:
@@ -122,8 +125,11 @@ def _read_header(path: Path, file: BinaryIO, meta: FileMetaDataset, syntax: str)
     settle_character_set(header)
     if "SOPClassUID" not in header and "StudyInstanceUID" not in header:
         raise BadDicomError("it has neither SOP Class UID nor Study Instance UID")
-    at_pixels = _peek(file, 4) == (b"\x7f\xe0\x00\x10" if big_endian else b"\xe0\x7f\x10\x00")
-    return Instance(path, header, file.tell() if at_pixels else None)
+    order: Literal["big", "little"] = "big" if big_endian else "little"
+    start = _peek(file, 4)
+    tag = int.from_bytes(start[:2], order) << 16 | int.from_bytes(start[2:], order)
+    at_pixels = tag == _PIXEL_DATA
+    return Instance(path, header, file.tell() if at_pixels else None, _FLOAT_PIXEL_DATA <= tag < _PIXEL_DATA)
 
 
 def _peek(file: BinaryIO, size: int) -> bytes:

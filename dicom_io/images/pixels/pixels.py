@@ -51,7 +51,7 @@ def read_frames(
     """
     layout = read_layout(instance)
     if instance.pixel_offset is None:
-        raise _truncated(instance, "it has no pixel data")
+        raise _without_pixels(instance)
     if max(frame_numbers) > layout.frames:
         raise _unreadable(instance, f"frame {max(frame_numbers)} was requested, but it has only {layout.frames}")
     syntax = instance.transfer_syntax
@@ -88,7 +88,7 @@ def check_stored(instance: Instance) -> PixelLayout:
     """
     layout = read_layout(instance)
     if instance.pixel_offset is None:
-        raise _truncated(instance, "it has no pixel data")
+        raise _without_pixels(instance)
     if instance.transfer_syntax in _NATIVE and instance.transfer_syntax != DeflatedExplicitVRLittleEndian:
         try:
             held = instance.path.stat().st_size - instance.pixel_offset
@@ -162,6 +162,12 @@ def _value_length(data: RawIOBase | BinaryIO, byte_order: Literal["big", "little
     if head[4:6] in (b"OW", b"OB", b"UN"):
         head = data.read(4) or b""
     return int.from_bytes(head[-4:], byte_order)
+
+
+def _without_pixels(instance: Instance) -> StudyRejected:
+    if instance.has_float_pixels:
+        return _unreadable(instance, "its pixels are Float Pixel Data, which an image of CT, MR or PET cannot have")
+    return _truncated(instance, "it has no pixel data")
 
 
 def _unreadable(instance: Instance, detail: str) -> StudyRejected:

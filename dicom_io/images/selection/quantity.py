@@ -73,11 +73,13 @@ def quantity_of(series: Series) -> Quantity:
     """Find what the values of a series are, from all of its images' types and the first one's other attributes."""
     first = series.instances[0].header
     modality = text(first, "Modality")
-    if modality not in ("CT", "MR"):
+    if modality not in ("CT", "MR", "PT"):
         return Quantity()
     places = _places(first)
     frame_type = image_type_of(first, places)
-    unit = unit_of_frame(first, macro(first, places, "PixelValueTransformationSequence"), frame_type, places)
+    unit = UNSPECIFIED  # that of PET is found where it is read
+    if modality != "PT":
+        unit = unit_of_frame(first, macro(first, places, "PixelValueTransformationSequence"), frame_type, places)
     types = {texts(instance.header, "ImageType") for instance in series.instances} | {frame_type}
     # Protocol Name is shared by the images and the maps that were made of them.
     descriptions = [text(first, "SeriesDescription")]
@@ -121,13 +123,14 @@ def unmet_quantity(
         return [f"it is {MOSAIC}, and no volume"]
     if rule.energy_kev is not None and (why := _unmet_energy(rule.energy_kev, quantity)):
         return [why]
-    wanted = channel.unit or default_unit(rule.modality)
+    unit = None if modality == "PT" else channel.unit
+    wanted = unit or default_unit(rule.modality)
     if not quantity.sign:
-        fits = channel.unit is None or same_unit(channel.unit, quantity.unit) or _is_taken_as_hu(wanted, quantity)
-        return [] if fits else [f"unit is {quantity.shown_unit}, not {channel.unit}"]
-    if channel.unit is not None and not _is_taken_as_hu(wanted, quantity):
-        if not same_unit(channel.unit, quantity.unit):
-            return [f"unit is {quantity.shown_unit}, not {channel.unit}: it is {quantity.sign}"]
+        fits = unit is None or same_unit(unit, quantity.unit) or _is_taken_as_hu(wanted, quantity)
+        return [] if fits else [f"unit is {quantity.shown_unit}, not {unit}"]
+    if unit is not None and not _is_taken_as_hu(wanted, quantity):
+        if not same_unit(unit, quantity.unit):
+            return [f"unit is {quantity.shown_unit}, not {unit}: it is {quantity.sign}"]
         if quantity.unit not in (HU, UNSPECIFIED):
             return []
     if _is_named(channel, modality, image_type, words):

@@ -4,11 +4,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from core.dicom_text import LONGEST
 from core.model_config import Output
 from segmentation.importing.add import add_package
+from segmentation.importing.model_yaml_draft import _channels
+from segmentation.package.network_spec import PackageManifest
 from segmentation.package.package import Package
 from tests.support.trained_folders import edit_json
 
@@ -42,3 +45,41 @@ def test_every_setting_of_the_output_is_shown_with_its_default(package: Package)
     assert set(written) | commented == set(Output.model_fields)
     assert Output.model_validate(written) == Output()
     assert all("#" in line for line in text[text.index("output:\n") :].splitlines()[1:])
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "modality", "is_decided"),
+    [
+        ("CT", "CTNormalization", "CT", True),
+        ("ct_venous", "ZScoreNormalization", "CT", True),
+        ("PET", "CTNormalization", "PT", True),
+        ("SUV", "ZScoreNormalization", "PT", True),
+        ("FDG_PET", "NoNormalization", "PT", True),
+        ("PET-CT", "CTNormalization", "PT", False),
+        ("T2", "ZScoreNormalization", "MR", True),
+        ("T2", "CTNormalization", "MR", False),
+        ("image", "CTNormalization", "CT", False),
+        ("image", "ZScoreNormalization", "MR", False),
+    ],
+)
+def test_a_channel_gets_its_modality_by_its_name_first(
+    name: str, scheme: str, modality: str, is_decided: bool, package: Package
+) -> None:
+    lines = _channels(_with_channel(package.manifest, name, scheme), {})
+    written = yaml.safe_load("\n".join(lines))["channels"][0]
+    assert written["series"]["modality"] == [modality]
+    (line,) = [line for line in lines if "modality: " in line]
+    assert ("DECIDE" not in line) == is_decided
+    # The unit of PET is a decision whatever its name: no file of nnU-Net states it.
+    units = [line for line in lines if line.strip().startswith("unit: ")]
+    assert [written.get("unit"), *("DECIDE" in line for line in units)] == (
+        ["SUVbw", True] if modality == "PT" else [None]
+    )
+
+
+def _with_channel(network: PackageManifest, name: str, scheme: str) -> PackageManifest:
+    configurations = tuple(
+        one.model_copy(update={"normalisation": (one.normalisation[0].model_copy(update={"scheme": scheme}),)})
+        for one in network.configurations
+    )
+    return network.model_copy(update={"channels": (name,), "configurations": configurations})
