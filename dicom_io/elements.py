@@ -33,7 +33,11 @@ LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC",
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _DELIMITERS = 0xFFFE
 _CHUNK = 65536
-_LONGEST_UID = 64
+_LONGEST_UID = 72
+"""64 characters, and more padding than anybody writes."""
+
+_PADDING = "\0 \t\n\v\f\r"
+"""White space is removed as pydicom removes it, who reads what is stored."""
 
 
 class ElementsError(ValueError):
@@ -227,7 +231,7 @@ class Walk:
 
     def uid(self) -> str:
         """Read the same value as text without padding; it may hold any characters, and is empty if it is too long."""
-        return (self.value() or b"").decode("latin-1").rstrip("\0 ")
+        return (self.value() or b"").decode("latin-1").strip(_PADDING)
 
     def number(self) -> int:
         """Read the same value as an unsigned 16-bit number; 0 if it is not one."""

@@ -26,6 +26,7 @@ PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "--timeout=3600", "-q")
 FUZZ_BLOCKS, FUZZ_TRIES = 10, "500"
 HYPOTHESIS_SEEDS = 5
 FILE_SEEDS, FILE_TRIES = 5, "10000"
+HEADER_SEEDS, HEADER_TRIES = 2, "10000"
 SOAKS, SOAK_SECONDS = 6, "1200"
 FIGURE = re.compile(r"^(?:INFO:\w+:)?(\S.*?\S) {2,}(\d+(?:\.\d+)?)$", re.MULTILINE)
 ENDED = re.compile(r"(\d+) (passed|failed|skipped|errors?)\b")
@@ -61,6 +62,9 @@ def parts() -> Iterator[Part]:
     for seed in range(1, FILE_SEEDS + 1):
         files = ("-m", "tests.faults.damaged_files", "--tries", FILE_TRIES, "--seed", str(seed))
         yield Part(f"image files, seed {seed}", files)
+    for seed in range(1, HEADER_SEEDS + 1):
+        headers = ("-m", "tests.faults.mutated_headers", "--tries", HEADER_TRIES, "--seed", str(seed))
+        yield Part(f"headers, seed {seed}", headers)
     for seed in range(1, SOAKS + 1):
         soak = ("-m", "tests.faults.kills.soak", "--seconds", SOAK_SECONDS, "--seed", str(seed))
         yield Part(f"kills for {SOAK_SECONDS} s, seed {seed}", soak)

@@ -59,12 +59,18 @@ class Fingerprint:
     def changed(self, other: "Fingerprint") -> set[int]:
         """Tags of the attributes that another file has not, or not with the same value."""
         tags = self.digests.keys() | other.digests.keys()
-        return {
-            tag
-            for tag in tags
-            if self.digests.get(tag) != other.digests.get(tag)
-            and not is_same_value(self.instance.header, other.instance.header, tag)
-        }
+        return {tag for tag in tags if not self._is_same(other, tag)}
+
+    def _is_same(self, other: "Fingerprint", tag: int) -> bool:
+        headers = self.instance.header, other.instance.header
+        same_bytes = self.digests.get(tag) == other.digests.get(tag)
+        if same_bytes and self._is_big_endian is not other._is_big_endian and all(tag in header for header in headers):
+            return is_same_value(*headers, tag)  # the same bytes are another number in the other order
+        return same_bytes or is_same_value(*headers, tag)
+
+    @property
+    def _is_big_endian(self) -> bool:
+        return self.instance.transfer_syntax == ExplicitVRBigEndian
 
     def pixels(self) -> Iterator[bytes]:
         """Yield the pixel data's value as it is encoded, and what follows it, in pieces of one size.

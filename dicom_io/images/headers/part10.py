@@ -8,8 +8,8 @@ from typing import BinaryIO
 from pydicom.filereader import read_dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from dicom_io.elements import ElementsError, Walk, source_of
-from dicom_io.images.headers.attributes import MALFORMED
+from dicom_io.elements import LONG, ElementsError, Walk, source_of
+from dicom_io.images.headers.attributes import MALFORMED, text
 from dicom_io.images.headers.character_set import settle_character_set
 from dicom_io.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
@@ -20,6 +20,9 @@ _SYNTAX = 0x00020010
 _SOP_CLASS, _INSTANCE, _STUDY = 0x00080016, 0x00080018, 0x0020000D
 _IMPLICIT = struct.Struct("<HHL")
 _CHARACTER_SET, _NAME, _PATIENT = 0x00080005, 0x00100010, 0x00100020
+_BINARY = LONG - {b"UC", b"UN", b"UR", b"UT"} | {b"AT", b"FD", b"FL", b"SL", b"SS", b"UL", b"US"}
+"""VRs under which a UID is no text; under any other, those who read what is stored find it."""
+
 _LONGEST_TEXT = 1024
 """A name has at most three groups of 64 characters."""
 
@@ -77,7 +80,7 @@ def identify(data_set: BinaryIO, transfer_syntax: str) -> Identity:
         if depth == 0 and tag > _STUDY:
             break
         if depth == 0 and tag in found:
-            found[tag] = walk.uid() if vr in (None, b"UI", b"UN") else ""
+            found[tag] = "" if vr in _BINARY else walk.uid()
     return Identity(*found.values())
 
 
@@ -109,7 +112,7 @@ def patient_of(file: BinaryIO) -> tuple[str, str]:
     try:
         header = read_dataset(BytesIO(found), is_implicit_VR=True, is_little_endian=True)
         settle_character_set(header)
-        return str(header.get("PatientID") or ""), str(header.get("PatientName") or "")
+        return text(header, "PatientID"), text(header, "PatientName")
     except MALFORMED:
         return "", ""
 

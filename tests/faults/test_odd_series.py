@@ -1,0 +1,114 @@
+"""Series that only look damaged, or are so: each is read as it was written, or refused by its reason."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from numpy.testing import assert_array_equal
+from pydicom.dataset import Dataset
+from pydicom.uid import JPEG2000Lossless
+
+from core.errors import ReasonCode, StudyRejected
+from core.study_warning import WarningCode
+from dicom_io.results.seg.build import agreement_of, build_seg, write_seg
+from phantom.series import make_series, save_series
+from phantom.tags import Encoding
+from tests.faults.table import FAULT
+from tests.support.odd_files import nul_padded, rewrite, save_rewritten, with_streams
+from tests.support.seg_cases import context, label_map, read_case
+from tests.support.series_helpers import ct_series, manifest, phantom, run
+
+Save = Callable[[list[Dataset], Path], None]
+DECIMALS = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleIntercept", "RescaleSlope")
+
+
+def padded_streams(series: list[Dataset], folder: Path) -> None:
+    for number, dataset in enumerate(series):
+        dataset.compress(JPEG2000Lossless, generate_instance_uid=False)
+        padding = (b"\xff\xff", b"\0" * 30)[number % 2]
+        series[number] = with_streams([dataset], lambda stream, padding=padding: stream + padding)[0]
+    save_series(series, folder)
+
+
+def nul_padded_decimals(series: list[Dataset], folder: Path) -> None:
+    save_rewritten(series, folder, DECIMALS, nul_padded)
+
+
+def resent(series: list[Dataset], folder: Path) -> None:
+    again = deepcopy(series[2])
+    again.InstitutionName = "ANOTHER"
+    save_series([*series, again], folder)
+
+
+def resent_compressed(series: list[Dataset], folder: Path) -> None:
+    again = deepcopy(series[2])
+    again.compress(JPEG2000Lossless, generate_instance_uid=False)
+    save_series([*series, again], folder)
+
+
+def other_pixels(series: list[Dataset], folder: Path) -> None:
+    again = deepcopy(series[2])
+    again.PixelData = bytes(len(again.PixelData))
+    save_series([*series, again], folder)
+
+
+def cut_and_padded(series: list[Dataset], folder: Path) -> None:
+    padded_streams(series, folder)
+    dataset = pydicom.dcmread(folder / "IM0001")
+    (cut,) = with_streams([dataset], lambda stream: stream[: len(stream) // 2] + b"\xff" * 40)
+    cut.save_as(folder / "IM0001")
+
+
+@pytest.mark.parametrize(
+    ("name", "save", "expected"),
+    [
+        ("padding behind the end of compressed frames", padded_streams, ()),
+        ("decimals padded by NUL", nul_padded_decimals, ()),
+        ("an image again with another word", resent, (WarningCode.IMAGES_REPEATED, WarningCode.DESCRIPTION_CHANGED)),
+        ("an image again in another transfer syntax", resent_compressed, (WarningCode.IMAGES_REPEATED,)),
+        ("other pixels under one UID", other_pixels, ReasonCode.DUPLICATE_UID),
+        ("a frame cut short and padded", cut_and_padded, ReasonCode.TRUNCATED_PIXELS),
+    ],
+)
+def test_a_series_that_looks_damaged(
+    name: str,
+    save: Save,
+    expected: tuple[WarningCode, ...] | ReasonCode,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    record_property(FAULT, name)
+    save(make_series(phantom(), encoding=Encoding(signed=False, bits_stored=12)), tmp_path)
+    if isinstance(expected, ReasonCode):
+        with pytest.raises(StudyRejected) as caught:
+            run(tmp_path, manifest())
+        assert caught.value.code is expected
+        return
+    volume, _ = run(tmp_path, manifest())
+    assert_array_equal(volume.array[0], phantom().array.astype(np.float32))
+    assert tuple(warning.code for warning in volume.warnings) == expected
+
+
+@pytest.mark.filterwarnings("ignore:Unknown encoding:UserWarning")  # pydicom's, before the term is settled
+@pytest.mark.filterwarnings("ignore:The value length:UserWarning")  # pydicom's, of the source as it is made
+def test_words_that_break_the_standard_reach_the_result(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property(FAULT, "an accession number too long, and a misspelt character set")
+    series = ct_series()
+    for dataset in series:
+        dataset.SpecificCharacterSet, dataset.PatientName = "ISO_IR 192", "山田^太郎"
+        dataset.AccessionNumber = "ABC-2026-000123456789"
+    save_series(series, tmp_path / "series")
+    for path in (tmp_path / "series").iterdir():
+        rewrite(path, "SpecificCharacterSet", lambda value: (b"CS", b"ISO 2022 IR 192 "))
+    case = read_case(tmp_path / "series")
+    write_seg(build_seg(label_map(case), case.volume, case.sources, context()), tmp_path / "x.dcm")
+    seg = pydicom.dcmread(tmp_path / "x.dcm")
+    assert (str(seg.PatientName), seg.AccessionNumber) == ("山田^太郎", "ABC-2026-000123456789")
+    assert seg.SpecificCharacterSet == "ISO_IR 192"
+    (warning,) = agreement_of(case.volume, case.sources).warnings()
+    assert warning.message.endswith("They are: AccessionNumber.")
