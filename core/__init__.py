@@ -1,1 +1,1 @@
-"""The types that the DICOM side and the network side share: errors, geometry, labels, the model's manifest."""
+"""The types that the DICOM side and the network side share: errors, geometry, labels, the model's configuration."""

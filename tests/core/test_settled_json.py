@@ -60,9 +60,10 @@ RULE = SeriesRule(modality=("CT",))
 
 
 def test_later_key_at_its_default_is_left_out() -> None:
-    plain = Channel(name="CT", series=RULE)
-    assert settled_json(Channel2(name="CT", series=RULE)) == settled_json(plain)
-    assert settled_json(Channel2(name="CT", series=RULE, unit=None, limits=Extra(high=1.0))) == settled_json(plain)
+    plain = settled_json(Channel(name="CT", series=RULE))
+    assert json.loads(plain).keys() == {"name", "series"}
+    assert settled_json(Channel2(name="CT", series=RULE)) == plain
+    assert settled_json(Channel2(name="CT", series=RULE, unit=None, limits=Extra(high=1.0))) == plain
     assert settled_json(Inference2(threads=1), {"profile"}) == Inference().model_dump_json(exclude={"profile"})
 
 
