@@ -12,13 +12,12 @@ from app.study_run import StudyRun
 from core.errors import SegnodeError
 from core.model_config import Profile
 from core.report import Reason, Report
-from core.study_warning import StudyWarning
 from dicom_io.images.study import Study, read_studies
 from dicom_io.results.outbox import StudyOutbox
 from operators.model_run import ModelRun
 from segmentation.inference.model_pool import ModelPool
 from segmentation.package.package import Package
-from segmentation.package.package_warnings import warnings_of
+from segmentation.package.package_warnings import warnings_at_loading, warnings_of
 
 
 def timed_studies(folder: Path) -> list[tuple[Study, float]]:
@@ -50,6 +49,11 @@ class Segmenter:
     device
         ``auto``, ``cuda`` or ``cpu``.
 
+    Attributes
+    ----------
+    warnings
+        Warnings about the models, whichever study they run on.
+
     Raises
     ------
     ConfigInvalid
@@ -61,6 +65,7 @@ class Segmenter:
         self._models = ModelPool(device)
         self.device = self._models.device
         self._warnings = {name: warnings_of(package) for name, package in packages.items()}
+        self.warnings = tuple(warning for package in packages.values() for warning in warnings_at_loading(package))
         for warning in self.warnings:
             extra = {"model": warning.model, "warning": warning.code, "problem": warning.message}
             logging.getLogger("segnode").warning("model_warning_raised", extra=extra)
@@ -74,11 +79,6 @@ class Segmenter:
             If a package's weights changed.
         """
         self._models.warm(list(self._packages.values()))
-
-    @property
-    def warnings(self) -> tuple[StudyWarning, ...]:
-        """Warnings about the models, whichever study they run on."""
-        return tuple(warning for found in self._warnings.values() for warning in found)
 
     @property
     def profiles(self) -> dict[str, Profile]:

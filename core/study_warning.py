@@ -31,6 +31,8 @@ class WarningCode(StrEnum):
     MAP_SUSPECTED = "map_suspected"
     MONO_ENERGETIC = "mono_energetic"
     ATTRIBUTE_MISSING = "attribute_missing"
+    PACKAGE_UNDECIDED = "package_undecided"
+    PACKAGE_WITHOUT_RECORD = "package_without_record"
 
     @property
     def sentence(self) -> str:
@@ -58,6 +60,8 @@ _SENTENCES = {
     WarningCode.MAP_SUSPECTED: "A series may be a map and no ordinary image.",
     WarningCode.MONO_ENERGETIC: "A channel is fed by a CT image computed for one energy.",
     WarningCode.ATTRIBUTE_MISSING: "An attribute that DICOM requires is missing, and its usual value was taken.",
+    WarningCode.PACKAGE_UNDECIDED: "A question about the model that only a person can answer is open.",
+    WarningCode.PACKAGE_WITHOUT_RECORD: "The package does not record the version of the program that made it.",
 }
 
 

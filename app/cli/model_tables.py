@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def facts_of(package: "Package") -> dict[str, Any]:
     """Return the facts of a package and what is known of it, for JSON."""
     from segmentation.package.golden_results import read_outcomes
+    from segmentation.package.open_decisions import standing_questions
     from segmentation.package.profile_results import measurement_of
 
     measured = measurement_of(package)
@@ -41,6 +42,8 @@ def facts_of(package: "Package") -> dict[str, Any]:
         "parts": {part.configuration: sorted(part.values.values()) for part in package.manifest.parts},
         "trainers": list(package.manifest.trainers),
         "postprocessing": [step.step for step in package.config.postprocessing],
+        "segnode": package.record.segnode if package.record else None,
+        "questions": [{"line": one.line, "key": one.key, "text": one.text} for one in standing_questions(package)],
         "golden_cases": [outcome.model_dump() for outcome in read_outcomes(package.folder).cases],
         "profile": package.config.inference.profile,
         "fast": package.config.inference.fast.model_dump(),
@@ -48,7 +51,7 @@ def facts_of(package: "Package") -> dict[str, Any]:
     }
 
 
-def unknown_state(folder: Path) -> dict[str, Any]:
+def _unknown_state(folder: Path) -> dict[str, Any]:
     """Return the row of a package of which nothing is known yet."""
     row: dict[str, Any] = {"name": folder.name, "folder": str(folder), "state": "invalid", "reason": None}
     return row | {"sha256": "", "configurations": [], "labels": {}}
@@ -57,13 +60,16 @@ def unknown_state(folder: Path) -> dict[str, Any]:
 def state_of(folder: Path) -> dict[str, Any]:
     """One row of the list; a package that cannot be used is a row with a reason."""
     from segmentation.package.golden_results import require_commissioning
+    from segmentation.package.open_decisions import require_decided
     from segmentation.package.package import open_package
 
-    row = unknown_state(folder)
+    row = _unknown_state(folder)
     try:
         package = open_package(folder)
         row |= facts_of(package) | {"name": folder.name, "state": "not commissioned"}
         require_commissioning(folder, package.manifest.trainers, package.seal, package.config)
+        row["state"] = "undecided"
+        require_decided(package)
     except PackageInvalid as error:
         return row | {"reason": str(error)}
     return row | {"state": "ready"}
@@ -96,11 +102,31 @@ def table_of(package: "Package") -> Table:
     table.add_row(
         "golden cases", f"{sum(case['passed'] for case in golden)} of {len(golden)} passed" if golden else "none"
     )
+    table.add_row("added by", f"segnode {facts['segnode']}" if facts["segnode"] else "not recorded")
+    table.add_row(
+        "open questions", "\n".join(f"line {one['line']}: {one['text']}" for one in facts["questions"]) or "none"
+    )
     measured = measurement_of(package)
     table.add_row("profile", facts["profile"])
     table.add_row("fast", ", ".join(f"{name} {_said(value)}" for name, value in facts["fast"].items()))
     table.add_row("fast, measured", _loss_of(measured) if measured else "not with these weights and settings")
     return table
+
+
+def after_adding(package: "Package") -> list[str]:
+    """Write what a person does next: the open questions, and the next two commands."""
+    path = package.folder / "model.yaml"
+    lines = []
+    if package.questions:
+        lines.append(f"{path} asks you, and no route loads {package.name} before. Answer, and delete the comment:")
+        lines += [f"  line {one.line}: {one.key}: {one.text}" for one in package.questions]
+    expected = " ".join(f"--case IMAGE_{number:04d}.nii.gz" for number in range(len(package.manifest.channels)))
+    return [
+        *lines,
+        "Next:",
+        f"  segnode models verify {package.name} {expected} --expect WHAT_NNUNET_PREDICTED.nii.gz",
+        f"  segnode run DICOM_FOLDER OUT --model {package.name}",
+    ]
 
 
 def table_of_outcome(outcome: "Outcome") -> Table:

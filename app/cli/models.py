@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from app.cli.model_tables import (
+    after_adding,
     facts_of,
     hashing,
     print_json,
@@ -16,7 +17,6 @@ from app.cli.model_tables import (
     table_of,
     table_of_measurement,
     table_of_outcome,
-    unknown_state,
 )
 from core.errors import ConfigInvalid, PackageInvalid
 
@@ -57,7 +57,8 @@ def add(
         --name both
 
     The package goes to the first folder of SEGNODE_MODELS, else to the user's
-    data folder. Its model.yaml marks with DECIDE what a person must look at.
+    data folder. In its model.yaml a comment with DECIDE is a question to a
+    person; no route loads the model until each is answered and deleted.
 
     Exit codes: 0 added, 2 the name is taken or not usable, 4 the model is
     damaged, unsafe or not supported.
@@ -70,16 +71,11 @@ def add(
             raise ConfigInvalid(f"{source}: no such file or folder")
     with progress_bar("converting weights", shown=not as_json) as on_progress:
         package = add_package(path[0] if len(path) == 1 else path, name, folder_for_new_packages(), on_progress)
-    text = (package.folder / "model.yaml").read_text(encoding="utf-8")
-    decisions = [number for number, line in enumerate(text.splitlines(), start=1) if "DECIDE" in line]
     if as_json:
-        print_json(facts_of(package) | {"decide_lines": decisions[1:]})
+        print_json(facts_of(package) | {"decide_lines": [question.line for question in package.questions]})
         return
-    console = Console()
-    console.print(table_of(package))
-    console.print(
-        f"Now look at {package.folder / 'model.yaml'}, at the lines with DECIDE: {decisions[1:]}", soft_wrap=True
-    )
+    Console().print(table_of(package))
+    typer.echo("\n".join(after_adding(package)))
 
 
 @app.command(name="add-totalsegmentator")
@@ -197,6 +193,7 @@ def verify(
     case failed.
     """
     from segmentation.package.golden_results import require_commissioning
+    from segmentation.package.open_decisions import standing_questions
 
     if bool(case) != bool(expect):
         raise ConfigInvalid("--case and --expect go together")
@@ -204,10 +201,14 @@ def verify(
         package = _open(name)
     if not case or not expect:
         require_commissioning(package.folder, package.manifest.trainers, package.seal, package.config)
+        questions = standing_questions(package)
         if as_json:
-            print_json(unknown_state(package.folder) | facts_of(package) | {"state": "ready"})
+            state = "undecided" if questions and package.record is not None else "ready"
+            print_json(facts_of(package) | {"state": state, "reason": None})
         else:
             typer.echo(f"{package.name}: {len(package.sums)} files hold their SHA-256; sha256 {package.sha256}")
+            for question in questions:
+                typer.echo(f"{package.folder / 'model.yaml'}: {question}")
         return
     from segmentation.verification.golden_case import run_golden_case
 

@@ -138,15 +138,20 @@ def load_models(settings: NodeSettings) -> RunGraph:
     Raises
     ------
     PackageInvalid
-        If a model is missing, its hashes do not match, or its weights do not fit its network.
+        If a model is missing, its hashes do not match, its weights do not fit its network, or a question about it is
+        open.
     """
     from app.graph_runner import Segmenter
+    from segmentation.package.open_decisions import require_decided
     from segmentation.package.package import load_package
     from segmentation.package.store import default_models_path, find_package
 
     search_path = [settings.models] if settings.models is not None else default_models_path()
     names = sorted({name for route in settings.routes for name in route.models})
-    segmenter = Segmenter({name: load_package(find_package(name, search_path)) for name in names}, "auto")
+    packages = {name: load_package(find_package(name, search_path)) for name in names}
+    for package in packages.values():
+        require_decided(package)
+    segmenter = Segmenter(packages, "auto")
     write_model_warnings(settings.spool, segmenter.warnings)
     segmenter.warm()
     return segmenter.run

@@ -97,6 +97,18 @@ def store_outcome(folder: Path, outcome: Outcome) -> None:
     write_results(folder / OUTCOMES, outcomes)
 
 
+def is_commissioned(folder: Path, seal: str, config: ModelConfig) -> bool:
+    """Return whether the newest golden case of a package with its present weights and settings passed.
+
+    Raises
+    ------
+    PackageInvalid
+        If the outcomes are damaged.
+    """
+    last = _newest(folder, seal, config)
+    return last is not None and last.passed
+
+
 def require_commissioning(folder: Path, trainers: Iterable[str], seal: str, config: ModelConfig) -> None:
     """Refuse a package whose trainer may have changed the network, unless its newest golden case passed.
 
@@ -108,10 +120,14 @@ def require_commissioning(folder: Path, trainers: Iterable[str], seal: str, conf
     doubtful = [trainer for trainer in trainers if not keeps_the_network(trainer)]
     if not doubtful:
         return
-    last = newest(read_outcomes(folder).cases, seal, settings_hash(config, UNUSED_SETTINGS))
+    last = _newest(folder, seal, config)
     if last is None or not last.passed:
         state = "its last golden case failed" if last else "no golden case has been run with these weights and settings"
         raise PackageInvalid(
             f"{folder}: trainer {', '.join(doubtful)} may have changed the network, and {state}; "
             f"run: segnode models verify {config.name} --case IMAGE --expect MASK"
         )
+
+
+def _newest(folder: Path, seal: str, config: ModelConfig) -> Outcome | None:
+    return newest(read_outcomes(folder).cases, seal, settings_hash(config, UNUSED_SETTINGS))

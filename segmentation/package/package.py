@@ -7,6 +7,7 @@
     ├── manifest.json                     the plans, normalised; all that running reads of them
     ├── nnunet/CONFIGURATION/*.json       the files that KEPT_JSON names, byte for byte as found
     ├── weights/CONFIGURATION/fold_0.safetensors
+    ├── added.json                        version of the program that made it (import_record.py)
     ├── SHA256SUMS                        of all of the above except model.yaml
     ├── commissioning.json                outcomes of golden cases (golden_results.py)
     └── measurements.json                 loss and gain of profile fast (profile_results.py)
@@ -25,7 +26,9 @@ from core.model_config import Inference, ModelConfig, Profile, parse_model_confi
 from core.run_options import NO_OPTIONS, RunOptions
 from segmentation.package.golden_results import require_commissioning
 from segmentation.package.hashes import SUMS, check_sums, parse_sums, sha256_of_bytes
+from segmentation.package.import_record import RECORD, ImportRecord, parse_record
 from segmentation.package.network_spec import Configuration, Fold, PackageManifest
+from segmentation.package.questions import Question, questions_in
 
 MODEL_YAML = "model.yaml"
 MANIFEST = "manifest.json"
@@ -49,6 +52,10 @@ class Package:
         SHA-256 of ``SHA256SUMS``: weights and plans.
     sha256
         Identity of the whole: weights, plans and ``model.yaml``.
+    record
+        Which version of this program made it; ``None`` if it is older than that record.
+    questions
+        The open questions of its ``model.yaml``.
     options
         The options of the runs for which it is handed on, beside what it holds.
     """
@@ -59,6 +66,8 @@ class Package:
     sums: dict[str, str]
     seal: str
     sha256: str
+    record: ImportRecord | None = None
+    questions: tuple[Question, ...] = ()
     options: RunOptions = NO_OPTIONS
 
     @property
@@ -133,7 +142,16 @@ def open_package(folder: Path) -> Package:
     _check_agreement(folder / MODEL_YAML, config, manifest)
     seal = sha256_of_bytes(listing)
     identity = f"{seal}  {SUMS}\n{sha256_of_bytes(text)}  {MODEL_YAML}\n"
-    return Package(folder, config, manifest, sums, seal, sha256_of_bytes(identity.encode()))
+    return Package(
+        folder=folder,
+        config=config,
+        manifest=manifest,
+        sums=sums,
+        seal=seal,
+        sha256=sha256_of_bytes(identity.encode()),
+        record=_read_record(folder / RECORD, sums),
+        questions=questions_in(text.decode("utf-8")),
+    )
 
 
 def _read(path: Path) -> bytes:
@@ -143,12 +161,25 @@ def _read(path: Path) -> bytes:
         raise PackageInvalid(f"{path}: {error.strerror or error}") from error
 
 
+def _read_sealed(path: Path, sums: dict[str, str]) -> bytes:
+    content = _read(path)
+    if sha256_of_bytes(content) != sums[path.name]:
+        raise PackageInvalid(f"{path}: changed while the package was loaded; load it again")
+    return content
+
+
+def _read_record(path: Path, sums: dict[str, str]) -> ImportRecord | None:
+    if RECORD in sums:
+        return parse_record(_read_sealed(path, sums), path)
+    if path.exists():
+        raise PackageInvalid(f"{path}: not listed in {SUMS}")
+    return None
+
+
 def _read_manifest(path: Path, sums: dict[str, str]) -> PackageManifest:
     if MANIFEST not in sums:
         raise PackageInvalid(f"{path}: not listed in {SUMS}")
-    content = _read(path)
-    if sha256_of_bytes(content) != sums[MANIFEST]:
-        raise PackageInvalid(f"{path}: changed while the package was loaded; load it again")
+    content = _read_sealed(path, sums)
     try:
         manifest = PackageManifest.model_validate_json(content)
     except ValidationError as error:

@@ -3,20 +3,50 @@
 from core.model_config import ModelConfig
 from core.study_warning import StudyWarning, WarningCode
 from core.units import PT_UNITS
-from segmentation.package.package import Package
+from segmentation.package.open_decisions import standing_questions
+from segmentation.package.package import MODEL_YAML, Package
 from segmentation.package.profile_results import warning_of
 
 
 def warnings_of(package: Package) -> tuple[StudyWarning, ...]:
-    """Return every warning about a package, whichever study it runs on; each names the model.
+    """Return the warnings about a package that concern every study it runs on; each names the model.
 
     Raises
     ------
     PackageInvalid
         If what was measured of the package is damaged.
     """
-    fast = warning_of(package)
-    return (*(() if fast is None else (fast,)), *_undecided_units(package.config))
+    found = (warning_of(package), _undecided(package), *_undecided_units(package.config))
+    return tuple(warning for warning in found if warning is not None)
+
+
+def warnings_at_loading(package: Package) -> tuple[StudyWarning, ...]:
+    """Return every warning about a package: those of `warnings_of`, and what concerns the package alone.
+
+    Raises
+    ------
+    PackageInvalid
+        If what was measured of the package is damaged.
+    """
+    old = () if package.record is not None else (_without_record(package),)
+    return (*warnings_of(package), *old)
+
+
+def _undecided(package: Package) -> StudyWarning | None:
+    questions = standing_questions(package) if package.record is not None else ()
+    if not questions:
+        return None
+    listed = "; ".join(map(str, questions))
+    detail = f"{package.folder / MODEL_YAML}: {listed}. Answer each and delete its comment; no route loads it before."
+    return StudyWarning(WarningCode.PACKAGE_UNDECIDED, detail, model=package.config.name)
+
+
+def _without_record(package: Package) -> StudyWarning:
+    lines = ", ".join(str(question.line) for question in standing_questions(package))
+    where = f"lines {lines} of {package.folder / MODEL_YAML}" if lines else ""
+    detail = f"{package.folder}: it is older than that record, so no open question in its model.yaml stops it"
+    detail += f"; read {where}, and delete each comment that is settled." if where else "; none is open."
+    return StudyWarning(WarningCode.PACKAGE_WITHOUT_RECORD, detail, model=package.config.name)
 
 
 def _undecided_units(config: ModelConfig) -> list[StudyWarning]:

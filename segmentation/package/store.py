@@ -12,6 +12,7 @@ from core.errors import ConfigInvalid, PackageInvalid
 from core.model_config import MODEL_NAME
 from core.project_files import PROJECT
 from segmentation.package.hashes import SUMS, write_sums
+from segmentation.package.import_record import write_record
 from segmentation.package.network_spec import PackageManifest
 from segmentation.package.package import MANIFEST, MODEL_YAML, Package, open_package
 
@@ -35,6 +36,7 @@ def assemble(name: str, models_folder: Path, fill: Callable[[Path], PackageManif
         target.mkdir()
         manifest = fill(target)
         (target / MANIFEST).write_text(manifest.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
+        write_record(target)
         write_sums(target)
         package = open_package(target)
         target.rename(models_folder / name)

@@ -40,11 +40,12 @@ def test_life_of_a_package(tmp_path: Path) -> None:
     assert added["labels"] == {"liver": 1, "left kidney": 2, "tumour": 3}
     assert added["decide_lines"]
     (row,) = run_json("list")
-    assert row["state"] == "ready"
+    assert row["state"] == "undecided"
     assert row["sha256"] == added["sha256"]
     shown = run_json("show", "liver")
     assert shown["folds"] == {source.name: [0], "nnUNetTrainer__nnUNetPlans__3d_lowres": [0]}
-    assert run_json("verify", "liver")["state"] == "ready"
+    assert run_json("verify", "liver")["state"] == "undecided"
+    assert ": orientation: `acquired` is right where" in run("verify", "liver")
     assert "liver" in run("list")
     assert "3d_cascade_fullres" in run("show", "liver")
     assert added["sha256"] in run("verify", "liver")
@@ -52,6 +53,18 @@ def test_life_of_a_package(tmp_path: Path) -> None:
     assert removed["removed"].endswith("liver")
     assert run_json("list") == []
     assert "No packages" in run("list")
+
+
+def test_add_asks_its_questions_and_names_the_next_two_commands(tmp_path: Path) -> None:
+    source = make_results_folder(tmp_path / "source", "two_channels")
+    text = run("add", source, "--name", "pair")
+    path = tmp_path / "models" / "pair" / "model.yaml"
+    assert f"{path} asks you, and no route loads pair before. Answer, and delete the comment:\n  line " in text
+    assert "which series this is, e.g. by description" in text
+    assert text.endswith(
+        "Next:\n  segnode models verify pair --case IMAGE_0000.nii.gz --case IMAGE_0001.nii.gz "
+        "--expect WHAT_NNUNET_PREDICTED.nii.gz\n  segnode run DICOM_FOLDER OUT --model pair\n"
+    )
 
 
 def test_life_of_a_composite(tmp_path: Path) -> None:
@@ -111,6 +124,8 @@ def test_damaged_and_uncommissioned_packages_are_rows_with_a_reason(tmp_path: Pa
     for name, trainer in (("sound", "nnUNetTrainer"), ("custom", "TrainerOfAClinic"), ("damaged", "nnUNetTrainer")):
         run("add", make_results_folder(tmp_path / name, "3d_fullres", trainer=trainer), "--name", name)
     (tmp_path / "models" / "damaged" / "manifest.json").write_text("{}")
+    path = tmp_path / "models" / "sound" / "model.yaml"
+    path.write_text(re.sub(r"#.*DECIDE.*", "", path.read_text()))
     states = {row["name"]: (row["state"], row["reason"]) for row in run_json("list")}
     assert states["sound"] == ("ready", None)
     assert states["custom"][0] == "not commissioned"

@@ -18,8 +18,10 @@ from core.errors import ConfigInvalid
 from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.records import Delivery, RecordedReason, State
 from dicom_io.spool.revision import Revision
+from segmentation.importing.add import add_package
 from tests.support.arriving import Sent, put
 from tests.support.node_process import PATIENCE_S, ROOT, SEGNODE, NodeProcess, free_port
+from tests.support.tiny_models import make_results_folder
 
 
 @pytest.fixture
@@ -171,6 +173,15 @@ def test_a_damaged_package_ends_with_4(tmp_path: Path) -> None:
     assert done.returncode == 4, done.stderr
     assert "stub" in done.stderr
     assert done.stdout == ""
+
+
+def test_a_model_with_an_open_question_ends_with_4(tmp_path: Path) -> None:
+    add_package(make_results_folder(tmp_path / "source"), "stub", tmp_path / "models")
+    pacs = {"pacs": (free_port(), "PACS")}
+    done = serve(NodeProcess(tmp_path / "node", pacs, models_folder=tmp_path / "models", program=SEGNODE))
+    assert done.returncode == 4, done.stderr
+    assert "package_undecided: no route may load stub while a question is open" in done.stderr
+    assert "orientation: `acquired` is right where" in done.stderr
 
 
 def test_several_processes_receive_where_that_is_wished() -> None:

@@ -1,0 +1,138 @@
+"""Questions of a ``model.yaml`` that are open: who is stopped by one, and what settles it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from core.errors import PackageInvalid
+from core.study_warning import WarningCode
+from core.version import VERSION
+from segmentation.importing.add import add_package
+from segmentation.package.golden_results import UNUSED_SETTINGS, Outcome, store_outcome
+from segmentation.package.hashes import SUMS
+from segmentation.package.import_record import RECORD
+from segmentation.package.open_decisions import require_decided, standing_questions
+from segmentation.package.package import MODEL_YAML, Package, load_package
+from segmentation.package.package_warnings import warnings_at_loading, warnings_of
+from segmentation.package.questions import questions_in
+from segmentation.package.results_file import now, settings_hash
+from tests.support.tiny_models import make_results_folder
+
+DEMO = Path(__file__).parents[3] / "models" / "demo"
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Package:
+    """Add a package with two open questions: the orientation, and the code of a label."""
+    source = make_results_folder(tmp_path / "source", "3d_fullres", labels={"background": 0, "organ": 1})
+    return add_package(source, "tiny", tmp_path / "models")
+
+
+def edit(package: Package, pattern: str, replacement: str) -> Package:
+    """Change ``model.yaml`` and load the package anew."""
+    path = package.folder / MODEL_YAML
+    text, count = re.subn(pattern, replacement, path.read_text(), flags=re.MULTILINE)
+    assert count
+    path.write_text(text)
+    return load_package(package.folder)
+
+
+def without_record(package: Package) -> Package:
+    """Make the package one of a version that wrote no record."""
+    sums = package.folder / SUMS
+    sums.write_text("".join(line for line in sums.read_text().splitlines(True) if not line.endswith(f"{RECORD}\n")))
+    (package.folder / RECORD).unlink()
+    return load_package(package.folder)
+
+
+def pass_golden_case(package: Package, *, passed: bool = True) -> None:
+    """Keep the outcome of a golden case."""
+    store_outcome(
+        package.folder,
+        Outcome(
+            when=now(),
+            seal=package.seal,
+            settings=settings_hash(package.config, UNUSED_SETTINGS),
+            image_sha256=("0",),
+            expect_sha256="0",
+            voxels=1,
+            dice={"organ": 1.0},
+            agreement=1.0,
+            device="cpu",
+            passed=passed,
+        ),
+    )
+
+
+def test_questions_stand_in_comments_alone() -> None:
+    text = (
+        "# DECIDE: first,\n#   on two lines:\n\n# another comment\norientation: RAS\n"
+        'name: "a # DECIDE: no question"\ndescription: DECIDE  #DECIDE\nnote: |\n  # DECIDE: text\n'
+        "list:\n  - type: {value: 'x'}  # DECIDE: the code\n  # DECIDED long ago\n# DECIDE: at the end\n"
+    )
+    assert [(one.line, one.key, one.text) for one in questions_in(text)] == [
+        (1, "orientation", "first, on two lines:"),
+        (7, "description", ""),
+        (11, "type", "the code"),
+        (13, "", "at the end"),
+    ]
+
+
+def test_new_package_is_not_loaded_by_a_route_until_every_question_is_deleted(package: Package) -> None:
+    assert package.record is not None
+    assert package.record.segnode == VERSION
+    assert RECORD in package.sums
+    text = (package.folder / MODEL_YAML).read_text()
+    assert [one.line for one in package.questions] == [
+        number for number, line in enumerate(text.splitlines(), start=1) if "DECIDE" in line
+    ]
+    with pytest.raises(PackageInvalid) as caught:
+        require_decided(package)
+    for words in ("package_undecided", f"{package.folder / MODEL_YAML}: line", "acquired", "the right code"):
+        assert words in str(caught.value)
+    assert [one.code for one in warnings_of(package)] == [WarningCode.PACKAGE_UNDECIDED]
+    decided = edit(package, r"\s*#.*DECIDE.*$", "")
+    require_decided(decided)
+    assert warnings_at_loading(decided) == ()
+
+
+def test_golden_case_settles_orientation_alone(package: Package) -> None:
+    keys = [one.key for one in standing_questions(package)]
+    assert "orientation" in keys
+    pass_golden_case(package, passed=False)
+    assert [one.key for one in standing_questions(package)] == keys
+    pass_golden_case(package)
+    assert [one.key for one in standing_questions(package)] == [key for key in keys if key != "orientation"]
+    with pytest.raises(PackageInvalid, match="package_undecided"):
+        require_decided(package)
+    turned = edit(package, "^orientation: acquired", "orientation: RAS")
+    assert [one.key for one in standing_questions(turned)] == keys
+
+
+def test_package_without_record_runs_on_with_a_warning(package: Package) -> None:
+    old = without_record(package)
+    assert old.questions
+    require_decided(old)
+    assert warnings_of(old) == ()
+    (warning,) = warnings_at_loading(old)
+    assert warning.code == WarningCode.PACKAGE_WITHOUT_RECORD
+    assert all(f"{one.line}" in warning.detail for one in old.questions)
+    assert str(old.folder) in warning.detail
+
+
+def test_shipped_packages_keep_their_identity() -> None:
+    demo = load_package(DEMO)
+    assert demo.record is None
+    assert demo.questions == ()
+    assert demo.sha256 == "4a0de6a70843867b13709927bcd6b57c6f15190da8ab4a9a9d5a5754d8190934"
+
+
+def test_record_that_is_no_record_or_not_sealed_is_refused(package: Package, tmp_path: Path) -> None:
+    (package.folder / RECORD).write_text("{}")
+    with pytest.raises(PackageInvalid, match=f"{RECORD}: altered"):
+        load_package(package.folder)
+    other = without_record(add_package(make_results_folder(tmp_path / "b"), "other", tmp_path / "models"))
+    (other.folder / RECORD).write_text('{"segnode": "1"}')
+    with pytest.raises(PackageInvalid, match=f"{RECORD}: not listed in {SUMS}"):
+        load_package(other.folder)
