@@ -27,6 +27,10 @@ class StudyWork(Protocol):
         """Return whether work on a revision is queued, waits or runs."""
         ...
 
+    def drop(self, revision: Revision) -> None:
+        """Cancel the work on a revision that nobody will ever do, so that it does not lie in the queue for ever."""
+        ...
+
 
 def recover(spool: Spool, work: StudyWork) -> list[Revision]:
     """Begin again what is closed, not at its end, and has no work under way; what that was.
@@ -54,6 +58,7 @@ def _begin_again(spool: Spool, work: StudyWork, revision: Revision) -> bool:
             return False  # it came to its end meanwhile
         state = State.WAITING if old.state is State.RUNNING else old.state
         revision.write_state(state=state, run=old.run + 1)
+    work.drop(revision)  # of an older version, and of the run before; the new one is not queued yet
     _log.warning("study_begun_again", extra={"study": revision.key, "revision": revision.number})
     work.enqueue(revision)
     return True

@@ -124,6 +124,17 @@ class StudyFlow(DBOSConfiguredInstance):
         """Queue the work on a closed revision; queueing it again changes nothing."""
         self._enqueue_study(WorkItem.of(self._spool, revision), 0)
 
+    def drop(self, revision: Revision) -> None:
+        """Cancel the workflows of this revision, of whichever version, that have not ended."""
+        left = DBOS.list_workflows(
+            workflow_id_prefix=workflow_prefixes(revision, self._spool.incarnation(revision.key)),
+            status=list(LIVE),
+            load_input=False,
+            load_output=False,
+        )
+        for workflow in left:
+            DBOS.cancel_workflow(workflow.workflow_id)
+
     def is_under_way(self, revision: Revision) -> bool:
         """Return whether a workflow of a version that some worker runs still has this revision to do."""
         live = DBOS.list_workflows(

@@ -158,7 +158,7 @@ def test_machine_without_permission_to_work_waits_or_ends_with_the_remedy(
 
 
 def test_an_upgrade_begins_again_what_an_older_version_left(
-    database: str, peer: Callable[[str], str], tmp_path: Path
+    database: str, postgres: Postgres, peer: Callable[[str], str], tmp_path: Path
 ) -> None:
     """Delivering, running and queued work of an older version; results' UIDs follow from the version too."""
     pacs = StorageServer(peer("storescp"), tmp_path / "pacs")
@@ -180,6 +180,9 @@ def test_an_upgrade_begins_again_what_an_older_version_left(
         assert objects(pacs) == objects(late)
         assert len(set(objects(pacs))) == len(objects(pacs)) == 4
         assert [machines.runs(key) for key in (delivering, running, *queued)] == [1, 2, 1, 1]
+        # Nobody would ever do the older version's work, and its entries would lie there for ever.
+        statuses = "SELECT DISTINCT status FROM dbos.workflow_status WHERE application_version = '1'"
+        assert set(postgres.query(statuses).split()) == {"SUCCESS", "CANCELLED"}
     finally:
         machines.end()
         pacs.stop()

@@ -44,6 +44,9 @@ class Work:
     def enqueue(self, revision: Revision) -> None:
         self.revisions.append(revision)
 
+    def drop(self, revision: Revision) -> None:
+        """Nothing is queued."""
+
     def is_under_way(self, revision: Revision) -> bool:
         return revision in self.revisions
 

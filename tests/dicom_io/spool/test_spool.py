@@ -159,6 +159,9 @@ class Queue:
     def enqueue(self, revision: Revision) -> None:
         self.revisions.append((revision.key, revision.number))
 
+    def drop(self, revision: Revision) -> None:
+        """Nothing else is queued."""
+
     def is_under_way(self, revision: Revision) -> bool:
         return revision.key in self.known
 
