@@ -17,6 +17,9 @@ ANSWER_TIMEOUT_S = 30.0
 UNSUPPORTED_STATUSES = frozenset({400, 404, 405, 406, 410, 415, 501})
 """Statuses of a server that has no such service, or not for this query."""
 
+FORBIDDEN_STATUSES = frozenset({401, 403})
+"""Statuses of a server that has just taken an object with the same token, which then may store and not search."""
+
 _INSTANCE = "00080018"
 
 
@@ -33,7 +36,7 @@ def has_instance(destination: WebDestination, study_uid: str, instance_uid: str)
     found = _get(destination, f"/studies/{study_uid}/instances", {"SOPInstanceUID": instance_uid})
     if found.status == 404 and _get(destination, "/studies", {"StudyInstanceUID": study_uid}).status in (200, 204):
         return Held.NO  # it has the service, and not the study
-    if found.status in UNSUPPORTED_STATUSES:
+    if found.status in UNSUPPORTED_STATUSES | FORBIDDEN_STATUSES or _is_no_search(found):
         return Held.CANNOT_BE_ASKED
     return Held.YES if instance_uid in _instances(found) else Held.NO
 
@@ -54,6 +57,12 @@ def check_that_it_answers(destination: WebDestination) -> None:
         raise RetryLater(status_problem(answer))
 
 
+def _is_no_search(answer: WebAnswer) -> bool:
+    """Return whether a success is none of a search, which gives a list, or status 204 where it finds nothing."""
+    begins = answer.body.lstrip()[:1]
+    return answer.status == 200 and not answer.problem and (not begins or begins == b"{")
+
+
 def _get(destination: WebDestination, path: str, query: dict[str, str]) -> WebAnswer:
     headers = {"Accept": DICOM_JSON, **authorization(destination)}
     with (
@@ -64,7 +73,7 @@ def _get(destination: WebDestination, path: str, query: dict[str, str]) -> WebAn
 
 
 def _instances(answer: WebAnswer) -> list[str]:
-    if answer.status == 204 or (answer.status == 200 and not answer.body.strip() and not answer.problem):
+    if answer.status == 204:
         return []
     if answer.status != 200 or answer.is_page:
         raise RetryLater(status_problem(answer))

@@ -108,6 +108,7 @@ def answering(status: int) -> Callable[[int], Peer]:
 
 LATER = "delivering, then delivered as 1 object"
 NEVER = "failed (not_delivered), then failed as 0 objects"
+UNCONFIRMED = "failed (unconfirmed), then failed as 0 objects"
 ROWS = (
     PacsFault("PACS down", LATER, Nobody),
     PacsFault("PACS accepts a connection and never answers", LATER, RawPeer),
@@ -121,6 +122,7 @@ ROWS = (
     PacsFault("PACS answers 0xC000, cannot understand", NEVER, answering(0xC000)),
     PacsFault("PACS answers 0x0122, class not supported", NEVER, answering(0x0122)),
     PacsFault("PACS answers 0x0110, processing failure", LATER, answering(0x0110)),
+    PacsFault("PACS answers 0x0111, has it already, and cannot be asked", UNCONFIRMED, answering(0x0111)),
     PacsFault("PACS answers 0xB000, stored with a warning", "delivered, then delivered as 1 object", answering(0xB000)),
 )
 

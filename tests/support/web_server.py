@@ -46,6 +46,8 @@ class WebServer:
         UIDs that it answers by QIDO-RS; None where it has no such service.
     stores
         Whether what it gets is found by QIDO-RS from then on.
+    search
+        Status and body of each answer to QIDO-RS, in place of what it holds.
     headers
         Of that answer, beside its own.
     context
@@ -61,13 +63,14 @@ class WebServer:
         holds: set[str] | None = None,
         stores: bool = True,
         headers: dict[str, str] | None = None,
+        search: tuple[int, bytes] | None = None,
         context: ssl.SSLContext | None = None,
         port: int = 0,
     ) -> None:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.questions: list[str] = []
         self.status, self.body, self.content_type, self.headers = status, body, content_type, headers or {}
-        self.holds, self.stores = holds, stores
+        self.holds, self.stores, self.search = holds, stores, search
         self.server = _Server(("127.0.0.1", port), self._handler())
         if context is not None:
             self.server.socket = context.wrap_socket(
@@ -103,6 +106,9 @@ class WebServer:
 
             def do_GET(self) -> None:
                 outer.questions.append(self.path)
+                if outer.search is not None:
+                    self._answer(outer.search[0], DICOM_JSON, outer.search[1], {})
+                    return
                 if outer.holds is None:
                     self._answer(404, "", b"", {})
                     return
