@@ -1,6 +1,5 @@
 """Models kept warm, and one run of the graph for each study that comes."""
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from app.graph import StudyApplication, StudyJob
 from app.run_report import report_runs
 from app.study_run import StudyRun
 from core.errors import SegnodeError
+from core.event_log import EventLog
 from core.model_config import Profile
 from core.report import Reason, Report
 from dicom_io.images.study import Study, read_studies
@@ -68,7 +68,7 @@ class Segmenter:
         self.warnings = tuple(warning for package in packages.values() for warning in warnings_at_loading(package))
         for warning in self.warnings:
             extra = {"model": warning.model, "warning": warning.code, "problem": warning.message}
-            logging.getLogger("segnode").warning("model_warning_raised", extra=extra)
+            EventLog().warning("model_warning_raised", **extra)
 
     def warm(self) -> None:
         """Load networks before the first study asks for them, as many as the device keeps.

@@ -4,7 +4,6 @@ A child says ``ready`` on its standard output. Its standard input is a pipe that
 however it ended, the pipe is closed and the child ends at once, so no child outlives its node.
 """
 
-import logging
 import os
 import signal
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from core.errors import RetryLater, SegnodeError
+from core.event_log import EventLog
 from core.raised_at import raised_at
 
 PYTHON = (sys.executable, "-P", "-m")
@@ -24,7 +24,7 @@ With ``-P`` a folder ``app`` or ``core`` of the place where somebody calls this 
 READY = b"ready\n"
 _NAMED_FRAMES = 4
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class ParentLink:
@@ -76,16 +76,17 @@ def run_child(main: Callable[[], None]) -> None:
     try:
         main()
     except SegnodeError as error:
-        _log.error("process_not_started", extra={"reason": str(error)})
+        _log.error("process_not_started", reason=str(error))
         sys.exit(error.exit_code)
     except OSError as error:
         # A disk that is full, mostly. Whoever watches this process starts it again.
-        _log.error("process_not_started", extra={"reason": error.strerror or type(error).__name__})
+        _log.error("process_not_started", reason=error.strerror or type(error).__name__)
         sys.exit(RetryLater.exit_code)
     except Exception as problem:  # noqa: BLE001 - the process's outermost place; threads of it must not keep it alive
         _log.error(
             "process_failed",
-            extra={"error": type(problem).__name__, "at": raised_at(problem.__traceback__, _NAMED_FRAMES)},
+            error=type(problem).__name__,
+            at=raised_at(problem.__traceback__, _NAMED_FRAMES),
         )
         os._exit(1)
 
@@ -110,7 +111,7 @@ def watch_threads(
             return  # the thread wished to end
         name = problem.thread.name if problem.thread is not None else ""
         extra = {"error": problem.exc_type.__name__, "at": raised_at(problem.exc_traceback, _NAMED_FRAMES)}
-        _log.error("thread_died", extra=extra | {"name_of_thread": name})  # a record has a "thread" of its own
+        _log.error("thread_died", **extra, name_of_thread=name)  # a record has a "thread" of its own
         if ends_process(problem.thread):
             before_end()
             os._exit(1)

@@ -1,11 +1,12 @@
 """The processor or GPU of a worker process: the worker's share, and the error that means its loss."""
 
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-_log = logging.getLogger("segnode")
+from core.event_log import EventLog
+
+_log = EventLog()
 
 
 def take_slot(workers: Sequence[str | None], slot: int) -> None:
@@ -39,6 +40,6 @@ def ends_with_device(work: Mapping[str, str | int]) -> Iterator[None]:
         yield
     except RuntimeError as problem:
         if is_device_lost(problem):
-            _log.error("gpu_lost", extra=dict(work))
+            _log.error("gpu_lost", **dict(work))
             os._exit(LOST_DEVICE_EXIT)
         raise

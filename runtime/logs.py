@@ -1,7 +1,7 @@
 """Logs on stderr, one line an event: time, level, event, then ``key=value`` pairs.
 
-Values are short IDs, counts and codes. Messages of other libraries may quote an element of a data set, so of libraries
-that read DICOM only the place in their source is logged, and tracebacks are reduced to the type of the error.
+Values are short IDs, counts and codes. Messages of libraries may quote an element of a data set, or an exception that
+does, so only the place in their source is logged, and tracebacks are reduced to the type of the error.
 """
 
 import json
@@ -10,6 +10,8 @@ import sys
 import time
 import warnings
 from typing import Literal
+
+from core.event_log import NAME
 
 LogForm = Literal["text", "json"]
 
@@ -33,14 +35,12 @@ class EventFormatter(logging.Formatter):
     def parts(self, record: logging.LogRecord) -> tuple[str, dict[str, object]]:
         """Return the parts of a record that may be logged: the event, and its fields."""
         fields: dict[str, object] = {}
-        if record.name.split(".")[0] in READ_DICOM:
-            event, fields["at"] = "library_message_omitted", f"{record.name}:{record.lineno}"
-        elif record.name == "segnode":
+        if record.name == NAME:
             event = record.getMessage()
-            # Our own fields come as ``extra``; DBOS's filter adds others to its records, which are dropped.
             fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
         else:
-            event, fields["source"] = " ".join(record.getMessage().split()), record.name
+            event = "library_message_omitted"
+            fields = {"at": f"{record.name}:{record.lineno}", "file": record.filename}
         if record.exc_info and record.exc_info[0]:
             fields["error"] = record.exc_info[0].__name__
         return event, fields
@@ -83,7 +83,7 @@ def configure_logging(process: str, form: LogForm = "text") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(make_formatter(process, form))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("segnode").setLevel(logging.INFO)
+    logging.getLogger(NAME).setLevel(logging.INFO)
     # What they report names no study, and comes back as a status or an exception, which this project logs itself.
     for name in READ_DICOM:
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -94,6 +94,6 @@ def _log_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
 ) -> None:
     # The text may quote an element's value ("Invalid value for VR PN: ...").
-    logging.getLogger("segnode").debug(
+    logging.getLogger(NAME).debug(
         "python_warning_raised", extra={"category": category.__name__, "at": f"{filename}:{lineno}"}
     )

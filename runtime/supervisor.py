@@ -4,7 +4,6 @@ It imports nothing heavy. Children are fresh interpreters, never forks; each pri
 (`runtime.child`).
 """
 
-import logging
 import queue
 import signal
 import subprocess
@@ -16,13 +15,14 @@ from types import FrameType
 from typing import Protocol
 
 from core.errors import ConfigInvalid, PackageInvalid
+from core.event_log import EventLog
 from runtime.child import READY
 
 FIRST_RESTART_S = 0.5
 LONGEST_RESTART_S = 30.0
 STOP_TIMEOUT_S = 10.0
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class Listener(Protocol):
@@ -128,7 +128,7 @@ class Supervisor:
     def _handle(self, child: _Child, event: _Event) -> None:
         if event.what == "ready":
             child.ready, child.restart_in_s = True, FIRST_RESTART_S
-            _log.info("process_reported_ready", extra={"child": child.name})
+            _log.info("process_reported_ready", child=child.name)
         elif event.what == "restart":
             self._start(child)
         else:
@@ -139,7 +139,7 @@ class Supervisor:
             if code == error.exit_code and not self._announced:
                 raise error(f"the {child.name} cannot start; its log line above states the reason")
         child.ready = False
-        _log.error("process_died", extra={"child": child.name, "code": code, "restart_in_s": child.restart_in_s})
+        _log.error("process_died", child=child.name, code=code, restart_in_s=child.restart_in_s)
         timer = threading.Timer(child.restart_in_s, self._events.put, [_Event("restart", child.name)])
         timer.daemon = True
         timer.start()
@@ -151,7 +151,7 @@ class Supervisor:
             child.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
         child.process = process
-        _log.info("process_started", extra={"child": child.name, "pid": process.pid})
+        _log.info("process_started", child=child.name, pid=process.pid)
         listener = self._listener(process)
         # Two threads: a process that its child started may keep the pipe open after it.
         threading.Thread(target=self._listen, args=(child.name, process, listener), daemon=True).start()

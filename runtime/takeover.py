@@ -5,19 +5,19 @@ The requester holds the dead executor's lease meanwhile: no two do it at once, a
 between.
 """
 
-import logging
 import threading
 from uuid import uuid4
 
 from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.event_log import EventLog
 from runtime.lease_table import Holder, reason_of
 from runtime.worker_lease import WorkerLease
 
 LOOKS_PER_LEASE = 3
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class Takeover:
@@ -46,7 +46,7 @@ class Takeover:
             try:
                 self.look()
             except SQLAlchemyError as error:
-                _log.warning("executors_not_checked", extra={"reason": reason_of(error)})
+                _log.warning("executors_not_checked", reason=reason_of(error))
 
     def look(self) -> list[str]:
         """Hand on the work of executors that were dead at the last look too, and return their names."""
@@ -69,7 +69,7 @@ class Takeover:
             return False
         handed = DBOS._recover_pending_workflows([executor])
         leases.release(executor, instance)
-        _log.warning("executor_died", extra={"executor": executor, "handed_on": len(handed)})
+        _log.warning("executor_died", executor=executor, handed_on=len(handed))
         return True
 
 

@@ -3,16 +3,17 @@
 A worker prints what it works at and its time limit on its standard output; the watching process keeps the time.
 """
 
-import logging
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Protocol
 
+from core.event_log import EventLog
+
 _BUSY, _DONE = b"busy", b"done"
 
-_log: Final = logging.getLogger("segnode")
+_log: Final = EventLog()
 
 
 class Line(Protocol):
@@ -92,7 +93,7 @@ class Watchdog:
 
     def _end(self, key: str, number: int) -> None:
         work = dict(zip(self._names, (key, number), strict=False))
-        _log.error(f"{self._names[0]}_timed_out", extra=work | {"pid": self._process.pid})
+        _log.error(f"{self._names[0]}_timed_out", **work, pid=self._process.pid)
         self._process.kill()
         self._process.wait()
         self._after_end(key, number)

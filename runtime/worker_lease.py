@@ -4,7 +4,6 @@ The process counts its lease from before it asked for it, by a clock that neithe
 sleeps, so it takes it for ended no later than the database does.
 """
 
-import logging
 import os
 import threading
 import time
@@ -15,13 +14,14 @@ from uuid import uuid4
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import RetryLater
+from core.event_log import EventLog
 from runtime.lease_table import Executor, Holder, LeaseTable, reason_of
 
 RENEWALS_PER_LEASE = 3
 ASK_AGAIN_S = 1.0
 _SAY_AGAIN_S = 60.0
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 def this_process(spool: Path, host: str, version: str) -> Holder:
@@ -130,7 +130,7 @@ class WorkerLease:
         try:
             self.leases.release(self.executor, self.holder.instance)
         except SQLAlchemyError as error:
-            _log.warning("lease_not_released", extra={"executor": self.executor, "reason": reason_of(error)})
+            _log.warning("lease_not_released", executor=self.executor, reason=reason_of(error))
 
     def _keep(self) -> None:
         said: dict[str, float] = {}
@@ -152,7 +152,7 @@ class WorkerLease:
                 _say(said, "database_not_reached", reason=reason_of(error))
             return False
         if not mine and not self._ended.is_set():
-            _log.error("lease_lost", extra={"executor": self.executor})
+            _log.error("lease_lost", executor=self.executor)
             self._on_lost()
         return True
 
@@ -164,7 +164,7 @@ def _say(said: dict[str, float], event: str, **fields: str) -> None:
     # Said once, and again each minute: what is asked every second would fill the log.
     if _now() - said.get(event, -_SAY_AGAIN_S) >= _SAY_AGAIN_S:
         said[event] = _now()
-        _log.warning(event, extra=fields)
+        _log.warning(event, **fields)
 
 
 def _now() -> float:

@@ -4,7 +4,6 @@ This one imports neither gRPC nor torch, and starts its children as fresh interp
 """
 
 import errno
-import logging
 import resource
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from core.errors import ConfigInvalid
+from core.event_log import EventLog
 from runtime.child import PYTHON
 from runtime.settings_environment import keys_from_environment
 from runtime.supervisor import Supervisor, numbered
@@ -22,7 +22,7 @@ from services.settings import ENVIRONMENT, ServiceSettings, load_service_setting
 SQLITE: Final = "sqlite:///"
 OPEN_FILES: Final = 65_536
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 def run_service(config: Path) -> None:
@@ -40,7 +40,7 @@ def run_service(config: Path) -> None:
     """
     settings = load_service_settings(config)
     if keys := keys_from_environment(ENVIRONMENT):
-        _log.info("settings_overridden", extra={"keys": ",".join(keys)})
+        _log.info("settings_overridden", keys=",".join(keys))
     commands = {"server": [*PYTHON, "services.server", str(config)]}
     for slot, name in enumerate(numbered("worker", len(settings.workers)), start=1):
         commands[name] = [*PYTHON, "services.worker", str(config), str(slot)]

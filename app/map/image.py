@@ -1,6 +1,5 @@
 """Builds images from a context, with Docker's buildx or with buildah, whichever is at hand."""
 
-import logging
 import shutil
 import subprocess
 import sys
@@ -10,8 +9,9 @@ from pathlib import Path
 
 from app.map.context import WHEELS
 from core.errors import ConfigInvalid, RetryLater
+from core.event_log import EventLog
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def build_image(context: Path, build: Build, archive: Path) -> None:
 
 
 def _run(command: list[str], problem: str) -> None:
-    _log.info("program_started", extra={"program": Path(command[0]).name, "arguments": len(command) - 1})
+    _log.info("program_started", program=Path(command[0]).name, arguments=len(command) - 1)
     # Their output is for the person who builds; standard output stays free for what this program says.
     done = subprocess.run(command, stdout=sys.stderr, check=False)  # noqa: S603 - arguments are paths and checked names
     if done.returncode != 0:

@@ -1,12 +1,12 @@
 """The work of one worker of all beside its studies: it closes and queues them, and keeps the database small."""
 
-import logging
 import math
 import time
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.workflow.intake import Intake, StudyWork, recover
+from core.event_log import EventLog
 from dicom_io.spool.spool import Spool
 from runtime.clock import ClockWatch, bring_forward
 from runtime.durable_queue import FORGOTTEN_AT_ONCE, forget_ended
@@ -18,7 +18,7 @@ FORGET_EVERY_S = 3600.0
 KEPT_DAYS = 7.0
 """How long the database keeps work that is over, for a person who asks what happened; the spool has what came of it."""
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class Housekeeping:
@@ -49,7 +49,7 @@ class Housekeeping:
         """Do what is due; what disk or database do not allow for now is logged."""
         try:
             if back := self._clock.set_back_by():
-                _log.warning("clock_set_back", extra={"seconds": round(back), "waiting": bring_forward(back)})
+                _log.warning("clock_set_back", seconds=round(back), waiting=bring_forward(back))
             if time.monotonic() - self._recovered > RECOVER_EVERY_S or self._versions != self._tenure.versions:
                 self._versions = self._tenure.versions
                 recover(self._spool, self._work)
@@ -60,6 +60,6 @@ class Housekeeping:
                 self._forgot = time.monotonic()
         except OSError as error:
             # A full disk passes; a worker that ended over it would cost the study that it runs.
-            _log.error("spool_failed", extra={"problem": error.strerror})
+            _log.error("spool_failed", problem=error.strerror)
         except SQLAlchemyError as error:
-            _log.error("database_not_reached", extra={"reason": reason_of(error)})
+            _log.error("database_not_reached", reason=reason_of(error))

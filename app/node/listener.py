@@ -1,6 +1,5 @@
 """The listener's process: ``python -m app.node.listener node.yaml``; imports nothing of the networks."""
 
-import logging
 import ssl
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from app.node.spool_access import prepared_spool
 from app.settings.node import NodeSettings, load_settings
 from app.settings.reception import TlsListening
 from core.errors import ConfigInvalid
+from core.event_log import EventLog
 from dicom_io.audit.trail import AuditTrail
 from dicom_io.reception.access_control import AccessControl
 from dicom_io.reception.listener import ACCEPTING, Listener
@@ -25,7 +25,7 @@ from runtime.logs import configure_logging
 RETENTION_EVERY_S = 600.0
 """Age counts days; each time every study is looked at, in a process that has to receive."""
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 def listen(settings: NodeSettings) -> None:
@@ -60,7 +60,7 @@ def _delete_until_stopped(link: ParentLink, spool: Spool, days: float, trail: Au
         try:
             delete_delivered(spool, days * 86400.0, trail=trail)
         except OSError as error:
-            _log.warning("studies_not_deleted", extra={"reason": error.strerror})
+            _log.warning("studies_not_deleted", reason=error.strerror)
         if link.wait_for_stop(RETENTION_EVERY_S):
             return
 

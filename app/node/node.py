@@ -3,7 +3,6 @@
 It does no work itself and imports nothing heavy.
 """
 
-import logging
 import resource
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ from app.node.status import Presence
 from app.node.status_server import serve_status
 from app.settings.node import ENVIRONMENT, NodeSettings
 from app.workflow.study_timeout import StudyWatchdog
+from core.event_log import EventLog
 from dicom_io.spool.counters import COUNTERS, forget_counters
 from dicom_io.spool.spool import Spool
 from runtime.child import PYTHON
@@ -21,7 +21,7 @@ from runtime.supervisor import Supervisor, numbered
 
 HOLOSCAN_STACK = 32 << 20
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class Node:
@@ -55,7 +55,7 @@ class Node:
         _allow_deep_stacks()
         configure_logging("node", self._settings.logs)
         if keys := keys_from_environment(ENVIRONMENT):
-            _log.info("settings_overridden", extra={"keys": ",".join(keys)})
+            _log.info("settings_overridden", keys=",".join(keys))
         audit = self._settings.audit_trail()
         audit.application("start")
         try:
@@ -78,7 +78,7 @@ class Node:
         try:
             self._presence.show(ready)
         except OSError as error:
-            _log.warning("processes_not_shown", extra={"problem": error.strerror})
+            _log.warning("processes_not_shown", problem=error.strerror)
 
     def _timekeeper(self, process: subprocess.Popen[bytes]) -> StudyWatchdog:
         return StudyWatchdog(process, Spool(self._settings.spool))

@@ -6,7 +6,6 @@ spool, at most once every few seconds, however often it is asked. There is no pa
 """
 
 import json
-import logging
 import socket
 import sys
 import threading
@@ -22,6 +21,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.node.status import NodeStatus, look, read_processes
 from core.errors import ConfigInvalid
+from core.event_log import EventLog
 from dicom_io.spool.counters import COUNTERS, read_counters
 from dicom_io.spool.free_space import KeptFree
 from dicom_io.spool.spool import Spool
@@ -35,7 +35,7 @@ REQUEST_TIMEOUT_S = 10.0
 CONNECTIONS, CONNECTIONS_PER_ADDRESS = 256, 64
 """Each has a thread and a file of the supervisor; beyond them a new one takes the place of the oldest."""
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class StatusCollector:
@@ -189,7 +189,7 @@ class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what went wrong with a request without its traceback, mostly a client that did not wait."""
         problem = sys.exc_info()[0]
-        _log.warning("http_request_failed", extra={"error": problem.__name__ if problem else "none"})
+        _log.warning("http_request_failed", error=problem.__name__ if problem else "none")
 
 
 def serve_status(spool: Spool, host: str, port: int, kept_free: KeptFree | None = None) -> ThreadingHTTPServer:
@@ -209,5 +209,5 @@ def serve_status(spool: Spool, host: str, port: int, kept_free: KeptFree | None 
     except OSError as error:
         raise ConfigInvalid(f"http: host {host} port {port}: {error.strerror}; choose another") from error
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-    _log.info("http_started", extra={"port": server.server_port})
+    _log.info("http_started", port=server.server_port)
     return server

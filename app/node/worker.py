@@ -4,7 +4,6 @@ Slots count from 1. Each has a name that is its own among all workers that share
 lease in the database (`runtime.worker_lease`), so no two processes ever work under one name.
 """
 
-import logging
 import os
 import sys
 import threading
@@ -28,6 +27,7 @@ from app.workflow.study_flow import WORKFLOW_VERSION, StudyFlow
 from app.workflow.study_timeout import study_time_limit
 from app.workflow.workflow_ids import STUDY_QUEUE, delivery_queue
 from core.errors import RetryLater
+from core.event_log import EventLog
 from core.files import locked
 from runtime.attempts import Attempts
 from runtime.child import ParentLink, run_child, watch_threads
@@ -115,7 +115,7 @@ def _does_work(thread: threading.Thread | None) -> bool:
 
 def _say_that_another_works(executor: str) -> None:
     extra = {"executor": executor, "remedy": "end it, or name each machine by executor: in node.yaml"}
-    logging.getLogger("segnode").warning("worker_delayed", extra=extra)
+    EventLog().warning("worker_delayed", **extra)
 
 
 def _launch(settings: NodeSettings, executor: str) -> None:

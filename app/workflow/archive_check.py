@@ -1,6 +1,5 @@
 """A check for images that archives have and the node has not; it asks in threads, so one that hangs holds up nobody."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from app.settings.destination import DicomDestination
 from app.settings.node import NodeSettings
 from app.workflow.send import storage_scp
 from core.errors import ConfigInvalid, RetryLater
+from core.event_log import EventLog
 from dicom_io.delivery.find_scu import ArchivedSeries, find_series
 from dicom_io.spool.received import object_name
 
@@ -21,7 +21,7 @@ MAX_UNANSWERED = 4
 FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 60.0
 _NAMED = 5
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 def short_id(uid: str) -> str:
@@ -172,7 +172,7 @@ class ArchiveCheck:
             question.count = Count(True, problem=str(error))
         except RetryLater as error:
             question.unanswered += 1
-            _log.warning("archive_not_asked", extra={"study": come.key, "reason": str(error)})
+            _log.warning("archive_not_asked", study=come.key, reason=str(error))
             if question.unanswered >= MAX_UNANSWERED:
                 question.count = Count(True, problem=str(error))
         else:

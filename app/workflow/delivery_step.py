@@ -9,7 +9,6 @@ The state of each destination lies in ``deliveries/<name>.json`` of the revision
     unconfirmed                            the end: it left open whether it has an object, and cannot be asked
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from app.settings.node import NodeSettings
 from app.workflow.outcome import make_delivery
 from app.workflow.send import ask_whether_held, send_file, storage_scp
 from core.errors import ConfigInvalid, RetryLater
+from core.event_log import EventLog
 from dicom_io.audit.trail import Party, Transfer
 from dicom_io.commitment.request import ask_for_commitment
 from dicom_io.commitment.transactions import Transactions
@@ -41,7 +41,7 @@ _FIRST_LOOK_S, _LONGEST_LOOK_S = 1.0, 60.0
 
 _NOT_FOUND = "; asked for the object, it does not have it"
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 _EVENTS = {"waiting": "delivery_postponed", "committing": "delivery_handed_over"}
@@ -101,7 +101,7 @@ class DeliveryStep:
             given_up = self._retry(destination).is_last(delivery.attempts - 1)
             delivery = replace(delivery, state="failed" if given_up else "waiting", reason=str(error))
         claim.write_delivery(delivery)
-        self._say(claim.revision, destination, delivery)
+        self._say(destination, delivery)
         return delivery
 
     def _send_all(self, claim: Claim, destination: str, delivery: Delivery) -> Delivery:
@@ -208,9 +208,8 @@ class DeliveryStep:
             self._audit.transferred(me, peer, transfer, complete=complete, comment=comment)
         if comment:
             # Its words may name a patient, so they stand in the audit trail alone.
-            fields = {"study": claim.revision.key, "revision": claim.revision.number, "destination": destination}
             kept = "in the audit trail" if self._audit.is_on else "nowhere, as there is no audit trail"
-            _log.warning("destination_commented", extra={**fields, "kept": kept})
+            _log.warning("destination_commented", destination=destination, kept=kept)
         return answer
 
     def _commit(self, claim: Claim, destination: str, delivery: Delivery) -> Delivery:
@@ -227,7 +226,7 @@ class DeliveryStep:
         if asked is not None and delivery.transaction != asked:
             self._transactions.close(asked)
         if delivery.state != "committing":
-            self._say(claim.revision, destination, delivery)
+            self._say(destination, delivery)
         return delivery
 
     def _ask(self, claim: Claim, destination: str, settings: DicomDestination, delivery: Delivery) -> Delivery:
@@ -284,10 +283,9 @@ class DeliveryStep:
         return settings.retry if settings is not None else Retry()
 
     @staticmethod
-    def _say(revision: Revision, destination: str, delivery: Delivery) -> None:
-        fields = {"study": revision.key, "revision": revision.number, "destination": destination}
-        fields |= {"attempt": delivery.attempts - 1, "reason": delivery.reason or "none"}
-        _log.info(_EVENTS.get(delivery.state, f"delivery_{delivery.state}"), extra=fields)
+    def _say(destination: str, delivery: Delivery) -> None:
+        event = _EVENTS.get(delivery.state, f"delivery_{delivery.state}")
+        _log.info(event, destination=destination, attempt=delivery.attempts - 1, reason=delivery.reason or "none")
 
 
 def begin_delivery(revision: Revision, destination: str, files: Sequence[str]) -> None:

@@ -4,7 +4,6 @@ Each destination has a thread, so that one in which an echo hangs delays no othe
 refuses objects is not tried more often for it: only its coming back counts, and the first look at work that waits.
 """
 
-import logging
 import threading
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,13 +12,14 @@ from app.settings.node import NodeSettings
 from app.workflow.send import check_that_it_answers
 from app.workflow.workflow_ids import delivery_queue
 from core.errors import ConfigInvalid, RetryLater
+from core.event_log import EventLog
 from runtime.durable_queue import delayed_in, end_delays
 from runtime.lease_table import reason_of
 from runtime.worker_lease import WorkerLease
 
 ECHO_EVERY_S = 5.0
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class DestinationWatch:
@@ -50,7 +50,7 @@ class DestinationWatch:
                 if self._tenure.is_first:
                     self.look(name)
             except SQLAlchemyError as error:
-                _log.warning("destination_not_watched", extra={"destination": name, "reason": reason_of(error)})
+                _log.warning("destination_not_watched", destination=name, reason=reason_of(error))
 
     def look(self, name: str) -> bool:
         """Echo a destination if work waits for it, and begin that work if it is back; return whether it was begun."""
@@ -70,5 +70,5 @@ class DestinationWatch:
         waiting = delayed_in(queue)
         end_delays(waiting)
         if answered_before is False:
-            _log.info("destination_recovered", extra={"destination": name, "deliveries": len(waiting)})
+            _log.info("destination_recovered", destination=name, deliveries=len(waiting))
         return True

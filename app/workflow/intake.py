@@ -1,10 +1,10 @@
 """Watches the spool: closes studies that are complete, and sees that each gets its work."""
 
-import logging
 import time
 from typing import Protocol
 
 from app.workflow.completion import Arrivals, Completion, Verdict
+from core.event_log import EventLog
 from dicom_io.spool.isolation import apart
 from dicom_io.spool.records import RecordedReason, State
 from dicom_io.spool.revision import Revision
@@ -13,7 +13,7 @@ from dicom_io.spool.spool import Spool
 IMAGES_MISSING = "images_missing"
 """Reason code of a study that is receiving, and waits for what an archive has of it."""
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class StudyWork(Protocol):
@@ -59,7 +59,7 @@ def _begin_again(spool: Spool, work: StudyWork, revision: Revision) -> bool:
         state = State.WAITING if old.state is State.RUNNING else old.state
         revision.write_state(state=state, run=old.run + 1)
     work.drop(revision)  # of an older version, and of the run before; the new one is not queued yet
-    _log.warning("study_begun_again", extra={"study": revision.key, "revision": revision.number})
+    _log.warning("study_begun_again", study=revision.key, revision=revision.number)
     work.enqueue(revision)
     return True
 
@@ -121,9 +121,9 @@ class Intake:
         if self._spool.close(revision, arrivals.stamp, verdict.notes, priority):
             self._forget(revision.key)
             extra = {"study": revision.key, "revision": revision.number}
-            _log.info("study_completed", extra=extra | {"images": revision.image_count(), "priority": priority})
+            _log.info("study_completed", **extra, images=revision.image_count(), priority=priority)
             for note in verdict.notes:
-                _log.warning("study_noted", extra=extra | {"note": note})
+                _log.warning("study_noted", **extra, note=note)
 
     def _show_missing(self, arrivals: Arrivals, verdict: Verdict) -> None:
         arrivals.missing = verdict.missing
@@ -133,9 +133,7 @@ class Intake:
             if revision.state is State.RECEIVING:
                 revision.write_state(reason=reason)
         if verdict.missing:
-            _log.warning(
-                "images_not_received", extra={"study": revision.key, "revision": revision.number, "of": message}
-            )
+            _log.warning("images_not_received", study=revision.key, revision=revision.number, of=message)
 
     def _forget(self, key: str) -> None:
         self._receiving.pop(key, None)

@@ -1,9 +1,9 @@
 """The destinations that get a notice about a study, and the notice itself (`dicom_io.results.notice_image`)."""
 
-import logging
 from collections.abc import Sequence
 
 from core.errors import ReasonCode
+from core.event_log import EventLog
 from core.study_warning import WarningCode
 from dicom_io.results.notice_image import Notice, NoticeKind, build_notice, read_notice_header
 from dicom_io.results.seg.build import write_seg
@@ -11,7 +11,7 @@ from dicom_io.spool.records import Outcome, Plan, RecordedReason, RevisionState
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 def notice_kind(models: Sequence[str], outcome: Outcome) -> NoticeKind | None:
@@ -81,7 +81,7 @@ def _write(
         header = None if code == ReasonCode.MIXED_PATIENTS else read_notice_header(revision.images)
         if header is None:
             # Whom it would be filed under is not known.
-            _log.warning("notice_not_written", extra={"study": revision.key, "revision": revision.number, "kind": kind})
+            _log.warning("notice_not_written", kind=kind)
             return None
         notice = Notice(kind, code, notice_text(kind, message, state), tuple(models), revision.key)
         revision.results.mkdir(exist_ok=True)

@@ -1,6 +1,5 @@
 """Runs the graph on a revision, and keeps in the spool what it answered."""
 
-import logging
 import os
 import shutil
 import sys
@@ -13,6 +12,7 @@ from typing import NoReturn
 from app.study_run import RunGraph, StudyRun
 from app.workflow.outcome import make_outcome, outcome_of, warnings_of
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, StudyRejected, Superseded
+from core.event_log import EventLog
 from core.files import sync_folder
 from core.raised_at import raised_at
 from core.report import Reason, Report, WarningReport
@@ -24,7 +24,7 @@ from runtime.attempts import Attempts
 MAX_WAITS_FOR_MEMORY = 10
 """How often a study waits for GPU memory, with waits that double, so for about a quarter of an hour in all."""
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 TimeLimit = Callable[[str, int], AbstractContextManager[None]]
@@ -113,8 +113,7 @@ class SegmentStep:
                     shutil.rmtree(leftover, ignore_errors=True)
                 claim.results.mkdir()
                 revision.write_state(state=State.RUNNING, reason=None, warnings=known.of_reception)
-            extra = {"study": revision.key, "revision": revision.number, "models": len(models)}
-            _log.info("study_started", extra=extra)
+            _log.info("study_started", models=len(models))
             run = StudyRun(
                 revision.images,
                 claim.results,
@@ -167,8 +166,8 @@ def publish(claim: Claim, outcome: Outcome, warnings: Sequence[RecordedWarning] 
             revision.write_state(warnings=tuple(warnings))
         revision.write_outcome(outcome)
     for warning in warnings:
-        extra = {"study": revision.key, "revision": revision.number, "warning": warning.code, "model": warning.model}
-        _log.warning("study_warning_raised", extra=extra | {"problem": warning.message})
+        fields = {"warning": warning.code, "model": warning.model}
+        _log.warning("study_warning_raised", **fields, problem=warning.message)
 
 
 def _set_aside(deaths: int, overtimes: int) -> Outcome:
@@ -182,8 +181,7 @@ def _wait(claim: Claim, reason: Reason) -> None:
     shutil.rmtree(claim.results, ignore_errors=True)  # where the disk is full, this makes room
     with claim.held() as revision:
         revision.write_state(state=State.WAITING, reason=RecordedReason(reason.code, reason.message))
-    extra = {"study": revision.key, "revision": revision.number, "reason": reason.message}
-    _log.warning("study_postponed", extra=extra)
+    _log.warning("study_postponed", reason=reason.message)
 
 
 def gpu_memory_peak() -> float:

@@ -8,7 +8,6 @@ nobody.
 """
 
 import functools
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,6 +33,7 @@ from app.workflow.workflow_ids import (
     workflow_prefixes,
 )
 from core.errors import Superseded
+from core.event_log import EventLog, bound
 from dicom_io.images.headers.facts import read_series_facts
 from dicom_io.spool.claims import Claim, take
 from dicom_io.spool.isolation import DAMAGE, problem_of
@@ -64,7 +64,7 @@ LONGEST_WAIT_S = 600.0
 MAX_ATTEMPTS = 500
 """With the longest wait, a disk may be full for three days; for destinations see `app.settings.destination.Retry`."""
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,14 +79,14 @@ def _disk_may_wait(step: Step[P, T]) -> Step[P, T | None]:
 
     @functools.wraps(step)
     def tried(flow: "StudyFlow", key: str, number: int, /, *args: P.args, **kwargs: P.kwargs) -> T | None:
-        try:
-            return step(flow, key, number, *args, **kwargs)
-        except FileNotFoundError:
-            raise  # what was deleted does not come back
-        except OSError as error:
-            extra = {"study": key, "revision": number, "step": step.__name__, "reason": error.strerror}
-            _log.warning("step_postponed", extra=extra)
-            return None
+        with bound(study=key, revision=number):
+            try:
+                return step(flow, key, number, *args, **kwargs)
+            except FileNotFoundError:
+                raise  # what was deleted does not come back
+            except OSError as error:
+                _log.warning("step_postponed", step=step.__name__, reason=error.strerror)
+                return None
 
     return tried
 
@@ -201,27 +201,26 @@ class StudyFlow(DBOSConfiguredInstance):
 
     @contextmanager
     def _failing_visibly(self, item: WorkItem, destination: str | None = None) -> Iterator[None]:
-        try:
-            yield
-        except Superseded:
-            _log.warning("work_superseded", extra={"study": item.key, "revision": item.number})
-            raise
-        except SQLAlchemyError as problem:
-            # Not the study's fault, and nothing can be queued now: a new process goes on from what the database holds.
-            extra = {"study": item.key, "revision": item.number, "reason": reason_of(problem)}
-            _log.error("database_failed", extra=extra)
-            self._segmenting.end_process()
-        except Exception as problem:  # noqa: BLE001 - a workflow's outermost loop: its study must end visibly
-            name = type(problem).__name__
+        with bound(study=item.key, revision=item.number):
             try:
-                claim = self._claim_of_failed(item, destination)
-                with claim.held() as revision:
-                    _end_by_defect(revision, claim.destination, name)
-            except DAMAGE as damage:
-                extra = {"study": item.key, "revision": item.number, "problem": problem_of(damage)}
-                _log.error("failure_not_noted", extra=extra)
-            # The database keeps an exception's text, and that can quote a data element.
-            raise RuntimeError(name) from None
+                yield
+            except Superseded:
+                _log.warning("work_superseded")
+                raise
+            except SQLAlchemyError as problem:
+                # Not the study's fault, and nothing can be queued now: a new process goes on from the database.
+                _log.error("database_failed", reason=reason_of(problem))
+                self._segmenting.end_process()
+            except Exception as problem:  # noqa: BLE001 - a workflow's outermost loop: its study must end visibly
+                name = type(problem).__name__
+                try:
+                    claim = self._claim_of_failed(item, destination)
+                    with claim.held() as revision:
+                        _end_by_defect(revision, claim.destination, name)
+                except DAMAGE as damage:
+                    _log.error("failure_not_noted", problem=problem_of(damage))
+                # The database keeps an exception's text, and that can quote a data element.
+                raise RuntimeError(name) from None
 
     def _claim_of_failed(self, item: WorkItem, destination: str | None) -> Claim:
         """Claim the work that failed; where the record of its delivery is what is damaged, claim the revision."""
@@ -334,8 +333,7 @@ def _end_by_defect(revision: Revision, destination: str | None, name: str) -> No
         _end(revision, State.FAILED, INTERNAL_ERROR, name)
         return
     revision.write_delivery(destination, replace(delivery, state="failed", reason=f"{INTERNAL_ERROR}: {name}"))
-    extra = {"study": revision.key, "revision": revision.number, "destination": destination, "problem": name}
-    _log.error("delivery_defect_found", extra=extra)
+    _log.error("delivery_defect_found", destination=destination, problem=name)
     if not revision.state.is_final and (end := end_of(revision)) is not None:
         _end(revision, *end)
 
@@ -343,5 +341,4 @@ def _end_by_defect(revision: Revision, destination: str | None, name: str) -> No
 def _end(revision: Revision, state: State, code: str = "", message: str = "") -> None:
     reason = RecordedReason(code, message) if code else revision.read_state().reason
     revision.write_state(state=state, reason=reason)
-    extra = {"study": revision.key, "revision": revision.number, "reason": reason.code if reason else "none"}
-    _log.info(f"study_{state}", extra=extra)
+    _log.info(f"study_{state}", reason=reason.code if reason else "none")

@@ -3,17 +3,17 @@
 The supervisor keeps the time (`runtime.watchdog`).
 """
 
-import logging
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from core.event_log import EventLog
 from dicom_io.spool.isolation import DAMAGE, problem_of
 from dicom_io.spool.spool import Spool
 from runtime.devices import ends_with_device
 from runtime.watchdog import Line, Watchdog, timed
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 @contextmanager
@@ -54,4 +54,4 @@ class StudyWatchdog(Watchdog):
             with self._spool.changing(revision):
                 revision.write_state(overtimes=revision.read_state().overtimes + 1)
         except DAMAGE as error:
-            _log.warning("overtime_not_noted", extra={"study": key, "problem": problem_of(error)})
+            _log.warning("overtime_not_noted", study=key, problem=problem_of(error))

@@ -6,7 +6,6 @@ PS3.15 A.6 (audit messages by syslog); RFC 5424 (the message), 5425 (over TLS), 
 """
 
 import errno
-import logging
 import os
 import socket
 import ssl
@@ -20,6 +19,7 @@ from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from core.errors import ConfigInvalid
+from core.event_log import EventLog
 from dicom_io.tls import TlsFiles, client_context
 
 DEFAULT_PORTS = {"syslog": 514, "syslog+tls": 6514}
@@ -37,7 +37,7 @@ MAX_WAITING = 1000
 SENDING = "audit"
 """The thread that sends."""
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class AuditSink(Protocol):
@@ -124,7 +124,7 @@ class AuditSyslog:
                     lost = 1 + len(self._waiting)
                     self._waiting.clear()
                 problem = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
-                _log.error("audit_not_written", extra={"problem": problem, "lost": lost})
+                _log.error("audit_not_written", problem=problem, lost=lost)
 
     def _send(self, content: bytes) -> None:
         """Send a message; a connection that has ended is opened again, once."""

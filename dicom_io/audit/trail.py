@@ -9,13 +9,13 @@ PS3.15 A.5.1 (message schema), A.5.3.1 (Application Activity), A.5.3.3 (Begin Tr
 Alert); RFC 3881.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from core.event_log import EventLog
 from dicom_io.audit.sinks import AuditSink
 
 DCM = "DCM"
@@ -24,7 +24,7 @@ SUCCESS, SERIOUS_FAILURE = "0", "8"
 MAX_COMMENT = 1024
 """Characters that are kept of a peer's words; an Error Comment has 64."""
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 _XML_TEXT = {code: "?" for code in range(32) if code not in (9, 10, 13)} | {0xFFFE: "?", 0xFFFF: "?"}
 
 
@@ -194,7 +194,7 @@ class AuditTrail:
             try:
                 sink.write(line)
             except OSError as error:
-                _log.error("audit_not_written", extra={"problem": error.strerror or type(error).__name__})
+                _log.error("audit_not_written", problem=error.strerror or type(error).__name__)
 
 
 def _code(parent: Element, tag: str, code: tuple[str, str, str]) -> None:

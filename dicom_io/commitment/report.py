@@ -6,11 +6,11 @@ PS3.4 J.3.3 (N-EVENT-REPORT of the Storage Commitment Push Model).
 """
 
 import errno
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from core.event_log import EventLog
 from dicom_io.commitment.transactions import Report, Transactions
 from dicom_io.elements import ITEM, ElementsError, Walk, source_of
 from dicom_io.uids import is_uid
@@ -23,7 +23,7 @@ NOT_NAMED = 0x0112
 _TRANSACTION, _FAILED, _KEPT = 0x00081195, 0x00081198, 0x00081199
 _INSTANCE, _REASON = 0x00081155, 0x00081197
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class ReportRefusedError(Exception):
@@ -63,9 +63,9 @@ def take_in_report(event_type: int | None, encoded: BinaryIO, transfer_syntax: s
             report = _decode(encoded, transfer_syntax, asked)
             transactions.put_report(transaction, report)
     except ReportRefusedError as refusal:
-        _log.warning("commitment_report_refused", extra={"reason": refusal.reason})
+        _log.warning("commitment_report_refused", reason=refusal.reason)
         return refusal.status
-    _log.info("commitment_reported", extra={"objects": len(asked), "failed": len(report.failed)})
+    _log.info("commitment_reported", objects=len(asked), failed=len(report.failed))
     return SUCCESS
 
 

@@ -5,7 +5,6 @@ blocking. So a peer that is silent, slow or sends garbage costs a place in a lis
 """
 
 import ipaddress
-import logging
 import os
 import selectors
 import socket
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from core.event_log import EventLog
 from dicom_io.reception.association_request import ASSOCIATE_RQ, HEADER_LENGTH
 from dicom_io.reception.limits import Limits
 
@@ -26,7 +26,7 @@ ACCEPTED_AT_ONCE = 64
 SWEEP_S = 0.25
 REPORT_S = 10.0
 _CHUNK = 65536
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 @dataclass(eq=False)
@@ -190,7 +190,7 @@ class Acceptor:
             self._drop(waiting, "too_slow")
         # A flood of connections must not become a flood of log lines.
         if self._dropped and now - self._reported >= REPORT_S:
-            _log.warning("connections_dropped", extra=dict(sorted(self._dropped.items())))
+            _log.warning("connections_dropped", **dict(sorted(self._dropped.items())))
             self._dropped, self._reported = {}, now
             self._failed_tls.clear()
 

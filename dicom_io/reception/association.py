@@ -8,12 +8,12 @@ References
 PS3.8 section 9.3 and annex E (PDUs, presentation data values), PS3.7 section 6.3 (messages).
 """
 
-import logging
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from core.event_log import EventLog
 from dicom_io.reception.dimse import (
     C_CANCEL_RQ,
     MAX_COMMAND_BYTES,
@@ -40,7 +40,7 @@ _VALUE = struct.Struct(">LBB")
 _VALUE_OVERHEAD = 6
 RELEASED = struct.pack(">BBLL", RELEASE_RP, 0, 4, 0)
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +146,7 @@ class ServedAssociation:
         try:
             last_word = self._serve_all()
         except BreachError as breach:
-            _log.warning("association_aborted", extra={"reason": breach.reason, "address": self._caller.address})
+            _log.warning("association_aborted", reason=breach.reason, address=self._caller.address)
             last_word = ABORT
         except ConnectionEndedError:
             self._say_if_cut_short("connection_ended")
@@ -160,7 +160,7 @@ class ServedAssociation:
         """Log a truncated object: its sender gets no response any more, and a person who misses an image finds this."""
         if self._command is not None:
             address = self._caller.address
-            _log.warning("object_truncated", extra={"reason": how, "bytes": self._length, "address": address})
+            _log.warning("object_truncated", reason=how, bytes=self._length, address=address)
 
     def _serve_all(self) -> bytes | None:
         while True:
@@ -220,7 +220,7 @@ class ServedAssociation:
             return Answered(None)  # to what this node did not ask, or has done already
         service = self._services.get(command.field)
         if service is None:
-            _log.warning("command_refused", extra={"reason": "unrecognized", "command": f"0x{command.field:04X}"})
+            _log.warning("command_refused", reason="unrecognized", command=f"0x{command.field:04X}")
             return Answered(UNRECOGNIZED_OPERATION)
         return service(self._caller, self._contexts[self._context_id], command)
 

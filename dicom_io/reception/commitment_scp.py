@@ -1,8 +1,8 @@
 """One N-EVENT-REPORT of storage commitment, which a peer sends on an association of its own."""
 
-import logging
 from io import BytesIO
 
+from core.event_log import EventLog
 from dicom_io.commitment.report import PROCESSING_FAILURE, ReportRefusedError, asked_about, take_in_report
 from dicom_io.commitment.request import PUSH_MODEL
 from dicom_io.commitment.transactions import Transactions
@@ -17,7 +17,7 @@ BEGINNING_BYTES = 16384
 
 NO_SUCH_CLASS = 0x0118
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class CommitmentScp:
@@ -54,14 +54,14 @@ class _Report:
             return
         self._encoded += piece
         if len(self._encoded) > MAX_REPORT_BYTES:
-            _log.warning("commitment_report_refused", extra={"reason": "too_long"})
+            _log.warning("commitment_report_refused", reason="too_long")
             self._refuse(PROCESSING_FAILURE)
         elif not self._is_known and len(self._encoded) >= BEGINNING_BYTES:
             try:
                 asked_about(BytesIO(self._encoded[:BEGINNING_BYTES]), self._syntax, self._transactions)
                 self._is_known = True
             except ReportRefusedError as refusal:
-                _log.warning("commitment_report_refused", extra={"reason": refusal.reason})
+                _log.warning("commitment_report_refused", reason=refusal.reason)
                 self._refuse(refusal.status)
 
     def finish(self) -> int:

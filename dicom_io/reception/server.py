@@ -5,7 +5,6 @@ and gives every connection two threads. Here a connection gets its one thread on
 association if the node accepts it (see `dicom_io.reception.acceptor`, `dicom_io.reception.association`).
 """
 
-import logging
 import socket
 import ssl
 import struct
@@ -22,6 +21,7 @@ from pynetdicom import AE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import AssociationServer
 
+from core.event_log import EventLog
 from core.raised_at import raised_at
 from dicom_io.reception.acceptor import ABORT, REPORT_S, Acceptor
 from dicom_io.reception.association import Caller, ServedAssociation, Service
@@ -36,7 +36,7 @@ LINGER_S = 1.0
 MAX_NOTED = 1000
 """Addresses and reasons of rejections that are remembered, so that each is logged once in `REPORT_S`."""
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class Rejection(Enum):
@@ -174,7 +174,7 @@ class NodeServer(AssociationServer):
                 _say_and_close(connection, answer)
         except Exception as error:  # noqa: BLE001 - the outermost loop of its thread; its text may quote the peer
             at = raised_at(error.__traceback__)
-            _log.error("association_failed", extra={"error": type(error).__name__, "at": at, "address": address})
+            _log.error("association_failed", error=type(error).__name__, at=at, address=address)
             _say_and_close(connection, ABORT)
         finally:
             connection.close()
@@ -233,7 +233,7 @@ class NodeServer(AssociationServer):
             if len(self._rejections) >= MAX_NOTED:
                 self._rejections.clear()
             self._rejections[key] = now, 0
-        _log.warning("association_rejected", extra={"address": address, "reason": reason, "before": more})
+        _log.warning("association_rejected", address=address, reason=reason, before=more)
 
 
 def _join_all(threads: Iterable[threading.Thread], deadline: float) -> None:

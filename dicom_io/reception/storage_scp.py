@@ -1,10 +1,10 @@
 """One C-STORE (PS3.4 annex B), from its command to its status; its data set goes to disk as it comes."""
 
 import errno
-import logging
 from collections.abc import Collection
 from io import BufferedReader
 
+from core.event_log import EventLog
 from dicom_io.elements import ElementsError
 from dicom_io.images.headers.image_classes import IMAGE_CLASSES
 from dicom_io.images.headers.part10 import file_head, identify
@@ -24,7 +24,7 @@ OUT_OF_RESOURCES = 0xA700
 DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class StorageScp:
@@ -124,7 +124,7 @@ class _Store:
             if isinstance(error, OSError):
                 raise
             # This study's files on the disk cannot be read; other studies of the association are not affected.
-            _log.error("object_not_stored", extra={"reason": "damaged_study", "study": key})
+            _log.error("object_not_stored", reason="damaged_study", study=key)
             return PROCESSING_FAILURE
         _say(placed, key)
         self._storage.observer.stored(self._caller, received, sop_class, file)
@@ -133,19 +133,19 @@ class _Store:
 
 def _no_resources(error: OSError) -> int:
     reason = "kept_free" if isinstance(error, NoRoomError) else errno.errorcode.get(error.errno or 0, "OS")
-    _log.error("object_not_stored", extra={"reason": reason})
+    _log.error("object_not_stored", reason=reason)
     return OUT_OF_RESOURCES
 
 
 def _refuse(reason: str, status: int) -> int:
-    _log.warning("object_refused", extra={"reason": reason})
+    _log.warning("object_refused", reason=reason)
     return status
 
 
 def _say(placed: str, key: str) -> None:
     if placed == "new_revision":
-        _log.info("study_opened", extra={"study": key})
+        _log.info("study_opened", study=key)
     elif placed == "quarantined":
-        _log.warning("object_quarantined", extra={"study": key})
+        _log.warning("object_quarantined", study=key)
     elif placed != "stored":
-        _log.info(f"object_{placed}", extra={"study": key})
+        _log.info(f"object_{placed}", study=key)

@@ -5,7 +5,6 @@ is no loss.
 """
 
 import json
-import logging
 import os
 import re
 import socket
@@ -13,10 +12,12 @@ import threading
 from pathlib import Path
 from uuid import uuid4
 
+from core.event_log import EventLog
+
 WRITE_EVERY_S = 1.0
 _HOST = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class Counters:
@@ -59,7 +60,7 @@ class Counters:
             try:
                 self._write()
             except OSError as error:
-                _log.warning("counters_not_written", extra={"problem": error.strerror})
+                _log.warning("counters_not_written", problem=error.strerror)
             pause.wait(WRITE_EVERY_S)
 
     def _write(self) -> None:

@@ -1,6 +1,5 @@
 """The filing of received objects in the spool; once filed, an object survives a power cut."""
 
-import logging
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
+from core.event_log import EventLog
 from core.files import sync_folder
 from dicom_io.spool.duplicates import Relation, compare, same_object
 from dicom_io.spool.free_space import KeptFree
@@ -18,7 +18,7 @@ from dicom_io.spool.records import ENDED_WELL, State, description_changed
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 MAX_WARNINGS = 20
 """Different ones that a revision keeps of what was received."""
@@ -164,9 +164,7 @@ class Ingest:
 def _warn(revision: Revision, words: str) -> None:
     """Log that an image came again with another description, and keep it for the result of a revision to come."""
     problem = description_changed(words)
-    _log.warning(
-        "study_warning_raised", extra={"study": revision.key, "warning": problem.code, "problem": problem.message}
-    )
+    _log.warning("study_warning_raised", study=revision.key, warning=problem.code, problem=problem.message)
     state = revision.read_state()
     if state.state is State.RECEIVING and problem not in state.warnings and len(state.warnings) < MAX_WARNINGS:
         revision.write_state(warnings=(*state.warnings, problem))

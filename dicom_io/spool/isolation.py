@@ -1,10 +1,11 @@
 """Studies stand apart: what is wrong with the files of one holds up no other."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_log = logging.getLogger("segnode")
+from core.event_log import EventLog
+
+_log = EventLog()
 
 
 DAMAGE = (OSError, ValueError, KeyError)
@@ -32,7 +33,7 @@ def apart(key: str, said: dict[str, str] | None = None) -> Iterator[None]:
     except DAMAGE as error:
         problem = problem_of(error)
         if said is None or said.get(key) != problem:
-            _log.error("study_skipped", extra={"study": key, "problem": problem})
+            _log.error("study_skipped", study=key, problem=problem)
         if said is not None:
             said[key] = problem
     else:

@@ -5,17 +5,17 @@ would fill the disk unseen.
 """
 
 import calendar
-import logging
 import time
 from functools import partial
 
+from core.event_log import EventLog
 from dicom_io.audit.trail import AuditTrail
 from dicom_io.spool.isolation import apart
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from dicom_io.spool.study_patient import what_is_kept
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 def delete_delivered(
@@ -54,7 +54,7 @@ def delete_delivered(
                 continue
             kept = what_is_kept(spool, key) if trail is not None and trail.is_on else None
             if spool.delete(key, partial(is_old, key)):
-                _log.info("study_deleted", extra={"study": key, "reason": "age"})
+                _log.info("study_deleted", study=key, reason="age")
                 deleted.append(key)
                 if trail is not None and kept is not None:
                     trail.handled(trail.node, "D", kept)

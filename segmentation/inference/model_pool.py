@@ -4,7 +4,6 @@ Two studies overlap: one is read, post-processed or written while another has th
 that a study waits if it does not fit beside another one of this process, and is refused if it does not fit at all.
 """
 
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from core.cancellation import NEVER, Cancellation
 from core.errors import RetryLater, StudyRejected
+from core.event_log import EventLog
 from core.volume import Geometry, Volume
 from segmentation.inference.available_memory import Memory, gpu_memory, host_memory
 from segmentation.inference.engine import Engine, EngineResult, Progress, resolve_device
@@ -26,7 +26,7 @@ GPU_SHARE = 0.5
 HOST_SHARE = 0.25
 """The same share of the host's memory on a machine without a GPU."""
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class ModelPool:
                 with self._running:
                     self._load(package)
             except RetryLater as problem:
-                _log.warning("model_not_warmed", extra={"model": package.name, "problem": str(problem)})
+                _log.warning("model_not_warmed", model=package.name, problem=str(problem))
                 break
 
     @contextmanager
@@ -173,7 +173,7 @@ class ModelPool:
 
     def _unload_oldest(self) -> None:
         (sha256, _), engine = self._engines.popitem(last=False)
-        _log.info("model_unloaded", extra={"model": engine.package.name, "sha256": sha256[:12]})
+        _log.info("model_unloaded", model=engine.package.name, sha256=sha256[:12])
         del engine
         if self.device == "cuda":
             import torch

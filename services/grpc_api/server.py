@@ -1,6 +1,5 @@
 """gRPC: ``segnode.v1.Segmentation``, health and reflection, within limits."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
@@ -10,6 +9,7 @@ from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
 from core.errors import ConfigInvalid
+from core.event_log import EventLog
 from segnode_client.v1 import segmentation_pb2 as messages
 from segnode_client.v1 import segmentation_pb2_grpc as stubs
 from services.grpc_api.health import Health
@@ -39,7 +39,7 @@ OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
 )
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
@@ -62,7 +62,7 @@ class _OnlyKnownCallers(grpc.aio.ServerInterceptor):
             if is_health or self._tokens.admit(str(metadata.get("authorization", ""))):
                 return await continuation(handler_call_details)
         except ConfigInvalid as error:
-            _log.error("service_misconfigured", extra={"reason": str(error)})
+            _log.error("service_misconfigured", reason=str(error))
             return _refusal(Problem.of(error))
         return _refusal(Problem(code="unauthenticated", message="Show a token: authorization: Bearer ..."))
 

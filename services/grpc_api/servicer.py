@@ -1,6 +1,5 @@
 """``segnode.v1.Segmentation``."""
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing
 from typing import Any, Final, NoReturn, TypeAlias
@@ -11,6 +10,7 @@ from google.protobuf.message import Message
 from grpc_status import rpc_status
 
 from core.errors import SegnodeError
+from core.event_log import EventLog
 from core.raised_at import raised_at
 from segnode_client.v1 import segmentation_pb2 as messages
 from segnode_client.v1 import segmentation_pb2_grpc as stubs
@@ -21,7 +21,7 @@ from services.jobs.job_service import JobService, key_of
 KEY: Final = "idempotency-key"
 """Name of the metadata with the idempotency key."""
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
@@ -126,7 +126,7 @@ class Servicer(stubs.SegmentationServicer):
 
 def _fault(error: Exception) -> Problem:
     """Convert a fault of the program to a problem: gRPC would send its text, which may name a path, to the caller."""
-    _log.error("call_failed", extra={"error": type(error).__name__, "at": raised_at(error.__traceback__)})
+    _log.error("call_failed", error=type(error).__name__, at=raised_at(error.__traceback__))
     return Problem(code="internal_error", message="The service's log has the details.")
 
 

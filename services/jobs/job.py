@@ -1,18 +1,18 @@
 """One job, as its caller sees it."""
 
-import logging
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
 from core.errors import PackageInvalid, RequestCode, RequestRefused, RetryLater, SegnodeError, StudyRejected
+from core.event_log import EventLog
 from core.frozen import Frozen
 from services.jobs.results import MaskResult
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 _MAY_SUCCEED_LATER: Final = (RequestCode.QUEUE_FULL, RequestCode.DEADLINE_EXCEEDED)
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class Problem(Frozen, extra="ignore"):
@@ -58,7 +58,7 @@ def finished(job: str, output: Any) -> Job:
     try:
         answer = _Answer.model_validate(output)
     except ValidationError:  # of another version of this program: one such job must not hold up the followers of others
-        _log.error("answer_not_read", extra={"job": job})
+        _log.error("answer_not_read", job=job)
         message = "Its result is of another version of the service; submit the job again."
         answer = _Answer(problem=Problem(code="internal_error", message=message))
     state: State = "done" if answer.problem is None else "failed"

@@ -5,7 +5,6 @@ folder answers for every job.
 """
 
 import hashlib
-import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import RequestCode, RequestRefused, RetryLater
+from core.event_log import EventLog
 from runtime.lease_table import POSTGRES_CONNECTION, reason_of
 from services.jobs.job import Job, Problem, State, finished
 from services.jobs.job_files import is_job
@@ -36,7 +36,7 @@ HOLDER: Final = "holder"
 """Attribute of a job: the call that waits for it and ends it when its caller is gone; None: it ends by itself."""
 _SAY_AGAIN_S: Final = 60.0
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 _STATES: Final[dict[str, State]] = {
     "ENQUEUED": "queued",
@@ -210,7 +210,7 @@ class Jobs:
         except SQLAlchemyError as error:
             if time.monotonic() - self._said_at >= _SAY_AGAIN_S:
                 self._said_at = time.monotonic()
-                _log.warning("database_not_reached", extra={"reason": reason_of(error)})
+                _log.warning("database_not_reached", reason=reason_of(error))
             raise RetryLater("The queue's database cannot be reached; retry later.") from error
 
     def _job(self, status: WorkflowStatus) -> Job:

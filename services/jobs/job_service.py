@@ -1,13 +1,13 @@
 """The handling of a call, behind gRPC and REST alike: queue it, wait for it, cancel it."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 from core.errors import RequestCode, RequestRefused, RetryLater, SegnodeError
+from core.event_log import EventLog
 from services.jobs.job import Job
 from services.jobs.job_queue import Jobs
 from services.jobs.job_watcher import Follower, JobWatcher
@@ -16,7 +16,7 @@ from services.jobs.requests import AnyRequest
 LONGEST_S: Final = 24 * 3600.0
 """The longest wait of a call, whatever timeout its caller gives; a job may take longer."""
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class JobService:
@@ -167,7 +167,7 @@ class JobService:
                 heirs = [other.holder for other in self._following.of(job.id)]
                 await asyncio.to_thread(self._jobs.leave, job.id, holder, heirs)
         except RetryLater as error:
-            _log.warning("job_not_cancelled", extra={"job": job.id, "reason": str(error)})
+            _log.warning("job_not_cancelled", job=job.id, reason=str(error))
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         # A caller that is gone takes its task with it.

@@ -1,12 +1,12 @@
 """Jobs that took too long: a small file each, until the worker that takes the job up again has failed it for that."""
 
-import logging
 from pathlib import Path
 from typing import Final
 
+from core.event_log import EventLog
 from services.jobs.job_files import JobFiles
 
-_log: Final = logging.getLogger("segnode")
+_log: Final = EventLog()
 
 
 class JobTimeouts(JobFiles):
@@ -27,7 +27,7 @@ class JobTimeouts(JobFiles):
             self.folder.mkdir(parents=True, exist_ok=True)
             self.of(job).touch()
         except OSError as error:
-            _log.warning("overtime_not_noted", extra={"job": job, "problem": error.strerror})
+            _log.warning("overtime_not_noted", job=job, problem=error.strerror)
 
     def is_noted(self, job: str) -> bool:
         """Tell whether a job took too long."""

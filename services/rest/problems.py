@@ -1,6 +1,5 @@
 """Errors of REST calls as problem+json (RFC 9457)."""
 
-import logging
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from core.errors import SegnodeError
+from core.event_log import EventLog
 from services.jobs.job import Problem
 from services.jobs.requests import in_words
 from services.problems import http_status
@@ -20,7 +20,7 @@ PROBLEM_JSON: Final = "application/problem+json"
 CODES: Final = {HTTPStatus.NOT_FOUND: "unknown_path", HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed"}
 """Codes of what the framework refuses by itself; all else is an invalid request."""
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 
 
 class ProblemDetails(BaseModel):
@@ -72,7 +72,7 @@ def add_problem_handlers(app: FastAPI, retry_after_s: int) -> None:
     async def refused(request: Request, error: SegnodeError) -> JSONResponse:
         problem = Problem.of(error)
         if problem.code == "service_misconfigured":
-            _log.error("service_misconfigured", extra={"reason": str(error)})
+            _log.error("service_misconfigured", reason=str(error))
         return answer(problem)
 
     @app.exception_handler(RequestValidationError)

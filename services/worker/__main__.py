@@ -3,7 +3,6 @@
 It is a fresh interpreter, never a fork: neither CUDA nor gRPC survives one (ADR 13).
 """
 
-import logging
 import os
 import shutil
 import sys
@@ -16,6 +15,7 @@ from typing import Final
 from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.event_log import EventLog
 from core.files import locked
 from runtime.attempts import Attempts
 from runtime.child import ParentLink, run_child, watch_threads
@@ -38,7 +38,7 @@ POLL_S: Final = 0.2
 """Seconds between two polls of the queue; each costs a few queries, all day long."""
 TIDY_EVERY_S: Final = 3600.0
 
-_log: Final = logging.getLogger("segnode")
+_log: Final = EventLog()
 
 
 def work(settings: ServiceSettings, slot: int) -> None:
@@ -106,9 +106,9 @@ def tidy(flow: ServiceFlow, keep_days: float) -> None:
         flow.tidy(time.time() - keep_days * 86400.0)
     except OSError as error:
         # Both pass, and the job that runs has nothing to do with it.
-        _log.error("work_folder_failed", extra={"problem": error.strerror})
+        _log.error("work_folder_failed", problem=error.strerror)
     except SQLAlchemyError as error:
-        _log.error("database_not_reached", extra={"reason": reason_of(error)})
+        _log.error("database_not_reached", reason=reason_of(error))
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """A worker's workflow of a job: one step, whose outcome is the job's result."""
 
-import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from pydantic import TypeAdapter
 
 from core.cancellation import Cancellation
 from core.errors import Cancelled, RequestCode, RequestRefused, RetryLater, SegnodeError
+from core.event_log import EventLog, bound
 from core.raised_at import raised_at
 from runtime.attempts import Attempts
 from runtime.devices import ends_with_device
@@ -38,7 +38,7 @@ MAX_DEATHS: Final = 3
 LOOK_EVERY_S: Final = 0.5
 """Seconds between two checks whether a running job was cancelled, and between two notes of its progress."""
 
-_log = logging.getLogger("segnode")
+_log = EventLog()
 _ANY: Final[TypeAdapter[AnyRequest]] = TypeAdapter(AnyRequest)
 
 
@@ -93,6 +93,10 @@ class ServiceFlow(DBOSConfiguredInstance):
     @DBOS.step()
     def answer(self, job: str, request: dict[str, Any]) -> dict[str, Any]:
         """Make the masks, unless too many workers have died over them."""
+        with bound(job=job):
+            return self._answer(job, request)
+
+    def _answer(self, job: str, request: dict[str, Any]) -> dict[str, Any]:
         start = time.perf_counter()
         self._progress.begin(job)
         try:
@@ -100,13 +104,13 @@ class ServiceFlow(DBOSConfiguredInstance):
                 answer = self._try(job, request) if deaths < MAX_DEATHS else _set_aside(deaths)
         except OSError as error:
             # Errors of the volume have codes of their own: this one is of the worker's own disk, full perhaps.
-            _log.error("work_folder_failed", extra={"job": job, "problem": error.strerror})
+            _log.error("work_folder_failed", problem=error.strerror)
             answer = _problem(RetryLater(f"the service's disk cannot be read or written: {error.strerror}"))
         self._overtime.forget(job)
         self._marks.forget(job)
         outcome = answer.get("problem", {}).get("code", "done")
         seconds = round(time.perf_counter() - start, 3)
-        _log.info("job_ended", extra={"job": job, "task": request["task"], "outcome": outcome, "seconds": seconds})
+        _log.info("job_ended", task=request["task"], outcome=outcome, seconds=seconds)
         return answer
 
     def _try(self, job: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -127,13 +131,13 @@ class ServiceFlow(DBOSConfiguredInstance):
         except SegnodeError as error:
             answer = _problem(error)
             if answer["problem"]["code"] in ("model_unusable", "service_misconfigured"):
-                _log.error("job_not_run", extra={"job": job, "problem": str(error)})
+                _log.error("job_not_run", problem=str(error))
             return answer
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - a job's outermost loop: whatever happens, its caller gets an answer
             at = raised_at(error.__traceback__)
-            _log.error("job_failed", extra={"job": job, "error": type(error).__name__, "at": at})
+            _log.error("job_failed", error=type(error).__name__, at=at)
             return {"problem": Problem(code="internal_error", message=f"{type(error).__name__} at {at}").model_dump()}
 
     def tidy(self, before: float) -> None:

@@ -50,7 +50,13 @@ def _texts(node: ast.expr) -> Iterator[str]:
 
 
 def _is_log(call: ast.Call) -> bool:
-    return ast.unparse(call.func).rpartition(".")[0] in ("_log", "logger", "logging.getLogger('segnode')")
+    return ast.unparse(call.func).rpartition(".")[0] in (
+        "_log",
+        "logger",
+        "EventLog()",
+        "logging.getLogger(NAME)",
+        "logging.getLogger('segnode')",
+    )
 
 
 def logged_in(source: str) -> set[str]:
@@ -89,6 +95,18 @@ def test_no_event_has_its_old_name_and_every_new_one_is_logged() -> None:
     assert len(RENAMED) > 30
     assert set(RENAMED) & found == set()
     assert set(RENAMED.values()) - found == set()
+
+
+def test_fields_are_keywords() -> None:
+    """`EventLog` would take ``extra=`` of the standard library for a field of that name."""
+    modules = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+    calls = [(path, node) for path in modules for node in ast.walk(ast.parse(path.read_text()))]
+    found = [path for path, node in calls if isinstance(node, ast.Call) and _is_log(node) and _has_extra(node)]
+    assert {path.name for path in found} <= {"logs.py"}
+
+
+def _has_extra(call: ast.Call) -> bool:
+    return any(keyword.arg == "extra" for keyword in call.keywords)
 
 
 @pytest.mark.parametrize("name", ["runs", "not_deleted", "cannot_start", "study_running", "Study_ended"])
