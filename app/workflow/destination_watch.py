@@ -64,6 +64,11 @@ class DestinationWatch:
         except (RetryLater, ConfigInvalid):  # the delivery itself says why
             self._answered[name] = False
             return False
+        except Exception as problem:  # noqa: BLE001 - an odd answer may break a library, and an echo is worth no worker
+            extra = {"destination": name, "reason": type(problem).__name__}
+            _log.warning("destination_not_watched", extra=extra)
+            self._answered[name] = False
+            return False
         self._answered[name] = True
         if answered_before:
             return False

@@ -1,6 +1,7 @@
 """Requests to a DICOMweb server: its address, its tokens, and answers of a bounded length."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from dicom_io.tls import TlsFiles, client_context
 
 MAX_ANSWER_BYTES = 1 << 20
 """Bytes that are read at most of an answer about one object."""
+
+ANSWER_WITHIN_S = 60.0
+"""Time from the beginning of an answer's body to its end; one that trickles would hold up the next delivery."""
 
 DICOM_JSON = "application/dicom+json"
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
@@ -131,13 +135,16 @@ def authorization(destination: WebDestination) -> Mapping[str, str]:
 
 
 def read_answer(response: httpx.Response, max_bytes: int = MAX_ANSWER_BYTES) -> WebAnswer:
-    """Read an answer that is being streamed, up to a bound."""
+    """Read an answer that is being streamed, within bounds of size and time."""
     status, kind, body = response.status_code, response.headers.get("Content-Type", ""), bytearray()
+    deadline = time.monotonic() + ANSWER_WITHIN_S
     try:
         for piece in response.iter_bytes():
             body += piece
             if len(body) > max_bytes:
                 return WebAnswer(status, kind, bytes(body[:512]), f"its answer is longer than {max_bytes} bytes")
+            if time.monotonic() > deadline:
+                return WebAnswer(status, kind, bytes(body[:512]), f"its answer takes over {ANSWER_WITHIN_S:.0f} s")
     except httpx.DecodingError:
         return WebAnswer(status, kind, b"", "its answer cannot be unpacked")
     return WebAnswer(status, kind, bytes(body))

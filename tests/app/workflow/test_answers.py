@@ -8,7 +8,9 @@ from pathlib import Path
 from xml.etree.ElementTree import fromstring
 
 import pytest
+from typer.testing import CliRunner
 
+from app.cli.main import cli
 from app.workflow.delivery_step import LOOKS, end_of
 from dicom_io.spool.records import UNCONFIRMED, Delivery, State
 from dicom_io.spool.retention import delete_delivered
@@ -111,6 +113,19 @@ def test_retention_keeps_what_is_unconfirmed(tmp_path: Path) -> None:
     assert delete_delivered(case.spool, 0.0, now=4e9) == []
     case.revision.write_state(state=State.DELIVERED)
     assert delete_delivered(case.spool, 0.0, now=4e9) == [KEY]
+
+
+def test_list_and_status_say_unconfirmed(tmp_path: Path) -> None:
+    with WebServer(200, b"") as server:
+        case = Case(tmp_path, web(server))
+        case.until(UNCONFIRMED)
+    case.fail()
+    options = ["--config", str(tmp_path / "node.yaml")]
+    listed = CliRunner().invoke(cli, ["studies", "list", *options])
+    assert listed.stdout.rstrip().endswith("failed unconfirmed")
+    status = CliRunner().invoke(cli, ["status", *options])
+    assert "studies: 1 failed\n  1 of them unconfirmed\n" in status.stdout
+    assert json.loads(CliRunner().invoke(cli, ["status", *options, "--json"]).stdout)["unconfirmed"] == 1
 
 
 def test_a_server_that_does_not_answer_the_question_is_asked_again(tmp_path: Path) -> None:

@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import socket
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -202,3 +206,21 @@ def test_the_words_of_the_peer_are_kept_apart(result: Path) -> None:
     item = {"00081155": {"Value": [uid_of(result)]}, "00081197": {"Value": [0xC000]}, "00000902": {"Value": ["DOE^J"]}}
     answer = answered(result, WebServer(409, json.dumps({"00081198": {"Value": [item]}}).encode()))
     assert (answer.comment, "DOE" in answer.reason) == ("DOE^J", False)
+
+
+def test_answer_that_trickles_is_not_waited_for(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dicom_io.delivery.web.ANSWER_WITHIN_S", 0.2)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def trickle() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom+json\r\n\r\n")
+                while True:
+                    connection.sendall(b" ")
+                    time.sleep(0.05)
+
+        threading.Thread(target=trickle, daemon=True).start()
+        answer = send_by_web(result, WebDestination(f"http://127.0.0.1:{listening.getsockname()[1]}"))
+    assert (answer.said, "its answer takes over" in answer.reason) == (Said.UNNAMED, True)
