@@ -150,7 +150,10 @@ def test_a_node_that_starts_forgets_its_own_counts_alone(tmp_path: Path) -> None
     assert read_counters(tmp_path) == {"instances": 5}
 
 
-def test_one_address_takes_no_place_of_another(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_address_takes_no_place_of_another(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
+    record_property(FAULT, "one client opens all connections of the node's pages")
     monkeypatch.setattr("app.node.status_server.CONNECTIONS_PER_ADDRESS", 4)
     monkeypatch.setattr("app.node.status_server.CONNECTIONS", 6)
     server = serve_status(spool, "127.0.0.1", 0)

@@ -15,6 +15,7 @@ from dicom_io.delivery.store_scu import Destination, send_object
 from dicom_io.delivery.stow import send_by_web
 from dicom_io.delivery.web import WebDestination
 from dicom_io.tls import TlsFiles
+from tests.faults.table import FAULT
 from tests.support.certificates import Certificate, make_authority, make_certificate
 from tests.support.node_process import free_port, make_image
 
@@ -29,6 +30,12 @@ def result(tmp_path: Path) -> Path:
     path = tmp_path / "result.dcm"
     make_image(generate_uid(), sop_class=SegmentationStorage).save_as(path, enforce_file_format=True)
     return path
+
+
+@pytest.fixture(autouse=True)
+def counted(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> None:
+    """Count each test of this file as a row of the fault table."""
+    record_property(FAULT, f"destination not reached: {request.node.name.removeprefix('test_')}")
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from services.rest.app import make_rest_app
 from services.server import _rest_server
 from services.settings import Listening
 from services.tokens import Tokens
+from tests.faults.table import FAULT
 from tests.support.node_process import free_port
 
 HEAD_S = 1.5
@@ -110,7 +111,10 @@ def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyP
     on_a_connection(test)
 
 
-def test_one_address_takes_no_place_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_address_takes_no_place_of_another(
+    monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
+    record_property(FAULT, "one client opens all of REST's connections")
     monkeypatch.setattr("services.server.CALLS_PER_ADDRESS", 3)
 
     async def test(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
