@@ -10,16 +10,16 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol
 
+from core.backoff import Backoff
 from core.errors import ConfigInvalid, PackageInvalid
 from core.event_log import EventLog
 from runtime.child import READY
 
-FIRST_RESTART_S = 0.5
-LONGEST_RESTART_S = 30.0
+_RESTARTS = Backoff(0.5, 30.0)
 STOP_TIMEOUT_S = 10.0
 
 _log = EventLog()
@@ -60,7 +60,8 @@ class _Child:
     command: Sequence[str]
     process: subprocess.Popen[bytes] | None = None
     ready: bool = False
-    restart_in_s: float = field(default=FIRST_RESTART_S)
+    deaths: int = 0
+    """Since it was ready last."""
 
 
 class Supervisor:
@@ -127,7 +128,7 @@ class Supervisor:
 
     def _handle(self, child: _Child, event: _Event) -> None:
         if event.what == "ready":
-            child.ready, child.restart_in_s = True, FIRST_RESTART_S
+            child.ready, child.deaths = True, 0
             _log.info("process_reported_ready", child=child.name)
         elif event.what == "restart":
             self._start(child)
@@ -139,11 +140,12 @@ class Supervisor:
             if code == error.exit_code and not self._announced:
                 raise error(f"the {child.name} cannot start; its log line above states the reason")
         child.ready = False
-        _log.error("process_died", child=child.name, code=code, restart_in_s=child.restart_in_s)
-        timer = threading.Timer(child.restart_in_s, self._events.put, [_Event("restart", child.name)])
+        restart_in_s = _RESTARTS.wait_s(child.deaths)
+        child.deaths += 1
+        _log.error("process_died", child=child.name, code=code, restart_in_s=restart_in_s)
+        timer = threading.Timer(restart_in_s, self._events.put, [_Event("restart", child.name)])
         timer.daemon = True
         timer.start()
-        child.restart_in_s = min(child.restart_in_s * 2, LONGEST_RESTART_S)
 
     def _start(self, child: _Child) -> None:
         # A session of its own: Ctrl-C reaches the parent alone, which then stops its children in order.

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import RetryLater
 from core.event_log import EventLog
+from core.rate_limit import RateLimit
 from runtime.lease_table import Executor, Holder, LeaseTable, reason_of
 
 RENEWALS_PER_LEASE = 3
@@ -84,14 +85,15 @@ class WorkerLease:
         ConfigInvalid
             If the database belongs to another spool.
         """
-        said: dict[str, float] = {}
+        said = RateLimit(_SAY_AGAIN_S, _now)  # what is asked every second would fill the log
         while True:
             asked = _now()
             try:
                 self.leases.prepare(spool_id)
                 other = self.leases.acquire(self.executor, self.holder)
             except SQLAlchemyError as error:
-                _say(said, "database_not_reached", reason=reason_of(error))
+                if said.due("database") is not None:
+                    _log.warning("database_not_reached", reason=reason_of(error))
             else:
                 if other is None:
                     self._valid_until = asked + self.leases.seconds
@@ -100,7 +102,9 @@ class WorkerLease:
                     return True
                 # A machine of the same name, or one that died less than a lease ago.
                 remedy = "name each machine by executor: in node.yaml"
-                _say(said, "executor_claimed_elsewhere", executor=self.executor, host=other.host, remedy=remedy)
+                if said.due("executor") is not None:
+                    fields = {"executor": self.executor, "host": other.host, "remedy": remedy}
+                    _log.warning("executor_claimed_elsewhere", **fields)
             if wants_to_stop(ASK_AGAIN_S):
                 return False
 
@@ -133,14 +137,14 @@ class WorkerLease:
             _log.warning("lease_not_released", executor=self.executor, reason=reason_of(error))
 
     def _keep(self) -> None:
-        said: dict[str, float] = {}
+        said = RateLimit(_SAY_AGAIN_S, _now)  # what is asked every second would fill the log
         while not self._ended.wait(self.leases.seconds / RENEWALS_PER_LEASE):
             while not self._renew(said):
                 if self._ended.wait(self._ask_again_s):
                     return
             said.clear()
 
-    def _renew(self, said: dict[str, float] | None = None) -> bool:
+    def _renew(self, said: RateLimit | None = None) -> bool:
         asked = _now()
         try:
             mine = self.leases.renew(self.executor, self.holder.instance)
@@ -148,8 +152,8 @@ class WorkerLease:
                 self._valid_until = max(self._valid_until, asked + self.leases.seconds)
                 self._look_around()
         except SQLAlchemyError as error:
-            if said is not None:
-                _say(said, "database_not_reached", reason=reason_of(error))
+            if said is not None and said.due("database") is not None:
+                _log.warning("database_not_reached", reason=reason_of(error))
             return False
         if not mine and not self._ended.is_set():
             _log.error("lease_lost", executor=self.executor)
@@ -158,13 +162,6 @@ class WorkerLease:
 
     def _look_around(self) -> None:
         self._known = tuple(self.leases.executors())
-
-
-def _say(said: dict[str, float], event: str, **fields: str) -> None:
-    # Said once, and again each minute: what is asked every second would fill the log.
-    if _now() - said.get(event, -_SAY_AGAIN_S) >= _SAY_AGAIN_S:
-        said[event] = _now()
-        _log.warning(event, **fields)
 
 
 def _now() -> float:

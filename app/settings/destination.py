@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from core.backoff import Backoff
 from core.frozen import Frozen
 from runtime.setting_types import AETitle, LocalPath, Port
 
@@ -20,7 +21,7 @@ class Retry(Frozen):
 
     def wait_s(self, attempt: int) -> float:
         """Seconds to wait after the given attempt, counted from 0, could not be finished."""
-        return float(min(self.first_seconds * 2.0 ** min(attempt, 40), max(self.first_seconds, self.longest_seconds)))
+        return Backoff(self.first_seconds, self.longest_seconds).wait_s(attempt)
 
     def is_last(self, attempt: int) -> bool:
         """Return whether the waits up to and after this attempt add up to more than ``give_up_after_hours``."""

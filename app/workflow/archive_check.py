@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from app.settings.destination import DicomDestination
 from app.settings.node import NodeSettings
 from app.workflow.send import storage_scp
+from core.backoff import Backoff
 from core.errors import ConfigInvalid, RetryLater
 from core.event_log import EventLog
 from dicom_io.delivery.find_scu import ArchivedSeries, find_series
@@ -143,7 +144,7 @@ class ArchiveCheck:
         if question.answer is not None and question.answer.done():
             self._take(question, question.answer, come, awaited)
             question.answer = None
-            question.next_at = now + min(FIRST_WAIT_S * 2.0 ** min(question.asked - 1, 10), LONGEST_WAIT_S)
+            question.next_at = now + Backoff(FIRST_WAIT_S, LONGEST_WAIT_S).wait_s(question.asked - 1)
         settled = question.count.known and not question.count.missing
         if question.answer is None and not settled and now >= question.next_at:
             question.asked += 1

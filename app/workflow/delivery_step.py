@@ -21,6 +21,7 @@ from app.settings.destination import Commitment, DicomDestination, Retry, WebDes
 from app.settings.node import NodeSettings
 from app.workflow.outcome import make_delivery
 from app.workflow.send import ask_whether_held, send_file, storage_scp
+from core.backoff import Backoff
 from core.errors import ConfigInvalid, RetryLater
 from core.event_log import EventLog
 from dicom_io.audit.trail import Party, Transfer
@@ -365,7 +366,7 @@ def _is_asked_about(delivery: Delivery) -> bool:
 
 
 def _look_wait_s(delivery: Delivery) -> float:
-    return float(min(_FIRST_LOOK_S * 2.0 ** min(delivery.looked, 20), _LONGEST_LOOK_S))
+    return Backoff(_FIRST_LOOK_S, _LONGEST_LOOK_S).wait_s(delivery.looked)
 
 
 def _transfer(path: Path) -> Transfer:

@@ -32,6 +32,7 @@ from app.workflow.workflow_ids import (
     queueing,
     workflow_prefixes,
 )
+from core.backoff import Backoff
 from core.errors import Superseded
 from core.event_log import EventLog, bound
 from dicom_io.images.headers.facts import read_series_facts
@@ -93,7 +94,7 @@ def _disk_may_wait(step: Step[P, T]) -> Step[P, T | None]:
 
 def wait_s(attempt: int) -> float:
     """Seconds to wait after the given attempt, counted from 0, could not be finished."""
-    return float(min(FIRST_WAIT_S * 2.0 ** min(attempt, 20), LONGEST_WAIT_S))
+    return Backoff(FIRST_WAIT_S, LONGEST_WAIT_S).wait_s(attempt)
 
 
 @DBOS.dbos_class()

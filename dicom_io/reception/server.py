@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from enum import Enum
-from math import inf
 from typing import cast
 
 from pynetdicom import AE
@@ -23,6 +22,7 @@ from pynetdicom.transport import AssociationServer
 
 from core.event_log import EventLog
 from core.raised_at import raised_at
+from core.rate_limit import RateLimit
 from dicom_io.reception.acceptor import ABORT, REPORT_S, Acceptor
 from dicom_io.reception.association import Caller, ServedAssociation, Service
 from dicom_io.reception.association_request import RequestError, decode_request, has_known_version
@@ -32,9 +32,6 @@ from dicom_io.reception.pdu_stream import PduStream
 
 LINGER_S = 1.0
 """Time that a rejected peer may take to close its end."""
-
-MAX_NOTED = 1000
-"""Addresses and reasons of rejections that are remembered, so that each is logged once in `REPORT_S`."""
 
 _log = EventLog()
 
@@ -105,7 +102,7 @@ class NodeServer(AssociationServer):
         self._lock = threading.Lock()
         self._associations: Counter[str] = Counter()
         self._live: dict[threading.Thread, PduStream] = {}
-        self._rejections: dict[tuple[str, str], tuple[float, int]] = {}
+        self._rejections = RateLimit(REPORT_S)
         super().__init__(ae, address, ae.ae_title, ae.supported_contexts)
         self._lobby = Acceptor(cast(socket.socket, self.socket), limits, tls, self._on_request, on_tls_failed)
         self._ended = threading.Event()
@@ -223,16 +220,8 @@ class NodeServer(AssociationServer):
                 del self._associations[address]
 
     def _log_rejection(self, address: str, reason: str) -> None:
-        # A flood of requests must not become a flood of log lines.
-        now, key = time.monotonic(), (address, reason)
-        with self._lock:
-            said, more = self._rejections.get(key, (-inf, 0))
-            if now - said < REPORT_S:
-                self._rejections[key] = said, more + 1
-                return
-            if len(self._rejections) >= MAX_NOTED:
-                self._rejections.clear()
-            self._rejections[key] = now, 0
+        if (more := self._rejections.due((address, reason))) is None:
+            return
         _log.warning("association_rejected", address=address, reason=reason, before=more)
 
 

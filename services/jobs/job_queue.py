@@ -5,7 +5,6 @@ folder answers for every job.
 """
 
 import hashlib
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -18,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import RequestCode, RequestRefused, RetryLater
 from core.event_log import EventLog
+from core.rate_limit import RateLimit
 from runtime.lease_table import POSTGRES_CONNECTION, reason_of
 from services.jobs.job import Job, Problem, State, finished
 from services.jobs.job_files import is_job
@@ -70,7 +70,7 @@ class Jobs:
         )
         self._queue = settings.queue
         self._progress = Progress(settings.work)
-        self._said_at = -_SAY_AGAIN_S
+        self._outages = RateLimit(_SAY_AGAIN_S)
 
     def submit(self, request: AnyRequest, key: UUID | None = None, holder: str | None = None) -> Job:
         """Queue a request, or find the job that the same key has queued before.
@@ -208,8 +208,7 @@ class Jobs:
         try:
             yield
         except SQLAlchemyError as error:
-            if time.monotonic() - self._said_at >= _SAY_AGAIN_S:
-                self._said_at = time.monotonic()
+            if self._outages.due() is not None:
                 _log.warning("database_not_reached", reason=reason_of(error))
             raise RetryLater("The queue's database cannot be reached; retry later.") from error
 
