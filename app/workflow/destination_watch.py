@@ -66,7 +66,7 @@ class DestinationWatch:
             return False
         except Exception as problem:  # noqa: BLE001 - an odd answer may break a library, and an echo is worth no worker
             extra = {"destination": name, "reason": type(problem).__name__}
-            _log.warning("destination_not_watched", extra=extra)
+            _log.warning("destination_not_watched", **extra)
             self._answered[name] = False
             return False
         self._answered[name] = True
