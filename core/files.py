@@ -94,18 +94,3 @@ def _is_at(path: Path, descriptor: int) -> bool:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write or replace a text file (UTF-8) whole or not at all, even if the power fails."""
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    names = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(names)  # a renamed file is only there for good with its folder
-    finally:
-        os.close(names)

@@ -8,7 +8,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from core.errors import PackageInvalid
-from core.files import write_whole
+from core.files import replace_file
 from core.frozen import Frozen
 from core.model_config import ModelConfig
 from core.settled_json import settled_json
@@ -55,7 +55,7 @@ def read_results(path: Path, kind: type[Content]) -> Content:
 
 def write_results(path: Path, content: Frozen) -> None:
     """Write a file of results whole or not at all, even if the power fails."""
-    write_whole(path, content.model_dump_json(indent=1) + "\n")
+    replace_file(path, content.model_dump_json(indent=1).encode() + b"\n")
 
 
 def newest(results: Sequence[AnyResult], seal: str, settings: str) -> AnyResult | None:
