@@ -131,7 +131,7 @@ class DeliveryStep:
             return replace(delivery, state="delivered" if self._commitment(destination) is None else "committing")
         if missing <= cannot_be_asked:
             return replace(delivery, state=UNCONFIRMED)
-        if not delivery.unsure and self._retry(destination).is_last(delivery.attempts - 1):
+        if not missing & delivery.unsure.keys() and self._retry(destination).is_last(delivery.attempts - 1):
             return replace(delivery, state="failed")
         return delivery
 
@@ -362,7 +362,9 @@ def _reached(delivery: Delivery, name: str) -> Delivery:
 
 
 def _is_asked_about(delivery: Delivery) -> bool:
-    return any(said != Said.DOUBTFUL for said in delivery.unsure.values())
+    # An older version sends what is left open, and leaves its note here.
+    missing = set(delivery.files) - set(delivery.sent)
+    return any(said != Said.DOUBTFUL for name, said in delivery.unsure.items() if name in missing)
 
 
 def _look_wait_s(delivery: Delivery) -> float:

@@ -310,3 +310,15 @@ def test_0x0111_is_asked_for_in_the_transaction_where_commitment_is_asked_anyway
     assert (end.sent, pacs.asked) == ((SEG,), [])
     # This one has no such service, and so cannot confirm it.
     assert (end.state, "does not accept" in end.reason) == ("failed", True)
+
+
+def test_note_of_what_an_older_version_has_sent_since_changes_nothing(tmp_path: Path) -> None:
+    retry = {"first_seconds": 0.01, "longest_seconds": 0.01, "give_up_after_hours": 0.03 / 3600}
+    with WebServer(200, b"", holds=set(), stores=False) as server:
+        case = Case(tmp_path, {**web(server), "retry": retry})
+        stale = {"gone.dcm": "unnamed"}
+        case.revision.write_delivery(NAME, replace(case.delivery, unsure=stale, asked=2))
+        for _ in range(40):
+            if (end := case.advance()).state != "waiting":
+                break
+    assert (end.state, dict(end.unsure)) == ("failed", stale)
