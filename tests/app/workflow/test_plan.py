@@ -7,6 +7,7 @@ import pytest
 import yaml
 from pydicom.uid import generate_uid
 
+from app.cli.spool import rebuild
 from app.settings.route import Route
 from app.workflow.routing import StudyPlan, is_possible, plan_study
 from dicom_io.images.headers.facts import SeriesFacts
@@ -119,3 +120,20 @@ def test_run_whose_destination_is_gone_is_planned_anew(
     node.start()
     assert node.wait_for_end(study)["state"] == "delivered"
     assert received(servers) == {"first": 0, "second": 1}
+
+
+def test_rebuilt_database_plans_anew(
+    node: NodeProcess, servers: dict[str, StorageServer], peer: Callable[[str], str], tmp_path: Path
+) -> None:
+    study = str(generate_uid())
+    folder = write_study(tmp_path / "study", study, description="held")
+    assert store(peer("storescu"), node.port, "SEGNODE", folder) == 0
+    wait_until(lambda: (found := node.latest(study)) and found.read_state().get("plan"))
+    node.stop()
+    send_to(node, "first", "second")
+    rebuild(node.config)
+    (node.folder / "go").touch()
+    node.start()
+    end = node.wait_for_end(study)
+    assert (end["run"], end["plan"]["run"]) == (1, 1)
+    assert received(servers) == {"first": 1, "second": 1}
