@@ -42,8 +42,7 @@ class OutboxOperator(ModelRunOperator):
 
     def advance(self, run: ModelRun) -> ModelRun:
         """Write the overlay picture and, if requested, the NIfTI file."""
-        if run.label_map is None or run.volume is None:
-            raise ValueError("outbox got a run without a mask or volume; it must come after postprocess")
-        return replace(
-            run, outputs=run.outputs + self._outbox.put_pictures(run.label_map, run.volume, run.package.config.name)
-        )
+        if run.label_map is None or run.volume is None or run.selection is None:
+            raise ValueError("outbox got a run without a mask, volume or selection; it must come after postprocess")
+        names = self._outbox.put_pictures(run.label_map, run.volume, run.selection.channels, run.package.config)
+        return replace(run, outputs=run.outputs + names)

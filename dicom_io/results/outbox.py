@@ -19,9 +19,12 @@ from core.model_config import ModelConfig
 from core.report import Report
 from core.run_options import RunOptions
 from core.study_warning import StudyWarning
+from core.units import default_unit
 from core.version import VERSION
 from core.volume import Volume
+from dicom_io.images.headers.attributes import texts
 from dicom_io.images.headers.instance import Instance
+from dicom_io.images.headers.series import Series
 from dicom_io.uids import is_uid
 
 REPORT_NAME = "report.json"
@@ -107,13 +110,18 @@ class StudyOutbox:
         verify_seg(self._staging / name, label_map)
         return (name,), agreement.warnings(volume.series_uids[0] or None)
 
-    def put_pictures(self, label_map: LabelMap, volume: Volume, model: str) -> tuple[str, ...]:
+    def put_pictures(
+        self, label_map: LabelMap, volume: Volume, series: Sequence[Series], config: ModelConfig
+    ) -> tuple[str, ...]:
         """Write ``<model>.png`` and, if set, ``<model>_seg.nii.gz``; return the names written."""
-        from dicom_io.results.preview import write_overlay
+        from dicom_io.results.preview import caption_of, write_overlay
 
+        model, headers = config.name, [one.instances[0].header for one in series]
+        unit = config.channels[0].unit or default_unit(texts(headers[0], "Modality"))
         names = [f"{model}.png"]
         with _writing(self._staging):
-            write_overlay(self._staging / names[0], volume, label_map, model)
+            caption = caption_of(f"{model}, version {config.version}", headers)
+            write_overlay(self._staging / names[0], volume, label_map, caption, unit)
             if self._nifti:
                 from dicom_io.results.nifti import write_nifti
 

@@ -1,38 +1,79 @@
-"""A picture of a result: three planes of the anatomy with the labels' outlines, and their volumes."""
+"""A picture of a result: slices through what was found, and all that a person needs to read them.
+
+It names model, series, date, window, sides, positions and scale, and every label, found or not. All text stands beside
+the anatomy. It holds no name or ID of a patient, and no description of a series, since sites write names there.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from pydicom.dataset import Dataset
 
 from core.label_map import LabelMap
 from core.model_config import LabelSpec
+from core.version import VERSION
 from core.volume import Volume
-from dicom_io.results.planes import PLANES, Plane, patient_axes, telling_slices
+from dicom_io.images.headers.attributes import integer, text
+from dicom_io.results.local_time import now
+from dicom_io.results.views import View, ViewRow, Views, draw_views
 
-SOFT_TISSUE_WINDOW = (-160.0, 240.0)
-"""HU shown black and white."""
-PERCENTILES = (1.0, 99.0)
-"""Percentiles shown black and white where values are not HU."""
-LOWEST_UNSIGNED = -200.0
-"""A volume that goes below this holds HU: only CT has air far below zero."""
-LONGEST_SIDE = 640
-"""Pixels of the longest side in mm; the other sides follow at the same scale."""
-OUTLINE = 2
-"""Width of the outlines in pixels, inside the label."""
+SCALE_BARS_MM: Final = (1, 2, 5, 10, 20, 50, 100, 200)
+LONGEST_BAR: Final = 110
+"""Pixels of the longest scale bar."""
 
-_MARGIN, _TITLE, _LINE, _COLUMN = 12, 34, 20, 230
+_DATES: Final = ("AcquisitionDate", "SeriesDate", "ContentDate", "StudyDate")
+_MARGIN, _LINE, _COLUMN = 12, 20, 270
+_SIDE, _ABOVE, _BELOW = 42, 44, 46
+"""Pixels beside, above and below a view, for letters, position and scale bar."""
+_NARROWEST = 250
 _BACKGROUND, _TEXT, _LETTER = (0, 0, 0), (235, 235, 235), (255, 210, 60)
+_LONGEST_NAME = 24
 
 
-def write_overlay(path: Path, volume: Volume, label_map: LabelMap, title: str) -> None:
-    """Write a PNG with an axial, a coronal and a sagittal plane through the labels.
+@dataclass(frozen=True)
+class Caption:
+    """The two lines above the picture."""
 
-    The patient's right is on the viewer's left; letters name the sides. Planes go through the slices that cross most
-    labels, through the middle if there are none. Aspect follows the spacing in mm.
+    model: str
+    series: str
+
+
+def caption_of(model: str, headers: Sequence[Dataset]) -> Caption:
+    """Write which model ran on which series, of which date, and when.
+
+    Parameters
+    ----------
+    model
+        Name and version.
+    headers
+        A header of each channel's series; the first is shown.
+    """
+    numbers = [integer(header, "SeriesNumber") for header in headers]
+    series = ", ".join("without number" if number is None else str(number) for number in numbers)
+    shown = " (the first is shown)" if len(headers) > 1 else ""
+    modality = text(headers[0], "Modality") if text(headers[0], "Modality") in ("CT", "MR", "PT") else "image"
+    dates = [day for day in (_day(text(headers[0], keyword)) for keyword in _DATES) if day is not None]
+    taken = f"of {dates[0].isoformat()}" if dates else "of unknown date"
+    made = f"segmented {now().date().isoformat()} by segnode {VERSION}"
+    return Caption(model, f"{modality} series {series}{shown} {taken}, {made}")
+
+
+def _day(written: str) -> date | None:
+    try:
+        return date.fromisoformat(written)
+    except ValueError:
+        return None
+
+
+def write_overlay(path: Path, volume: Volume, label_map: LabelMap, caption: Caption, unit: str | None) -> None:
+    """Write a PNG with axial, coronal and sagittal views through the labels, a row for each window.
+
+    The patient's right is on the viewer's left; letters name the sides. Slices are those in which the labels' largest
+    components are seen best, the middle ones if nothing was found. Aspect follows the spacing in mm.
 
     Parameters
     ----------
@@ -42,101 +83,110 @@ def write_overlay(path: Path, volume: Volume, label_map: LabelMap, title: str) -
         The images; channel 0 is shown.
     label_map
         The mask on the volume's grid.
-    title
+    caption
         Text above the picture; no patient's name or ID.
+    unit
+        Unit of channel 0, by `core.units`; None where its values have none.
     """
-    axes = patient_axes(volume.geometry)
-    image, labels = axes.turn(volume.array[0]), axes.turn(label_map.array)
-    black, white = _window(volume.array[0])
-    scale = LONGEST_SIDE / max(size * mm for size, mm in zip(image.shape, axes.spacing, strict=True))
-    colours = _colour_table(label_map.labels)
-    panels = []
-    for plane, index in zip(PLANES, telling_slices(labels), strict=True):
-        row, column = plane.spacing(axes)
-        grey = (plane.cut(image, index) - black) * (255 / (white - black))
-        cut = plane.cut(labels, index)
-        size = max(1, round(cut.shape[1] * column * scale)), max(1, round(cut.shape[0] * row * scale))
-        panels.append(_panel(plane, np.clip(grey, 0, 255).astype(np.uint8), cut, size, colours))
-    _compose(panels, label_map, title).save(path, format="PNG")
-
-
-def _window(image: NDArray[np.float32]) -> tuple[float, float]:
-    if float(image.min()) < LOWEST_UNSIGNED:
-        return SOFT_TISSUE_WINDOW
-    low, high = (float(v) for v in np.percentile(image[:, ::4, ::4], PERCENTILES))
-    return low, max(high, low + 1e-6)
-
-
-def _colour_table(specs: Sequence[LabelSpec]) -> NDArray[np.uint8]:
-    table = np.zeros((max((s.value for s in specs), default=0) + 1, 3), dtype=np.uint8)
-    for spec in specs:
-        table[spec.value] = spec.colour
-    return table
-
-
-def _panel(
-    plane: Plane, grey: NDArray[np.uint8], labels: NDArray[Any], size: tuple[int, int], colours: NDArray[np.uint8]
-) -> Image.Image:
-    picture = Image.fromarray(np.ascontiguousarray(grey)).resize(size, Image.Resampling.BILINEAR).convert("RGB")
-    enlarged = _enlarge(labels, size)
-    pixels = np.array(picture)
-    edge = outline(enlarged)
-    pixels[edge] = colours[enlarged[edge]]
-    picture = Image.fromarray(pixels)
-    _draw_letters(picture, plane.letters)
-    return picture
-
-
-def _enlarge(labels: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Enlarge by nearest neighbour through indices, since Pillow does not support 16-bit labels."""
-    columns, rows = size
-    row = ((np.arange(rows) + 0.5) * labels.shape[0] / rows).astype(int)
-    column = ((np.arange(columns) + 0.5) * labels.shape[1] / columns).astype(int)
-    enlarged: NDArray[Any] = labels[np.ix_(row, column)]
-    return enlarged
-
-
-def outline(labels: NDArray[Any], width: int = OUTLINE) -> NDArray[np.bool_]:
-    """Find pixels of a label within ``width`` steps of another label, of the background or of the picture's edge."""
-    padded = np.pad(labels, width)
-    rows, columns = labels.shape
-    edge = np.zeros(labels.shape, dtype=np.bool_)
-    for step in range(1, width + 1):
-        for dy, dx in ((step, 0), (-step, 0), (0, step), (0, -step)):
-            edge |= padded[width + dy : width + dy + rows, width + dx : width + dx + columns] != labels
-    return edge & (labels > 0)
-
-
-def _draw_letters(picture: Image.Image, letters: tuple[str, str, str, str]) -> None:
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=18)
-    width, height = picture.size
-    places = ((10, height // 2), (width - 10, height // 2), (width // 2, 12), (width // 2, height - 12))
-    for letter, place in zip(letters, places, strict=True):
-        draw.text(place, letter, fill=_LETTER, font=font, anchor="mm", stroke_width=2, stroke_fill=_BACKGROUND)
-
-
-def _compose(panels: Sequence[Image.Image], label_map: LabelMap, title: str) -> Image.Image:
-    voxel_ml = label_map.geometry.voxel_volume_mm3 / 1000
     counts = label_map.voxel_counts()
-    entries = [(spec, counts[spec.name] * voxel_ml) for spec in label_map.labels if counts[spec.name]]
-    width = max(sum(p.width for p in panels) + _MARGIN * (len(panels) + 1), 3 * _COLUMN)
-    columns = max(1, (width - _MARGIN) // _COLUMN)
-    rows = -(-max(len(entries), 1) // columns)
-    top = _MARGIN + _TITLE
-    bottom = top + max(p.height for p in panels) + _MARGIN
-    canvas = Image.new("RGB", (width, bottom + rows * _LINE + _MARGIN), _BACKGROUND)
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=14)
-    draw.text((_MARGIN, _MARGIN), title, fill=_TEXT, font=ImageFont.load_default(size=20))
-    left = _MARGIN
-    for panel in panels:
-        canvas.paste(panel, (left, top))
-        left += panel.width + _MARGIN
-    if not entries:
-        draw.text((_MARGIN, bottom), "nothing found", fill=_TEXT, font=font)
-    for number, (spec, volume_ml) in enumerate(entries):
-        x, y = _MARGIN + number // rows * _COLUMN, bottom + number % rows * _LINE
-        draw.rectangle((x, y + 3, x + 12, y + 15), fill=spec.colour)
-        name = spec.name if len(spec.name) <= 20 else f"{spec.name[:19]}…"
-        amount = f"{volume_ml:.1f}" if volume_ml >= 1 else f"{volume_ml:.2g}"
-        draw.text((x + 20, y), f"{name}  {amount} ml", fill=_TEXT, font=font)
+    found = [spec for spec in label_map.labels if counts[spec.name]]
+    missing = [spec.name for spec in label_map.labels if not counts[spec.name]]
+    voxel_ml = label_map.geometry.voxel_volume_mm3 / 1000
+    entries = [(spec, counts[spec.name] * voxel_ml) for spec in found]
+    _compose(draw_views(volume, label_map, found, unit), entries, missing, caption).save(path, format="PNG")
+
+
+def _compose(
+    views: Views, entries: Sequence[tuple[LabelSpec, float]], missing: Sequence[str], caption: Caption
+) -> Image.Image:
+    rows = [_row(row, views.scale) for row in views.rows]
+    width = max(*(row.width + 2 * _MARGIN for row in rows), 3 * _COLUMN + _MARGIN)
+    legend = _legend(width, entries, missing)
+    top = _MARGIN + 30 + _LINE + _MARGIN
+    canvas = Image.new("RGB", (width, top + sum(row.height for row in rows) + legend.height), _BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    draw.text((_MARGIN, _MARGIN), caption.model, fill=_TEXT, font=_font(20))
+    draw.text((_MARGIN, _MARGIN + 28), caption.series, fill=_TEXT, font=_font(15))
+    for row in rows:
+        canvas.paste(row, (_MARGIN, top))
+        top += row.height
+    canvas.paste(legend, (0, top))
     return canvas
+
+
+def _row(row: ViewRow, scale: float) -> Image.Image:
+    """Draw the views of a row side by side below the name of its window."""
+    frames = [_frame(view, scale) for view in row.views]
+    height = _LINE + 4 + max(frame.height for frame in frames)
+    canvas = Image.new("RGB", (sum(frame.width for frame in frames), height), _BACKGROUND)
+    ImageDraw.Draw(canvas).text((0, 0), str(row.window), fill=_TEXT, font=_font(16))
+    left = 0
+    for frame in frames:
+        canvas.paste(frame, (left, _LINE + 4))
+        left += frame.width
+    return canvas
+
+
+def _frame(view: View, scale: float) -> Image.Image:
+    """Draw a view with its position above, its sides' letters at its edges, and a scale bar below."""
+    picture = view.picture
+    width = max(picture.width + 2 * _SIDE, _NARROWEST)
+    canvas = Image.new("RGB", (width, picture.height + _ABOVE + _BELOW), _BACKGROUND)
+    left, top = (width - picture.width) // 2, _ABOVE
+    right, bottom = left + picture.width, top + picture.height
+    canvas.paste(picture, (left, top))
+    draw = ImageDraw.Draw(canvas)
+    draw.text((width // 2, 2), view.position, fill=_TEXT, font=_font(15), anchor="mt")
+    across, along = left + picture.width // 2, top + picture.height // 2
+    places = ((left - 4, along, "rm"), (right + 4, along, "lm"), (across, top - 4, "mb"), (across, bottom + 4, "mt"))
+    for letter, (x, y, anchor) in zip(view.letters, places, strict=True):
+        draw.text((x, y), letter, fill=_LETTER, font=_font(18), anchor=anchor)
+    _draw_scale_bar(draw, left, bottom + 32, scale)
+    return canvas
+
+
+def _draw_scale_bar(draw: ImageDraw.ImageDraw, left: int, y: int, scale: float) -> None:
+    length = max((mm for mm in SCALE_BARS_MM if mm * scale <= LONGEST_BAR), default=SCALE_BARS_MM[0])
+    right = left + round(length * scale)
+    draw.line((left, y, right, y), fill=_TEXT, width=2)
+    for x in (left, right):
+        draw.line((x, y - 4, x, y + 4), fill=_TEXT, width=2)
+    draw.text((right + 8, y), f"{length} mm", fill=_TEXT, font=_font(14), anchor="lm")
+
+
+def _legend(width: int, entries: Sequence[tuple[LabelSpec, float]], missing: Sequence[str]) -> Image.Image:
+    columns = max(1, (width - _MARGIN) // _COLUMN)
+    rows = -(-len(entries) // columns)
+    said = [] if entries else ["Nothing was found."]
+    if missing:
+        said += _wrap(f"Not found: {', '.join(missing)}", width - 2 * _MARGIN)
+    canvas = Image.new("RGB", (width, _MARGIN + (rows + len(said)) * _LINE + _MARGIN), _BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    for number, (spec, volume_ml) in enumerate(entries):
+        x, y = _MARGIN + number // rows * _COLUMN, _MARGIN + number % rows * _LINE
+        draw.rectangle((x, y + 3, x + 12, y + 15), fill=spec.colour)
+        name = spec.name if len(spec.name) <= _LONGEST_NAME else f"{spec.name[: _LONGEST_NAME - 1]}…"
+        amount = f"{volume_ml:.1f}" if volume_ml >= 1 else f"{volume_ml:.2g}"
+        draw.text((x + 20, y), f"{name}  {amount} ml", fill=_TEXT, font=_font(14))
+    for number, line in enumerate(said, start=rows):
+        draw.text((_MARGIN, _MARGIN + number * _LINE), line, fill=_TEXT, font=_font(14))
+    return canvas
+
+
+def _wrap(sentence: str, width: int) -> list[str]:
+    """Break a sentence at its blanks into lines of a width in pixels."""
+    lines, font = [""], _font(14)
+    for word in sentence.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size=size)
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        raise TypeError("Pillow has no FreeType: install a wheel of it")
+    return font
