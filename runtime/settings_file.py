@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from core.errors import ConfigInvalid
+from core.validation_message import message_of
 from core.yaml_text import line_of
 from runtime.settings_environment import variable_of, with_environment, without_values
 
@@ -56,7 +57,7 @@ def load_settings_file(path: Path, model: type[Settings], example: str, prefix: 
         for problem in error.errors():
             location = _location(problem, whole)
             key = ".".join(map(str, location)) or "(whole file)"
-            said = f"{without_values(problem['msg'], overrides)}; {_remedy(problem, known, example)}"
+            said = f"{without_values(message_of(problem), overrides)}; {_remedy(problem, known, example)}"
             place = variable_of(location, overrides, content) or f"{path}:{line_of(text, location)}"
             lines.append(f"{place}: {key}: {said}")
         raise ConfigInvalid("\n".join(lines)) from error

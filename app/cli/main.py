@@ -1,16 +1,33 @@
 """The ``segnode`` command. Heavy imports wait until a command needs them, so that ``--help`` answers at once."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from app.cli import demo, models, package, run, serve, service, spool, status, studies
 from core.errors import SegnodeError
+from core.validation_message import message_of
 from core.version import VERSION
+
+
+class _Commands(TyperGroup):
+    """The commands, whose faulty values are reported in words for the person who typed them."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was typed."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = message_of({"msg": error.message})
+            raise
+
 
 cli = typer.Typer(
     name="segnode",
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="A DICOM node that runs nnU-Net v2 models: a study comes in, a DICOM SEG goes back.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # its tracebacks print local variables, and those can be a patient's
@@ -47,7 +64,7 @@ def _options(
 def main() -> None:
     """Run the command line; an error of the tree ends with its own exit code."""
     try:
-        cli()
+        cli(prog_name="segnode")
     except SegnodeError as error:
         typer.echo(f"segnode: {error}", err=True)
         sys.exit(error.exit_code)

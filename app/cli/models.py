@@ -18,6 +18,7 @@ from app.cli.model_tables import (
     table_of_measurement,
     table_of_outcome,
 )
+from app.cli.options import Device
 from core.errors import ConfigInvalid, PackageInvalid
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def verify(
         Path | None,
         typer.Option("--expect", help="The mask that nnU-Net itself predicted for it, before post-processing."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """Check every hash and model.yaml; with a golden case, also that the package infers what nnU-Net inferred.
@@ -236,7 +237,7 @@ def measure(
     truth: Annotated[
         Path | None, typer.Option("--truth", help="Folder of true masks CASE.nii.gz, as nnU-Net's labelsTr.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """Measure what profile fast loses against exact, and what it saves.

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,3 +10,11 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="The node's setting
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Device(StrEnum):
+    """The device on which the network runs."""
+
+    AUTO = "auto"
+    CUDA = "cuda"
+    CPU = "cpu"

@@ -1,24 +1,15 @@
 """``segnode run``: one folder of DICOM in, one folder of results out."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from app.cli.options import Device
 from app.run_folder import run_folder
 from core.errors import ConfigInvalid
 from core.model_config import Profile
 from runtime.logs import configure_logging
-
-
-class Device(StrEnum):
-    """The device on which the network runs."""
-
-    AUTO = "auto"
-    CUDA = "cuda"
-    CPU = "cpu"
-
 
 TYPE_THIS = "type segnode run INPUT OUTPUT, or segnode run -i INPUT -o OUTPUT"
 

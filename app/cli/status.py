@@ -17,7 +17,7 @@ NOT_READY = 6
 def status(config: Config, as_json: AsJson = False) -> None:
     """Say how a node is: its processes, its studies by state, its queue and its disk.
 
-    \\b
+    \b
     Exit codes: 0 it takes work, 6 it does not (or not yet), 2 the settings are wrong.
     """
     settings = load_settings(config)

@@ -3,7 +3,10 @@
 import json
 import os
 import pwd
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import typer
@@ -59,22 +62,23 @@ class _Row:
 
 @dataclass(frozen=True)
 class _Newest:
-    """A study's newest revision, and how many of its images wait for a person."""
+    """A study's newest revision, how many of its images wait for a person, and its route as far as that is known."""
 
     row: _Row
     quarantined: int
+    route: str
 
     def to_json(self) -> dict[str, Any]:
         return self.row.to_json() | {"quarantined": self.quarantined}
 
-    def line(self) -> str:
+    def cells(self) -> tuple[str, ...]:
         row, state = self.row, self.row.state
         reason = state.reason.code if state.reason is not None else ""
         reason += f" ({self.quarantined} quarantined)" if self.quarantined else ""
         codes = dict.fromkeys(warning.code for warning in state.warnings)
         reason += f" (warnings: {', '.join(codes)})" if codes else ""
-        where = f"{row.revision.key}  {state.since}  rev {row.revision.number}"
-        return f"{where}  {row.images:5d} images  {state.state} {reason}"
+        number, images = str(row.revision.number), str(row.images)
+        return (row.revision.key, number, images, self.route, _age(state.since), str(state.state), reason.strip())
 
 
 @dataclass(frozen=True)
@@ -87,20 +91,28 @@ class _Damaged:
     def to_json(self) -> dict[str, Any]:
         return {"id": self.key, "state": DAMAGED, "problem": self.problem}
 
-    def line(self) -> str:
-        return f"{self.key}  {DAMAGED}: {self.problem}"
+    def cells(self) -> tuple[str, ...]:
+        return (self.key, "", "", "", "", DAMAGED, self.problem)
+
+
+HEADER = ("STUDY", "REV", "IMAGES", "ROUTE", "AGE", "STATE", "REASON")
+"""Titles of the list's columns."""
 
 
 @app.command("list")
 def list_studies(config: Config, as_json: AsJson = False) -> None:
-    """List every study with its state; one whose files cannot be read is ``damaged``."""
+    """List every study: newest revision, images, route, how long it is in its state, and why.
+
+    A study whose files cannot be read is damaged. A route is the called AE title and, once the study was taken up, the
+    models that run and the destinations of their results.
+    """
     spool = spool_to_read(load_settings(config).spool)
     rows = [row for key in spool.study_keys() if (row := _newest(spool, key)) is not None]
     if as_json:
         typer.echo(json.dumps([row.to_json() for row in rows]))
         return
-    for row in rows:
-        typer.echo(row.line())
+    for line in _aligned([HEADER, *(row.cells() for row in rows)]):
+        typer.echo(line)
 
 
 @app.command("show")
@@ -168,11 +180,26 @@ def release(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
 
 
 @app.command("forget")
-def forget(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
-    """Delete a study that is at its end from the node: its images, its results and what is known of it."""
+def forget(
+    short_id: ShortID,
+    config: Config,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where there is no terminal.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a study that is at its end from the node: its images, its results and what is known of it.
+
+    \b
+    Examples:
+      segnode studies forget 3f2a --config node.yaml
+      segnode studies forget 3f2a --config node.yaml --yes
+
+    It asks before it deletes. Without a terminal it needs --yes, else it ends with 2.
+    """
     settings = load_settings(config)
     spool = spool_to_change(settings.spool)
     key = _find(spool, short_id)
+    if not yes:
+        _ask(f"Delete study {key}, {_images(spool, key)} with all results, from this node?")
     kept = what_is_kept(spool, key)
     try:
         study_actions.forget(spool, key)
@@ -180,6 +207,28 @@ def forget(short_id: ShortID, config: Config, as_json: AsJson = False) -> None:
         raise ConfigInvalid(f"{short_id}: {error}; wait until it has, see: segnode studies list") from error
     _audit(settings, "D", kept)
     typer.echo(json.dumps({"id": key, "forgotten": True}) if as_json else f"{key} is forgotten")
+
+
+def _images(spool: Spool, key: str) -> str:
+    latest = spool.latest_revision(key)
+    return _counted(latest.image_count() if latest is not None else 0, "image")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _ask(question: str) -> None:
+    """Have a person confirm what cannot be undone.
+
+    Raises
+    ------
+    ConfigInvalid
+        If there is no terminal to ask at.
+    """
+    if not sys.stdin.isatty():
+        raise ConfigInvalid("nothing was deleted: there is no terminal to ask at; add --yes to be asked nothing")
+    typer.confirm(question, abort=True, err=True)
 
 
 def _find(spool: Spool, short_id: str) -> str:
@@ -201,9 +250,40 @@ def _find(spool: Spool, short_id: str) -> str:
 def _newest(spool: Spool, key: str) -> _Newest | _Damaged | None:
     try:
         latest = spool.latest_revision(key)
-        return _Newest(_Row.of(latest), spool.quarantined(key)) if latest is not None else None
+        if latest is None:
+            return None
+        row = _Row.of(latest)
+        return _Newest(row, spool.quarantined(key), _route(spool, key, row.state))
     except DAMAGE as error:
         return _Damaged(key, problem_of(error)) if spool.is_known(key) else None
+
+
+def _route(spool: Spool, key: str, state: RevisionState) -> str:
+    try:
+        called_ae = spool.study(key)["called_ae"]
+    except DAMAGE:
+        return "unknown"
+    if state.plan is None or not state.plan.destinations:
+        return called_ae
+    return f"{called_ae}: {', '.join(state.plan.models)} > {', '.join(state.plan.destinations)}"
+
+
+def _age(since: str) -> str:
+    """Say how long ago an instant of a record was, in its largest unit."""
+    try:
+        seconds = max(0.0, (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds())
+    except (ValueError, TypeError):
+        return "unknown"
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Pad every column but the last to its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _answer(revision: Revision, what: str, as_json: bool) -> None:
@@ -220,7 +300,7 @@ def _whole(revision: Revision) -> dict[str, Any]:
 
 def _say(revision: Revision) -> None:
     row = _Row.of(revision)
-    typer.echo(f"  rev {revision.number}: {row.state.state} since {row.state.since}, {row.images} images")
+    typer.echo(f"  rev {revision.number}: {row.state.state} since {row.state.since}, {_counted(row.images, 'image')}")
     if row.state.reason is not None:
         typer.echo(f"    {row.state.reason.code}: {row.state.reason.message}")
     for note in row.state.notes:
@@ -229,7 +309,7 @@ def _say(revision: Revision) -> None:
         of = f" (model {warning.model})" if warning.model else ""
         typer.echo(f"    warning: {warning.code}{of}: {warning.message}")
     for name, delivery in revision.deliveries().items():
-        typer.echo(f"    {name}: {delivery.state}, {delivery.attempts} attempts {delivery.reason}")
+        typer.echo(f"    {name}: {delivery.state}, {_counted(delivery.attempts, 'attempt')} {delivery.reason}")
 
 
 def _audit(settings: NodeSettings, action: Literal["R", "U", "D"], kept: Transfer) -> None:

@@ -286,7 +286,7 @@ class DeliveryStep:
     @staticmethod
     def _say(destination: str, delivery: Delivery) -> None:
         event = _EVENTS.get(delivery.state, f"delivery_{delivery.state}")
-        _log.info(event, destination=destination, attempt=delivery.attempts - 1, reason=delivery.reason or "none")
+        _log.info(event, destination=destination, attempt=delivery.attempts, reason=delivery.reason or "none")
 
 
 def begin_delivery(revision: Revision, destination: str, files: Sequence[str]) -> None:

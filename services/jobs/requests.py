@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, StrictBool, TypeAdapter, ValidationError,
 from core.errors import RequestCode, RequestRefused
 from core.frozen import Frozen
 from core.model_config import Open, Phase, PostprocessingStep, Smooth
+from core.validation_message import message_of
 from services.tasks import Task
 
 Output = Literal["dicom_seg"]
@@ -169,7 +170,7 @@ def in_words(problems: Sequence[Any]) -> str:
     """List Pydantic's errors, each with its field; values are not repeated, since they may name a patient."""
     said = []
     for one in problems:
-        told = one["msg"]
+        told = message_of(one)
         if one["type"] == "union_tag_invalid":  # its text repeats the tag
             told = f"{one['ctx']['discriminator']} must be one of {one['ctx']['expected_tags']}"
         said.append(f"{'.'.join(map(str, one['loc'][1:])) or 'request'}: {told}")

@@ -24,6 +24,9 @@ _ANY: Final = frozenset[Phase](("native", *_ENHANCED))
 _NONE: Final = frozenset[Phase]()
 
 
+_NAMES_NONE = "phase unknown: its description names no phase"
+
+
 @dataclass(frozen=True)
 class PhaseFinding:
     """The phase of a series and what it rests on; ``None`` is unknown.
@@ -44,6 +47,12 @@ class PhaseFinding:
     why: str
     possible: frozenset[Phase] = _ANY
     apart: bool = False
+
+    def of(self, series: str) -> str:
+        """Say the finding of a series that is named, as a part of a sentence."""
+        if self.phase is not None:
+            return f"{series} is {self.why}"
+        return f"{series} names none" if self.why == _NAMES_NONE else f"{series}: {self.why}"
 
 
 def find_phases(series: Sequence[Traits]) -> dict[str, PhaseFinding]:
@@ -121,7 +130,7 @@ def _judge(reading: Reading, around: Sequence[Reading], agent: bool | None, *, b
         return unknown(f"phase unknown: its description names {_listed(reading.named)}", _NONE)
     if phase is None or reading.other_meaning or _out_of_place(reading, around):
         possible = frozenset(_ENHANCED) if reading.enhanced else _ANY
-        return unknown("phase unknown: its description names no phase", possible)
+        return unknown(_NAMES_NONE, possible)
     if phase == "native" and (reading.enhanced or agent is True):
         return unknown("phase unknown: its description says native, but contrast agent is named", _NONE)
     if phase != "native" and agent is False:

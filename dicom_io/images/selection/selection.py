@@ -25,6 +25,9 @@ from dicom_io.images.selection.traits import Traits, traits_of
 from dicom_io.images.study import Study
 
 _OnOtherGrid = Literal["refuse", "resample", "any"]
+_NAMED = 5
+"""As many series are named one by one in a sentence."""
+
 _NOTHING_REFUSED: Mapping[str, StudyRejected] = MappingProxyType({})
 
 
@@ -210,9 +213,29 @@ def _none_fits(where: str, match: _Match, series: Sequence[Traits]) -> StudyReje
     if not series:
         return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}the study has no series.")
     nearest = min((t.series.uid for t in series), key=lambda uid: (len(match.unmet[uid]), uid))
+    if (detail := _no_phase(match, series)) is not None:
+        return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}{detail}", nearest)
     which = f"none of {len(series)} series fits; nearest series" if len(series) > 1 else "the series does not fit"
     why = "; ".join(match.unmet[nearest])
     return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}{which}: {why}.", nearest)
+
+
+def _no_phase(match: _Match, series: Sequence[Traits]) -> str | None:
+    """Name the phase that is missing, and those of the series that fail by nothing else; None where none does."""
+    of_rule = match.rule.phase or ()
+    found = [
+        (t, finding)
+        for t in series
+        if (finding := match.phases.get(t.series.uid)) is not None
+        and finding.phase not in of_rule
+        and len(match.unmet[t.series.uid]) == 1
+    ]
+    if not of_rule or not found:
+        return None
+    said = [finding.of("a series" if t.number is None else f"series {t.number}") for t, finding in found[:_NAMED]]
+    more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    phases = " or ".join(filter(None, (", ".join(of_rule[:-1]), of_rule[-1])))
+    return f"No series of phase {phases}: {'; '.join(said)}{more}."
 
 
 def _decide(

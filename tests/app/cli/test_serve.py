@@ -3,9 +3,12 @@
 import errno
 import json
 import os
+import pty
+import re
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,7 @@ from app.cli.studies import app as studies
 from app.node.node import child_commands
 from core.errors import ConfigInvalid
 from dicom_io.spool.ingest import Ingest
-from dicom_io.spool.records import Delivery, RecordedReason, State
+from dicom_io.spool.records import Delivery, Plan, PlannedDelivery, RecordedReason, State
 from dicom_io.spool.revision import Revision
 from segmentation.importing.add import add_package
 from tests.support.arriving import Sent, put
@@ -39,6 +42,7 @@ def refused(node: NodeProcess) -> Revision:
     (key,) = node.spool.study_keys()
     revision = node.spool.revision(key, 0)
     revision.write_state(state=State.REFUSED, reason=RecordedReason("missing_slice", "A slice is missing."))
+    node.spool.unmark(key)
     return revision
 
 
@@ -48,10 +52,16 @@ def call(node: NodeProcess, *arguments: str) -> str:
     return result.stdout
 
 
-def test_list_shows_state_and_reason_but_no_uid(node: NodeProcess, refused: Revision) -> None:
-    line = call(node, "list")
-    assert all(text in line for text in (refused.key, "refused", "missing_slice", "1 images"))
-    assert "1.2.3" not in line
+def test_list_shows_route_age_state_and_reason_below_a_header_and_no_uid(node: NodeProcess, refused: Revision) -> None:
+    head, line = call(node, "list").splitlines()
+    assert head.split() == ["STUDY", "REV", "IMAGES", "ROUTE", "AGE", "STATE", "REASON"]
+    assert re.fullmatch(rf"{refused.key} +0 +1 +SEGNODE +\d+ (s|min) +refused +missing_slice", line)
+    assert [head.index(title) for title in ("ROUTE", "STATE")] == [line.index("SEGNODE"), line.index("refused")]
+    refused.write_state(
+        since=(datetime.now(UTC) - timedelta(hours=5)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        plan=Plan(0, {"pacs": PlannedDelivery(("liver", "vessels"), (), ("seg",))}),
+    )
+    assert "SEGNODE: liver, vessels > pacs  5 h  refused" in call(node, "list")
     (row,) = json.loads(call(node, "list", "--json"))
     assert (row["id"], row["state"], row["reason"]["code"]) == (refused.key, "refused", "missing_slice")
 
@@ -60,6 +70,35 @@ def test_show_tells_which_study_it_is_and_why(node: NodeProcess, refused: Revisi
     refused.write_delivery("pacs", Delivery(("a.dcm",), attempts=2, reason="no connection"))
     text = call(node, "show", refused.key[:5])
     assert all(words in text for words in ("study 1.2.3 ", "called AE SEGNODE", "A slice is missing.", "2 attempts"))
+
+
+def test_nothing_is_forgotten_without_a_terminal_and_without_yes(node: NodeProcess, refused: Revision) -> None:
+    with pytest.raises(ConfigInvalid, match="there is no terminal to ask at; add --yes"):
+        call(node, "forget", refused.key)
+    with pytest.raises(ConfigInvalid, match="add --yes"):
+        call(node, "forget", refused.key, "--json")
+    assert node.spool.study_keys() == [refused.key]
+    assert call(node, "forget", refused.key, "--yes") == f"{refused.key} is forgotten\n"
+    assert node.spool.study_keys() == []
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"n\n", 1), (b"y\n", 0)])
+def test_a_person_at_a_terminal_is_asked_before_a_study_is_forgotten(
+    node: NodeProcess, refused: Revision, answer: bytes, code: int
+) -> None:
+    person, terminal = pty.openpty()
+    try:
+        os.write(person, answer)
+        command = [sys.executable, *SEGNODE[:2], "studies", "forget", refused.key, "--config", str(node.config)]
+        done = subprocess.run(  # noqa: S603 - our own interpreter and program
+            command, cwd=ROOT, stdin=terminal, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
+    finally:
+        os.close(person)
+        os.close(terminal)
+    assert f"Delete study {refused.key}, 1 image with all results, from this node? [y/N]" in done.stderr
+    assert done.returncode == code
+    assert bool(node.spool.study_keys()) == bool(code)
 
 
 def test_retry_queues_it_once(node: NodeProcess, refused: Revision) -> None:

@@ -53,7 +53,7 @@ def test_a_forgotten_study_comes_again_and_old_work_is_deleted(
         assert node.wait_for_end(study)["state"] == "delivered"
         latest = node.latest(study)
         assert latest is not None
-        node.studies("forget", latest.key)
+        node.studies("forget", latest.key, "--yes")
         send(study)
         assert node.wait_for_end(study)["state"] == "delivered"
         assert (node.folder / "runs.txt").read_text().count(study) == 2

@@ -324,7 +324,7 @@ def test_a_forgotten_study_is_gone_and_an_active_one_stays(
 ) -> None:
     latest = node.latest(studies["refuse missing_slice"])
     assert latest is not None
-    assert node.studies("forget", latest.key)["forgotten"]
+    assert node.studies("forget", latest.key, "--yes")["forgotten"]
     assert latest.key not in node.spool.study_keys()
     assert not latest.path.exists()
     (deleted,) = named(audit_messages(node), "110105")

@@ -176,6 +176,16 @@ def test_words_of_one_phase_decide_and_no_others(description: str, phase: str | 
     assert phase is not None or "phase unknown" in selection.decisions[0].reason.lower()
 
 
+def test_refusal_for_want_of_a_phase_names_the_phase_and_what_each_series_is(tmp_path: Path) -> None:
+    write(tmp_path, 3, phase="P")
+    write(tmp_path, 4, phase="A", description="Abdomen")
+    write(tmp_path, 5, modality="MR")
+    selection = select(tmp_path, SeriesRule(modality=CT, phase=("native", "arterial", "delayed")))
+    assert selection.rejection is not None
+    said = "No series of phase native, arterial or delayed: series 3 is portal by its description; series 4 names none."
+    assert selection.rejection.detail == said
+
+
 def test_order_of_acquisition_times_decides_where_it_leaves_one_possibility_and_says_so(tmp_path: Path) -> None:
     uids = {
         phase: write(tmp_path, n, phase=phase, description="Abdomen")
