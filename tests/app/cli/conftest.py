@@ -11,7 +11,7 @@ from app.cli import main as cli
 
 
 class Typed(NamedTuple):
-    """What came of a command."""
+    """The end of a command."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""What every command has in common: its help, and what is said of words that it does not know."""
+"""The help of every command, and the answer to words that it does not know."""
 
 from collections.abc import Iterator
 from pathlib import Path
