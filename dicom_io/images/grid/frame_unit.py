@@ -9,7 +9,7 @@ PS3.3 C.11.1.1.2 (Rescale Type), C.7.6.16.2.11 (Real World Value Mapping), C.8.2
 value 4 of multi-energy CT); UCUM.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from pydicom.dataset import Dataset
 
@@ -17,7 +17,22 @@ from core.units import EFFECTIVE_Z, ELECTRON_DENSITY, HU, HU_MODIFIED, UNSPECIFI
 from dicom_io.images.headers.attributes import first_item, items, text, texts
 
 _HOUNSFIELD_WORDS = frozenset({"HU", "HOUNSFIELD", "HOUNSFIELD UNIT", "HOUNSFIELD UNITS", "[HNSF'U]", "HNSF'U"})
-_SILENT = frozenset({"", "1", "US", "{NO UNITS}", "NO UNITS", "NO_UNITS", "UNSPECIFIED", "NORMALIZED", "NONE"})
+_SILENT = frozenset(
+    {
+        "",
+        "1",
+        "US",
+        "{NO UNITS}",
+        "{NO UNIT}",
+        "NO UNITS",
+        "NO UNIT",
+        "NO_UNITS",
+        "UNITLESS",
+        "UNSPECIFIED",
+        "NORMALIZED",
+        "NONE",
+    }
+)
 """Texts in the place of a unit that state none: UCUM 1, DICOM's US, and words of devices."""
 
 _OF_IMAGE_TYPE = {
@@ -54,9 +69,8 @@ def unit_of_frame(
     is_ct = text(header, "Modality") == "CT"
     if stated not in (HU, UNSPECIFIED, ""):
         return stated
-    for other in _mapped_units(header, places):
-        if other not in (HU, UNSPECIFIED):
-            return other
+    if mapped := mapped_unit(header, places):
+        return mapped
     if not is_ct:
         return stated or UNSPECIFIED
     by_type = next((_OF_IMAGE_TYPE[value] for value in map(str.upper, image_type) if value in _OF_IMAGE_TYPE), HU)
@@ -73,12 +87,11 @@ def _plain(words: str) -> str:
     return UNSPECIFIED if upper in _SILENT else words
 
 
-def _mapped_units(header: Dataset, places: tuple[Dataset, ...]) -> Iterator[str]:
-    """Yield the unit of each Real World Value Mapping; none if one of them maps to HU."""
+def mapped_unit(header: Dataset, places: tuple[Dataset, ...]) -> str:
+    """Return the unit or quantity of a frame's Real World Value Mappings; empty if one is HU, or none says any."""
     mappings = [item for place in (*places, header) for item in items(place, "RealWorldValueMappingSequence")]
     found = [_unit_of_mapping(mapping) for mapping in mappings]
-    if HU not in found:
-        yield from found
+    return "" if HU in found else next((unit for unit in found if unit != UNSPECIFIED), "")
 
 
 def _unit_of_mapping(mapping: Dataset) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from pydicom.dataset import Dataset
 
-from dicom_io.images.headers.attributes import tag_of, value_of
+from dicom_io.images.headers.attributes import tag_of
 from dicom_io.images.headers.instance import Instance
 
 USUAL = {
@@ -37,4 +37,5 @@ def _required(header: Dataset) -> tuple[str, ...]:
 
 
 def _lacks(header: Dataset, keyword: str) -> bool:
-    return tag_of(keyword) not in header or value_of(header, keyword) is None
+    element = header.get_item(tag_of(keyword))  # as it lies in the file: thousands of images are looked at
+    return element is None or element.value in (None, "", b"")

@@ -113,7 +113,8 @@ _SPOKEN = {
 }
 _MONO_WORDS = frozenset({"VMI", "MONO", "MONOE", "MONOENERGETIC", "MONOCHROMATIC", "MONOPLUS"})
 _MONO_SPOKEN = re.compile(
-    rf"{_EDGE}(vmi|monoe|mono[ _-]?energ\w*|mono[ _-]?chrom\w*|mono[ _+-]*[0-9]{{2,3}}|[0-9]{{2,3}}[ _-]?kev){_END}",
+    rf"{_EDGE}(vmi|monoe|mono[ _-]?energ\w*|mono[ _-]?chrom\w*|mono[a-z]*[ _+-]*[0-9]{{2,3}}"
+    rf"|[0-9]{{2,3}}[ _-]?kev){_END}",
     re.IGNORECASE,
 )
 _KEV = re.compile(r"([0-9]{2,3}(?:\.[0-9]+)?)[ _-]?kev|mono\w*[ _+-]*([0-9]{2,3})(?![0-9])", re.IGNORECASE)

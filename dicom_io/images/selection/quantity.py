@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from core.model_config import Channel
 from core.study_warning import StudyWarning, WarningCode
 from core.units import HU, UNSPECIFIED, default_unit, same_unit
-from dicom_io.images.grid.frame_unit import image_type_of, unit_of_frame
+from dicom_io.images.grid.frame_unit import image_type_of, mapped_unit, unit_of_frame
 from dicom_io.images.headers.attributes import first_item, items, macro, number, text, texts
 from dicom_io.images.headers.series import Series
 from dicom_io.images.selection.map_signs import (
@@ -83,10 +83,12 @@ def quantity_of(series: Series) -> Quantity:
     types = {texts(instance.header, "ImageType") for instance in series.instances} | {frame_type}
     # Protocol Name is shared by the images and the maps that were made of them.
     descriptions = [text(first, "SeriesDescription")]
+    derivation = text(first, "DerivationDescription")
     is_derived = any(value.upper() == "DERIVED" for values in types for value in values[:1])
-    sign = _sign_of_unit(unit, modality) or _sign_of_types(types, modality, is_derived=is_derived)
+    is_mapped = modality == "MR" and bool(mapped_unit(first, places))
+    sign = _sign_of_unit(unit, modality, is_mapped=is_mapped) or _sign_of_types(types, modality, is_derived=is_derived)
     sign = sign or _sign_of_frame(first, places, frame_type, modality)
-    spoken = next((found for one in descriptions if (found := kind_in_words(one, modality))), None)
+    spoken = next((found for one in (*descriptions, derivation) if (found := kind_in_words(one, modality))), None)
     suspicion = "a map by the words of its description" if spoken is not None and not sign else ""
     if suspicion and not is_derived and spoken is not None and spoken.casefold() == "perfusion":
         suspicion = ""  # the images of which such maps are made say so too
@@ -207,8 +209,8 @@ def _places(header: Dataset) -> tuple[Dataset, ...]:
     return tuple(group for group in groups if group is not None)
 
 
-def _sign_of_unit(unit: str, modality: str) -> str:
-    if unit in (HU, UNSPECIFIED) or (modality == "MR" and not is_physical(unit)):
+def _sign_of_unit(unit: str, modality: str, *, is_mapped: bool) -> str:
+    if unit in (HU, UNSPECIFIED) or (modality == "MR" and not is_mapped and not is_physical(unit)):
         return ""
     return "a map, by its Rescale Type, Real World Value Mapping or Image Type"
 

@@ -102,6 +102,10 @@ LEFT: dict[str, tuple[Callable[[], list[Dataset]], str]] = {
         lambda: ct(ImageType=DERIVED, DerivationCodeSequence=Sequence([code("113062", "DCM")])),
         "a subtraction (Derivation Code)",
     ),
+    "map by the words of its derivation": (
+        lambda: ct(ImageType=DERIVED, DerivationDescription="Iodine map of two energies"),
+        "words of its description",
+    ),
     "curved reformat": (lambda: ct(VolumeBasedCalculationTechnique="CURVED_MPR"), "a curved reformat"),
     "enhanced iodine map": (lambda: in_transformation(enhanced_ct(), RescaleType="MGML"), "unit is MGML, not HU"),
     "enhanced VNC": (
@@ -151,6 +155,8 @@ LEFT_MR: dict[str, tuple[Callable[[], list[Dataset]], str]] = {
     "T2* map": (lambda: mr(ImageType=["DERIVED", "PRIMARY", "M", "T2_STAR MAP"]), "a map (Image Type)"),
     "T1 map by its unit": (lambda: mr(RescaleSlope="1", RescaleIntercept="0", RescaleType="ms"), "a map, by its"),
     "ADC by its mapping": (lambda: mr(RealWorldValueMappingSequence=mapping("um2/s")), "a map, by its"),
+    "mapped quantity": (lambda: mr(RealWorldValueMappingSequence=mapping("1", quantity="113041")), "a map, by its"),
+    "mapped ratio": (lambda: mr(RealWorldValueMappingSequence=mapping("%")), "a map, by its"),
     "phase": (lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "P", "ND"]), "a phase image (Image Type)"),
     "phase map": (lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "PHASE MAP", "P", "FFE"]), "a phase image"),
     "velocity": (lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "VELOCITY MAP", "P", "PCA"]), "a phase image"),
@@ -207,6 +213,7 @@ TAKEN: dict[str, tuple[str, Callable[[], list[Dataset]]]] = {
     "dynamic CT": ("CT", lambda: ct("Perfusion 4D", ImageType=["ORIGINAL", "PRIMARY", "AXIAL", "PERFUSION"])),
     "contrast of iodine": ("CT", lambda: ct("with iodine contrast", ImageType=DERIVED)),
     "enhanced": ("CT", enhanced_ct),
+    "mapped to 1 in MR": ("MR", lambda: mr(RealWorldValueMappingSequence=mapping("1"))),
     "MR": ("MR", mr),
     "magnitude": ("MR", lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "M", "NORM", "DIS2D"])),
     "diffusion": ("MR", lambda: mr("ep2d_diff", ImageType=["ORIGINAL", "PRIMARY", "DIFFUSION", "NONE", "TRACEW"])),
@@ -295,12 +302,13 @@ def test_the_ct_beside_an_iodine_map_is_taken_and_the_map_is_not(tmp_path: Path)
 MONO: list[list[Dataset]] = [
     ct("Mono 70 keV"),
     ct("MonoE 70keV[HU]"),
+    ct("MonoPlus_70 Br40"),
     ct("Monoenergetic Plus 70 keV", ImageType=[*DERIVED, "MONOE"]),
     ct("Abdomen", ImageType=[*DERIVED, "VMI"], MultienergyCTAcquisition="YES"),
 ]
 
 
-@pytest.mark.parametrize("series", MONO, ids=["mono", "monoe", "plus", "vmi"])
+@pytest.mark.parametrize("series", MONO, ids=["mono", "monoe", "monoplus", "plus", "vmi"])
 def test_a_mono_energetic_image_comes_after_an_ordinary_one_and_warns(series: list[Dataset], tmp_path: Path) -> None:
     alone = selection_of(tmp_path / "alone", series, model())
     assert [warning.code for warning in alone.warnings] == [WarningCode.MONO_ENERGETIC]
