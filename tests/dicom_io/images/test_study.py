@@ -1,6 +1,8 @@
 """Folders of any shape, and files that mean no good."""
 
+import errno
 import os
+import resource
 import struct
 import subprocess
 import sys
@@ -19,10 +21,11 @@ from pydicom.filewriter import dcmwrite
 from pydicom.sequence import Sequence
 from pydicom.uid import BasicTextSRStorage, DeflatedExplicitVRLittleEndian, RLELossless, SegmentationStorage
 
-from core.errors import ReasonCode, StudyRejected
+from core.errors import ReasonCode, RetryLater, StudyRejected
 from core.study_warning import WarningCode
 from dicom_io.images.headers.copies import keywords_of
 from dicom_io.images.headers.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFile
+from dicom_io.images.headers.instance import Instance, read_instance
 from dicom_io.images.selection.selection import select_series
 from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
@@ -431,3 +434,29 @@ def test_importing_the_readers_loads_neither_network_nor_imaging_libraries() -> 
 def assert_readable(study: "object") -> None:
     (series,) = study.series  # type: ignore[attr-defined]
     np.testing.assert_array_equal(read_volume(series).array[0], phantom().array)
+
+
+def test_failing_disk_is_not_taken_for_missing_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No disk can be made to fail at one file of a series, so the reader of headers does."""
+    save_series(ct_series(), tmp_path)
+
+    def fail(path: Path) -> Instance:
+        if path.name == sorted(tmp_path.iterdir())[5].name:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read_instance(path)
+
+    monkeypatch.setattr("dicom_io.images.study.read_instance", fail)
+    with pytest.raises(RetryLater, match="an image cannot be read now: Input/output error"):
+        read_studies(tmp_path)
+
+
+def test_want_of_file_handles_is_not_taken_for_an_empty_folder(tmp_path: Path) -> None:
+    save_series(ct_series(), tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Path(os.devnull).open("rb") as last:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (last.fileno() + 1, hard))
+        try:
+            with pytest.raises(RetryLater, match="Too many open files"):
+                read_studies(tmp_path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
