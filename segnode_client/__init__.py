@@ -9,14 +9,16 @@
 from segnode_client.client import Client
 from segnode_client.connection import Tls
 from segnode_client.errors import CallEnded, CallFailed, RequestRefused, ServiceFailed, TryLater, Unreachable
-from segnode_client.results import Job, Mask
+from segnode_client.results import Channel, Job, Mask, Model
 
 __all__ = [
     "CallEnded",
     "CallFailed",
+    "Channel",
     "Client",
     "Job",
     "Mask",
+    "Model",
     "RequestRefused",
     "ServiceFailed",
     "Tls",

@@ -8,7 +8,7 @@ from uuid import uuid4
 from google.protobuf.json_format import ParseDict, ParseError
 
 from segnode_client.connection import Connection, Limits, Tls
-from segnode_client.results import Job, Mask
+from segnode_client.results import Job, Mask, Model
 from segnode_client.v1 import segmentation_pb2 as messages
 from segnode_client.v1 import segmentation_pb2_grpc as stubs
 
@@ -140,6 +140,34 @@ class Client:
         answer = self._connection.call(self._stub.Batch, message, key=_new_key())
         return {task: Mask.of(mask) for task, mask in answer.masks.items()}
 
+    def inference(
+        self,
+        alias: str,
+        image: SharedPath | None = None,
+        *,
+        images: Mapping[str, SharedPath] | None = None,
+        force: bool = False,
+        dicom_seg: bool = False,
+    ) -> Mask:
+        """Segment by the model behind any alias: of one image, or of an image for each channel by its name."""
+        paths = {channel: str(path) for channel, path in (images or {}).items()}
+        request: dict[str, Any] = {
+            "alias": alias,
+            "image_path": image,
+            "images": paths,
+            "force": force,
+            "dicom_seg": dicom_seg,
+        }
+        *_, job = self.run("alias", **request)
+        if job.failure is not None:
+            raise job.failure
+        return job.masks[alias]
+
+    def models(self) -> tuple[Model, ...]:
+        """List the models of the service by alias."""
+        answer = self._connection.call(self._stub.ListModels, messages.ListModelsRequest(), longest_s=SHORT_CALL_S)
+        return tuple(Model.of(model) for model in answer.models)
+
     def smooth(
         self,
         mask: SharedPath,
@@ -171,7 +199,7 @@ class Client:
         Parameters
         ----------
         task
-            ``totalseg``, ``vessel``, ``ureter``, ``tumor``, ``batch``, ``smooth`` or ``postprocess``.
+            ``totalseg``, ``vessel``, ``ureter``, ``tumor``, ``batch``, ``smooth``, ``postprocess`` or ``alias``.
         idempotency_key
             A UUID by which the service recognizes a repeated call, also of another process; None: a new one.
         **request

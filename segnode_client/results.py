@@ -62,6 +62,54 @@ class Mask:
 
 
 @dataclass(frozen=True)
+class Channel:
+    """One image that a model takes: its name, the request's field, modalities, and contrast phases (none: any)."""
+
+    name: str
+    field: str
+    modality: tuple[str, ...]
+    phase: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of the service.
+
+    Attributes
+    ----------
+    alias
+        The name by which it is called.
+    model, version
+        The package behind it.
+    channels
+        The images that it takes.
+    labels
+        Value and name of each label.
+    usable
+        False if its package is missing or damaged.
+    """
+
+    alias: str
+    model: str
+    version: str
+    channels: tuple[Channel, ...]
+    labels: Mapping[int, str]
+    usable: bool
+
+    @classmethod
+    def of(cls, message: messages.OfferedModel) -> "Model":
+        """Convert a message to a model."""
+        return cls(
+            alias=message.alias,
+            model=message.model,
+            version=message.version,
+            channels=tuple(Channel(c.name, c.field, tuple(c.modality), tuple(c.phase)) for c in message.channels),
+            labels={label.value: label.name for label in message.labels},
+            usable=message.usable,
+        )
+
+
+@dataclass(frozen=True)
 class Job:
     """One job with its state, progress and masks.
 

@@ -18,6 +18,7 @@ from dicom_io.tls import TlsFiles, client_context
 from runtime.child import ParentLink, run_child
 from runtime.lease_table import LeaseTable
 from runtime.logs import configure_logging
+from services.aliases import Aliases
 from services.grpc_api.server import CALLS, make_grpc_server
 from services.jobs.job_queue import Jobs
 from services.jobs.job_service import JobService
@@ -56,12 +57,13 @@ async def serve(settings: ServiceSettings, link: ParentLink) -> None:
             client_context(TlsFiles(tls.ca, tls.certificate, tls.key))  # it says which file, and what of it
     jobs, leases = Jobs(settings), LeaseTable(settings.database, settings.lease_seconds)
     handlers, readiness, tokens = JobService(jobs), Readiness(leases), Tokens(settings.tokens_file)
+    aliases = Aliases(settings)
     retry_after_s = settings.queue.retry_after_seconds
     grpc_server, rest_server, rest_task = None, None, None
     if settings.grpc is not None:
-        grpc_server = make_grpc_server(handlers, readiness, settings.grpc, tokens, retry_after_s)
+        grpc_server = make_grpc_server(handlers, readiness, aliases, settings.grpc, tokens, retry_after_s)
     if settings.rest is not None:
-        rest_server = _rest_server(make_rest_app(handlers, readiness, tokens, retry_after_s), settings.rest)
+        rest_server = _rest_server(make_rest_app(handlers, readiness, aliases, tokens, retry_after_s), settings.rest)
         rest_task = asyncio.create_task(_serve_rest(rest_server, settings.rest))
         while not rest_server.started and not rest_task.done():
             await asyncio.sleep(0.01)

@@ -16,7 +16,7 @@ from runtime.settings_file import load_settings_file, problem_at
 from runtime.worker_settings import ExecutorName, Workers, this_host
 from services.images.limits import Limits
 from services.images.shared_paths import Root
-from services.tasks import Task
+from services.tasks import check_alias, check_apart
 
 EXAMPLE = shown("manifests/service.example.yaml")
 ENVIRONMENT = "SEGNODE_SERVICE__"
@@ -107,7 +107,7 @@ class ServiceSettings(Frozen):
     work: LocalPath = Field(description="jobs, aliases and locks; several instances share it, and the database")
     database: str = Field(default="service.sqlite", min_length=1)
     models: LocalPath | None = None
-    aliases: dict[Task, ModelName] = Field(default={}, description="until changed by: segnode aliases set")
+    aliases: dict[str, ModelName] = Field(default={}, description="until changed by: segnode aliases set")
     grpc: Listening | None = None
     rest: Listening | None = None
     tokens_file: LocalPath | None = Field(default=None, description="a line for each token that callers may show")
@@ -142,6 +142,20 @@ class ServiceSettings(Frozen):
                         clash = f"{view} lies inside of {seen}, a view of {other}: one path would name two files"
                         raise problem_at(("roots", name, "seen_as"), clash)
         return roots
+
+    @field_validator("aliases")
+    @classmethod
+    def _aliases_have_names(cls, aliases: dict[str, str]) -> dict[str, str]:
+        for name in aliases:
+            try:
+                check_alias(name)
+            except ValueError as error:
+                raise problem_at(("aliases", name), str(error)) from error
+        try:
+            check_apart(aliases)
+        except ValueError as error:
+            raise problem_at(("aliases",), str(error)) from error
+        return aliases
 
     @model_validator(mode="after")
     def _somebody_is_let_in(self) -> "ServiceSettings":

@@ -5,7 +5,7 @@ import json
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,11 +14,15 @@ from core.errors import ConfigInvalid, RetryLater, SegnodeError, StudyRejected
 if TYPE_CHECKING:
     from segnode_client import CallFailed
 
-aliases = typer.Typer(help="Say which model package stands behind a task of the service.", no_args_is_help=True)
+aliases = typer.Typer(
+    help="Say which model package stands behind a task, or another name, of the service.", no_args_is_help=True
+)
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The service's settings, a service.yaml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="totalseg, vessel, ureter or tumor.")]
+AliasName = Annotated[
+    str, typer.Argument(metavar="ALIAS", help="A task (totalseg, vessel, ureter, tumor), or a name of your own.")
+]
 
 
 def api(config: Config) -> None:
@@ -55,27 +59,27 @@ def list_aliases(config: Config, as_json: AsJson = False) -> None:
 
 @aliases.command("set")
 def set_alias(
-    task: TaskName, model: Annotated[str, typer.Argument(help="Name of a model package.")], config: Config
+    alias: AliasName, model: Annotated[str, typer.Argument(help="Name of a model package.")], config: Config
 ) -> None:
-    """Have a package stand behind a task from the next job on; a running service needs no restart.
+    """Have a package stand behind a task or a name of your own from the next job on, without a restart.
 
     \b
     Example:
       segnode aliases set tumor kidney-tumor-2026 --config service.yaml
     """
-    alias = _aliases(config).set(_task(task), model)
-    typer.echo(f"{task} is {alias.model}" + (f", was {alias.earlier[0]}" if alias.earlier else ""))
+    now = _aliases(config).set(_alias(alias), model)
+    typer.echo(f"{alias} is {now.model}" + (f", was {now.earlier[0]}" if now.earlier else ""))
 
 
 @aliases.command("revert")
-def revert_alias(task: TaskName, config: Config) -> None:
+def revert_alias(alias: AliasName, config: Config) -> None:
     """Have the package stand there again that did before."""
-    alias = _aliases(config).revert(_task(task))
-    typer.echo(f"{task} is {alias.model} again")
+    now = _aliases(config).revert(_alias(alias))
+    typer.echo(f"{alias} is {now.model} again")
 
 
 def call(
-    task: Annotated[str, typer.Argument(help="totalseg, vessel, ureter, tumor, batch, smooth or postprocess.")],
+    task: Annotated[str, typer.Argument(help="totalseg, vessel, ureter, tumor, batch, smooth, postprocess, or alias.")],
     fields: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE...", help="The request's fields.")],
     address: Annotated[str, typer.Option(help="Of the service's gRPC port.")] = "127.0.0.1:50051",
     token_file: Annotated[Path | None, typer.Option(help="A file with the token to show.")] = None,
@@ -97,6 +101,7 @@ def call(
     Examples:
       segnode call totalseg image_path=/mnt/cases/0001/image.nii.gz
       segnode call vessel image_A_path=/mnt/cases/0001/A.nii.gz image_P_path=/mnt/cases/0001/P.nii.gz
+      segnode call alias alias=liver image_path=/mnt/cases/0001/image.nii.gz
       segnode call smooth mask_path=/mnt/cases/0001/mask/total.nii.gz strength=1.5 'labels=["liver"]'
     """
     from rich.progress import Progress
@@ -152,15 +157,16 @@ def _field(text: str) -> tuple[str, Any]:
 
 
 def _aliases(config: Path) -> Any:
+    from services.aliases import Aliases
     from services.settings import load_service_settings
-    from services.worker.aliases import Aliases
 
     return Aliases(load_service_settings(config))
 
 
-def _task(name: str) -> Any:
-    from services.tasks import Task
+def _alias(name: str) -> str:
+    from services.tasks import check_alias
 
-    if name not in get_args(Task):
-        raise ConfigInvalid(f"{name}: a task is one of {', '.join(get_args(Task))}")
-    return name
+    try:
+        return check_alias(name)
+    except ValueError as error:
+        raise ConfigInvalid(f"{name}: {error}") from error

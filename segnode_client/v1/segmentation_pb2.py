@@ -24,13 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsegnode/v1/segmentation.proto\x12\nsegnode.v1\"X\n\x0fTotalsegRequest\x12\x12\n\nimage_path\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\"\n\x06output\x18\x03 \x03(\x0e\x32\x12.segnode.v1.Output\"\xba\x01\n\rVesselRequest\x12\"\n\x0cimage_A_path\x18\x01 \x01(\tR\x0cimage_A_path\x12\"\n\x0cimage_P_path\x18\x02 \x01(\tR\x0cimage_P_path\x12.\n\x0cregistration\x18\x03 \x01(\x0e\x32\x18.segnode.v1.Registration\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\"\n\x06output\x18\x05 \x03(\x0e\x32\x12.segnode.v1.Output\"f\n\rUreterRequest\x12\"\n\x0cimage_D_path\x18\x01 \x01(\tR\x0cimage_D_path\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\"\n\x06output\x18\x03 \x03(\x0e\x32\x12.segnode.v1.Output\"U\n\x0cTumorRequest\x12\x12\n\nimage_path\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\"\n\x06output\x18\x03 \x03(\x0e\x32\x12.segnode.v1.Output\"\x80\x02\n\x0c\x42\x61tchRequest\x12\r\n\x05tasks\x18\x01 \x03(\t\x12\x12\n\nimage_path\x18\x02 \x01(\t\x12\"\n\x0cimage_A_path\x18\x03 \x01(\tR\x0cimage_A_path\x12\"\n\x0cimage_P_path\x18\x04 \x01(\tR\x0cimage_P_path\x12\"\n\x0cimage_D_path\x18\x05 \x01(\tR\x0cimage_D_path\x12.\n\x0cregistration\x18\x06 \x01(\x0e\x32\x18.segnode.v1.Registration\x12\r\n\x05\x66orce\x18\x07 \x01(\x08\x12\"\n\x06output\x18\x08 \x03(\x0e\x32\x12.segnode.v1.Output\"\x81\x01\n\x11SmoothMaskRequest\x12\x11\n\tmask_path\x18\x01 \x01(\t\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12(\n\x06method\x18\x03 \x01(\x0e\x32\x18.segnode.v1.SmoothMethod\x12\x10\n\x08strength\x18\x04 \x01(\x01\x12\r\n\x05\x66orce\x18\x05 \x01(\x08\"\x9a\x02\n\x04Step\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0e\n\x06labels\x18\x02 \x03(\r\x12\x15\n\x08together\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x17\n\ncomponents\x18\x04 \x01(\rH\x01\x88\x01\x01\x12\x1b\n\x0emin_volume_mm3\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x1b\n\x0emax_volume_mm3\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12\x16\n\tradius_mm\x18\x07 \x01(\x01H\x04\x88\x01\x01\x12\x15\n\x08sigma_mm\x18\x08 \x01(\x01H\x05\x88\x01\x01\x42\x0b\n\t_togetherB\r\n\x0b_componentsB\x11\n\x0f_min_volume_mm3B\x11\n\x0f_max_volume_mm3B\x0c\n\n_radius_mmB\x0b\n\t_sigma_mm\"[\n\x16PostprocessMaskRequest\x12\x11\n\tmask_path\x18\x01 \x01(\t\x12\x1f\n\x05steps\x18\x02 \x03(\x0b\x32\x10.segnode.v1.Step\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"\xd7\x02\n\x0cMaskResponse\x12\x11\n\tmask_path\x18\x01 \x01(\t\x12\x10\n\x08seg_path\x18\x02 \x01(\t\x12;\n\nvolumes_ml\x18\x03 \x03(\x0b\x32\'.segnode.v1.MaskResponse.VolumesMlEntry\x12\r\n\x05model\x18\x04 \x01(\t\x12\x14\n\x0cmodel_sha256\x18\x05 \x01(\t\x12\x10\n\x08\x65xisting\x18\x06 \x01(\x08\x12\x39\n\ttimings_s\x18\x07 \x03(\x0b\x32&.segnode.v1.MaskResponse.TimingsSEntry\x12\x10\n\x08warnings\x18\x08 \x03(\t\x1a\x30\n\x0eVolumesMlEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a/\n\rTimingsSEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x8c\x01\n\rBatchResponse\x12\x33\n\x05masks\x18\x01 \x03(\x0b\x32$.segnode.v1.BatchResponse.MasksEntry\x1a\x46\n\nMasksEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.segnode.v1.MaskResponse:\x02\x38\x01\"\xe4\x02\n\nJobRequest\x12/\n\x08totalseg\x18\x01 \x01(\x0b\x32\x1b.segnode.v1.TotalsegRequestH\x00\x12+\n\x06vessel\x18\x02 \x01(\x0b\x32\x19.segnode.v1.VesselRequestH\x00\x12+\n\x06ureter\x18\x03 \x01(\x0b\x32\x19.segnode.v1.UreterRequestH\x00\x12)\n\x05tumor\x18\x04 \x01(\x0b\x32\x18.segnode.v1.TumorRequestH\x00\x12)\n\x05\x62\x61tch\x18\x05 \x01(\x0b\x32\x18.segnode.v1.BatchRequestH\x00\x12/\n\x06smooth\x18\x06 \x01(\x0b\x32\x1d.segnode.v1.SmoothMaskRequestH\x00\x12\x39\n\x0bpostprocess\x18\x07 \x01(\x0b\x32\".segnode.v1.PostprocessMaskRequestH\x00\x42\t\n\x07request\"\x1a\n\x0cJobReference\x12\n\n\x02id\x18\x01 \x01(\t\"\xde\x02\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.segnode.v1.Job.State\x12\x10\n\x08progress\x18\x03 \x01(\x01\x12)\n\x05masks\x18\x04 \x03(\x0b\x32\x1a.segnode.v1.Job.MasksEntry\x12$\n\x07problem\x18\x05 \x01(\x0b\x32\x13.segnode.v1.Problem\x1a\x46\n\nMasksEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.segnode.v1.MaskResponse:\x02\x38\x01\"z\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x0e\n\nSTATE_DONE\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\"7\n\x07Problem\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05retry\x18\x03 \x01(\x08*6\n\x06Output\x12\x16\n\x12OUTPUT_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTPUT_DICOM_SEG\x10\x01*D\n\x0cRegistration\x12\x1c\n\x18REGISTRATION_UNSPECIFIED\x10\x00\x12\x16\n\x12REGISTRATION_RIGID\x10\x01*a\n\x0cSmoothMethod\x12\x1d\n\x19SMOOTH_METHOD_UNSPECIFIED\x10\x00\x12\x1a\n\x16SMOOTH_METHOD_GAUSSIAN\x10\x01\x12\x16\n\x12SMOOTH_METHOD_OPEN\x10\x02\x32\xb7\x05\n\x0cSegmentation\x12\x41\n\x08Totalseg\x12\x1b.segnode.v1.TotalsegRequest\x1a\x18.segnode.v1.MaskResponse\x12=\n\x06Vessel\x12\x19.segnode.v1.VesselRequest\x1a\x18.segnode.v1.MaskResponse\x12=\n\x06Ureter\x12\x19.segnode.v1.UreterRequest\x1a\x18.segnode.v1.MaskResponse\x12;\n\x05Tumor\x12\x18.segnode.v1.TumorRequest\x1a\x18.segnode.v1.MaskResponse\x12<\n\x05\x42\x61tch\x12\x18.segnode.v1.BatchRequest\x1a\x19.segnode.v1.BatchResponse\x12\x45\n\nSmoothMask\x12\x1d.segnode.v1.SmoothMaskRequest\x1a\x18.segnode.v1.MaskResponse\x12O\n\x0fPostprocessMask\x12\".segnode.v1.PostprocessMaskRequest\x1a\x18.segnode.v1.MaskResponse\x12\x30\n\x03Run\x12\x16.segnode.v1.JobRequest\x1a\x0f.segnode.v1.Job0\x01\x12\x34\n\tSubmitJob\x12\x16.segnode.v1.JobRequest\x1a\x0f.segnode.v1.Job\x12\x33\n\x06GetJob\x12\x18.segnode.v1.JobReference\x1a\x0f.segnode.v1.Job\x12\x36\n\tCancelJob\x12\x18.segnode.v1.JobReference\x1a\x0f.segnode.v1.Jobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsegnode/v1/segmentation.proto\x12\nsegnode.v1\"X\n\x0fTotalsegRequest\x12\x12\n\nimage_path\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\"\n\x06output\x18\x03 \x03(\x0e\x32\x12.segnode.v1.Output\"\xba\x01\n\rVesselRequest\x12\"\n\x0cimage_A_path\x18\x01 \x01(\tR\x0cimage_A_path\x12\"\n\x0cimage_P_path\x18\x02 \x01(\tR\x0cimage_P_path\x12.\n\x0cregistration\x18\x03 \x01(\x0e\x32\x18.segnode.v1.Registration\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\"\n\x06output\x18\x05 \x03(\x0e\x32\x12.segnode.v1.Output\"f\n\rUreterRequest\x12\"\n\x0cimage_D_path\x18\x01 \x01(\tR\x0cimage_D_path\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\"\n\x06output\x18\x03 \x03(\x0e\x32\x12.segnode.v1.Output\"U\n\x0cTumorRequest\x12\x12\n\nimage_path\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\"\n\x06output\x18\x03 \x03(\x0e\x32\x12.segnode.v1.Output\"\x80\x02\n\x0c\x42\x61tchRequest\x12\r\n\x05tasks\x18\x01 \x03(\t\x12\x12\n\nimage_path\x18\x02 \x01(\t\x12\"\n\x0cimage_A_path\x18\x03 \x01(\tR\x0cimage_A_path\x12\"\n\x0cimage_P_path\x18\x04 \x01(\tR\x0cimage_P_path\x12\"\n\x0cimage_D_path\x18\x05 \x01(\tR\x0cimage_D_path\x12.\n\x0cregistration\x18\x06 \x01(\x0e\x32\x18.segnode.v1.Registration\x12\r\n\x05\x66orce\x18\x07 \x01(\x08\x12\"\n\x06output\x18\x08 \x03(\x0e\x32\x12.segnode.v1.Output\"\xc9\x01\n\x0c\x41liasRequest\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x12\n\nimage_path\x18\x02 \x01(\t\x12\x34\n\x06images\x18\x03 \x03(\x0b\x32$.segnode.v1.AliasRequest.ImagesEntry\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\"\n\x06output\x18\x05 \x03(\x0e\x32\x12.segnode.v1.Output\x1a-\n\x0bImagesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x13\n\x11ListModelsRequest\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.segnode.v1.OfferedModel\"\xb7\x01\n\x0cOfferedModel\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12,\n\x08\x63hannels\x18\x05 \x03(\x0b\x32\x1a.segnode.v1.OfferedChannel\x12(\n\x06labels\x18\x06 \x03(\x0b\x32\x18.segnode.v1.OfferedLabel\x12\x0e\n\x06usable\x18\x07 \x01(\x08\"N\n\x0eOfferedChannel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x10\n\x08modality\x18\x03 \x03(\t\x12\r\n\x05phase\x18\x04 \x03(\t\"+\n\x0cOfferedLabel\x12\r\n\x05value\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x81\x01\n\x11SmoothMaskRequest\x12\x11\n\tmask_path\x18\x01 \x01(\t\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12(\n\x06method\x18\x03 \x01(\x0e\x32\x18.segnode.v1.SmoothMethod\x12\x10\n\x08strength\x18\x04 \x01(\x01\x12\r\n\x05\x66orce\x18\x05 \x01(\x08\"\x9a\x02\n\x04Step\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0e\n\x06labels\x18\x02 \x03(\r\x12\x15\n\x08together\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x17\n\ncomponents\x18\x04 \x01(\rH\x01\x88\x01\x01\x12\x1b\n\x0emin_volume_mm3\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x1b\n\x0emax_volume_mm3\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12\x16\n\tradius_mm\x18\x07 \x01(\x01H\x04\x88\x01\x01\x12\x15\n\x08sigma_mm\x18\x08 \x01(\x01H\x05\x88\x01\x01\x42\x0b\n\t_togetherB\r\n\x0b_componentsB\x11\n\x0f_min_volume_mm3B\x11\n\x0f_max_volume_mm3B\x0c\n\n_radius_mmB\x0b\n\t_sigma_mm\"[\n\x16PostprocessMaskRequest\x12\x11\n\tmask_path\x18\x01 \x01(\t\x12\x1f\n\x05steps\x18\x02 \x03(\x0b\x32\x10.segnode.v1.Step\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"\xd7\x02\n\x0cMaskResponse\x12\x11\n\tmask_path\x18\x01 \x01(\t\x12\x10\n\x08seg_path\x18\x02 \x01(\t\x12;\n\nvolumes_ml\x18\x03 \x03(\x0b\x32\'.segnode.v1.MaskResponse.VolumesMlEntry\x12\r\n\x05model\x18\x04 \x01(\t\x12\x14\n\x0cmodel_sha256\x18\x05 \x01(\t\x12\x10\n\x08\x65xisting\x18\x06 \x01(\x08\x12\x39\n\ttimings_s\x18\x07 \x03(\x0b\x32&.segnode.v1.MaskResponse.TimingsSEntry\x12\x10\n\x08warnings\x18\x08 \x03(\t\x1a\x30\n\x0eVolumesMlEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a/\n\rTimingsSEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x8c\x01\n\rBatchResponse\x12\x33\n\x05masks\x18\x01 \x03(\x0b\x32$.segnode.v1.BatchResponse.MasksEntry\x1a\x46\n\nMasksEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.segnode.v1.MaskResponse:\x02\x38\x01\"\x8f\x03\n\nJobRequest\x12/\n\x08totalseg\x18\x01 \x01(\x0b\x32\x1b.segnode.v1.TotalsegRequestH\x00\x12+\n\x06vessel\x18\x02 \x01(\x0b\x32\x19.segnode.v1.VesselRequestH\x00\x12+\n\x06ureter\x18\x03 \x01(\x0b\x32\x19.segnode.v1.UreterRequestH\x00\x12)\n\x05tumor\x18\x04 \x01(\x0b\x32\x18.segnode.v1.TumorRequestH\x00\x12)\n\x05\x62\x61tch\x18\x05 \x01(\x0b\x32\x18.segnode.v1.BatchRequestH\x00\x12/\n\x06smooth\x18\x06 \x01(\x0b\x32\x1d.segnode.v1.SmoothMaskRequestH\x00\x12\x39\n\x0bpostprocess\x18\x07 \x01(\x0b\x32\".segnode.v1.PostprocessMaskRequestH\x00\x12)\n\x05\x61lias\x18\x08 \x01(\x0b\x32\x18.segnode.v1.AliasRequestH\x00\x42\t\n\x07request\"\x1a\n\x0cJobReference\x12\n\n\x02id\x18\x01 \x01(\t\"\xde\x02\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.segnode.v1.Job.State\x12\x10\n\x08progress\x18\x03 \x01(\x01\x12)\n\x05masks\x18\x04 \x03(\x0b\x32\x1a.segnode.v1.Job.MasksEntry\x12$\n\x07problem\x18\x05 \x01(\x0b\x32\x13.segnode.v1.Problem\x1a\x46\n\nMasksEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.segnode.v1.MaskResponse:\x02\x38\x01\"z\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x0e\n\nSTATE_DONE\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\"7\n\x07Problem\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05retry\x18\x03 \x01(\x08*6\n\x06Output\x12\x16\n\x12OUTPUT_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTPUT_DICOM_SEG\x10\x01*D\n\x0cRegistration\x12\x1c\n\x18REGISTRATION_UNSPECIFIED\x10\x00\x12\x16\n\x12REGISTRATION_RIGID\x10\x01*a\n\x0cSmoothMethod\x12\x1d\n\x19SMOOTH_METHOD_UNSPECIFIED\x10\x00\x12\x1a\n\x16SMOOTH_METHOD_GAUSSIAN\x10\x01\x12\x16\n\x12SMOOTH_METHOD_OPEN\x10\x02\x32\x84\x06\n\x0cSegmentation\x12\x41\n\x08Totalseg\x12\x1b.segnode.v1.TotalsegRequest\x1a\x18.segnode.v1.MaskResponse\x12=\n\x06Vessel\x12\x19.segnode.v1.VesselRequest\x1a\x18.segnode.v1.MaskResponse\x12=\n\x06Ureter\x12\x19.segnode.v1.UreterRequest\x1a\x18.segnode.v1.MaskResponse\x12;\n\x05Tumor\x12\x18.segnode.v1.TumorRequest\x1a\x18.segnode.v1.MaskResponse\x12<\n\x05\x42\x61tch\x12\x18.segnode.v1.BatchRequest\x1a\x19.segnode.v1.BatchResponse\x12\x45\n\nSmoothMask\x12\x1d.segnode.v1.SmoothMaskRequest\x1a\x18.segnode.v1.MaskResponse\x12O\n\x0fPostprocessMask\x12\".segnode.v1.PostprocessMaskRequest\x1a\x18.segnode.v1.MaskResponse\x12\x30\n\x03Run\x12\x16.segnode.v1.JobRequest\x1a\x0f.segnode.v1.Job0\x01\x12\x34\n\tSubmitJob\x12\x16.segnode.v1.JobRequest\x1a\x0f.segnode.v1.Job\x12\x33\n\x06GetJob\x12\x18.segnode.v1.JobReference\x1a\x0f.segnode.v1.Job\x12\x36\n\tCancelJob\x12\x18.segnode.v1.JobReference\x1a\x0f.segnode.v1.Job\x12K\n\nListModels\x12\x1d.segnode.v1.ListModelsRequest\x1a\x1e.segnode.v1.ListModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'segnode.v1.segmentation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ALIASREQUEST_IMAGESENTRY']._loaded_options = None
+  _globals['_ALIASREQUEST_IMAGESENTRY']._serialized_options = b'8\001'
   _globals['_MASKRESPONSE_VOLUMESMLENTRY']._loaded_options = None
   _globals['_MASKRESPONSE_VOLUMESMLENTRY']._serialized_options = b'8\001'
   _globals['_MASKRESPONSE_TIMINGSSENTRY']._loaded_options = None
@@ -39,12 +41,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHRESPONSE_MASKSENTRY']._serialized_options = b'8\001'
   _globals['_JOB_MASKSENTRY']._loaded_options = None
   _globals['_JOB_MASKSENTRY']._serialized_options = b'8\001'
-  _globals['_OUTPUT']._serialized_start=2570
-  _globals['_OUTPUT']._serialized_end=2624
-  _globals['_REGISTRATION']._serialized_start=2626
-  _globals['_REGISTRATION']._serialized_end=2694
-  _globals['_SMOOTHMETHOD']._serialized_start=2696
-  _globals['_SMOOTHMETHOD']._serialized_end=2793
+  _globals['_OUTPUT']._serialized_start=3213
+  _globals['_OUTPUT']._serialized_end=3267
+  _globals['_REGISTRATION']._serialized_start=3269
+  _globals['_REGISTRATION']._serialized_end=3337
+  _globals['_SMOOTHMETHOD']._serialized_start=3339
+  _globals['_SMOOTHMETHOD']._serialized_end=3436
   _globals['_TOTALSEGREQUEST']._serialized_start=45
   _globals['_TOTALSEGREQUEST']._serialized_end=133
   _globals['_VESSELREQUEST']._serialized_start=136
@@ -55,34 +57,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TUMORREQUEST']._serialized_end=513
   _globals['_BATCHREQUEST']._serialized_start=516
   _globals['_BATCHREQUEST']._serialized_end=772
-  _globals['_SMOOTHMASKREQUEST']._serialized_start=775
-  _globals['_SMOOTHMASKREQUEST']._serialized_end=904
-  _globals['_STEP']._serialized_start=907
-  _globals['_STEP']._serialized_end=1189
-  _globals['_POSTPROCESSMASKREQUEST']._serialized_start=1191
-  _globals['_POSTPROCESSMASKREQUEST']._serialized_end=1282
-  _globals['_MASKRESPONSE']._serialized_start=1285
-  _globals['_MASKRESPONSE']._serialized_end=1628
-  _globals['_MASKRESPONSE_VOLUMESMLENTRY']._serialized_start=1531
-  _globals['_MASKRESPONSE_VOLUMESMLENTRY']._serialized_end=1579
-  _globals['_MASKRESPONSE_TIMINGSSENTRY']._serialized_start=1581
-  _globals['_MASKRESPONSE_TIMINGSSENTRY']._serialized_end=1628
-  _globals['_BATCHRESPONSE']._serialized_start=1631
-  _globals['_BATCHRESPONSE']._serialized_end=1771
-  _globals['_BATCHRESPONSE_MASKSENTRY']._serialized_start=1701
-  _globals['_BATCHRESPONSE_MASKSENTRY']._serialized_end=1771
-  _globals['_JOBREQUEST']._serialized_start=1774
-  _globals['_JOBREQUEST']._serialized_end=2130
-  _globals['_JOBREFERENCE']._serialized_start=2132
-  _globals['_JOBREFERENCE']._serialized_end=2158
-  _globals['_JOB']._serialized_start=2161
-  _globals['_JOB']._serialized_end=2511
-  _globals['_JOB_MASKSENTRY']._serialized_start=1701
-  _globals['_JOB_MASKSENTRY']._serialized_end=1771
-  _globals['_JOB_STATE']._serialized_start=2389
-  _globals['_JOB_STATE']._serialized_end=2511
-  _globals['_PROBLEM']._serialized_start=2513
-  _globals['_PROBLEM']._serialized_end=2568
-  _globals['_SEGMENTATION']._serialized_start=2796
-  _globals['_SEGMENTATION']._serialized_end=3491
+  _globals['_ALIASREQUEST']._serialized_start=775
+  _globals['_ALIASREQUEST']._serialized_end=976
+  _globals['_ALIASREQUEST_IMAGESENTRY']._serialized_start=931
+  _globals['_ALIASREQUEST_IMAGESENTRY']._serialized_end=976
+  _globals['_LISTMODELSREQUEST']._serialized_start=978
+  _globals['_LISTMODELSREQUEST']._serialized_end=997
+  _globals['_LISTMODELSRESPONSE']._serialized_start=999
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1061
+  _globals['_OFFEREDMODEL']._serialized_start=1064
+  _globals['_OFFEREDMODEL']._serialized_end=1247
+  _globals['_OFFEREDCHANNEL']._serialized_start=1249
+  _globals['_OFFEREDCHANNEL']._serialized_end=1327
+  _globals['_OFFEREDLABEL']._serialized_start=1329
+  _globals['_OFFEREDLABEL']._serialized_end=1372
+  _globals['_SMOOTHMASKREQUEST']._serialized_start=1375
+  _globals['_SMOOTHMASKREQUEST']._serialized_end=1504
+  _globals['_STEP']._serialized_start=1507
+  _globals['_STEP']._serialized_end=1789
+  _globals['_POSTPROCESSMASKREQUEST']._serialized_start=1791
+  _globals['_POSTPROCESSMASKREQUEST']._serialized_end=1882
+  _globals['_MASKRESPONSE']._serialized_start=1885
+  _globals['_MASKRESPONSE']._serialized_end=2228
+  _globals['_MASKRESPONSE_VOLUMESMLENTRY']._serialized_start=2131
+  _globals['_MASKRESPONSE_VOLUMESMLENTRY']._serialized_end=2179
+  _globals['_MASKRESPONSE_TIMINGSSENTRY']._serialized_start=2181
+  _globals['_MASKRESPONSE_TIMINGSSENTRY']._serialized_end=2228
+  _globals['_BATCHRESPONSE']._serialized_start=2231
+  _globals['_BATCHRESPONSE']._serialized_end=2371
+  _globals['_BATCHRESPONSE_MASKSENTRY']._serialized_start=2301
+  _globals['_BATCHRESPONSE_MASKSENTRY']._serialized_end=2371
+  _globals['_JOBREQUEST']._serialized_start=2374
+  _globals['_JOBREQUEST']._serialized_end=2773
+  _globals['_JOBREFERENCE']._serialized_start=2775
+  _globals['_JOBREFERENCE']._serialized_end=2801
+  _globals['_JOB']._serialized_start=2804
+  _globals['_JOB']._serialized_end=3154
+  _globals['_JOB_MASKSENTRY']._serialized_start=2301
+  _globals['_JOB_MASKSENTRY']._serialized_end=2371
+  _globals['_JOB_STATE']._serialized_start=3032
+  _globals['_JOB_STATE']._serialized_end=3154
+  _globals['_PROBLEM']._serialized_start=3156
+  _globals['_PROBLEM']._serialized_end=3211
+  _globals['_SEGMENTATION']._serialized_start=3439
+  _globals['_SEGMENTATION']._serialized_end=4211
 # @@protoc_insertion_point(module_scope)

@@ -94,6 +94,75 @@ class BatchRequest(_message.Message):
     output: _containers.RepeatedScalarFieldContainer[Output]
     def __init__(self, tasks: _Optional[_Iterable[str]] = ..., image_path: _Optional[str] = ..., image_A_path: _Optional[str] = ..., image_P_path: _Optional[str] = ..., image_D_path: _Optional[str] = ..., registration: _Optional[_Union[Registration, str]] = ..., force: _Optional[bool] = ..., output: _Optional[_Iterable[_Union[Output, str]]] = ...) -> None: ...
 
+class AliasRequest(_message.Message):
+    __slots__ = ("alias", "image_path", "images", "force", "output")
+    class ImagesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    alias: str
+    image_path: str
+    images: _containers.ScalarMap[str, str]
+    force: bool
+    output: _containers.RepeatedScalarFieldContainer[Output]
+    def __init__(self, alias: _Optional[str] = ..., image_path: _Optional[str] = ..., images: _Optional[_Mapping[str, str]] = ..., force: _Optional[bool] = ..., output: _Optional[_Iterable[_Union[Output, str]]] = ...) -> None: ...
+
+class ListModelsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListModelsResponse(_message.Message):
+    __slots__ = ("models",)
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    models: _containers.RepeatedCompositeFieldContainer[OfferedModel]
+    def __init__(self, models: _Optional[_Iterable[_Union[OfferedModel, _Mapping]]] = ...) -> None: ...
+
+class OfferedModel(_message.Message):
+    __slots__ = ("alias", "endpoint", "model", "version", "channels", "labels", "usable")
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    USABLE_FIELD_NUMBER: _ClassVar[int]
+    alias: str
+    endpoint: str
+    model: str
+    version: str
+    channels: _containers.RepeatedCompositeFieldContainer[OfferedChannel]
+    labels: _containers.RepeatedCompositeFieldContainer[OfferedLabel]
+    usable: bool
+    def __init__(self, alias: _Optional[str] = ..., endpoint: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[str] = ..., channels: _Optional[_Iterable[_Union[OfferedChannel, _Mapping]]] = ..., labels: _Optional[_Iterable[_Union[OfferedLabel, _Mapping]]] = ..., usable: _Optional[bool] = ...) -> None: ...
+
+class OfferedChannel(_message.Message):
+    __slots__ = ("name", "field", "modality", "phase")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    MODALITY_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    field: str
+    modality: _containers.RepeatedScalarFieldContainer[str]
+    phase: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., field: _Optional[str] = ..., modality: _Optional[_Iterable[str]] = ..., phase: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class OfferedLabel(_message.Message):
+    __slots__ = ("value", "name")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    value: int
+    name: str
+    def __init__(self, value: _Optional[int] = ..., name: _Optional[str] = ...) -> None: ...
+
 class SmoothMaskRequest(_message.Message):
     __slots__ = ("mask_path", "labels", "method", "strength", "force")
     MASK_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -186,7 +255,7 @@ class BatchResponse(_message.Message):
     def __init__(self, masks: _Optional[_Mapping[str, MaskResponse]] = ...) -> None: ...
 
 class JobRequest(_message.Message):
-    __slots__ = ("totalseg", "vessel", "ureter", "tumor", "batch", "smooth", "postprocess")
+    __slots__ = ("totalseg", "vessel", "ureter", "tumor", "batch", "smooth", "postprocess", "alias")
     TOTALSEG_FIELD_NUMBER: _ClassVar[int]
     VESSEL_FIELD_NUMBER: _ClassVar[int]
     URETER_FIELD_NUMBER: _ClassVar[int]
@@ -194,6 +263,7 @@ class JobRequest(_message.Message):
     BATCH_FIELD_NUMBER: _ClassVar[int]
     SMOOTH_FIELD_NUMBER: _ClassVar[int]
     POSTPROCESS_FIELD_NUMBER: _ClassVar[int]
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
     totalseg: TotalsegRequest
     vessel: VesselRequest
     ureter: UreterRequest
@@ -201,7 +271,8 @@ class JobRequest(_message.Message):
     batch: BatchRequest
     smooth: SmoothMaskRequest
     postprocess: PostprocessMaskRequest
-    def __init__(self, totalseg: _Optional[_Union[TotalsegRequest, _Mapping]] = ..., vessel: _Optional[_Union[VesselRequest, _Mapping]] = ..., ureter: _Optional[_Union[UreterRequest, _Mapping]] = ..., tumor: _Optional[_Union[TumorRequest, _Mapping]] = ..., batch: _Optional[_Union[BatchRequest, _Mapping]] = ..., smooth: _Optional[_Union[SmoothMaskRequest, _Mapping]] = ..., postprocess: _Optional[_Union[PostprocessMaskRequest, _Mapping]] = ...) -> None: ...
+    alias: AliasRequest
+    def __init__(self, totalseg: _Optional[_Union[TotalsegRequest, _Mapping]] = ..., vessel: _Optional[_Union[VesselRequest, _Mapping]] = ..., ureter: _Optional[_Union[UreterRequest, _Mapping]] = ..., tumor: _Optional[_Union[TumorRequest, _Mapping]] = ..., batch: _Optional[_Union[BatchRequest, _Mapping]] = ..., smooth: _Optional[_Union[SmoothMaskRequest, _Mapping]] = ..., postprocess: _Optional[_Union[PostprocessMaskRequest, _Mapping]] = ..., alias: _Optional[_Union[AliasRequest, _Mapping]] = ...) -> None: ...
 
 class JobReference(_message.Message):
     __slots__ = ("id",)

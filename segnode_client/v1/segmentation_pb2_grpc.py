@@ -89,6 +89,11 @@ class SegmentationStub:
                 request_serializer=segnode_dot_v1_dot_segmentation__pb2.JobReference.SerializeToString,
                 response_deserializer=segnode_dot_v1_dot_segmentation__pb2.Job.FromString,
                 _registered_method=True)
+        self.ListModels = channel.unary_unary(
+                '/segnode.v1.Segmentation/ListModels',
+                request_serializer=segnode_dot_v1_dot_segmentation__pb2.ListModelsRequest.SerializeToString,
+                response_deserializer=segnode_dot_v1_dot_segmentation__pb2.ListModelsResponse.FromString,
+                _registered_method=True)
 
 
 class SegmentationServicer:
@@ -169,6 +174,13 @@ class SegmentationServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListModels(self, request, context):
+        """Every alias, and what its model takes and gives. Run and SubmitJob take any alias.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SegmentationServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -226,6 +238,11 @@ def add_SegmentationServicer_to_server(servicer, server):
                     servicer.CancelJob,
                     request_deserializer=segnode_dot_v1_dot_segmentation__pb2.JobReference.FromString,
                     response_serializer=segnode_dot_v1_dot_segmentation__pb2.Job.SerializeToString,
+            ),
+            'ListModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModels,
+                    request_deserializer=segnode_dot_v1_dot_segmentation__pb2.ListModelsRequest.FromString,
+                    response_serializer=segnode_dot_v1_dot_segmentation__pb2.ListModelsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -525,6 +542,33 @@ class Segmentation:
             '/segnode.v1.Segmentation/CancelJob',
             segnode_dot_v1_dot_segmentation__pb2.JobReference.SerializeToString,
             segnode_dot_v1_dot_segmentation__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segnode.v1.Segmentation/ListModels',
+            segnode_dot_v1_dot_segmentation__pb2.ListModelsRequest.SerializeToString,
+            segnode_dot_v1_dot_segmentation__pb2.ListModelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

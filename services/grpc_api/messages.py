@@ -11,6 +11,7 @@ from google.rpc.status_pb2 import Status
 from segnode_client.v1 import segmentation_pb2 as messages
 from services.jobs.job import Job, Problem
 from services.jobs.requests import AnyRequest, parse_request
+from services.offered_models import OfferedModels
 from services.problems import grpc_code
 
 _PREFIXES: Final = ("OUTPUT_", "REGISTRATION_", "SMOOTH_METHOD_")
@@ -44,6 +45,12 @@ def job_message(job: Job) -> messages.Job:
     """Convert a job to a message."""
     content = job.model_dump(mode="json", exclude_none=True)
     message: messages.Job = ParseDict({**content, "state": f"STATE_{job.state.upper()}"}, messages.Job())
+    return message
+
+
+def models_message(models: OfferedModels) -> messages.ListModelsResponse:
+    """Convert the list of models to a message."""
+    message: messages.ListModelsResponse = ParseDict(models.model_dump(mode="json"), messages.ListModelsResponse())
     return message
 
 

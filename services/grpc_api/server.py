@@ -12,6 +12,7 @@ from core.errors import ConfigInvalid
 from core.event_log import EventLog
 from segnode_client.v1 import segmentation_pb2 as messages
 from segnode_client.v1 import segmentation_pb2_grpc as stubs
+from services.aliases import Aliases
 from services.grpc_api.health import Health
 from services.grpc_api.messages import status_of
 from services.grpc_api.servicer import Servicer
@@ -75,13 +76,18 @@ def _refusal(problem: Problem) -> Any:
 
 
 def make_grpc_server(
-    handlers: JobService, readiness: Readiness, listening: Listening, tokens: Tokens, retry_after_s: int
+    handlers: JobService,
+    readiness: Readiness,
+    aliases: Aliases,
+    listening: Listening,
+    tokens: Tokens,
+    retry_after_s: int,
 ) -> grpc.aio.Server:
     """Make a server that listens once it is started.
 
     Parameters
     ----------
-    handlers, readiness, tokens
+    handlers, readiness, aliases, tokens
         The service behind it, whether it is ready, and the tokens of its callers.
     listening
         Host, port and TLS.
@@ -95,7 +101,7 @@ def make_grpc_server(
     """
     server = grpc.aio.server(interceptors=[_OnlyKnownCallers(tokens)], options=OPTIONS, maximum_concurrent_rpcs=CALLS)
     add_servicer: Any = stubs.add_SegmentationServicer_to_server  # generated without types
-    add_servicer(Servicer(handlers, retry_after_s), server)
+    add_servicer(Servicer(handlers, aliases, retry_after_s), server)
     health_pb2_grpc.add_HealthServicer_to_server(Health(readiness, frozenset({NAME})), server)
     reflection.enable_server_reflection((NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     try:

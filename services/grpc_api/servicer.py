@@ -1,5 +1,6 @@
 """``segnode.v1.Segmentation``."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing
 from typing import Any, Final, NoReturn, TypeAlias
@@ -14,9 +15,11 @@ from core.event_log import EventLog
 from core.raised_at import raised_at
 from segnode_client.v1 import segmentation_pb2 as messages
 from segnode_client.v1 import segmentation_pb2_grpc as stubs
-from services.grpc_api.messages import job_message, request_of, status_of, task_request
+from services.aliases import Aliases
+from services.grpc_api.messages import job_message, models_message, request_of, status_of, task_request
 from services.jobs.job import Job, Problem
 from services.jobs.job_service import JobService, key_of
+from services.offered_models import offered_models
 
 KEY: Final = "idempotency-key"
 """Name of the metadata with the idempotency key."""
@@ -31,14 +34,15 @@ class Servicer(stubs.SegmentationServicer):
 
     Parameters
     ----------
-    handlers
-        The service, which REST shares.
+    handlers, aliases
+        The service and its models, which REST shares.
     retry_after_s
         Seconds that callers are told to wait, if the queue is full.
     """
 
-    def __init__(self, handlers: JobService, retry_after_s: int) -> None:
+    def __init__(self, handlers: JobService, aliases: Aliases, retry_after_s: int) -> None:
         self._handlers = handlers
+        self._aliases = aliases
         self._retry_after_s = retry_after_s
 
     async def Totalseg(self, request: messages.TotalsegRequest, context: Context) -> messages.MaskResponse:
@@ -93,6 +97,15 @@ class Servicer(stubs.SegmentationServicer):
     async def CancelJob(self, request: messages.JobReference, context: Context) -> messages.Job:
         """Cancel a job."""
         return await self._job(self._handlers.cancel(request.id), context)
+
+    async def ListModels(self, request: messages.ListModelsRequest, context: Context) -> messages.ListModelsResponse:
+        """List the models."""
+        try:
+            return models_message(await asyncio.to_thread(offered_models, self._aliases))
+        except SegnodeError as error:
+            await self._abort(Problem.of(error), context)
+        except Exception as error:  # noqa: BLE001 - a call's outermost place
+            await self._abort(_fault(error), context)
 
     async def _submitted(self, request: messages.JobRequest, context: Context) -> Job:
         return await self._handlers.submit(request_of(request), _key(context))

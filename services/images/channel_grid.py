@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from core.cancellation import Cancellation
 from core.errors import ReasonCode, StudyRejected
@@ -13,7 +14,13 @@ from services.images.image_reader import Image
 from services.images.registration import register
 
 
-def on_first_grid(images: Sequence[Image], *, rigid: bool, cancellation: Cancellation) -> Volume:
+def on_first_grid(
+    images: Sequence[Image],
+    *,
+    rigid: bool,
+    on_other_grid: Literal["refuse", "resample"] = "resample",
+    cancellation: Cancellation,
+) -> Volume:
     """Stack images on the grid of the first.
 
     Parameters
@@ -22,6 +29,8 @@ def on_first_grid(images: Sequence[Image], *, rigid: bool, cancellation: Cancell
         Of one patient, one channel each.
     rigid
         Whether the others are registered (moved and turned) onto the first; if not, patient coordinates are trusted.
+    on_other_grid
+        What happens to images on another grid that are not registered.
     cancellation
         Asked repeatedly while images are registered.
 
@@ -36,7 +45,7 @@ def on_first_grid(images: Sequence[Image], *, rigid: bool, cancellation: Cancell
         raise StudyRejected(ReasonCode.MIXED_PATIENTS, f"The images are of {len(patients)} patients.")
     first, *others = (image.volume for image in images)
     if not rigid:
-        return combine_channels([first, *others], "resample")
+        return combine_channels([first, *others], on_other_grid)
     return stack_channels([first, *(_registered(other, first, cancellation) for other in others)])
 
 

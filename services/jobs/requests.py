@@ -1,20 +1,22 @@
 """The requests of the service: one schema behind gRPC, REST and the queue."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, Field, StrictBool, TypeAdapter, ValidationError, model_validator
 
 from core.errors import RequestCode, RequestRefused
 from core.frozen import Frozen
-from core.model_config import Open, Phase, PostprocessingStep, Smooth
+from core.model_config import Channel, Open, Phase, PostprocessingStep, Smooth
 from core.validation_message import message_of
-from services.tasks import Task
+from services.tasks import AliasName, Task
 
 Output = Literal["dicom_seg"]
 Registration = Literal["none", "rigid"]
 SharedPath = Annotated[str, Field(min_length=1, max_length=4096)]
 """As the caller sees it: absolute, or ``ROOT:relative/path``."""
+ChannelName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 PHASE_OF_FIELD: Final[Mapping[str, Phase]] = {
@@ -25,6 +27,14 @@ PHASE_OF_FIELD: Final[Mapping[str, Phase]] = {
 """Expected phase of an image, by the field that names it."""
 
 
+@dataclass(frozen=True)
+class ImagePath:
+    """An image's path, and the contrast phases that it may be of; none: any."""
+
+    path: SharedPath
+    phases: tuple[Phase, ...]
+
+
 class _Segmentation(Frozen):
     force: StrictBool = Field(
         default=False, description="make masks anew, though there are some of these images and models"
@@ -32,14 +42,27 @@ class _Segmentation(Frozen):
     output: tuple[Output, ...] = Field(default=(), description="beside the mask; dicom_seg needs a folder of DICOM")
 
 
-class TotalsegRequest(_Segmentation):
+class _TaskSegmentation(_Segmentation):
+    @property
+    def name(self) -> Task:
+        """Return the task, by which the mask comes."""
+        task: Task = self.task  # type: ignore[attr-defined]  # each kind has its own
+        return task
+
+    def paths(self, channels: Sequence[Channel]) -> dict[str, ImagePath]:
+        """Return the images by the field that names each, in the order of the model's channels."""
+        phases = {field: (phase,) for field, phase in PHASE_OF_FIELD.items()}
+        return {field: ImagePath(getattr(self, field), phases.get(field, ())) for field in image_fields(self.name)}
+
+
+class TotalsegRequest(_TaskSegmentation):
     """Organs; the network sees no voxels finer than 1 mm, the mask lies on the image's own grid."""
 
     task: Literal["totalseg"] = "totalseg"
     image_path: SharedPath = Field(examples=["/mnt/cases/0001/image.nii.gz"])
 
 
-class VesselRequest(_Segmentation):
+class VesselRequest(_TaskSegmentation):
     """Kidney, artery and vein in the physical space of A."""
 
     task: Literal["vessel"] = "vessel"
@@ -48,27 +71,78 @@ class VesselRequest(_Segmentation):
     registration: Registration = Field(default="none", description="rigid: P is moved and turned onto A first")
 
 
-class UreterRequest(_Segmentation):
+class UreterRequest(_TaskSegmentation):
     """Ureter and kidney, of a delayed phase."""
 
     task: Literal["ureter"] = "ureter"
     image_D_path: SharedPath = Field(description="delayed phase", examples=["/mnt/cases/0001/D.nii.gz"])
 
 
-class TumorRequest(_Segmentation):
+class TumorRequest(_TaskSegmentation):
     """Kidney and tumour."""
 
     task: Literal["tumor"] = "tumor"
     image_path: SharedPath = Field(examples=["/mnt/cases/0001/image.nii.gz"])
 
 
+class AliasImages(_Segmentation):
+    """The images of a model: ``image_path`` where it takes one, else each by the name of its channel."""
+
+    image_path: SharedPath | None = Field(
+        default=None, description="of a model of one channel", examples=["/mnt/cases/0001/image.nii.gz"]
+    )
+    images: dict[ChannelName, SharedPath] = Field(
+        default={}, max_length=32, description="by channel, as GET /v1/models names them"
+    )
+
+    @model_validator(mode="after")
+    def _images_are_named_once(self) -> "AliasImages":
+        if (self.image_path is None) == (not self.images):
+            raise ValueError("give image_path or images, one of the two")
+        return self
+
+
+class AliasRequest(AliasImages):
+    """A segmentation by the model behind any alias; ``GET /v1/models`` lists them."""
+
+    task: Literal["alias"] = "alias"
+    alias: AliasName = Field(examples=["liver"])
+
+    @property
+    def name(self) -> str:
+        """Return the alias, by which the mask comes."""
+        return self.alias
+
+    def paths(self, channels: Sequence[Channel]) -> dict[str, ImagePath]:
+        """Return the images by the field that names each, in the order of the model's channels.
+
+        Raises
+        ------
+        RequestRefused
+            ``invalid_request`` if they are not the images of these channels; names that were sent are not repeated.
+        """
+        names = [channel.name for channel in channels]
+        if self.image_path is not None:
+            if len(names) > 1:
+                detail = f"image_path: the model takes {len(names)} images; give images, by channel: {', '.join(names)}"
+                raise RequestRefused(RequestCode.INVALID_REQUEST, f"{detail}.")
+            return {"image_path": ImagePath(self.image_path, channels[0].series.phase)}
+        if set(self.images) != set(names) or len(set(names)) < len(names):
+            raise RequestRefused(RequestCode.INVALID_REQUEST, f"images: the model's channels are {', '.join(names)}.")
+        return {f"images.{c.name}": ImagePath(self.images[c.name], c.series.phase) for c in channels}
+
+
 TaskRequest = TotalsegRequest | VesselRequest | UreterRequest | TumorRequest
+SegmentationRequest = TaskRequest | AliasRequest
 _REQUESTS: dict[Task, type[TaskRequest]] = {
     "totalseg": TotalsegRequest,
     "vessel": VesselRequest,
     "ureter": UreterRequest,
     "tumor": TumorRequest,
 }
+
+
+_BY_NAME: Mapping[str, type[TaskRequest]] = {str(task): request for task, request in _REQUESTS.items()}
 
 
 class BatchRequest(_Segmentation):
@@ -140,16 +214,23 @@ class PostprocessRequest(Frozen):
 
 MaskRequest = SmoothRequest | PostprocessRequest
 AnyRequest = Annotated[
-    TotalsegRequest | VesselRequest | UreterRequest | TumorRequest | BatchRequest | SmoothRequest | PostprocessRequest,
+    TotalsegRequest
+    | VesselRequest
+    | UreterRequest
+    | TumorRequest
+    | AliasRequest
+    | BatchRequest
+    | SmoothRequest
+    | PostprocessRequest,
     Field(discriminator="task"),
 ]
 _ANY: TypeAdapter[AnyRequest] = TypeAdapter(AnyRequest)
 Request = TypeVar("Request", bound=BaseModel)
 
 
-def image_fields(task: Task) -> tuple[str, ...]:
+def image_fields(task: str) -> tuple[str, ...]:
     """Return the fields of a task's request that name its images, in the order of the model's channels."""
-    return tuple(name for name in _REQUESTS[task].model_fields if name.startswith("image"))
+    return tuple(name for name in _BY_NAME[task].model_fields if name.startswith("image"))
 
 
 def parse_request(content: Any) -> AnyRequest:

@@ -18,8 +18,8 @@ from core.version import VERSION
 from services.images.image_reader import stem_of
 from services.images.safe_open import read_small
 from services.images.shared_paths import MASK_FOLDER, SharedFile
+from services.tasks import mask_prefix
 
-NAMES: Final = {"totalseg": "total", "vessel": "vessel", "ureter": "ureter", "tumor": "tumor"}
 SAYS_NOTHING: Final = frozenset({"image", "img", "ct", "phase", "series", "volume", ""})
 """Parts of an image's name that do not distinguish it from other images of a case."""
 
@@ -91,10 +91,10 @@ class MaskPlace:
         return source.path.relative_to(self.case).as_posix()
 
 
-def place_of(task: str, image: SharedFile) -> MaskPlace:
+def place_of(alias: str, image: SharedFile) -> MaskPlace:
     """Return the place of an image's mask: in ``mask`` beside the image."""
     said = [part for part in re.split(r"[_\- ]+", stem_of(image.path)) if part.lower() not in SAYS_NOTHING]
-    return MaskPlace(image, image.path.parent, "_".join([NAMES[task], *said]))
+    return MaskPlace(image, image.path.parent, "_".join([mask_prefix(alias), *said]))
 
 
 def place_derived(mask: SharedFile, kind: str) -> MaskPlace:

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Depends, FastAPI, Header, Query, Request, Security
+from fastapi import APIRouter, Body, Depends, FastAPI, Header, Path, Query, Request, Security
 from fastapi.params import Depends as Dependency
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.security import HTTPBearer
@@ -14,10 +14,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.version import VERSION
+from services.aliases import Aliases
 from services.jobs.job import Job, Problem
 from services.jobs.job_service import LONGEST_S, JobService
 from services.jobs.readiness import Readiness
 from services.jobs.requests import (
+    AliasImages,
     AnyRequest,
     BatchRequest,
     PostprocessRequest,
@@ -26,8 +28,10 @@ from services.jobs.requests import (
     TumorRequest,
     UreterRequest,
     VesselRequest,
+    parse_request,
 )
 from services.jobs.results import MaskResult
+from services.offered_models import OfferedModels, offered_models
 from services.rest.problems import PROBLEMS, Failed, add_problem_handlers
 from services.rest.waiting import events, unless_gone
 from services.tokens import Tokens
@@ -53,6 +57,7 @@ Key = Annotated[
     UUID | None,
     Header(alias="Idempotency-Key", description="a UUID of your own for each request: a repeat finds the same job"),
 ]
+Alias = Annotated[str, Path(min_length=1, max_length=63, examples=["liver"])]
 MASK_ENDPOINTS: Final[dict[str, tuple[type[Any], str]]] = {
     "/inference/totalseg": (TotalsegRequest, "Organs"),
     "/inference/vessel": (VesselRequest, "Kidney, artery and vein in the space of A"),
@@ -63,13 +68,15 @@ MASK_ENDPOINTS: Final[dict[str, tuple[type[Any], str]]] = {
 }
 
 
-def make_rest_app(handlers: JobService, readiness: Readiness, tokens: Tokens, retry_after_s: int) -> FastAPI:
+def make_rest_app(
+    handlers: JobService, readiness: Readiness, aliases: Aliases, tokens: Tokens, retry_after_s: int
+) -> FastAPI:
     """Make the application that answers REST calls.
 
     Parameters
     ----------
-    handlers, readiness, tokens
-        The service behind it, whether it is ready, and the tokens of its callers.
+    handlers, readiness, aliases, tokens
+        The service behind it, whether it is ready, its models, and the tokens of its callers.
     retry_after_s
         Seconds that callers are told to wait, if the queue is full.
     """
@@ -83,6 +90,7 @@ def make_rest_app(handlers: JobService, readiness: Readiness, tokens: Tokens, re
     app.add_middleware(_SmallBodies)
     known = _known_callers(tokens)
     app.include_router(_mask_endpoints(handlers), prefix="/v1", dependencies=known)
+    app.include_router(_model_endpoints(handlers, aliases), prefix="/v1", dependencies=known)
     app.include_router(_job_endpoints(handlers), prefix="/v1/jobs", dependencies=known)
     app.include_router(_probes(readiness))
     return app
@@ -120,6 +128,25 @@ def _mask_endpoints(handlers: JobService) -> APIRouter:
     ) -> BatchResult:
         job = await unless_gone(request, handlers.result(wanted, idempotency_key, timeout))
         return BatchResult(masks=job.masks)
+
+    return router
+
+
+def _model_endpoints(handlers: JobService, aliases: Aliases) -> APIRouter:
+    """Make the list of models, and the endpoint of all that are no task."""
+    router = APIRouter()
+
+    @router.get("/models", summary="List the models: what each takes and gives", operation_id="models")
+    async def models() -> OfferedModels:
+        return await asyncio.to_thread(offered_models, aliases)
+
+    @router.post("/inference/{alias}", summary="Any other model, by its alias", operation_id="alias")
+    async def infer(
+        request: Request, alias: Alias, wanted: AliasImages, timeout: Timeout = 3600.0, idempotency_key: Key = None
+    ) -> MaskResult:
+        asked = parse_request({**wanted.model_dump(), "task": "alias", "alias": alias})
+        job = await unless_gone(request, handlers.result(asked, idempotency_key, timeout))
+        return job.masks[alias]
 
     return router
 

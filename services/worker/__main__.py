@@ -27,10 +27,10 @@ from runtime.storage_id import spool_id
 from runtime.takeover import Takeover
 from runtime.worker_lease import WorkerLease, end_process, this_process
 from segmentation.inference.model_pool import ModelPool
+from services.aliases import Aliases
 from services.images.shared_paths import Roots
 from services.jobs.job_queue import QUEUE, VERSION
 from services.settings import ServiceSettings, load_service_settings
-from services.worker.aliases import Aliases
 from services.worker.job_flow import ServiceFlow
 from services.worker.task_models import Packages
 

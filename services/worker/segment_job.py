@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from core.cancellation import NEVER, Cancellation
 from core.errors import RequestCode, RequestRefused
 from core.label_map import LabelMap
+from core.model_config import Phase
 from core.run_options import RunOptions
 from core.version import VERSION
 from core.volume import Geometry, Volume
@@ -19,7 +20,7 @@ from segmentation.postprocessing.steps import postprocess
 from services.images.channel_grid import on_first_grid
 from services.images.image_reader import Image, ImageReader, told_phase
 from services.images.shared_paths import Roots, SharedFile
-from services.jobs.requests import PHASE_OF_FIELD, BatchRequest, TaskRequest, VesselRequest, image_fields
+from services.jobs.requests import PHASE_OF_FIELD, AliasRequest, BatchRequest, SegmentationRequest, VesselRequest
 from services.jobs.results import MaskResult
 from services.masks.mask_folder import MaskFolder
 from services.masks.mask_locks import Locks
@@ -33,7 +34,7 @@ Progress = Callable[[float], None]
 class _Part:
     """One segmentation of a job: its images, model and place of the mask."""
 
-    request: TaskRequest
+    request: SegmentationRequest
     package: Package
     images: Mapping[str, SharedFile]
     place: MaskPlace
@@ -47,11 +48,15 @@ class _Part:
     def paths(self) -> tuple[Path, ...]:
         return tuple(image.path for image in self.images.values())
 
+    def _phase(self, field: str) -> Phase | None:
+        # Behind another alias, the model's own rule says which phases it takes.
+        return None if isinstance(self.request, AliasRequest) else PHASE_OF_FIELD.get(field)
+
     @property
     def channels(self) -> list[tuple[SharedFile, str, RunOptions]]:
         """Return each image with its field, and the channel that it feeds, which takes only the field's phase."""
         return [
-            (image, name, replace(self.package.options, channel=number, phase=PHASE_OF_FIELD.get(name)))
+            (image, name, replace(self.package.options, channel=number, phase=self._phase(name)))
             for number, (name, image) in enumerate(self.images.items())
         ]
 
@@ -84,7 +89,7 @@ class SegmentJob:
 
     def run(
         self,
-        request: TaskRequest | BatchRequest,
+        request: SegmentationRequest | BatchRequest,
         on_progress: Progress,
         cancellation: Cancellation = NEVER,
         on_wait: Callable[[], None] = lambda: None,
@@ -129,27 +134,28 @@ class SegmentJob:
             for number, part in enumerate(parts):
                 share = _share_of(on_progress, number, len(parts))
                 made = found[part] or self._make(part, inputs[part], folders[part], shared, share, cancellation)
-                results[part.request.task] = made
+                results[part.request.name] = made
                 share(1.0)
             return results
 
-    def _part(self, request: TaskRequest) -> _Part:
-        fields = image_fields(request.task)
-        images = {name: self.roots.find(getattr(request, name), name) for name in fields}
+    def _part(self, request: SegmentationRequest) -> _Part:
+        channels = self.packages.of(request.name).config.channels if isinstance(request, AliasRequest) else ()
+        named = request.paths(channels)
+        images = {field: self.roots.find(one.path, field) for field, one in named.items()}
         if len({image.path for image in images.values()}) < len(images):
-            detail = f"{' and '.join(fields)} are the same file; give one image of each phase."
+            detail = f"{' and '.join(images)} are the same file; give one image of each phase."
             raise RequestRefused(RequestCode.INVALID_REQUEST, detail)
-        for name, image in images.items():
-            _check_phase(name, image)
+        for field, image in images.items():
+            _check_phase(field, named[field].phases, image)
         if request.output and not next(iter(images.values())).path.is_dir():
             raise RequestRefused(RequestCode.INVALID_REQUEST, "output: dicom_seg needs a folder of DICOM images.")
-        package = self.packages.of(request.task)
+        package = self.packages.of(request.name)
         registration = request.registration if isinstance(request, VesselRequest) else ""
         digests = [self.reader.open(image, name).digest for name, image in images.items()]
         if len(set(digests)) < len(digests):
-            raise RequestRefused(RequestCode.INVALID_REQUEST, f"{' and '.join(fields)} are copies of one image.")
-        key = key_of(request.task, *digests, package.sha256, package.inference.profile, registration)
-        return _Part(request, package, images, place_of(request.task, next(iter(images.values()))), key)
+            raise RequestRefused(RequestCode.INVALID_REQUEST, f"{' and '.join(images)} are copies of one image.")
+        key = key_of(request.name, *digests, package.sha256, package.inference.profile, registration)
+        return _Part(request, package, images, place_of(request.name, next(iter(images.values()))), key)
 
     def _inputs(self, parts: Sequence[_Part], stack: ExitStack, cancellation: Cancellation) -> dict[_Part, _Input]:
         """Read the images of the parts to be made, once memory is reserved for the sizes in their headers."""
@@ -170,7 +176,9 @@ class SegmentJob:
             cancellation.raise_if_cancelled()
             images.append(self.reader.read(*one, part.package.config))
         rigid = isinstance(part.request, VesselRequest) and part.request.registration == "rigid"
-        return _Input(on_first_grid(images, rigid=rigid, cancellation=cancellation), images)
+        # The tasks trust patient coordinates; another alias, what its model says.
+        own = part.package.config.on_other_grid if isinstance(part.request, AliasRequest) else "resample"
+        return _Input(on_first_grid(images, rigid=rigid, on_other_grid=own, cancellation=cancellation), images)
 
     def _make(
         self,
@@ -223,7 +231,7 @@ def _share_of(on_progress: Progress, number: int, count: int) -> Progress:
     return lambda done: on_progress((number + done) / count)
 
 
-def _check_phase(name: str, image: SharedFile) -> None:
-    wanted, told = PHASE_OF_FIELD.get(name), None if image.path.is_dir() else told_phase(image)
-    if wanted is not None and told not in (None, wanted):
-        raise RequestRefused(RequestCode.WRONG_PHASE, f"{name} must be {wanted}; the file states {told}.")
+def _check_phase(field: str, wanted: Sequence[Phase], image: SharedFile) -> None:
+    told = None if image.path.is_dir() else told_phase(image)
+    if wanted and told not in (None, *wanted):
+        raise RequestRefused(RequestCode.WRONG_PHASE, f"{field} must be {' or '.join(wanted)}; the file states {told}.")

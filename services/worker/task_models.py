@@ -6,8 +6,7 @@ from typing import Final
 from core.run_options import RunOptions
 from segmentation.package.hashes import SUMS
 from segmentation.package.package import MODEL_YAML, Package, load_package
-from services.tasks import Task
-from services.worker.aliases import Aliases, check_fits
+from services.aliases import Aliases, check_fits
 
 TOTALSEG: Final = RunOptions(finest_spacing=1.0)
 """Organs need no finer voxels, and the network of totalseg sees none."""
@@ -30,30 +29,30 @@ class Packages:
         self._aliases = aliases
         self._known: dict[Path, tuple[_Stamp, Package]] = {}
 
-    def of(self, task: Task) -> Package:
-        """Load and verify the package that a task's alias names now.
+    def of(self, alias: str) -> Package:
+        """Load and verify the package that a task or other alias names now.
 
         Raises
         ------
         RequestRefused
-            If no alias is set.
+            If none is set.
         PackageInvalid
             If it is missing, or its hashes do not match.
         ConfigInvalid
             If it does not take the images of the task.
         """
-        folder = self._aliases.package(task)
+        folder = self._aliases.package(alias)
         stamp = _stamp_of(folder)
         known = self._known.get(folder)
         if known is None or known[0] != stamp:
             known = stamp, load_package(folder)
             self._known[folder] = known
-        check_fits(task, known[1])
-        return known[1].with_options(TOTALSEG) if task == "totalseg" else known[1]
+        check_fits(alias, known[1])
+        return known[1].with_options(TOTALSEG) if alias == "totalseg" else known[1]
 
     def all(self) -> list[Package]:
         """Return every package that an alias names."""
-        return [self.of(task) for task in self._aliases.read()]
+        return [self.of(alias) for alias in self._aliases.read()]
 
 
 def _stamp_of(folder: Path) -> _Stamp:

@@ -11,8 +11,8 @@ from phantom.series import write_series
 from segmentation.importing.totalsegmentator import add_totalsegmentator
 from segmentation.inference.engine import Engine
 from segmentation.inference.model_pool import ModelPool
+from services.aliases import Aliases
 from services.settings import load_service_settings
-from services.worker.aliases import Aliases
 from services.worker.task_models import Packages
 from tests.services.worker.test_reading import GRID
 from tests.services.worker.test_segment_job import Jobs

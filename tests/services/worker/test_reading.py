@@ -22,13 +22,13 @@ from segmentation.inference.available_memory import Memory
 from segmentation.inference.memory_estimate import STEP_BYTES
 from segmentation.inference.model_pool import ModelPool
 from segmentation.package.package import load_package
+from services.aliases import Aliases, check_fits
 from services.images.image_reader import ImageReader
 from services.images.limits import Limits
 from services.images.safe_open import OpenFile
 from services.images.shared_paths import SharedFile
 from services.jobs.requests import parse_request
 from services.settings import load_service_settings
-from services.worker.aliases import Aliases, check_fits
 from services.worker.mask_job import MaskJob
 from services.worker.task_models import Packages
 from tests.faults.table import FAULT

@@ -19,6 +19,7 @@ from segmentation.inference.engine import Engine
 from segmentation.inference.model_pool import ModelPool
 from segmentation.package.package import load_package
 from segmentation.postprocessing.steps import postprocess
+from services.aliases import Aliases
 from services.images.image_reader import ImageReader
 from services.images.limits import Limits
 from services.images.shared_paths import Root, Roots
@@ -26,7 +27,6 @@ from services.jobs.requests import parse_request
 from services.jobs.results import MaskResult
 from services.masks.mask_locks import Locks
 from services.settings import load_service_settings
-from services.worker.aliases import Aliases
 from services.worker.mask_job import MaskJob
 from services.worker.segment_job import SegmentJob
 from services.worker.task_models import Packages
@@ -279,5 +279,5 @@ def test_a_person_s_own_mask_is_processed_by_its_values(jobs: Jobs, volume: Path
 def test_codes_of_requests_have_a_test() -> None:
     here = {"wrong_phase", "invalid_request", "registration_failed", "unreadable_image", "over_limits"}
     elsewhere = {"path_outside_roots", "no_such_file", "mask_in_the_way", "unknown_job", "queue_full"}
-    elsewhere |= {"deadline_exceeded", "job_too_long"}
+    elsewhere |= {"deadline_exceeded", "job_too_long", "unknown_alias"}
     assert here | elsewhere == set(RequestCode)
