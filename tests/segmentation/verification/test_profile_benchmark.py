@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from app.graph_runner import Segmenter
 from core.errors import ConfigInvalid, PackageInvalid
 from segmentation.importing.add import add_package
 from segmentation.inference.engine import Engine
-from segmentation.package.package import Package, load_package
+from segmentation.package.package import MODEL_YAML, Package, load_package
 from segmentation.package.profile_results import MEASUREMENTS, measurement_of, warning_of
 from segmentation.verification.profile_benchmark import find_cases, measure
 from tests.support import stock_nnunet as stock
@@ -21,7 +22,11 @@ from tests.support.tiny_models import make_results_folder, make_volume
 
 @pytest.fixture
 def package(tmp_path: Path) -> Package:
-    return add_package(make_results_folder(tmp_path, "3d_fullres", mirror_axes=(2,)), "tiny", tmp_path / "models")
+    """Add a package and answer its questions, since an open one is a warning of its own."""
+    added = add_package(make_results_folder(tmp_path, "3d_fullres", mirror_axes=(2,)), "tiny", tmp_path / "models")
+    path = added.folder / MODEL_YAML
+    path.write_text(re.sub(r"\s*#.*DECIDE.*$", "", path.read_text(), flags=re.MULTILINE))
+    return load_package(added.folder)
 
 
 @pytest.fixture
