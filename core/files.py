@@ -41,17 +41,34 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write or replace a file in one step, without forcing it to disk: readers see the old content or the new.
+
+    Yields
+    ------
+    Path
+        A hidden path in the same folder; the file that the block writes there takes the other's place at its end, and
+        is removed if the block raises.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def replace_file(path: Path, data: bytes) -> None:
-    """Write or replace a file in one step: readers see the old content or the new, never a part.
+    """Write or replace a file in one step, also if the power fails: readers see the old content or the new.
 
     Raises
     ------
     OSError
         If the new content cannot be written; the old one is then untouched.
     """
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
-    write_synced(temporary, data)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        write_synced(temporary, data)
     sync_folder(path.parent)
 
 

@@ -10,9 +10,9 @@ import re
 import socket
 import threading
 from pathlib import Path
-from uuid import uuid4
 
 from core.event_log import EventLog
+from core.files import replacing
 
 WRITE_EVERY_S = 1.0
 _HOST = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
@@ -66,10 +66,9 @@ class Counters:
     def _write(self) -> None:
         with self._lock:
             content = json.dumps(self._sums)
-        temporary = self._path.with_name(f".{self._path.name}.{uuid4().hex}.part")
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(content)
-        temporary.replace(self._path)
+        with replacing(self._path) as temporary:
+            temporary.write_text(content)
 
 
 def read_counters(folder: Path) -> dict[str, float]:

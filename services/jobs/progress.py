@@ -3,6 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
+from core.files import replacing
 from services.jobs.job_files import JobFiles
 
 
@@ -23,11 +24,8 @@ class Progress(JobFiles):
 
     def show(self, job: str, done: float) -> None:
         """Write a job's progress; a disk that cannot be written is ignored, since progress is dispensable."""
-        path = self.of(job)
-        temporary = path.with_name(f".{job}")
-        with suppress(OSError):
+        with suppress(OSError), replacing(self.of(job)) as temporary:
             temporary.write_text(f"{done:.4f}")
-            temporary.replace(path)
 
     def read(self, job: str) -> float:
         """Read the progress of a job, 0 to 1."""

@@ -1,6 +1,5 @@
 """A SEG's file, written whole or not at all, without decoding elements that are encoded already."""
 
-import os
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -11,7 +10,7 @@ from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import correct_ambiguous_vr_element, write_data_element
 from pydicom.tag import Tag
 
-from core.files import sync_folder
+from core.files import replacing, sync_file, sync_folder
 from dicom_io.implementation import sign
 from dicom_io.results.seg.functional_groups import PER_FRAME_GROUPS
 
@@ -24,12 +23,10 @@ def write_seg(dataset: Dataset, path: Path) -> None:
     The object's file meta information then names this program as the writer; highdicom and pydicom enter themselves.
     """
     sign(dataset.file_meta)
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        _write(dataset, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        with temporary.open("xb") as file:
+            _write(dataset, file)
+        sync_file(temporary)
     sync_folder(path.parent)
 
 
