@@ -41,6 +41,13 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def sync_tree(folder: Path) -> None:
+    """Flush a folder and all that lies below it to the disk, before it gets the name by which readers find it."""
+    for path in folder.rglob("*"):
+        (sync_folder if path.is_dir() else sync_file)(path)
+    sync_folder(folder)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Write or replace a file in one step, without forcing it to disk: readers see the old content or the new.

@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from core.errors import ConfigInvalid, RetryLater
-from core.files import sync_file, sync_folder
+from core.files import sync_folder, sync_tree
 from core.label_map import LabelMap
 from core.model_config import ModelConfig
 from core.report import Report
@@ -139,9 +139,7 @@ class StudyOutbox:
                 for path in self._staging.iterdir():
                     path.unlink()
             (self._staging / REPORT_NAME).write_text(report.to_json(), encoding="utf-8")
-            for path in self._staging.iterdir():
-                sync_file(path)
-            sync_folder(self._staging)
+            sync_tree(self._staging)
             self._replace_target()
             sync_folder(self._target.parent)
         return self._target

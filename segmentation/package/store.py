@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.errors import ConfigInvalid, PackageInvalid
+from core.files import sync_folder, sync_tree
 from core.model_config import MODEL_NAME
 from core.project_files import PROJECT
 from segmentation.package.hashes import SUMS, write_sums
@@ -19,6 +20,8 @@ from segmentation.package.package import MANIFEST, MODEL_YAML, Package, open_pac
 
 def assemble(name: str, models_folder: Path, fill: Callable[[Path], PackageManifest]) -> Package:
     """Make a package, whole or not at all; ``fill`` writes weights, kept JSON and ``model.yaml`` below a folder.
+
+    All of it is flushed to the disk before it gets its name, so that a power cut leaves no package of empty files.
 
     Raises
     ------
@@ -39,7 +42,9 @@ def assemble(name: str, models_folder: Path, fill: Callable[[Path], PackageManif
         write_record(target)
         write_sums(target)
         package = open_package(target)
+        sync_tree(target)
         target.rename(models_folder / name)
+        sync_folder(models_folder)
     return replace(package, folder=models_folder / name)
 
 
