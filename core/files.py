@@ -1,8 +1,7 @@
-"""Writing files so that after a power cut each is there whole or not at all, and locks between processes."""
+"""Writing files so that after a power cut each is there whole or not at all."""
 
-import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -77,44 +76,3 @@ def replace_file(path: Path, data: bytes) -> None:
     with replacing(path) as temporary:
         write_synced(temporary, data)
     sync_folder(path.parent)
-
-
-@contextmanager
-def locked(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold a lock between processes for the duration of the block; the kernel frees it if the holder dies.
-
-    If the lock file was deleted or replaced during the wait, the lock obtained is worthless, so it is requested again.
-
-    Parameters
-    ----------
-    path
-        The lock file; it is created if it is missing, and is not removed.
-    on_wait
-        Called before waiting, if another process or thread holds the lock.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be created, for example because its folder is gone.
-    """
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if on_wait is not None:
-                    on_wait()
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _is_at(path, descriptor):
-                yield
-                return
-        finally:
-            os.close(descriptor)
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False

@@ -6,7 +6,8 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from core.errors import ConfigInvalid, RequestCode, RequestRefused
-from core.files import locked, replace_file
+from core.file_locks import locked
+from core.files import replace_file
 from core.frozen import Frozen
 from segmentation.package.package import Package, load_package
 from segmentation.package.store import default_models_path, find_package

@@ -1,7 +1,6 @@
 """The present activity of a node, read from its spool: for ``segnode status``, ``/readyz`` and ``/metrics``."""
 
 import calendar
-import fcntl
 import json
 import os
 import re
@@ -12,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.file_locks import is_locked, take_lock
 from core.files import replace_file
 from core.study_warning import StudyWarning
 from dicom_io.spool.free_space import KeptFree
@@ -167,17 +167,12 @@ class Presence:
             If the spool cannot be written.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         for _ in range(_TRIES):
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(0.05)  # somebody who looks holds it for an instant
-            else:
-                self._descriptor = descriptor
+            self._descriptor = take_lock(self._folder / _LOCK)
+            if self._descriptor is not None:
                 (self._folder / _PROCESSES).unlink(missing_ok=True)
                 return
-        os.close(descriptor)
+            time.sleep(0.05)  # somebody who looks holds it for an instant
 
     def show(self, processes: Mapping[str, bool]) -> None:
         """Note which processes take work."""
@@ -208,16 +203,10 @@ def read_model_warnings(spool: Path) -> tuple[RecordedWarning, ...]:
 def read_processes(spool: Path) -> dict[str, bool]:
     """Return whether each process of this machine's node takes work; empty where none runs on the spool."""
     try:
-        descriptor = os.open(spool / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+        runs = is_locked(spool / _LOCK)
     except OSError:
         return {}
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _shown(spool / _PROCESSES)
-    finally:
-        os.close(descriptor)
-    return {}
+    return _shown(spool / _PROCESSES) if runs else {}
 
 
 def _shown(path: Path) -> dict[str, bool]:

@@ -28,7 +28,7 @@ from app.workflow.study_timeout import study_time_limit
 from app.workflow.workflow_ids import STUDY_QUEUE, delivery_queue
 from core.errors import RetryLater
 from core.event_log import EventLog
-from core.files import locked
+from core.file_locks import locked
 from runtime.attempts import Attempts
 from runtime.child import ParentLink, run_child, watch_threads
 from runtime.devices import take_slot

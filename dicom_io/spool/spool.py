@@ -37,7 +37,8 @@ from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
 
-from core.files import locked, replace_file, sync_folder
+from core.file_locks import locked
+from core.files import replace_file, sync_folder
 from dicom_io.spool.own_results import OwnResults
 from dicom_io.spool.records import SUPERSEDED, RecordedReason, State
 from dicom_io.spool.revision import Revision

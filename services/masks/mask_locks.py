@@ -4,7 +4,6 @@ A lock is a file below the work folder that all instances share, named after the
 exists as long as a job holds it.
 """
 
-import fcntl
 import hashlib
 import os
 import time
@@ -15,6 +14,7 @@ from typing import Final
 
 from core.cancellation import NEVER, Cancellation
 from core.errors import RetryLater
+from core.file_locks import take_lock
 
 LOOK_EVERY_S: Final = 0.1
 """Seconds between two attempts at a lock that another job holds."""
@@ -64,14 +64,14 @@ class Locks:
         """Remove the files of workers that were killed while they held a lock."""
         for path in self._folder.iterdir():
             with suppress(OSError):
-                if (descriptor := _take(path)) is not None:
+                if (descriptor := take_lock(path)) is not None:
                     _give_back(path, descriptor)
 
 
 @contextmanager
 def _held(path: Path, cancellation: Cancellation, on_wait: Callable[[], None]) -> Iterator[None]:
     try:
-        while (descriptor := _take(path)) is None:
+        while (descriptor := take_lock(path)) is None:
             cancellation.raise_if_cancelled()
             on_wait()
             time.sleep(LOOK_EVERY_S)
@@ -81,23 +81,6 @@ def _held(path: Path, cancellation: Cancellation, on_wait: Callable[[], None]) -
         yield
     finally:
         _give_back(path, descriptor)
-
-
-def _take(path: Path) -> int | None:
-    """Take a lock, and return the descriptor that holds it until it is closed; None if another job holds the lock."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The holder before may have removed the file: a lock on a removed file excludes nobody.
-        if os.path.samestat(os.fstat(descriptor), path.stat()):
-            return descriptor
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    except OSError:
-        os.close(descriptor)
-        raise
-    os.close(descriptor)
-    return None
 
 
 def _give_back(path: Path, descriptor: int) -> None:

@@ -16,7 +16,7 @@ from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.event_log import EventLog
-from core.files import locked
+from core.file_locks import locked
 from runtime.attempts import Attempts
 from runtime.child import ParentLink, run_child, watch_threads
 from runtime.devices import take_slot

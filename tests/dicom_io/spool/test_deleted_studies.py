@@ -1,14 +1,11 @@
 """Studies that are deleted while they come again: no lock is held twice, and what is acknowledged stays."""
 
-import fcntl
-import os
-import threading
 from pathlib import Path
 
 import pytest
 
 import dicom_io.spool.spool
-from core.files import locked, replace_file, sync_folder
+from core.files import replace_file, sync_folder
 from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.received import study_key
 from dicom_io.spool.spool import Spool
@@ -16,40 +13,6 @@ from tests.support.arriving import Sent, put
 
 KEY = study_key("SEGNODE", "1.2")
 IMAGE = Sent("SEGNODE", "1.2", "1.2.3", True, b"image")
-
-
-def test_waiter_for_the_lock_of_a_deleted_folder_holds_the_new_one(tmp_path: Path) -> None:
-    folder = tmp_path / "study"
-    folder.mkdir()
-    waits, holds, may_end = threading.Event(), threading.Event(), threading.Event()
-
-    def wait_for_it() -> None:
-        with locked(folder / ".lock", on_wait=waits.set):
-            holds.set()
-            may_end.wait(30)
-
-    thread = threading.Thread(target=wait_for_it)
-    with locked(folder / ".lock"):
-        thread.start()
-        assert waits.wait(30)
-        folder.rename(tmp_path / "trash")
-        folder.mkdir()
-    try:
-        assert holds.wait(30)
-        descriptor = os.open(folder / ".lock", os.O_RDWR)
-        try:
-            with pytest.raises(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        finally:
-            os.close(descriptor)
-    finally:
-        may_end.set()
-        thread.join(30)
-
-
-def test_a_lock_whose_folder_is_gone_is_held_by_nobody(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), locked(tmp_path / "gone" / ".lock"):
-        raise AssertionError("never reached")
 
 
 @pytest.mark.parametrize("deleted_before", ["create_study", "locked"])
