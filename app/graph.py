@@ -17,7 +17,7 @@ from operators.nnunet_segmentation import NnunetSegmentationOperator, Segment
 from operators.outbox import OutboxOperator
 from operators.postprocess import PostprocessOperator
 from operators.select_series import SelectSeriesOperator
-from operators.series_to_volume import AskForMemory, SeriesToVolumeOperator
+from operators.series_to_volume import ReserveMemory, SeriesToVolumeOperator
 from operators.study_source import StudySourceOperator
 from operators.write_seg import WriteSegOperator
 from segmentation.package.package import Package
@@ -35,7 +35,7 @@ class StudyJob:
         Where results are staged.
     segment
         Runs a package's warm networks.
-    ask_for_memory
+    reserve_memory
         Asks for what the study needs, before its images are read.
     on_progress
         Called with a model's name and the fraction done.
@@ -47,7 +47,7 @@ class StudyJob:
     packages: Sequence[Package]
     outbox: StudyOutbox
     segment: Segment
-    ask_for_memory: AskForMemory
+    reserve_memory: ReserveMemory
     on_progress: Tell
     on_complete: Callable[[tuple[ModelRun, ...]], None]
 
@@ -67,7 +67,7 @@ class StudyApplication(Application):
         once = CountCondition(self, 1)
         source = StudySourceOperator(self, once, name="study_source", study=job.study, packages=job.packages)
         select = SelectSeriesOperator(self, name="select_series")
-        volume = SeriesToVolumeOperator(self, name="series_to_volume", ask_for_memory=job.ask_for_memory)
+        volume = SeriesToVolumeOperator(self, name="series_to_volume", reserve_memory=job.reserve_memory)
         network = NnunetSegmentationOperator(
             self, name="nnunet_segmentation", segment=job.segment, on_progress=job.on_progress
         )

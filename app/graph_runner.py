@@ -135,13 +135,13 @@ class Segmenter:
         outbox = StudyOutbox(run.output, study.uid, nifti=run.nifti, revision=run.revision)
         finished: list[ModelRun] = []
         try:
-            with self._models.promise() as promise:
+            with self._models.reservation() as reservation:
                 job = StudyJob(
                     study=study,
                     packages=[self._packages[name] for name in run.models],
                     outbox=outbox,
                     segment=self._models.segment,
-                    ask_for_memory=promise.ask,
+                    reserve_memory=reservation.reserve,
                     on_progress=on_progress,
                     on_complete=finished.extend,
                 )

@@ -18,7 +18,7 @@ class Cancellation:
         self._is_cancelled = is_cancelled
 
     def raise_if_cancelled(self) -> None:
-        """End the work here if that is wished.
+        """End the work here if that is requested.
 
         Raises
         ------

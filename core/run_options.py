@@ -7,7 +7,7 @@ from core.model_config import Channel, Inference, ModelConfig, Phase, Profile
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The wishes of one run where it differs from ``model.yaml``; by default it asks for nothing else.
+    """The options of one run where it differs from ``model.yaml``; by default it asks for nothing else.
 
     Attributes
     ----------

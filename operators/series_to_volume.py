@@ -12,7 +12,7 @@ from dicom_io.images.volume import SelectionRejectedError, VolumeReader
 from operators.model_run import ModelRun, ModelRunOperator
 from segmentation.inference.model_pool import MemoryRequest
 
-AskForMemory = Callable[[Sequence[MemoryRequest]], list[StudyRejected | None]]
+ReserveMemory = Callable[[Sequence[MemoryRequest]], list[StudyRejected | None]]
 
 
 class SeriesToVolumeOperator(ModelRunOperator):
@@ -20,23 +20,23 @@ class SeriesToVolumeOperator(ModelRunOperator):
 
     Parameters
     ----------
-    ask_for_memory
-        :meth:`segmentation.inference.model_pool.MemoryReservation.ask`.
+    reserve_memory
+        :meth:`segmentation.inference.model_pool.MemoryReservation.reserve`.
     """
 
     stage = "read"
 
-    def __init__(self, fragment: Fragment, *args: Any, ask_for_memory: AskForMemory, **kwargs: Any) -> None:
+    def __init__(self, fragment: Fragment, *args: Any, reserve_memory: ReserveMemory, **kwargs: Any) -> None:
         self._reader = VolumeReader()
-        self._ask_for_memory = ask_for_memory
+        self._reserve_memory = reserve_memory
         super().__init__(fragment, *args, **kwargs)
 
     def compute(self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext) -> None:
-        """Ask for memory for all models together, then read for every run that has not been refused."""
+        """Reserve memory for all models together, then read for every run that has not been refused."""
         runs: list[ModelRun] = list(op_input.receive("runs"))
-        wishes = {number: _wish(run) for number, run in enumerate(runs) if run.rejection is None}
-        answers = self._ask_for_memory(list(wishes.values()))
-        for number, rejection in zip(wishes, answers, strict=True):
+        requests = {number: _memory_request(run) for number, run in enumerate(runs) if run.rejection is None}
+        answers = self._reserve_memory(list(requests.values()))
+        for number, rejection in zip(requests, answers, strict=True):
             runs[number] = replace(runs[number], rejection=rejection)
         op_output.emit(tuple(self._advance_timed(run) for run in runs), "runs")
 
@@ -52,7 +52,7 @@ class SeriesToVolumeOperator(ModelRunOperator):
         return replace(run, volume=volume, selection=selection)
 
 
-def _wish(run: ModelRun) -> MemoryRequest:
+def _memory_request(run: ModelRun) -> MemoryRequest:
     if run.selection is None:
         raise ValueError("series_to_volume got a run without a selection; it must come after select_series")
     channels = run.selection.channels

@@ -28,21 +28,21 @@ class Takeover:
 
     Parameters
     ----------
-    tenure
+    lease
         This worker's own lease.
     """
 
-    def __init__(self, tenure: WorkerLease) -> None:
-        self._tenure = tenure
+    def __init__(self, lease: WorkerLease) -> None:
+        self._lease = lease
         self._suspects: frozenset[tuple[str, str]] = frozenset()
 
     def start(self) -> None:
         """Look repeatedly, in a thread of its own, since DBOS's resumption of work may take long."""
-        threading.Thread(target=self._keep_looking, name="reaper", daemon=True).start()
+        threading.Thread(target=self._keep_looking, name="takeover", daemon=True).start()
 
     def _keep_looking(self) -> None:
         pause = threading.Event()
-        while not pause.wait(self._tenure.leases.seconds / LOOKS_PER_LEASE):
+        while not pause.wait(self._lease.leases.seconds / LOOKS_PER_LEASE):
             try:
                 self.look()
             except SQLAlchemyError as error:
@@ -50,10 +50,10 @@ class Takeover:
 
     def look(self) -> list[str]:
         """Hand on the work of executors that were dead at the last look too, and return their names."""
-        known = self._tenure.leases.executors()
+        known = self._lease.leases.executors()
         instances = {one.executor: one.instance for one in known}
         gone = {one.executor for one in known if not one.is_live} | (_executors_at_work() - instances.keys())
-        gone.discard(self._tenure.executor)
+        gone.discard(self._lease.executor)
         # A process that has come back in the meantime is another instance, and so another suspect.
         suspects = frozenset((executor, instances.get(executor, "")) for executor in gone)
         dead = sorted(executor for executor, _ in suspects & self._suspects)
@@ -62,9 +62,9 @@ class Takeover:
 
     def _hand_on(self, executor: str) -> bool:
         instance = uuid4().hex
-        heir = self._tenure.holder
+        heir = self._lease.holder
         holder = Holder(instance, f"heir:{instance}", heir.host, heir.version)
-        leases = self._tenure.leases
+        leases = self._lease.leases
         if leases.acquire(executor, holder) is not None:
             return False
         handed = DBOS._recover_pending_workflows([executor])

@@ -46,12 +46,12 @@ def run_service(config: Path) -> None:
         commands[name] = [*PYTHON, "services.worker", str(config), str(slot)]
     _make_place(settings)
     _open_many_files()
-    overtime = JobTimeouts(settings.work)
+    timeouts = JobTimeouts(settings.work)
 
-    def timekeeper(process: subprocess.Popen[bytes]) -> Watchdog:
-        return Watchdog(process, ("job",), lambda job, _: overtime.note(job))
+    def watchdog(process: subprocess.Popen[bytes]) -> Watchdog:
+        return Watchdog(process, ("job",), lambda job, _: timeouts.note(job))
 
-    Supervisor(commands, lambda: _announce(settings), listener=timekeeper).run()
+    Supervisor(commands, lambda: _announce(settings), listener=watchdog).run()
 
 
 def _make_place(settings: ServiceSettings) -> None:

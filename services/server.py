@@ -56,14 +56,14 @@ async def serve(settings: ServiceSettings, link: ParentLink) -> None:
         if listening is not None and (tls := listening.tls) is not None:
             client_context(TlsFiles(tls.ca, tls.certificate, tls.key))  # it says which file, and what of it
     jobs, leases = Jobs(settings), LeaseTable(settings.database, settings.lease_seconds)
-    handlers, readiness, tokens = JobService(jobs), Readiness(leases), Tokens(settings.tokens_file)
+    job_service, readiness, tokens = JobService(jobs), Readiness(leases), Tokens(settings.tokens_file)
     aliases = Aliases(settings)
     retry_after_s = settings.queue.retry_after_seconds
     grpc_server, rest_server, rest_task = None, None, None
     if settings.grpc is not None:
-        grpc_server = make_grpc_server(handlers, readiness, aliases, settings.grpc, tokens, retry_after_s)
+        grpc_server = make_grpc_server(job_service, readiness, aliases, settings.grpc, tokens, retry_after_s)
     if settings.rest is not None:
-        rest_server = _rest_server(make_rest_app(handlers, readiness, aliases, tokens, retry_after_s), settings.rest)
+        rest_server = _rest_server(make_rest_app(job_service, readiness, aliases, tokens, retry_after_s), settings.rest)
         rest_task = asyncio.create_task(_serve_rest(rest_server, settings.rest))
         while not rest_server.started and not rest_task.done():
             await asyncio.sleep(0.01)
@@ -74,7 +74,7 @@ async def serve(settings: ServiceSettings, link: ParentLink) -> None:
     link.say_ready()
     await asyncio.to_thread(link.wait_for_stop)
     readiness.stop()
-    await handlers.stop()
+    await job_service.stop()
     if rest_server is not None:
         rest_server.should_exit = True
     ends = [grpc_server.stop(GRACE_S)] if grpc_server is not None else []

@@ -34,7 +34,7 @@ def test_passed_part_is_not_run_again_and_failed_part_is(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("at", "again", "runs"), [("abc", False, 1), ("abc", True, 2), ("other", False, 2), ("abc+", False, 2)]
 )
-def test_another_commit_or_a_wish_runs_it_again(tmp_path: Path, at: str, again: bool, runs: int) -> None:
+def test_another_commit_or_a_request_runs_it_again(tmp_path: Path, at: str, again: bool, runs: int) -> None:
     assert run_all([PASSES], tmp_path, at if at.endswith("+") else "abc")
     assert run_all([PASSES], tmp_path, at, again=again)
     assert len((tmp_path / "ran.txt").read_text()) == runs

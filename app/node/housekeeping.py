@@ -32,17 +32,17 @@ class Housekeeping:
         Closes its studies.
     work
         What their work is queued with.
-    tenure
+    lease
         This worker's own lease.
     """
 
-    def __init__(self, spool: Spool, intake: Intake, work: StudyWork, tenure: WorkerLease) -> None:
+    def __init__(self, spool: Spool, intake: Intake, work: StudyWork, lease: WorkerLease) -> None:
         self._spool = spool
         self._intake = intake
         self._work = work
-        self._tenure = tenure
+        self._lease = lease
         self._clock = ClockWatch()
-        self._versions = tenure.versions
+        self._versions = lease.versions
         self._recovered = self._forgot = -math.inf
 
     def look(self) -> None:
@@ -50,8 +50,8 @@ class Housekeeping:
         try:
             if back := self._clock.set_back_by():
                 _log.warning("clock_set_back", seconds=round(back), waiting=bring_forward(back))
-            if time.monotonic() - self._recovered > RECOVER_EVERY_S or self._versions != self._tenure.versions:
-                self._versions = self._tenure.versions
+            if time.monotonic() - self._recovered > RECOVER_EVERY_S or self._versions != self._lease.versions:
+                self._versions = self._lease.versions
                 recover(self._spool, self._work)
                 self._recovered = time.monotonic()
             self._intake.look()

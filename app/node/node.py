@@ -42,7 +42,7 @@ class Node:
     ) -> None:
         self._settings = settings
         self._presence = Presence(settings.spool)
-        self._supervisor = Supervisor(commands, lambda: on_ready(settings), self._show, self._timekeeper)
+        self._supervisor = Supervisor(commands, lambda: on_ready(settings), self._show, self._watchdog)
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT.
@@ -80,7 +80,7 @@ class Node:
         except OSError as error:
             _log.warning("processes_not_shown", problem=error.strerror)
 
-    def _timekeeper(self, process: subprocess.Popen[bytes]) -> StudyWatchdog:
+    def _watchdog(self, process: subprocess.Popen[bytes]) -> StudyWatchdog:
         return StudyWatchdog(process, Spool(self._settings.spool))
 
 

@@ -130,7 +130,7 @@ def _counter(name: str, what: str, counts: dict[str, float]) -> CounterMetricFam
 
 
 class _Handler(BaseHTTPRequestHandler):
-    observatory: ClassVar[StatusCollector]
+    collector: ClassVar[StatusCollector]
     registry: ClassVar[CollectorRegistry]
     server_version, sys_version = "segnode", ""
     timeout = REQUEST_TIMEOUT_S
@@ -150,8 +150,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/healthz":
             return 200, "text/plain; charset=utf-8", b"ok\n"
         if self.path == "/readyz":
-            processes = self.observatory.processes()
-            disk_problem = self.observatory.disk_problem()
+            processes = self.collector.processes()
+            disk_problem = self.collector.disk_problem()
             ready = bool(processes) and all(processes.values()) and not disk_problem
             content: dict[str, object] = {"ready": ready, "processes": processes}
             if disk_problem:
@@ -200,10 +200,10 @@ def serve_status(spool: Spool, host: str, port: int, kept_free: KeptFree | None 
     ConfigInvalid
         If the address cannot be listened on.
     """
-    observatory = StatusCollector(spool, kept_free)
+    collector = StatusCollector(spool, kept_free)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(observatory)
-    handler = type("Handler", (_Handler,), {"observatory": observatory, "registry": registry})
+    registry.register(collector)
+    handler = type("Handler", (_Handler,), {"collector": collector, "registry": registry})
     try:
         server = _Server((host, port), handler)
     except OSError as error:

@@ -68,43 +68,43 @@ def work(settings: NodeSettings, load_models: Callable[[NodeSettings], RunGraph]
     RetryLater, OSError
         If the disk or the database fails for now.
     """
-    tries = Attempts()
-    link = ParentLink(tries.take_back)
+    attempts = Attempts()
+    link = ParentLink(attempts.take_back)
     configure_logging("worker", settings.logs)
     take_slot(settings.workers, slot)
-    watch_threads(_does_work, tries.take_back)
+    watch_threads(_does_work, attempts.take_back)
     spool = prepared_spool(settings.spool)
     executor = settings.executor_id(slot)
     # Two workers of one name would both recover the same work.
     with locked(settings.spool / f".{executor}.lock", on_wait=lambda: _say_that_another_works(executor)):
         leases = LeaseTable(settings.database, settings.lease_seconds)
         holder = this_process(settings.spool, settings.executor, WORKFLOW_VERSION)
-        tenure = WorkerLease(leases, executor, holder, partial(_end_without_lease, tries))
+        lease = WorkerLease(leases, executor, holder, partial(_end_without_lease, attempts))
         time_limit = partial(study_time_limit, link, settings.work.study_minutes * 60.0)
-        segmenting = SegmentStep(settings.spool, load_models(settings), time_limit, tries, settings.work.tries)
-        flow = StudyFlow(settings, spool, segmenting, tenure)
-        if not tenure.begin(spool_id(settings.spool), link.wait_for_stop):
+        segment_step = SegmentStep(settings.spool, load_models(settings), time_limit, attempts, settings.work.tries)
+        flow = StudyFlow(settings, spool, segment_step, lease)
+        if not lease.begin(spool_id(settings.spool), link.wait_for_stop):
             os._exit(0)
         try:
             _launch(settings, executor)
         except SQLAlchemyError as error:
             raise RetryLater(f"database: {reason_of(error)}; it is tried again") from error
-        Takeover(tenure).start()
-        DestinationWatch(settings, tenure).start()
-        caretaking = Housekeeping(spool, Intake(spool, Completion(settings, spool), flow), flow, tenure)
+        Takeover(lease).start()
+        DestinationWatch(settings, lease).start()
+        housekeeping = Housekeeping(spool, Intake(spool, Completion(settings, spool), flow), flow, lease)
         link.say_ready()
         while not link.wait_for_stop(LOOK_EVERY_S):
             # One of all workers does it. Two at a time would be safe, and only cost each the other's work.
-            if tenure.is_first:
-                caretaking.look()
+            if lease.is_first:
+                housekeeping.look()
         # A network in mid-study cannot be interrupted; the study is recovered at the next start, or by another worker.
-        tries.take_back()
-        tenure.give_up()
+        attempts.take_back()
+        lease.give_up()
         os._exit(0)
 
 
-def _end_without_lease(tries: Attempts) -> None:
-    tries.take_back()
+def _end_without_lease(attempts: Attempts) -> None:
+    attempts.take_back()
     end_process()
 
 

@@ -92,7 +92,7 @@ class NodeSettings(Frozen):
     @field_validator("peers", mode="before")
     @classmethod
     def _any_is_no_list(cls, value: Any) -> Any:
-        # An empty key is no wish to let everybody in.
+        # An empty key does not mean to let everybody in.
         return () if value is None else None if value == "any" else value
 
     @model_validator(mode="after")

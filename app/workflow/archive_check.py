@@ -160,7 +160,7 @@ class ArchiveCheck:
         settings = self._settings.destinations[archive]
         assert isinstance(settings, DicomDestination)  # noqa: S101 - the settings are validated
         if archive not in self._threads:
-            self._threads[archive] = ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix=f"census-{archive}")
+            self._threads[archive] = ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix=f"archive-check-{archive}")
         return self._threads[archive].submit(
             find_series, storage_scp(settings), self._settings.ae_title, come.study_uid, dict(come.images_by_series)
         )

@@ -54,7 +54,7 @@ class Arrivals:
         self.revision = revision
         self.since = self.quiet_since = now
         self.stamp = revision.arrival_stamp()
-        self.tally = ImageCount()
+        self.image_count = ImageCount()
         self.missing: tuple[Missing, ...] = ()
 
     def look(self, now: float) -> None:
@@ -77,7 +77,7 @@ class Completion:
     def __init__(self, settings: NodeSettings, spool: Spool) -> None:
         self._settings = settings
         self._spool = spool
-        self._census = ArchiveCheck(settings)
+        self._archive_check = ArchiveCheck(settings)
 
     def judge(self, arrivals: Arrivals, now: float) -> Verdict:
         """Combine what the routes of a study say: it is complete when it is complete for each of them.
@@ -90,9 +90,9 @@ class Completion:
         study = self._spool.study(arrivals.revision.key)
         routes: Sequence[Route] = [route for route in self._settings.routes if route.called_ae == study["called_ae"]]
         if _need_headers(routes):
-            arrivals.tally.update(arrivals.revision.images)
+            arrivals.image_count.update(arrivals.revision.images)
             # Where none fits yet, the series that makes one fit may be still to come.
-            routes = plan_study(routes, study["called_ae"], arrivals.tally.series).routes or routes
+            routes = plan_study(routes, study["called_ae"], arrivals.image_count.series).routes or routes
         quiet = now - arrivals.quiet_since
         if routes and all(self._has_all(route.complete_when, arrivals, quiet) for route in routes):
             return Verdict(True)
@@ -118,12 +118,12 @@ class Completion:
             != "stat"
         ):
             return "routine"  # whichever of them it takes; nothing has to be read
-        arrivals.tally.update(arrivals.revision.images)
-        return plan_study(self._settings.routes, called_ae, arrivals.tally.series).priority
+        arrivals.image_count.update(arrivals.revision.images)
+        return plan_study(self._settings.routes, called_ae, arrivals.image_count.series).priority
 
     def forget(self, key: str) -> None:
         """Drop what was asked about a study that is no longer receiving."""
-        self._census.forget(key)
+        self._archive_check.forget(key)
 
     def _quiet_s(self, route: Route) -> float:
         return route.quiet_seconds if route.quiet_seconds is not None else self._settings.quiet_seconds
@@ -133,7 +133,7 @@ class Completion:
             return False
         if rule.images_in != "NumberOfStudyRelatedInstances" and quiet < SERIES_SETTLE_S:
             return False
-        return arrivals.tally.has_all(rule.images_in, len(self._beside(arrivals.revision.key)))
+        return arrivals.image_count.has_all(rule.images_in, len(self._beside(arrivals.revision.key)))
 
     def _beside(self, key: str) -> frozenset[str]:
         # Other content under a UID that is here has a number behind its name.
@@ -143,21 +143,21 @@ class Completion:
         self, routes: Sequence[Route], arrivals: Arrivals, study_uid: str, now: float, waited_s: float | None
     ) -> Verdict:
         """Compare what has come with what the routes' archives have, now that nothing comes any more."""
-        revision, tally = arrivals.revision, arrivals.tally
+        revision, image_count = arrivals.revision, arrivals.image_count
         beside = self._beside(revision.key)
         said = {route.complete_when.images_in for route in routes} - {None}
-        lacking = sorted(keyword for keyword in said if keyword and tally.lacks(keyword, len(beside)))
+        lacking = sorted(keyword for keyword in said if keyword and image_count.lacks(keyword, len(beside)))
         notes = [f"Fewer images were received than {keyword} states." for keyword in lacking]
         asking = [route for route in routes if route.complete_when.counted_by is not None]
         if not asking:
             return Verdict(True, tuple(notes))
-        names = tally.names | beside
-        come = Come(revision.key, revision.number, study_uid, arrivals.stamp, tally.images_by_series, names)
+        names = image_count.names | beside
+        come = Come(revision.key, revision.number, study_uid, arrivals.stamp, image_count.images_by_series, names)
         awaited: dict[str, set[str]] = {}
         for route in asking:
             modalities = route.rules.modality or MODALITIES if route.complete_when.series == "all" else ()
             awaited.setdefault(str(route.complete_when.counted_by), set()).update(modalities)
-        counts = {archive: self._census.look(archive, come, sorted(of), now) for archive, of in awaited.items()}
+        counts = {archive: self._archive_check.look(archive, come, sorted(of), now) for archive, of in awaited.items()}
         missing = tuple(one for count in counts.values() for one in count.missing)
         notes += [f"{name} could not be queried: {count.problem}." for name, count in counts.items() if count.problem]
         known = all(count.known for count in counts.values())

@@ -29,13 +29,13 @@ class DestinationWatch:
     ----------
     settings
         The node's settings.
-    tenure
+    lease
         This worker's own lease.
     """
 
-    def __init__(self, settings: NodeSettings, tenure: WorkerLease) -> None:
+    def __init__(self, settings: NodeSettings, lease: WorkerLease) -> None:
         self._settings = settings
-        self._tenure = tenure
+        self._lease = lease
         self._answered: dict[str, bool] = {}
 
     def start(self) -> None:
@@ -47,7 +47,7 @@ class DestinationWatch:
         pause = threading.Event()
         while not pause.wait(ECHO_EVERY_S):
             try:
-                if self._tenure.is_first:
+                if self._lease.is_first:
                     self.look(name)
             except SQLAlchemyError as error:
                 _log.warning("destination_not_watched", destination=name, reason=reason_of(error))

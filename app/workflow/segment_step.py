@@ -50,18 +50,18 @@ class SegmentStep:
         Runs the models.
     time_limit
         Puts a limit on each run.
-    tries
+    attempts
         Tell how often a worker has died over a study.
     max_deaths
         How often one may before the study is set aside.
     """
 
     def __init__(
-        self, spool: Path, run_graph: RunGraph, time_limit: TimeLimit, tries: Attempts, max_deaths: int
+        self, spool: Path, run_graph: RunGraph, time_limit: TimeLimit, attempts: Attempts, max_deaths: int
     ) -> None:
         self._run_graph = run_graph
         self._time_limit = time_limit
-        self._tries = tries
+        self._attempts = attempts
         self._max_deaths = max_deaths
         # Recovered studies run beside the queue; the models serve one at a time.
         self._one_at_a_time = threading.Lock()
@@ -104,7 +104,7 @@ class SegmentStep:
             os._exit(RetryLater.exit_code)
 
     def _try(self, claim: Claim, models: Sequence[str]) -> tuple[Outcome, tuple[RecordedWarning, ...]]:
-        with self._tries.counted(claim.revision.mark_of_try(claim.number), claim.revision.marks_of_tries) as deaths:
+        with self._attempts.counted(claim.revision.mark_of_try(claim.number), claim.revision.marks_of_tries) as deaths:
             with claim.held() as revision:
                 known = revision.read_state()
                 if deaths >= self._max_deaths:

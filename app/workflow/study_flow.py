@@ -107,17 +107,17 @@ class StudyFlow(DBOSConfiguredInstance):
         The node's settings.
     spool
         Its spool.
-    segmenting
+    segment_step
         Its warm models.
-    tenure
+    lease
         This worker's right to do the work.
     """
 
-    def __init__(self, settings: NodeSettings, spool: Spool, segmenting: SegmentStep, tenure: WorkerLease) -> None:
+    def __init__(self, settings: NodeSettings, spool: Spool, segment_step: SegmentStep, lease: WorkerLease) -> None:
         self._settings = settings
         self._spool = spool
-        self._tenure = tenure
-        self._segmenting = segmenting
+        self._lease = lease
+        self._segment_step = segment_step
         self._deliveries = DeliveryStep(settings)
         super().__init__("node")
 
@@ -141,7 +141,7 @@ class StudyFlow(DBOSConfiguredInstance):
         live = DBOS.list_workflows(
             workflow_id_prefix=workflow_prefixes(revision, self._spool.incarnation(revision.key)),
             status=list(LIVE),
-            app_version=sorted(self._tenure.versions),
+            app_version=sorted(self._lease.versions),
             limit=1,
             load_input=False,
             load_output=False,
@@ -198,7 +198,7 @@ class StudyFlow(DBOSConfiguredInstance):
             return QUEUE_PRIORITIES["routine"]  # late is better than never
 
     def _claim(self, key: str, number: int, run: int, destination: str | None = None) -> Claim:
-        return take(self._spool, self._tenure, self._spool.revision(key, number), run, destination)
+        return take(self._spool, self._lease, self._spool.revision(key, number), run, destination)
 
     @contextmanager
     def _failing_visibly(self, item: WorkItem, destination: str | None = None) -> Iterator[None]:
@@ -211,7 +211,7 @@ class StudyFlow(DBOSConfiguredInstance):
             except SQLAlchemyError as problem:
                 # Not the study's fault, and nothing can be queued now: a new process goes on from the database.
                 _log.error("database_failed", reason=reason_of(problem))
-                self._segmenting.end_process()
+                self._segment_step.end_process()
             except Exception as problem:  # noqa: BLE001 - a workflow's outermost loop: its study must end visibly
                 name = type(problem).__name__
                 try:
@@ -257,7 +257,7 @@ class StudyFlow(DBOSConfiguredInstance):
         if (known := claim.revision.read_outcome()) is not None:
             return known.outcome
         if models:
-            return self._segmenting.run(claim, models, waits=attempt, max_waits=MAX_ATTEMPTS - 1)
+            return self._segment_step.run(claim, models, waits=attempt, max_waits=MAX_ATTEMPTS - 1)
         publish(claim, make_outcome("refused", "no_route", "No route of node.yaml takes a study like this."))
         return "refused"
 

@@ -1,4 +1,4 @@
-"""A person's wish that a study which is being delivered is tried now, and not when its next try is due."""
+"""A person's request that a study which is being delivered is tried now, and not when its next try is due."""
 
 import time
 

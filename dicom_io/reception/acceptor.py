@@ -53,9 +53,9 @@ class Acceptor:
     tls
         TLS context, if every connection must begin with a handshake.
     on_request
-        Called in the lobby's thread with connection, address and PDU; the connection is then the caller's.
+        Called in its thread with connection, address and PDU; the connection is then the caller's.
     on_tls_failed
-        Called in the lobby's thread with the address of a peer that fails the handshake, once in `REPORT_S` for each.
+        Called in its thread with the address of a peer that fails the handshake, once in `REPORT_S` for each.
     """
 
     def __init__(

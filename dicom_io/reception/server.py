@@ -1,4 +1,4 @@
-"""The listening side of the DICOM upper layer: a lobby for new connections, then one association for each.
+"""The listening side of the DICOM upper layer: an acceptor for new connections, then one association for each.
 
 pynetdicom trusts the 32-bit length of a PDU before it knows the caller, shakes hands for TLS in its accept loop,
 and gives every connection two threads. Here a connection gets its one thread only with a whole request, and becomes an
@@ -104,7 +104,7 @@ class NodeServer(AssociationServer):
         self._live: dict[threading.Thread, PduStream] = {}
         self._rejections = RateLimit(REPORT_S)
         super().__init__(ae, address, ae.ae_title, ae.supported_contexts)
-        self._lobby = Acceptor(cast(socket.socket, self.socket), limits, tls, self._on_request, on_tls_failed)
+        self._acceptor = Acceptor(cast(socket.socket, self.socket), limits, tls, self._on_request, on_tls_failed)
         self._ended = threading.Event()
 
     def server_bind(self) -> None:
@@ -119,13 +119,13 @@ class NodeServer(AssociationServer):
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Accept connections until `shutdown`."""
         try:
-            self._lobby.run()
+            self._acceptor.run()
         finally:
             self._ended.set()
 
     def shutdown(self) -> None:
         """Stop accepting, and close the listening socket."""
-        self._lobby.stop()
+        self._acceptor.stop()
         self._ended.wait(LINGER_S)
         self.server_close()
 

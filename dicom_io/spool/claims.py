@@ -48,7 +48,7 @@ class Claim:
     """
 
     spool: Spool
-    tenure: WorkerLease
+    lease: WorkerLease
     revision: Revision
     destination: str | None
     number: int
@@ -75,13 +75,13 @@ class Claim:
         Superseded
             If somebody has claimed the work since.
         """
-        self.tenure.confirm()
+        self.lease.confirm()
         with self.held():
             pass
 
     def may_go_on(self) -> bool:
         """Return whether work begun under a confirmed claim may go on; asks nobody, so each packet can call it."""
-        return self.tenure.holds()
+        return self.lease.holds()
 
     def write_delivery(self, delivery: Delivery) -> None:
         """Keep what the claim's destination has got.
@@ -101,13 +101,13 @@ class Claim:
         return self.revision.path / f"results.{self.number}"
 
     def _record(self) -> RecordedClaim:
-        return RecordedClaim(self.tenure.executor, self.number)
+        return RecordedClaim(self.lease.executor, self.number)
 
 
-def take(spool: Spool, tenure: WorkerLease, revision: Revision, run: int, destination: str | None = None) -> Claim:
+def take(spool: Spool, lease: WorkerLease, revision: Revision, run: int, destination: str | None = None) -> Claim:
     """Claim a revision's work, or one of its deliveries; all earlier claims on it are void.
 
-    Waits until the tenure is confirmed, so a worker that is cut off takes nothing up.
+    Waits until the lease is confirmed, so a worker that is cut off takes nothing up.
 
     Parameters
     ----------
@@ -122,14 +122,14 @@ def take(spool: Spool, tenure: WorkerLease, revision: Revision, run: int, destin
         If a later run has been asked for, or there is no such delivery (any more).
     """
     while True:
-        tenure.confirm()
+        lease.confirm()
         with spool.changing(revision):
-            if not tenure.holds():
+            if not lease.holds():
                 continue  # it took long to get the lock: somebody else may work here by now
             subject = _subject(revision, destination)
             if revision.read_state().run != run or subject is None:
                 raise Superseded(f"{revision.key} rev {revision.number}: this work has been queued anew")
-            claim = Claim(spool, tenure, revision, destination, _number(subject) + 1)
+            claim = Claim(spool, lease, revision, destination, _number(subject) + 1)
             if destination is not None and isinstance(subject, Delivery):
                 revision.write_delivery(destination, replace(subject, claim=claim._record()))
             else:

@@ -15,7 +15,7 @@ from dicom_io.images.headers.copies import IMAGE_TAGS, counts_more, keywords_of
 from dicom_io.images.headers.part10 import read_head
 from dicom_io.images.pixels.pixel_layout import read_layout
 from dicom_io.images.pixels.pixels import same_pixels
-from dicom_io.spool.fingerprint import Fingerprint, read_outline
+from dicom_io.spool.fingerprint import Fingerprint, read_fingerprint
 
 _SAME_PIXELS = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian})
 """Transfer syntaxes that write pixels in one and the same way."""
@@ -104,7 +104,7 @@ def compare(older: Path, newer: Path) -> Comparison:
     if same_object(older, newer):
         return Comparison(Relation.SAME)
     try:
-        first, second = read_outline(older), read_outline(newer)
+        first, second = read_fingerprint(older), read_fingerprint(newer)
         changed = first.changed(second)
         if changed & IMAGE_TAGS or not (_same_pixel_bytes(first, second) or _same_decoded(first, second)):
             return Comparison(Relation.IMAGE)

@@ -90,7 +90,7 @@ class Fingerprint:
                 yield piece
 
 
-def read_outline(path: Path) -> Fingerprint:
+def read_fingerprint(path: Path) -> Fingerprint:
     """Read a file up to its pixels.
 
     Raises

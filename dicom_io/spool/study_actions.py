@@ -9,7 +9,7 @@ from dicom_io.spool.spool import Spool
 
 
 def run_again(spool: Spool, key: str) -> Revision:
-    """Queue a study's newest revision again, at a person's wish.
+    """Queue a study's newest revision again, at a person's request.
 
     A study that was refused or failed starts where it ended: results that exist are delivered, not made again, unless a
     file of them is gone. One that was delivered, or held nothing, is run as a new revision of the same images, with
@@ -56,7 +56,7 @@ def _lacks_files(revision: Revision, outcome: Outcome) -> bool:
 
 
 def forget(spool: Spool, key: str) -> None:
-    """Delete a study that is at its end, its quarantined images too, at a person's wish.
+    """Delete a study that is at its end, its quarantined images too, at a person's request.
 
     The UIDs of its results stay known as the node's own, so that they never come back as input.
 

@@ -142,7 +142,7 @@ class Engine:
         wanted = len(self.package.manifest.channels)
         if volume.array.shape[0] != wanted:
             raise ValueError(f"the volume has {volume.array.shape[0]} channels, but the model needs {wanted}")
-        passage = Predictor(
+        predictor = Predictor(
             self.package,
             self._networks,
             volume,
@@ -154,9 +154,9 @@ class Engine:
             tiles_at_once,
         )
         with _out_of_memory_is_transient():
-            array = passage.labels()
+            array = predictor.labels()
         specs = tuple(sorted(self.package.config.labels, key=lambda spec: spec.value))
-        return EngineResult(LabelMap(array, volume.geometry, specs), passage.timings)
+        return EngineResult(LabelMap(array, volume.geometry, specs), predictor.timings)
 
     def _load(self, configuration: Configuration) -> list["torch.nn.Module"]:
         networks = []

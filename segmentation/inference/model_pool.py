@@ -1,4 +1,4 @@
-"""Networks kept ready on one device within a budget, and memory promised to the studies that use them.
+"""Networks kept ready on one device within a budget, and memory reserved for the studies that use them.
 
 Two studies overlap: one is read, post-processed or written while another has the device. Their needs are added up, so
 that a study waits if it does not fit beside another one of this process, and is refused if it does not fit at all.
@@ -36,7 +36,7 @@ class MemoryRequest:
     Attributes
     ----------
     image
-        Hashable identity of the image: wishes for one image share its volume.
+        Hashable identity of the image: requests for one image share its volume.
     """
 
     package: Package
@@ -76,7 +76,7 @@ class ModelPool:
         self._budget = int(share) if budget is None else budget
         self._engines: OrderedDict[tuple[str, str], Engine] = OrderedDict()
         self._running = threading.Lock()
-        self._promised: dict[int, Need] = {}
+        self._reserved: dict[int, Need] = {}
         self._changed = threading.Condition()
         self._at_rest = 0
 
@@ -140,14 +140,14 @@ class ModelPool:
                 break
 
     @contextmanager
-    def promise(self) -> Iterator["MemoryReservation"]:
-        """Open a promise by which one study asks for memory; all of it is given back at the end of the block."""
-        promise = MemoryReservation(self)
+    def reservation(self) -> Iterator["MemoryReservation"]:
+        """Open a reservation by which one study reserves memory; all of it is given back at the end of the block."""
+        reservation = MemoryReservation(self)
         try:
-            yield promise
+            yield reservation
         finally:
             with self._changed:
-                self._promised.pop(id(promise), None)
+                self._reserved.pop(id(reservation), None)
                 self._changed.notify_all()
 
     def _load(self, package: Package) -> Engine:
@@ -186,58 +186,58 @@ class ModelPool:
     def _beside_weights(self) -> int:
         return resident_bytes() - (0 if self.device == "cuda" else self._held())
 
-    def _admit(self, promise: "MemoryReservation", wishes: Sequence[MemoryRequest]) -> list[StudyRejected | None]:
+    def _admit(self, reservation: "MemoryReservation", requests: Sequence[MemoryRequest]) -> list[StudyRejected | None]:
         host, gpu = self._host(), self._gpu() if self.device == "cuda" else None
         verdicts: list[StudyRejected | None] = []
         needs: dict[object, list[Need]] = {}
-        for wish in wishes:
+        for request in requests:
             try:
-                check(wish.package, wish.geometry, self.device, host, gpu)
+                check(request.package, request.geometry, self.device, host, gpu)
             except StudyRejected as rejection:
                 verdicts.append(rejection)
             else:
                 verdicts.append(None)
-                needs.setdefault(wish.image, []).append(least(wish.package, wish.geometry, self.device))
+                needs.setdefault(request.image, []).append(least(request.package, request.geometry, self.device))
         if needs:
-            self._wait_for(promise, of_study(needs))
+            self._wait_for(reservation, of_study(needs))
         return verdicts
 
-    def _wait_for(self, promise: "MemoryReservation", need: Need) -> None:
+    def _wait_for(self, reservation: "MemoryReservation", need: Need) -> None:
         with self._changed:
             while True:
-                if not self._promised:
+                if not self._reserved:
                     self._at_rest = self._beside_weights()
                 # What this process's studies hold by now is no longer free, but it is part of what they need.
                 there = self._host().free + max(0, self._beside_weights() - self._at_rest)
-                if together([*self._promised.values(), need]) <= there:
-                    self._promised[id(promise)] = need
+                if together([*self._reserved.values(), need]) <= there:
+                    self._reserved[id(reservation)] = need
                     return
-                if not self._promised:
+                if not self._reserved:
                     free = f"{there / 1e9:.1f} GB are free"
                     raise RetryLater(f"not enough memory now, retry later: {need} are needed, {free}")
                 self._changed.wait()
 
 
 class MemoryReservation:
-    """The memory promised to one study."""
+    """The memory reserved for one study."""
 
     def __init__(self, models: ModelPool) -> None:
         self._models = models
 
-    def ask(self, wishes: Sequence[MemoryRequest]) -> list[StudyRejected | None]:
-        """Ask once for the memory of all models of a study, before it is read; wait while other studies hold memory.
+    def reserve(self, requests: Sequence[MemoryRequest]) -> list[StudyRejected | None]:
+        """Reserve the memory of all models of a study at once, before it is read; wait while other studies hold memory.
 
         Returns
         -------
         list
-            For each wish, the reason for which this machine cannot fulfil it, or ``None``.
+            For each request, the reason for which this machine cannot fulfil it, or ``None``.
 
         Raises
         ------
         RetryLater
             If the machine has enough memory, but other processes hold it.
         """
-        return self._models._admit(self, wishes)
+        return self._models._admit(self, requests)
 
 
 def resident_bytes() -> int:

@@ -89,7 +89,7 @@ class Predictor:
     def labels(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Compute the labels ``(slice, row, column)`` on the volume's grid, contiguous, uint8 or else uint16."""
         with self._timed("preprocess"):
-            framed, spacing, framing = self._shared.get(
+            framed, spacing, field_of_view = self._shared.get(
                 self._volume,
                 frame_key(self._package),
                 lambda: frame(
@@ -105,7 +105,7 @@ class Predictor:
             values = [spec.value for spec in self._package.config.labels]
             kind: type[np.uint8] | type[np.uint16] = np.uint8 if max(values) < 256 else np.uint16
             whole: NDArray[np.uint8] | NDArray[np.uint16]
-            whole = framing.undo(self._turn.undo(labels).astype(kind, copy=False))
+            whole = field_of_view.undo(self._turn.undo(labels).astype(kind, copy=False))
             return whole
 
     def _label(self, image: NDArray[np.float32], spacing: tuple[float, ...]) -> NDArray[np.integer[Any]]:

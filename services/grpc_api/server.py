@@ -76,7 +76,7 @@ def _refusal(problem: Problem) -> Any:
 
 
 def make_grpc_server(
-    handlers: JobService,
+    job_service: JobService,
     readiness: Readiness,
     aliases: Aliases,
     listening: Listening,
@@ -87,7 +87,7 @@ def make_grpc_server(
 
     Parameters
     ----------
-    handlers, readiness, aliases, tokens
+    job_service, readiness, aliases, tokens
         The service behind it, whether it is ready, and the tokens of its callers.
     listening
         Host, port and TLS.
@@ -101,7 +101,7 @@ def make_grpc_server(
     """
     server = grpc.aio.server(interceptors=[_OnlyKnownCallers(tokens)], options=OPTIONS, maximum_concurrent_rpcs=CALLS)
     add_servicer: Any = stubs.add_SegmentationServicer_to_server  # generated without types
-    add_servicer(Servicer(handlers, aliases, retry_after_s), server)
+    add_servicer(Servicer(job_service, aliases, retry_after_s), server)
     health_pb2_grpc.add_HealthServicer_to_server(Health(readiness, frozenset({NAME})), server)
     reflection.enable_server_reflection((NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     try:

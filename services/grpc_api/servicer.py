@@ -30,18 +30,18 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 
 class Servicer(stubs.SegmentationServicer):
-    """The translation of messages to requests and of jobs to messages; the handlers do the work.
+    """The translation of messages to requests and of jobs to messages; the job service does the work.
 
     Parameters
     ----------
-    handlers, aliases
+    job_service, aliases
         The service and its models, which REST shares.
     retry_after_s
         Seconds that callers are told to wait, if the queue is full.
     """
 
-    def __init__(self, handlers: JobService, aliases: Aliases, retry_after_s: int) -> None:
-        self._handlers = handlers
+    def __init__(self, job_service: JobService, aliases: Aliases, retry_after_s: int) -> None:
+        self._job_service = job_service
         self._aliases = aliases
         self._retry_after_s = retry_after_s
 
@@ -78,7 +78,7 @@ class Servicer(stubs.SegmentationServicer):
     async def Run(self, request: messages.JobRequest, context: Context) -> AsyncIterator[messages.Job]:
         """Run any of the above, with progress."""
         try:
-            async with aclosing(self._handlers.run(request_of(request), _key(context))) as jobs:
+            async with aclosing(self._job_service.run(request_of(request), _key(context))) as jobs:
                 async for job in jobs:
                     yield job_message(job)
         except SegnodeError as error:
@@ -92,11 +92,11 @@ class Servicer(stubs.SegmentationServicer):
 
     async def GetJob(self, request: messages.JobReference, context: Context) -> messages.Job:
         """Return a job and its progress."""
-        return await self._job(self._handlers.get(request.id), context)
+        return await self._job(self._job_service.get(request.id), context)
 
     async def CancelJob(self, request: messages.JobReference, context: Context) -> messages.Job:
         """Cancel a job."""
-        return await self._job(self._handlers.cancel(request.id), context)
+        return await self._job(self._job_service.cancel(request.id), context)
 
     async def ListModels(self, request: messages.ListModelsRequest, context: Context) -> messages.ListModelsResponse:
         """List the models."""
@@ -108,10 +108,10 @@ class Servicer(stubs.SegmentationServicer):
             await self._abort(_fault(error), context)
 
     async def _submitted(self, request: messages.JobRequest, context: Context) -> Job:
-        return await self._handlers.submit(request_of(request), _key(context))
+        return await self._job_service.submit(request_of(request), _key(context))
 
     async def _finished(self, task: str, message: Message, context: Context) -> Job:
-        return await self._handlers.result(task_request(task, message), _key(context))
+        return await self._job_service.result(task_request(task, message), _key(context))
 
     async def _job(self, work: Awaitable[Job], context: Context) -> messages.Job:
         try:

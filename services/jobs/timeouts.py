@@ -10,7 +10,7 @@ _log: Final = EventLog()
 
 
 class JobTimeouts(JobFiles):
-    """Notes of overtime, below the service's work folder.
+    """Notes of jobs that took too long, below the service's work folder.
 
     Parameters
     ----------

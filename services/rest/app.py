@@ -69,13 +69,13 @@ MASK_ENDPOINTS: Final[dict[str, tuple[type[Any], str]]] = {
 
 
 def make_rest_app(
-    handlers: JobService, readiness: Readiness, aliases: Aliases, tokens: Tokens, retry_after_s: int
+    job_service: JobService, readiness: Readiness, aliases: Aliases, tokens: Tokens, retry_after_s: int
 ) -> FastAPI:
     """Make the application that answers REST calls.
 
     Parameters
     ----------
-    handlers, readiness, aliases, tokens
+    job_service, readiness, aliases, tokens
         The service behind it, whether it is ready, its models, and the tokens of its callers.
     retry_after_s
         Seconds that callers are told to wait, if the queue is full.
@@ -89,9 +89,9 @@ def make_rest_app(
     add_problem_handlers(app, retry_after_s)
     app.add_middleware(_SmallBodies)
     known = _known_callers(tokens)
-    app.include_router(_mask_endpoints(handlers), prefix="/v1", dependencies=known)
-    app.include_router(_model_endpoints(handlers, aliases), prefix="/v1", dependencies=known)
-    app.include_router(_job_endpoints(handlers), prefix="/v1/jobs", dependencies=known)
+    app.include_router(_mask_endpoints(job_service), prefix="/v1", dependencies=known)
+    app.include_router(_model_endpoints(job_service, aliases), prefix="/v1", dependencies=known)
+    app.include_router(_job_endpoints(job_service), prefix="/v1/jobs", dependencies=known)
     app.include_router(_probes(readiness))
     return app
 
@@ -105,7 +105,7 @@ def _known_callers(tokens: Tokens) -> list[Dependency]:
     return [Depends(known_caller), *([Security(bearer)] if tokens.are_wanted else [])]
 
 
-def _mask_endpoints(handlers: JobService) -> APIRouter:
+def _mask_endpoints(job_service: JobService) -> APIRouter:
     """Make the endpoints that wait for their masks."""
     router = APIRouter()
 
@@ -113,7 +113,7 @@ def _mask_endpoints(handlers: JobService) -> APIRouter:
         async def endpoint(
             request: Request, wanted: Any, timeout: Timeout = 3600.0, idempotency_key: Key = None
         ) -> MaskResult:
-            job = await unless_gone(request, handlers.result(wanted, idempotency_key, timeout))
+            job = await unless_gone(request, job_service.result(wanted, idempotency_key, timeout))
             return job.masks[wanted.task]
 
         endpoint.__annotations__["wanted"] = Annotated[model, Body()]
@@ -126,13 +126,13 @@ def _mask_endpoints(handlers: JobService) -> APIRouter:
     async def batch(
         request: Request, wanted: BatchRequest, timeout: Timeout = 3600.0, idempotency_key: Key = None
     ) -> BatchResult:
-        job = await unless_gone(request, handlers.result(wanted, idempotency_key, timeout))
+        job = await unless_gone(request, job_service.result(wanted, idempotency_key, timeout))
         return BatchResult(masks=job.masks)
 
     return router
 
 
-def _model_endpoints(handlers: JobService, aliases: Aliases) -> APIRouter:
+def _model_endpoints(job_service: JobService, aliases: Aliases) -> APIRouter:
     """Make the list of models, and the endpoint of all that are no task."""
     router = APIRouter()
 
@@ -145,25 +145,25 @@ def _model_endpoints(handlers: JobService, aliases: Aliases) -> APIRouter:
         request: Request, alias: Alias, wanted: AliasImages, timeout: Timeout = 3600.0, idempotency_key: Key = None
     ) -> MaskResult:
         asked = parse_request({**wanted.model_dump(), "task": "alias", "alias": alias})
-        job = await unless_gone(request, handlers.result(asked, idempotency_key, timeout))
+        job = await unless_gone(request, job_service.result(asked, idempotency_key, timeout))
         return job.masks[alias]
 
     return router
 
 
-def _job_endpoints(handlers: JobService) -> APIRouter:
+def _job_endpoints(job_service: JobService) -> APIRouter:
     """Make the endpoints of jobs, which do not wait."""
     router = APIRouter()
 
     @router.post("", status_code=HTTPStatus.ACCEPTED, summary="Queue a request of any kind")
     async def submit(wanted: AnyRequest, response: Response, idempotency_key: Key = None) -> Job:
-        job = await handlers.submit(wanted, idempotency_key)
+        job = await job_service.submit(wanted, idempotency_key)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return job
 
     @router.get("/{job_id}", summary="Return a job and its progress")
     async def get_job(job_id: str) -> Job:
-        return await handlers.get(job_id)
+        return await job_service.get(job_id)
 
     @router.get(
         "/{job_id}/events",
@@ -172,12 +172,12 @@ def _job_endpoints(handlers: JobService) -> APIRouter:
         responses={200: {"content": {EVENTS: {"schema": {}}}, "description": "A job in JSON as each event's data"}},
     )
     async def follow(job_id: str, timeout: Patience = LONGEST_S) -> StreamingResponse:
-        await handlers.keep(job_id)
-        return StreamingResponse(events(handlers.follow(job_id, timeout)), media_type=EVENTS)
+        await job_service.keep(job_id)
+        return StreamingResponse(events(job_service.follow(job_id, timeout)), media_type=EVENTS)
 
     @router.delete("/{job_id}", summary="Cancel a job")
     async def cancel(job_id: str) -> Job:
-        return await handlers.cancel(job_id)
+        return await job_service.cancel(job_id)
 
     return router
 

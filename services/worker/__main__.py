@@ -62,22 +62,22 @@ def work(settings: ServiceSettings, slot: int) -> None:
         _keep_temporary_files(settings.work / f".{executor}.tmp")
         leases = LeaseTable(settings.database, settings.lease_seconds)
         holder = this_process(settings.work, settings.executor, VERSION)
-        tenure = WorkerLease(leases, executor, holder, partial(_end_without_lease, attempts))
+        lease = WorkerLease(leases, executor, holder, partial(_end_without_lease, attempts))
         roots = Roots({name: root.root for name, root in settings.roots.items()})
         packages, networks = Packages(Aliases(settings)), ModelPool()
         networks.warm(packages.all())
         flow = ServiceFlow(roots, packages, networks, settings.work, settings.limits, link, attempts)
-        if not tenure.begin(spool_id(settings.work), link.wait_for_stop):
+        if not lease.begin(spool_id(settings.work), link.wait_for_stop):
             os._exit(0)
         _launch(settings, executor)
-        Takeover(tenure).start()
+        Takeover(lease).start()
         link.say_ready()
         while not link.wait_for_stop(TIDY_EVERY_S):
-            if tenure.is_first:
+            if lease.is_first:
                 tidy(flow, settings.queue.keep_days)
         # A network in mid-job cannot be interrupted; the job is done after the next start, or by another worker.
         attempts.take_back()
-        tenure.give_up()
+        lease.give_up()
         os._exit(0)
 
 

@@ -77,7 +77,7 @@ class ServiceFlow(DBOSConfiguredInstance):
         self._line = line
         self._locks = Locks(work / "locks")
         self._progress = Progress(work)
-        self._overtime = JobTimeouts(work)
+        self._timeouts = JobTimeouts(work)
         self._marks = AttemptMarks(work)
         self._attempts = attempts
         super().__init__(INSTANCE)
@@ -106,7 +106,7 @@ class ServiceFlow(DBOSConfiguredInstance):
             # Errors of the volume have codes of their own: this one is of the worker's own disk, full perhaps.
             _log.error("work_folder_failed", problem=error.strerror)
             answer = _problem(RetryLater(f"the service's disk cannot be read or written: {error.strerror}"))
-        self._overtime.forget(job)
+        self._timeouts.forget(job)
         self._marks.forget(job)
         outcome = answer.get("problem", {}).get("code", "done")
         seconds = round(time.perf_counter() - start, 3)
@@ -115,7 +115,7 @@ class ServiceFlow(DBOSConfiguredInstance):
 
     def _try(self, job: str, request: dict[str, Any]) -> dict[str, Any]:
         try:
-            if self._overtime.is_noted(job):
+            if self._timeouts.is_noted(job):
                 raise RequestRefused(RequestCode.JOB_TOO_LONG, f"limits.job_minutes is {self._limits.job_minutes:g}.")
             with ends_with_device({"job": job}), ExitStack() as clock:
 
@@ -144,7 +144,7 @@ class ServiceFlow(DBOSConfiguredInstance):
         """Remove the files of jobs whose workers died; ``before`` is Unix time."""
         self._locks.tidy()
         self._progress.tidy(before)
-        self._overtime.tidy(before)
+        self._timeouts.tidy(before)
         self._marks.tidy(before)
 
     def _masks(self, job: str, request: AnyRequest, begin_time: Callable[[], None]) -> dict[str, MaskResult]:

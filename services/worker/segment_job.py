@@ -159,8 +159,10 @@ class SegmentJob:
 
     def _inputs(self, parts: Sequence[_Part], stack: ExitStack, cancellation: Cancellation) -> dict[_Part, _Input]:
         """Read the images of the parts to be made, once memory is reserved for the sizes in their headers."""
-        promise = stack.enter_context(self.networks.promise())
-        for refusal in promise.ask([MemoryRequest(part.package, self._look(part), part.paths) for part in parts]):
+        reservation = stack.enter_context(self.networks.reservation())
+        for refusal in reservation.reserve(
+            [MemoryRequest(part.package, self._look(part), part.paths) for part in parts]
+        ):
             if refusal is not None:
                 raise refusal
         return {part: self._read(part, cancellation) for part in parts}

@@ -1,4 +1,4 @@
-"""A token ends work at the next step after the wish, and not before."""
+"""A token ends work at the next step after the request, and not before."""
 
 import pytest
 
@@ -6,11 +6,11 @@ from core.cancellation import NEVER, Cancellation
 from core.errors import Cancelled
 
 
-def test_work_goes_on_until_its_end_is_wished() -> None:
-    wished = False
-    token = Cancellation(lambda: wished)
+def test_work_goes_on_until_its_end_is_requested() -> None:
+    requested = False
+    token = Cancellation(lambda: requested)
     token.raise_if_cancelled()
-    wished = True
+    requested = True
     with pytest.raises(Cancelled):
         token.raise_if_cancelled()
 

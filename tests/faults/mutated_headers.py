@@ -23,7 +23,7 @@ from dicom_io.elements import ElementsError
 from dicom_io.images.headers.attributes import MALFORMED, integer, numbers, tag_of, text, uid
 from dicom_io.images.headers.instance import BadDicomError, NotDicomError, read_instance
 from dicom_io.images.headers.part10 import identify, patient_of, read_head
-from dicom_io.spool.fingerprint import read_outline
+from dicom_io.spool.fingerprint import read_fingerprint
 from dicom_io.uids import is_uid
 from tests.support.header_mutations import base, mutated_file
 
@@ -130,9 +130,9 @@ def of_patient(raw: bytes, header: Dataset) -> Iterator[Difference]:
 def of_contents(path: Path, header: Dataset, other_path: Path, other: Dataset) -> Iterator[Difference]:
     """Compare what two files differ in: whatever pydicom says differs, and no attribute that it says is the same."""
     try:
-        changed = read_outline(path).changed(read_outline(other_path))
+        changed = read_fingerprint(path).changed(read_fingerprint(other_path))
     except ElementsError:
-        yield "read_outline", "refused"
+        yield "read_fingerprint", "refused"
         return
     coded = CODED if 0x00080005 in changed else frozenset()
     for tag in {*header.keys(), *other.keys()}:

@@ -123,24 +123,24 @@ def test_a_database_that_is_busy_is_asked_again(tmp_path: Path) -> None:
     leases = Busy(tmp_path)
     leases.prepare("spool")
     leases.acquire("ct-1", Holder("a", "m", "host", "4"))
-    tenure = WorkerLease(leases, "ct-1", Holder("a", "m", "host", "4"))
-    tenure.confirm()
+    lease = WorkerLease(leases, "ct-1", Holder("a", "m", "host", "4"))
+    lease.confirm()
     assert leases.asked > 1
-    assert tenure.holds()
+    assert lease.holds()
     leases.close()
     assert reason_of(PoolTimeout("QueuePool limit reached")) == "TimeoutError"
 
 
-def test_the_reaper_outlives_a_database_that_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_takeover_outlives_a_database_that_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leases = Busy(tmp_path)
     leases.seconds = 0.03
-    reaper = Takeover(WorkerLease(leases, "ct-1", Holder("a", "m", "host", "4")))
+    takeover = Takeover(WorkerLease(leases, "ct-1", Holder("a", "m", "host", "4")))
     looks = iter([PoolTimeout("QueuePool limit reached"), KeyboardInterrupt()])
 
     def look() -> list[str]:
         raise next(looks)
 
-    monkeypatch.setattr(reaper, "look", look)
+    monkeypatch.setattr(takeover, "look", look)
     with pytest.raises(KeyboardInterrupt):
-        reaper._keep_looking()
+        takeover._keep_looking()
     leases.close()

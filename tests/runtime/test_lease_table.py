@@ -108,17 +108,17 @@ def never(seconds: float) -> bool:
     return False
 
 
-def test_a_tenure_is_kept_and_given_up(leases: LeaseTable) -> None:
+def test_a_lease_is_kept_and_given_up(leases: LeaseTable) -> None:
     leases.seconds = SHORT_S
-    tenure = WorkerLease(leases, "ct-1", holder("a", "m1"), raise_lost)
-    assert not tenure.holds()
-    assert tenure.begin("this-spool", never)
+    lease = WorkerLease(leases, "ct-1", holder("a", "m1"), raise_lost)
+    assert not lease.holds()
+    assert lease.begin("this-spool", never)
     time.sleep(SHORT_S + 0.5)
     # A disk that stands still for a second lets it run out for a moment.
-    wait_until(lambda: tenure.holds() and [known.is_live for known in leases.executors()] == [True])
-    tenure.confirm()
-    tenure.give_up()
-    assert not tenure.holds()
+    wait_until(lambda: lease.holds() and [known.is_live for known in leases.executors()] == [True])
+    lease.confirm()
+    lease.give_up()
+    assert not lease.holds()
     assert leases.executors() == []
 
 
@@ -141,20 +141,20 @@ def test_one_of_a_name_waits_until_the_other_machine_is_gone(
 
 
 def test_a_process_that_finds_its_lease_taken_ends(leases: LeaseTable) -> None:
-    tenure = WorkerLease(leases, "ct-1", holder("a", "m1"), raise_lost)
-    tenure.begin("this-spool", never)
+    lease = WorkerLease(leases, "ct-1", holder("a", "m1"), raise_lost)
+    lease.begin("this-spool", never)
     leases.acquire("ct-1", holder("b", "m1"))
     with pytest.raises(Lost):
-        tenure.confirm()
-    tenure.give_up()
+        lease.confirm()
+    lease.give_up()
     assert leases.renew("ct-1", "b")
 
 
 def test_the_first_of_those_that_live_is_first_and_each_knows_the_versions(leases: LeaseTable) -> None:
     one = WorkerLease(leases, "ct-1", holder("a", "m1"), raise_lost)
     other = WorkerLease(leases, "ct-2", Holder("b", "m2", "host", "2"), raise_lost)
-    for tenure in (one, other):
-        tenure.begin("this-spool", never)
+    for lease in (one, other):
+        lease.begin("this-spool", never)
     one.confirm()
     assert (one.is_first, other.is_first) == (True, False)
     assert one.versions == {"2", "3"}
@@ -165,27 +165,27 @@ def test_the_first_of_those_that_live_is_first_and_each_knows_the_versions(lease
     other.give_up()
 
 
-def test_a_tenure_outlasts_a_database_that_is_away(postgres: Postgres) -> None:
+def test_a_lease_outlasts_a_database_that_is_away(postgres: Postgres) -> None:
     """The holder of a lease goes on with it, though it ran out while nobody could renew it."""
     table = LeaseTable(postgres.url, SHORT_S)
-    tenure = WorkerLease(table, "away-1", holder("a", "m1"), raise_lost)
+    lease = WorkerLease(table, "away-1", holder("a", "m1"), raise_lost)
     table.prepare("this-spool")
-    tenure.begin("this-spool", never)
+    lease.begin("this-spool", never)
     postgres.stop()
     try:
         time.sleep(SHORT_S + 0.3)
-        assert not tenure.holds()
+        assert not lease.holds()
         with pytest.raises(DBAPIError):
             table.executors()
-        confirmed = threading.Thread(target=tenure.confirm)
+        confirmed = threading.Thread(target=lease.confirm)
         confirmed.start()
         confirmed.join(0.5)
         assert confirmed.is_alive()
     finally:
         postgres.start()
     confirmed.join()
-    wait_until(tenure.holds)
-    tenure.give_up()
+    wait_until(lease.holds)
+    lease.give_up()
     table.close()
 
 

@@ -44,10 +44,10 @@ class Context:
 
 
 def test_rest_answers_by_a_problem() -> None:
-    handlers: Any = Broken()
+    job_service: Any = Broken()
     readiness: Any = None
     aliases: Any = None
-    app = make_rest_app(handlers, readiness, aliases, Tokens(None), 5)
+    app = make_rest_app(job_service, readiness, aliases, Tokens(None), 5)
     with TestClient(app, raise_server_exceptions=False) as caller:
         answer = caller.get("/v1/jobs/1")
     assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json")
@@ -57,9 +57,9 @@ def test_rest_answers_by_a_problem() -> None:
 
 @pytest.mark.parametrize("method", ["GetJob", "Run"])
 def test_grpc_answers_by_a_status(method: str, caplog: pytest.LogCaptureFixture) -> None:
-    handlers: Any = Broken()
+    job_service: Any = Broken()
     aliases: Any = None
-    servicer, context = Servicer(handlers, aliases, 5), Context()
+    servicer, context = Servicer(job_service, aliases, 5), Context()
     whole: Any = context
 
     async def call() -> None:

@@ -18,7 +18,7 @@ from dicom_io.spool.claims import take
 from dicom_io.spool.records import Delivery, RecordedReason, State
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
-from tests.dicom_io.spool.test_claims import FixedTenure
+from tests.dicom_io.spool.test_claims import FixedLease
 from tests.support.node_process import free_port, make_image
 from tests.support.web_server import WebServer
 
@@ -58,7 +58,7 @@ class Case:
     def advance(self) -> Delivery:
         """Go on with the delivery once."""
         run = self.revision.read_state().run
-        self.step.advance(take(self.spool, FixedTenure(), self.revision, run, NAME), NAME)
+        self.step.advance(take(self.spool, FixedLease(), self.revision, run, NAME), NAME)
         return self.delivery
 
     def until(self, *states: str) -> Delivery:

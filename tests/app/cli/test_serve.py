@@ -223,6 +223,6 @@ def test_a_model_with_an_open_question_ends_with_4(tmp_path: Path) -> None:
     assert "orientation: `acquired` is right where" in done.stderr
 
 
-def test_several_processes_receive_where_that_is_wished() -> None:
+def test_several_processes_receive_where_that_is_configured() -> None:
     assert list(child_commands("node.yaml", 3)) == ["listener", "listener-2", "listener-3", "worker"]
     assert list(child_commands("node.yaml")) == ["listener", "worker"]

@@ -134,7 +134,7 @@ def test_a_damaged_study_is_shown_by_name_and_hides_no_other(node: NodeProcess, 
 
 
 @pytest.mark.parametrize("file", ["study.json", "rev-0/state.json"])
-def test_a_damaged_study_is_listed_and_wishes_for_it_say_what_to_do(node: NodeProcess, file: str) -> None:
+def test_a_damaged_study_is_listed_and_actions_on_it_say_what_to_do(node: NodeProcess, file: str) -> None:
     damaged, whole = node.spool.study_keys()
     (node.spool.folder(damaged) / file).write_text("")
     if file != "study.json":  # of which a list needs nothing
@@ -142,13 +142,13 @@ def test_a_damaged_study_is_listed_and_wishes_for_it_say_what_to_do(node: NodePr
         assert {key: row["state"] for key, row in rows.items()} == {damaged: "damaged", whole: "failed"}
         (line,) = (line for line in call(node, "studies", "list").splitlines() if line.startswith(damaged))
         assert line.endswith("damaged  JSONDecodeError")
-    for wish in ("show", "retry", "release", "forget"):
+    for action in ("show", "retry", "release", "forget"):
         with pytest.raises(
             ConfigInvalid, match=r"is damaged \(JSONDecodeError\); stop the node, then put its files back"
         ):
             CliRunner().invoke(
                 cli,
-                ["studies", wish, damaged, "--config", str(node.config)],
+                ["studies", action, damaged, "--config", str(node.config)],
                 standalone_mode=False,
                 catch_exceptions=False,
             )

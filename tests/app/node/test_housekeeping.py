@@ -110,7 +110,7 @@ def test_full_batches_follow_one_another_and_then_there_is_a_pause(monkeypatch: 
     left = [FORGOTTEN_AT_ONCE, FORGOTTEN_AT_ONCE, 7, 0, 0]
     monkeypatch.setattr(app.node.housekeeping, "forget_ended", lambda days: left.pop(0))
     quiet = Quiet()
-    caretaking = Housekeeping(quiet, quiet, quiet, quiet)  # type: ignore[arg-type]
+    housekeeping = Housekeeping(quiet, quiet, quiet, quiet)  # type: ignore[arg-type]
     for _ in range(5):
-        caretaking.look()
+        housekeeping.look()
     assert left == [0, 0]

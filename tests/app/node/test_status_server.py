@@ -88,9 +88,9 @@ def test_the_spool_is_not_read_for_every_question(spool: Spool, monkeypatch: pyt
     looks = []
     monkeypatch.setattr(Spool, "study_keys", lambda self: looks.append(1) or [])
     monkeypatch.setattr("app.node.status_server.LOOK_EVERY_S", PATIENCE_S)
-    observatory = StatusCollector(spool)
+    collector = StatusCollector(spool)
     for _ in range(100):
-        observatory.look()
+        collector.look()
     assert len(looks) == 1
 
 
@@ -99,9 +99,9 @@ def test_a_look_that_takes_long_is_not_repeated_soon(spool: Spool, monkeypatch: 
     monkeypatch.setattr(Spool, "study_keys", lambda self: looks.append(1) or [])
     times = iter([0.0, 60.0, 659.0, 660.0, 661.0])  # a minute of looking, so ten of rest
     monkeypatch.setattr("app.node.status_server.time", SimpleNamespace(monotonic=lambda: next(times)))
-    observatory = StatusCollector(spool)
+    collector = StatusCollector(spool)
     for looked in (1, 1, 2):
-        observatory.look()
+        collector.look()
         assert len(looks) == looked
 
 

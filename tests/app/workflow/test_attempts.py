@@ -32,7 +32,7 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class Holding:
-    """A tenure that always holds."""
+    """A lease that always holds."""
 
     executor = "ct-1"
 
@@ -99,13 +99,13 @@ def test_a_disk_that_a_try_fills_costs_the_study_none_of_its_tries(
 
     monkeypatch.setattr(dicom_io.spool.records, "replace_file", replace)
     segmenter = Filling(times=4)
-    segmenting = segment_step(spool, segmenter, max_deaths=1)
+    step = segment_step(spool, segmenter, max_deaths=1)
     for waits in range(4):
-        assert segmenting.run(claimed(spool, revision), ["m"], waits=waits, max_waits=9) == "waiting"
+        assert step.run(claimed(spool, revision), ["m"], waits=waits, max_waits=9) == "waiting"
         state = revision.read_state()
         assert (state.state, state.reason.code) == ("waiting", "retry_later")
         assert revision.marks_of_tries() == []
-    assert segmenting.run(claimed(spool, revision), ["m"], waits=4, max_waits=9) == "nothing_found"
+    assert step.run(claimed(spool, revision), ["m"], waits=4, max_waits=9) == "nothing_found"
 
 
 def test_the_models_are_told_what_was_noted_of_the_study(spool: Spool, revision: Revision) -> None:
@@ -119,15 +119,15 @@ def test_deaths_are_counted_and_a_person_may_forgive_them(spool: Spool, revision
     died = [Attempts().counted(revision.mark_of_try(claim.number), revision.marks_of_tries) for claim in claims]
     for counted in died:
         counted.__enter__()  # and never left: its process died
-    segmenting = segment_step(spool, Filling(), max_deaths=2)
-    assert segmenting.run(claimed(spool, revision), ["m"], waits=0, max_waits=9) == "failed"
+    step = segment_step(spool, Filling(), max_deaths=2)
+    assert step.run(claimed(spool, revision), ["m"], waits=0, max_waits=9) == "failed"
     outcome = revision.read_outcome()
     assert outcome is not None
     assert outcome.reason.code == "worker_died"
     assert "died 2 times" in outcome.reason.message
     revision.write_state(state=State.FAILED)
     run_again(spool, revision.key)
-    assert segmenting.run(claimed(spool, revision), ["m"], waits=0, max_waits=9) == "nothing_found"
+    assert step.run(claimed(spool, revision), ["m"], waits=0, max_waits=9) == "nothing_found"
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def again(node: NodeProcess, study: str) -> dict[str, object]:
     run = latest.read_state()["run"]
     node.studies("retry", latest.key)
     end = node.wait_for_end(study)
-    assert end["run"] > run  # a start of the node that finds the wish before it is queued begins a further run
+    assert end["run"] > run  # a start of the node that finds the request before it is queued begins a further run
     return end
 
 

@@ -87,7 +87,7 @@ class Watched:
 
     def is_complete_once_answered(self, seconds: float) -> bool:
         """Return whether the study is closed after that number of seconds more, of which an archive needs none."""
-        questions = self.completion._census._questions.values()
+        questions = self.completion._archive_check._questions.values()
         futures.wait([question.answer for question in questions if question.answer is not None])
         return self.is_complete_after(seconds)
 
@@ -244,7 +244,7 @@ def test_images_of_the_archive_are_named_and_awaited(
     assert (closed.image_count(), node.state()["notes"], node.state()["reason"]) == (5, [], None)
 
 
-def test_a_series_of_which_nothing_has_come_is_awaited_where_that_is_wished(
+def test_a_series_of_which_nothing_has_come_is_awaited_where_that_is_configured(
     orthanc: Orthanc, peer: Callable[[str], str], tmp_path: Path
 ) -> None:
     other = image(2, SeriesInstanceUID="1.2.3.4")

@@ -106,10 +106,10 @@ def test_each_of_two_studies_at_once_has_its_own_time(tmp_path: Path) -> None:
         put(Ingest(spool), Sent("SEGNODE", study, "1.2.3", True, b"image"))
     first, second = (study_key("SEGNODE", study) for study in ("1.2.1", "1.2.2"))
     with subprocess.Popen(["/bin/sleep", "600"]) as process:
-        timekeeper = StudyWatchdog(process, spool)
-        timekeeper.hear(f"busy {first} 0 2.0\n".encode())
-        timekeeper.hear(f"busy {second} 0 2.5\n".encode())
-        timekeeper.hear(f"done {first} 0\n".encode())
+        watchdog = StudyWatchdog(process, spool)
+        watchdog.hear(f"busy {first} 0 2.0\n".encode())
+        watchdog.hear(f"busy {second} 0 2.5\n".encode())
+        watchdog.hear(f"done {first} 0\n".encode())
         assert process.wait(PATIENCE_S) == -signal.SIGKILL
     wait_until(lambda: spool.revision(second, 0).read_state().overtimes == 1)
     assert spool.revision(first, 0).read_state().overtimes == 0
@@ -122,9 +122,9 @@ def test_a_worker_that_has_ended_has_no_time_any_more(tmp_path: Path) -> None:
     key = study_key("SEGNODE", "1.2.1")
     with subprocess.Popen(["/bin/true"]) as process:
         process.wait(PATIENCE_S)
-        timekeeper = StudyWatchdog(process, spool)
-        timekeeper.hear(f"busy {key} 0 2.0\n".encode())
-        timekeeper.stop()
-        timekeeper.hear(f"busy {key} 0 0.1\n".encode())
+        watchdog = StudyWatchdog(process, spool)
+        watchdog.hear(f"busy {key} 0 2.0\n".encode())
+        watchdog.stop()
+        watchdog.hear(f"busy {key} 0 0.1\n".encode())
     time.sleep(2.3)
     assert spool.revision(key, 0).read_state().overtimes == 0

@@ -22,8 +22,8 @@ from tests.support.arriving import Sent, put
 EXAMPLE = Path(__file__).parents[3] / "manifests" / "node.example.yaml"
 
 
-class FixedTenure:
-    """A tenure that holds as the script says, and then for ever."""
+class FixedLease:
+    """A lease that holds as the script says, and then for ever."""
 
     def __init__(self, executor: str = "ct-1", *script: bool) -> None:
         self.executor = executor
@@ -53,7 +53,7 @@ def files(revision: Revision) -> dict[str, bytes]:
 
 
 def claimed(spool: Spool, revision: Revision, executor: str = "ct-1", destination: str | None = None) -> Claim:
-    return take(spool, FixedTenure(executor), revision, 0, destination)
+    return take(spool, FixedLease(executor), revision, 0, destination)
 
 
 @pytest.mark.parametrize("destination", [None, "pacs"])
@@ -99,9 +99,9 @@ def test_work_of_an_earlier_run_claims_nothing(spool: Spool, revision: Revision)
     revision.write_state(run=1)
     before = files(revision)
     with pytest.raises(Superseded, match="queued anew"):
-        take(spool, FixedTenure(), revision, 0)
+        take(spool, FixedLease(), revision, 0)
     assert files(revision) == before
-    take(spool, FixedTenure(), revision, 1)
+    take(spool, FixedLease(), revision, 1)
 
 
 def test_a_delivery_that_is_gone_is_claimed_by_nobody(spool: Spool, revision: Revision) -> None:
@@ -111,9 +111,9 @@ def test_a_delivery_that_is_gone_is_claimed_by_nobody(spool: Spool, revision: Re
 
 
 def test_step_that_waited_too_long_for_the_lock_asks_again(spool: Spool, revision: Revision) -> None:
-    tenure = FixedTenure("ct-1", False, False, True)
-    assert take(spool, tenure, revision, 0).number == 1
-    assert tenure.confirmed == 3
+    lease = FixedLease("ct-1", False, False, True)
+    assert take(spool, lease, revision, 0).number == 1
+    assert lease.confirmed == 3
 
 
 def write_result(claim: Claim, content: bytes) -> None:

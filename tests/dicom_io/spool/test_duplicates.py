@@ -269,7 +269,7 @@ def test_image_that_is_set_aside_loses_nothing_either(spool: Spool) -> None:
 
 
 @pytest.mark.parametrize("state", [State.DELIVERED, State.NOTHING_FOUND])
-def test_a_delivered_study_that_comes_again_runs_again_where_that_is_wished(tmp_path: Path, state: State) -> None:
+def test_a_delivered_study_that_comes_again_runs_again_where_that_is_configured(tmp_path: Path, state: State) -> None:
     spool = Spool(tmp_path)
     spool.prepare()
     for number in (1, 2):

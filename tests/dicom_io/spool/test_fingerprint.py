@@ -21,7 +21,7 @@ from pydicom.uid import (
 from dicom_io.images.headers.part10 import file_head
 from dicom_io.spool import duplicates, fingerprint
 from dicom_io.spool.duplicates import Relation, compare
-from dicom_io.spool.fingerprint import read_outline
+from dicom_io.spool.fingerprint import read_fingerprint
 from tests.faults.objects import element, image_bytes
 from tests.support.node_process import make_image
 
@@ -132,7 +132,7 @@ def test_lengths_of_groups_are_no_attributes(tmp_path: Path) -> None:
         item = struct.pack("<HHL", 0xFFFE, 0xE000, len(inner)) + inner
         sequence = element(0x00189346, b"SQ", item)
         (tmp_path / name).write_bytes(head + before + content[:at] + sequence + content[at:])
-    assert read_outline(tmp_path / "a").changed(read_outline(tmp_path / "b")) == set()
+    assert read_fingerprint(tmp_path / "a").changed(read_fingerprint(tmp_path / "b")) == set()
 
 
 def test_object_of_implausible_size_is_another_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,12 +188,12 @@ def test_a_machine_that_fails_is_no_other_image(tmp_path: Path, monkeypatch: pyt
         raise OSError(errno.EMFILE, "no descriptors")
 
     first, second = write(tmp_path / "a"), write(tmp_path / "b", named)
-    monkeypatch.setattr(duplicates, "read_outline", fail)
+    monkeypatch.setattr(duplicates, "read_fingerprint", fail)
     with pytest.raises(OSError, match="no descriptors"):
         compare(first, second)
 
 
-def test_an_outline_knows_where_the_pixels_are(tmp_path: Path) -> None:
-    found = read_outline(write(tmp_path / "a"))
+def test_fingerprint_knows_where_the_pixels_are(tmp_path: Path) -> None:
+    found = read_fingerprint(write(tmp_path / "a"))
     assert b"".join(found.pixels()) == bytes(range(256)) * 2
-    assert read_outline(write(tmp_path / "b", lambda image: delattr(image, "PixelData"))).pixels_at is None
+    assert read_fingerprint(write(tmp_path / "b", lambda image: delattr(image, "PixelData"))).pixels_at is None

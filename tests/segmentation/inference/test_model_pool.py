@@ -1,4 +1,4 @@
-"""Networks that stay and leave, one device for several studies, and memory that is promised before it is used."""
+"""Networks that stay and leave, one device for several studies, and memory that is reserved before it is used."""
 
 import threading
 from dataclasses import replace
@@ -127,7 +127,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     return Host()
 
 
-def wish(package: Package, slices: int) -> MemoryRequest:
+def memory_request(package: Package, slices: int) -> MemoryRequest:
     return MemoryRequest(package, Geometry((slices, 512, 512), (1.5, 0.8, 0.8), (0.0, 0.0, 0.0), np.eye(3)), "ct")
 
 
@@ -135,8 +135,10 @@ def test_a_model_that_fits_gets_memory_and_one_that_never_fits_is_refused_alone(
     packages: list[Package], host: Host
 ) -> None:
     models = ModelPool("cpu", host=host)
-    with models.promise() as promise:
-        answers = promise.ask([wish(packages[0], 100), wish(packages[1], 9000), wish(packages[2], 100)])
+    with models.reservation() as reservation:
+        answers = reservation.reserve(
+            [memory_request(packages[0], 100), memory_request(packages[1], 9000), memory_request(packages[2], 100)]
+        )
     assert [type(answer) for answer in answers] == [type(None), StudyRejected, type(None)]
     assert answers[1] is not None
     assert answers[1].code is ReasonCode.TOO_LARGE
@@ -145,27 +147,27 @@ def test_a_model_that_fits_gets_memory_and_one_that_never_fits_is_refused_alone(
 def test_memory_that_other_programs_hold_is_a_reason_to_try_later(packages: list[Package], host: Host) -> None:
     models = ModelPool("cpu", host=host)
     host.memory = replace(host.memory, free=GB // 4)
-    with models.promise() as promise, pytest.raises(RetryLater, match=r"GB are needed, 0\.3 GB are free"):
-        promise.ask([wish(packages[0], 400)])
+    with models.reservation() as reservation, pytest.raises(RetryLater, match=r"GB are needed, 0\.3 GB are free"):
+        reservation.reserve([memory_request(packages[0], 400)])
     host.memory = replace(host.memory, free=6 * GB)
-    with models.promise() as promise:
-        assert promise.ask([wish(packages[0], 400)]) == [None]
+    with models.reservation() as reservation:
+        assert reservation.reserve([memory_request(packages[0], 400)]) == [None]
 
 
 def test_a_study_waits_for_another_of_the_same_process_and_not_longer(packages: list[Package], host: Host) -> None:
     models = ModelPool("cpu", host=host)
-    one = predict(packages[0], wish(packages[0], 400).geometry, "cpu")
+    one = predict(packages[0], memory_request(packages[0], 400).geometry, "cpu")
     host.memory = replace(host.memory, free=int(1.5 * one.total))
     asked, second = threading.Event(), threading.Event()
 
     def work() -> None:
-        with models.promise() as promise:
+        with models.reservation() as reservation:
             asked.set()
-            promise.ask([wish(packages[1], 400)])
+            reservation.reserve([memory_request(packages[1], 400)])
             second.set()
 
-    with models.promise() as promise:
-        promise.ask([wish(packages[0], 400)])
+    with models.reservation() as reservation:
+        reservation.reserve([memory_request(packages[0], 400)])
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         assert asked.wait(PATIENCE_S)
@@ -176,8 +178,12 @@ def test_a_study_waits_for_another_of_the_same_process_and_not_longer(packages: 
 
 def test_two_studies_that_fit_together_do_not_wait(packages: list[Package], host: Host) -> None:
     models = ModelPool("cpu", host=host)
-    with models.promise() as first, models.promise() as second:
-        assert first.ask([wish(packages[0], 200)]) == second.ask([wish(packages[1], 200)]) == [None]
+    with models.reservation() as first, models.reservation() as second:
+        assert (
+            first.reserve([memory_request(packages[0], 200)])
+            == second.reserve([memory_request(packages[1], 200)])
+            == [None]
+        )
 
 
 def test_a_device_that_is_full_at_the_start_does_not_stop_the_start(

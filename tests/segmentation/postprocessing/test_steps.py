@@ -266,7 +266,7 @@ def test_depths_are_those_of_the_whole_mask(depth: float, monkeypatch: pytest.Mo
     ],
     ids=lambda step: str(step.step),
 )
-def test_a_step_keeps_to_the_memory_that_a_study_is_promised(
+def test_step_keeps_to_the_memory_that_a_study_has_reserved(
     step: PostprocessingStep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("segmentation.postprocessing.distances.VOXELS_AT_ONCE", 1)

@@ -67,10 +67,10 @@ def test_every_label_comes_back_to_the_voxels_it_was_decided_for(
 
 def test_exact_shows_the_image_itself() -> None:
     image = np.full((1, 6, 7, 8), -1000, np.float32)
-    shown, spacing, framing = frame(image, (0.3, 0.3, 0.3), config(profile="exact", finest_useful_spacing=1.0))
+    shown, spacing, field_of_view = frame(image, (0.3, 0.3, 0.3), config(profile="exact", finest_useful_spacing=1.0))
     assert shown is image
     assert spacing == (0.3, 0.3, 0.3)
-    assert framing.is_whole
+    assert field_of_view.is_whole
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_voxels_stay_at_most_as_large_as_is_useful(
     spacing: tuple[float, float, float], blocks: tuple[int, int, int]
 ) -> None:
     image = np.zeros((1, 8, 8, 8), np.float32)
-    shown, coarser, framing = frame(image, spacing, config("MR", finest_useful_spacing=1.0))
-    assert framing.blocks == blocks
+    shown, coarser, field_of_view = frame(image, spacing, config("MR", finest_useful_spacing=1.0))
+    assert field_of_view.blocks == blocks
     assert coarser == pytest.approx([s * b for s, b in zip(spacing, blocks, strict=True)])
     assert shown.shape[1:] == tuple(-(-8 // block) for block in blocks)
 

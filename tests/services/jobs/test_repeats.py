@@ -1,4 +1,4 @@
-"""Calls that come again, and callers who hang up: one wish is one job, on a real queue that nobody works at."""
+"""Calls that come again, and callers who hang up: one request is one job, on a real queue that nobody works at."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ from services.jobs.job_service import JobService, key_of
 from services.jobs.requests import AnyRequest, TumorRequest
 from services.settings import ServiceSettings
 
-WISH = TumorRequest(image_path="cases:0001/A.nii.gz", force=True)
+REQUEST = TumorRequest(image_path="cases:0001/A.nii.gz", force=True)
 JOB = "0" * 32
 OTHER = TumorRequest(image_path="cases:0002/A.nii.gz", force=True)
 
@@ -77,23 +77,23 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 def test_a_repeat_finds_its_job_though_the_queue_is_full(jobs: Jobs, key: UUID) -> None:
-    first = jobs.submit(WISH, key)
+    first = jobs.submit(REQUEST, key)
     assert first.id == key.hex
-    assert jobs.submit(WISH).id != first.id
-    jobs.submit(WISH)
-    assert jobs.submit(WISH, key).id == first.id
+    assert jobs.submit(REQUEST).id != first.id
+    jobs.submit(REQUEST)
+    assert jobs.submit(REQUEST, key).id == first.id
     with pytest.raises(RequestRefused) as caught:
-        jobs.submit(WISH, uuid4())
+        jobs.submit(REQUEST, uuid4())
     assert caught.value.code is RequestCode.QUEUE_FULL
 
 
 def test_repeats_at_one_instant_are_one_job(jobs: Jobs, key: UUID) -> None:
     with ThreadPoolExecutor(4) as crowd:
-        assert {job.id for job in crowd.map(lambda _: jobs.submit(WISH, key), range(8))} == {key.hex}
+        assert {job.id for job in crowd.map(lambda _: jobs.submit(REQUEST, key), range(8))} == {key.hex}
 
 
 def test_a_key_that_comes_with_another_request_is_refused(jobs: Jobs, key: UUID) -> None:
-    jobs.submit(WISH, key)
+    jobs.submit(REQUEST, key)
     with pytest.raises(RequestRefused) as caught:
         jobs.submit(OTHER, key)
     assert caught.value.code is RequestCode.INVALID_REQUEST
@@ -108,24 +108,24 @@ def test_a_key_is_a_uuid(key: UUID) -> None:
 
 
 def test_job_that_ended_with_its_caller_begins_anew(jobs: Jobs, key: UUID) -> None:
-    first = jobs.submit(WISH, key, "caller")
+    first = jobs.submit(REQUEST, key, "caller")
     jobs.leave(first.id, "caller")
     assert state_of(jobs, first.id) == "cancelled"
-    again = jobs.submit(WISH, key, "caller-2")
+    again = jobs.submit(REQUEST, key, "caller-2")
     assert (again.state, again.id == first.id) == ("queued", False)
-    assert jobs.submit(WISH, key).id == again.id
+    assert jobs.submit(REQUEST, key).id == again.id
 
 
 def test_job_cancelled_on_purpose_stays_cancelled(jobs: Jobs, key: UUID) -> None:
-    job = jobs.submit(WISH, key, "caller")
+    job = jobs.submit(REQUEST, key, "caller")
     jobs.cancel(job.id)
-    again = jobs.submit(WISH, key, "caller-2")
+    again = jobs.submit(REQUEST, key, "caller-2")
     assert (again.id, again.state) == (job.id, "cancelled")
 
 
 def test_the_latest_caller_holds_the_job(jobs: Jobs, key: UUID) -> None:
-    job = jobs.submit(WISH, key, "first").id
-    jobs.submit(WISH, key, "second")
+    job = jobs.submit(REQUEST, key, "first").id
+    jobs.submit(REQUEST, key, "second")
     jobs.leave(job, "first")
     assert state_of(jobs, job) == "queued"
     jobs.leave(job, "second", ["first"])  # who still waits for it here inherits it
@@ -135,8 +135,8 @@ def test_the_latest_caller_holds_the_job(jobs: Jobs, key: UUID) -> None:
 
 
 def test_a_job_queued_without_waiting_has_no_holder(jobs: Jobs, key: UUID) -> None:
-    job = jobs.submit(WISH, key, "caller").id
-    jobs.submit(WISH, key)
+    job = jobs.submit(REQUEST, key, "caller").id
+    jobs.submit(REQUEST, key)
     jobs.leave(job, "caller")
     assert state_of(jobs, job) == "queued"
 
@@ -154,13 +154,13 @@ def test_a_caller_that_hangs_up_leaves_no_queued_job_behind(
     monkeypatch.setattr(jobs, "submit", slowly)
 
     async def test() -> None:
-        handlers = JobService(jobs)
-        call = asyncio.create_task(handlers.result(WISH, key))
+        job_service = JobService(jobs)
+        call = asyncio.create_task(job_service.result(REQUEST, key))
         await asyncio.to_thread(begun.wait, 30)
         call.cancel()
         await asyncio.wait([call])
         may_go_on.set()
-        await handlers.stop()
+        await job_service.stop()
         assert state_of(jobs, key.hex) == "cancelled"
 
     run(test)
@@ -172,17 +172,17 @@ def test_hanging_up_ends_no_job_that_a_repeated_call_has_found(
     begun, may_go_on = hold_cancelling(jobs, monkeypatch)
 
     async def test() -> None:
-        handlers = JobService(jobs)
-        call = asyncio.create_task(handlers.result(WISH, key))
-        while not handlers._following.of(key.hex):
+        job_service = JobService(jobs)
+        call = asyncio.create_task(job_service.result(REQUEST, key))
+        while not job_service._following.of(key.hex):
             await asyncio.sleep(0.01)
         call.cancel()
         await asyncio.to_thread(begun.wait, 30)
-        again = asyncio.create_task(handlers.submit(WISH, key))
+        again = asyncio.create_task(job_service.submit(REQUEST, key))
         await asyncio.wait([again], timeout=0.5)
         may_go_on.set()
         found = await again
-        await handlers.stop()
+        await job_service.stop()
         assert state_of(jobs, found.id) == "queued"
 
     run(test)
@@ -196,12 +196,12 @@ def test_a_call_while_another_instance_ends_the_job_runs_it_anew(
 
     async def test() -> None:
         first, second = JobService(jobs), JobService(elsewhere)
-        call = asyncio.create_task(first.result(WISH, key))
+        call = asyncio.create_task(first.result(REQUEST, key))
         while not first._following.of(key.hex):
             await asyncio.sleep(0.01)
         call.cancel()
         await asyncio.to_thread(begun.wait, 30)
-        again = asyncio.create_task(second.result(WISH, key))
+        again = asyncio.create_task(second.result(REQUEST, key))
         while not second._following.of(key.hex):
             await asyncio.sleep(0.01)
         may_go_on.set()
@@ -222,19 +222,19 @@ def test_a_call_while_another_instance_ends_the_job_runs_it_anew(
 
 def test_a_follower_keeps_a_job_from_ending_with_its_caller(jobs: Jobs, key: UUID) -> None:
     async def test() -> None:
-        handlers = JobService(jobs)
-        call = asyncio.create_task(handlers.result(WISH, key))
-        other = asyncio.create_task(handlers.result(WISH, key))
-        while len(handlers._following.of(key.hex)) < 2:
+        job_service = JobService(jobs)
+        call = asyncio.create_task(job_service.result(REQUEST, key))
+        other = asyncio.create_task(job_service.result(REQUEST, key))
+        while len(job_service._following.of(key.hex)) < 2:
             await asyncio.sleep(0.01)
         other.cancel()
         await asyncio.wait([other])
-        await asyncio.gather(*handlers._leaving)
+        await asyncio.gather(*job_service._leaving)
         assert state_of(jobs, key.hex) == "queued"
-        await handlers.keep(key.hex)
+        await job_service.keep(key.hex)
         call.cancel()
         await asyncio.wait([call])
-        await asyncio.gather(*handlers._leaving)
+        await asyncio.gather(*job_service._leaving)
         assert state_of(jobs, key.hex) == "queued"
 
     run(test)
@@ -242,14 +242,14 @@ def test_a_follower_keeps_a_job_from_ending_with_its_caller(jobs: Jobs, key: UUI
 
 def test_a_service_that_stops_leaves_jobs_on_the_queue(jobs: Jobs, key: UUID) -> None:
     async def test() -> None:
-        handlers = JobService(jobs)
-        call = asyncio.create_task(handlers.result(WISH, key))
-        while not handlers._following.of(key.hex):
+        job_service = JobService(jobs)
+        call = asyncio.create_task(job_service.result(REQUEST, key))
+        while not job_service._following.of(key.hex):
             await asyncio.sleep(0.01)
-        await handlers.stop()
+        await job_service.stop()
         with pytest.raises(RetryLater):
             await call
-        await asyncio.gather(*handlers._leaving)
+        await asyncio.gather(*job_service._leaving)
         assert state_of(jobs, key.hex) == "queued"
 
     run(test)
@@ -258,7 +258,7 @@ def test_a_service_that_stops_leaves_jobs_on_the_queue(jobs: Jobs, key: UUID) ->
 def test_callers_retry_while_the_database_is_unreachable(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     jobs = Jobs(settings_of(tmp_path / "not_there"))
     with caplog.at_level(logging.WARNING, "segnode"):
-        for call in (lambda: jobs.submit(WISH), lambda: jobs.get(JOB), lambda: jobs.cancel(JOB)):
+        for call in (lambda: jobs.submit(REQUEST), lambda: jobs.get(JOB), lambda: jobs.cancel(JOB)):
             with pytest.raises(RetryLater) as caught:
                 call()
             assert str(tmp_path) not in str(caught.value)

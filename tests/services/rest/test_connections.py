@@ -50,11 +50,11 @@ def on_a_connection(
     test: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]], slow: Slow | None = None
 ) -> None:
     """Run a test's coroutine on a connection to REST, for a minute at most."""
-    handlers: Any = slow or Slow()
+    job_service: Any = slow or Slow()
     readiness: Any = None
     aliases: Any = None
     port = free_port()
-    server = _rest_server(make_rest_app(handlers, readiness, aliases, Tokens(None), 5), Listening(port=port))
+    server = _rest_server(make_rest_app(job_service, readiness, aliases, Tokens(None), 5), Listening(port=port))
 
     async def connected() -> None:
         serving = asyncio.create_task(server.serve())

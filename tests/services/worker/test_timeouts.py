@@ -67,13 +67,13 @@ def test_the_time_of_work_is_kept_from_outside() -> None:
     assert ended == [("second", 0)]
 
 
-def test_overtime_is_noted_until_the_job_is_at_its_end(tmp_path: Path) -> None:
-    overtime = JobTimeouts(tmp_path)
-    assert not overtime.is_noted(JOB)
-    overtime.note(JOB)
-    assert overtime.is_noted(JOB)
-    overtime.forget(JOB)
-    assert not overtime.is_noted(JOB)
+def test_timeout_is_noted_until_the_job_is_at_its_end(tmp_path: Path) -> None:
+    timeouts = JobTimeouts(tmp_path)
+    assert not timeouts.is_noted(JOB)
+    timeouts.note(JOB)
+    assert timeouts.is_noted(JOB)
+    timeouts.forget(JOB)
+    assert not timeouts.is_noted(JOB)
 
 
 def test_a_disk_that_refuses_ends_nothing(tmp_path: Path) -> None:
