@@ -173,7 +173,7 @@ class ArchiveCheck:
             question.count = Count(True, problem=str(error))
         except RetryLater as error:
             question.unanswered += 1
-            _log.warning("archive_not_asked", study=come.key, reason=str(error))
+            _log.warning("archive_not_asked", reason=str(error))
             if question.unanswered >= MAX_UNANSWERED:
                 question.count = Count(True, problem=str(error))
         else:

@@ -59,7 +59,7 @@ def _begin_again(spool: Spool, work: StudyWork, revision: Revision) -> bool:
         state = State.WAITING if old.state is State.RUNNING else old.state
         revision.write_state(state=state, run=old.run + 1)
     work.drop(revision)  # of an older version, and of the run before; the new one is not queued yet
-    _log.warning("study_begun_again", study=revision.key, revision=revision.number)
+    _log.warning("study_begun_again", revision=revision.number)
     work.enqueue(revision)
     return True
 
@@ -120,10 +120,10 @@ class Intake:
         priority = self._completion.priority(arrivals)
         if self._spool.close(revision, arrivals.stamp, verdict.notes, priority):
             self._forget(revision.key)
-            extra = {"study": revision.key, "revision": revision.number}
-            _log.info("study_completed", **extra, images=revision.image_count(), priority=priority)
+            number = revision.number
+            _log.info("study_completed", revision=number, images=revision.image_count(), priority=priority)
             for note in verdict.notes:
-                _log.warning("study_noted", **extra, note=note)
+                _log.warning("study_noted", revision=number, note=note)
 
     def _show_missing(self, arrivals: Arrivals, verdict: Verdict) -> None:
         arrivals.missing = verdict.missing
@@ -133,7 +133,7 @@ class Intake:
             if revision.state is State.RECEIVING:
                 revision.write_state(reason=reason)
         if verdict.missing:
-            _log.warning("images_not_received", study=revision.key, revision=revision.number, of=message)
+            _log.warning("images_not_received", revision=revision.number, of=message)
 
     def _forget(self, key: str) -> None:
         self._receiving.pop(key, None)

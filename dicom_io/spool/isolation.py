@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from core.event_log import EventLog
+from core.event_log import EventLog, bound
 
 _log = EventLog()
 
@@ -19,7 +19,7 @@ def problem_of(error: Exception) -> str:
 
 @contextmanager
 def apart(key: str, said: dict[str, str] | None = None) -> Iterator[None]:
-    """Let what one study's files do not allow be logged, and go on with the next study.
+    """Let what one study's files do not allow be logged, and go on with the next study; events name the study.
 
     Parameters
     ----------
@@ -28,14 +28,15 @@ def apart(key: str, said: dict[str, str] | None = None) -> Iterator[None]:
     said
         Problems of studies that were logged before, by key; the same one is not logged again.
     """
-    try:
-        yield
-    except DAMAGE as error:
-        problem = problem_of(error)
-        if said is None or said.get(key) != problem:
-            _log.error("study_skipped", study=key, problem=problem)
-        if said is not None:
-            said[key] = problem
-    else:
-        if said is not None:
-            said.pop(key, None)
+    with bound(study=key):
+        try:
+            yield
+        except DAMAGE as error:
+            problem = problem_of(error)
+            if said is None or said.get(key) != problem:
+                _log.error("study_skipped", problem=problem)
+            if said is not None:
+                said[key] = problem
+        else:
+            if said is not None:
+                said.pop(key, None)

@@ -54,7 +54,7 @@ def delete_delivered(
                 continue
             kept = what_is_kept(spool, key) if trail is not None and trail.is_on else None
             if spool.delete(key, partial(is_old, key)):
-                _log.info("study_deleted", study=key, reason="age")
+                _log.info("study_deleted", reason="age")
                 deleted.append(key)
                 if trail is not None and kept is not None:
                     trail.handled(trail.node, "D", kept)
