@@ -32,6 +32,7 @@ from services.jobs.requests import (
 )
 from services.jobs.results import MaskResult
 from services.offered_models import OfferedModels, offered_models
+from services.rest.docs_page import add_docs_page
 from services.rest.problems import PROBLEMS, Failed, add_problem_handlers
 from services.rest.waiting import events, unless_gone
 from services.tokens import Tokens
@@ -85,7 +86,10 @@ def make_rest_app(
         version=VERSION,
         description="Segmentation as a service: paths on a shared volume in, masks out.",
         responses=PROBLEMS,
+        docs_url=None,  # FastAPI's pages take their scripts from the internet
+        redoc_url=None,
     )
+    add_docs_page(app)
     add_problem_handlers(app, retry_after_s)
     app.add_middleware(_SmallBodies)
     known = _known_callers(tokens)
