@@ -8,22 +8,23 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
 from app.map.inside import Layout, extract, show
+from app.stop_signals import ended_by_signals
 from core.errors import ConfigInvalid, SegnodeError, StudyRejected
 from core.raised_at import stack_of
 from core.report import Reason, Report
+from dicom_io.results.stagings import Stagings
 from runtime.logs import configure_logging
 
 USAGE = "give no argument to run, or one of: show [app|pkg], extract, ready, alive"
 
 
-def main(arguments: Sequence[str] = ()) -> int:
+def main(arguments: Sequence[str] = (), stagings: Stagings | None = None) -> int:
     """Do what the arguments ask for; without one, run, and give the exit code of ``segnode run``.
 
     Raises
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     layout = Layout.of(os.environ)
     match list(arguments):
         case []:
-            return _run(layout)
+            return _run(layout, stagings)
         case ["show"]:
             show(layout, ("app", "pkg"))
         case ["show", ("app" | "pkg") as which]:
@@ -51,14 +52,14 @@ def main(arguments: Sequence[str] = ()) -> int:
     return 0
 
 
-def _run(layout: Layout) -> int:
+def _run(layout: Layout, stagings: Stagings | None) -> int:
     from app.run_folder import run_folder
 
     names = _model_names(layout)
     if not layout.input.is_dir() or not any(layout.input.iterdir()):
         typer.echo(f"segnode: {layout.input} is empty; mount the folder with the study's DICOM files there", err=True)
     try:
-        return run_folder(layout.input, layout.output, names)
+        return run_folder(layout.input, layout.output, names, stagings=stagings)
     except StudyRejected as rejection:
         # A platform that looks for results has to find why there are none.
         _publish_refusal(layout.output, rejection)
@@ -97,33 +98,29 @@ def _check_ready(layout: Layout) -> None:
         raise ConfigInvalid(f"{layout.output} cannot be written by user {os.getuid()}; mount a folder that can")
 
 
-def _end_on_sigterm() -> None:
-    """End at once when the platform asks for it: process 1 of a container has no default action for SIGTERM.
-
-    A thread waits for the signal, since Python's own handlers wait for the graph, which runs outside of Python.
-    Half-written results are in a hidden folder that the next run removes.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-
-    def wait() -> None:
-        signal.sigwait({signal.SIGTERM})
-        os._exit(128 + signal.SIGTERM)
-
-    threading.Thread(target=wait, name="sigterm", daemon=True).start()
-
-
 def entry() -> None:
     """Entry of the process."""
-    _end_on_sigterm()
+    stagings = Stagings()
+
+    def end(number: signal.Signals) -> None:
+        stagings.end()
+        typer.echo(f"segnode: ended by {number.name}; of a study that was not finished nothing is left", err=True)
+
+    with ended_by_signals(end):
+        code = _code_of(stagings)
+    sys.exit(code)
+
+
+def _code_of(stagings: Stagings) -> int:
     try:
-        sys.exit(main(sys.argv[1:]))
+        return main(sys.argv[1:], stagings)
     except SegnodeError as error:
         typer.echo(f"segnode: {error}", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except Exception as error:  # noqa: BLE001 - the process's outermost loop: a traceback may quote a data element
         where = stack_of(error)
         logging.getLogger("segnode").error("failed: %s\n%s", type(error).__name__, where)
-        sys.exit(1)
+        return 1
 
 
 if __name__ == "__main__":

@@ -5,10 +5,16 @@ from pathlib import Path
 
 from core.report import Reason, Report
 from dicom_io.results.outbox import StudyOutbox
+from dicom_io.results.stagings import Stagings
 
 
 def publish_failure(
-    output_folder: Path, study_uid: str, reason: Reason, device: str, notes: Sequence[str] = ()
+    output_folder: Path,
+    study_uid: str,
+    reason: Reason,
+    device: str,
+    notes: Sequence[str] = (),
+    stagings: Stagings | None = None,
 ) -> Report:
     """Publish that a study failed, in place of any earlier result.
 
@@ -24,6 +30,8 @@ def publish_failure(
         The device on which the models were to run.
     notes
         What was known of the study beforehand.
+    stagings
+        The process's staging folders.
 
     Raises
     ------
@@ -31,7 +39,7 @@ def publish_failure(
         If it cannot be written there.
     """
     report = Report(study=study_uid, outcome="failed", reason=reason, notes=tuple(notes), device=device)
-    outbox = StudyOutbox(output_folder, study_uid)
+    outbox = StudyOutbox(output_folder, study_uid, stagings=stagings)
     try:
         outbox.publish(report)
     finally:

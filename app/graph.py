@@ -12,7 +12,7 @@ from monai.deploy.core import Application
 
 from dicom_io.images.study import Study
 from dicom_io.results.outbox import StudyOutbox
-from operators.model_run import ModelRun, Tell
+from operators.model_run import ModelRun, Tell, TellPhase
 from operators.nnunet_segmentation import NnunetSegmentationOperator, Segment
 from operators.outbox import OutboxOperator
 from operators.postprocess import PostprocessOperator
@@ -39,6 +39,8 @@ class StudyJob:
         Asks for what the study needs, before its images are read.
     on_progress
         Called with a model's name and the fraction done.
+    on_phase
+        Called with a model's name and the phase that begins.
     on_complete
         Called once with the finished runs.
     """
@@ -49,6 +51,7 @@ class StudyJob:
     segment: Segment
     reserve_memory: ReserveMemory
     on_progress: Tell
+    on_phase: TellPhase
     on_complete: Callable[[tuple[ModelRun, ...]], None]
 
 
@@ -66,14 +69,15 @@ class StudyApplication(Application):
         # Once: an operator without inputs would otherwise run for ever.
         once = CountCondition(self, 1)
         source = StudySourceOperator(self, once, name="study_source", study=job.study, packages=job.packages)
-        select = SelectSeriesOperator(self, name="select_series")
-        volume = SeriesToVolumeOperator(self, name="series_to_volume", reserve_memory=job.reserve_memory)
+        tell = job.on_phase
+        select = SelectSeriesOperator(self, name="select_series", on_phase=tell)
+        volume = SeriesToVolumeOperator(self, name="series_to_volume", on_phase=tell, reserve_memory=job.reserve_memory)
         network = NnunetSegmentationOperator(
-            self, name="nnunet_segmentation", segment=job.segment, on_progress=job.on_progress
+            self, name="nnunet_segmentation", on_phase=tell, segment=job.segment, on_progress=job.on_progress
         )
-        post = PostprocessOperator(self, name="postprocess")
-        seg = WriteSegOperator(self, name="write_seg", outbox=job.outbox)
-        outbox = OutboxOperator(self, name="outbox", outbox=job.outbox, on_complete=job.on_complete)
+        post = PostprocessOperator(self, name="postprocess", on_phase=tell)
+        seg = WriteSegOperator(self, name="write_seg", on_phase=tell, outbox=job.outbox)
+        outbox = OutboxOperator(self, name="outbox", on_phase=tell, outbox=job.outbox, on_complete=job.on_complete)
 
         self.add_flow(source, select, {("runs", "runs")})
         self.add_flow(select, volume, {("runs", "runs")})

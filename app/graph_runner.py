@@ -39,6 +39,10 @@ def _no_progress(model: str, done: float) -> None:
     pass
 
 
+def _no_phases(model: str, phase: str) -> None:
+    pass
+
+
 class Segmenter:
     """Runs models on studies, several studies at a time if need be; networks serve one at a time and stay ready.
 
@@ -114,6 +118,7 @@ class Segmenter:
         *,
         headers_s: float = 0.0,
         on_progress: Callable[[str, float], None] = _no_progress,
+        on_phase: Callable[[str, str], None] = _no_phases,
     ) -> Report:
         """Segment a study of which the headers are read already, publish its results, and report.
 
@@ -125,6 +130,8 @@ class Segmenter:
             Seconds that reading its headers took; they count as reading.
         on_progress
             Called with a model's name and the fraction done.
+        on_phase
+            Called with a model's name and the phase that begins.
 
         Raises
         ------
@@ -132,7 +139,7 @@ class Segmenter:
             If the study could not be finished for a reason outside of it; nothing is published then.
         """
         start = time.perf_counter()
-        outbox = StudyOutbox(run.output, study.uid, nifti=run.nifti, revision=run.revision)
+        outbox = StudyOutbox(run.output, study.uid, nifti=run.nifti, revision=run.revision, stagings=run.stagings)
         finished: list[ModelRun] = []
         try:
             with self._models.reservation() as reservation:
@@ -143,6 +150,7 @@ class Segmenter:
                     segment=self._models.segment,
                     reserve_memory=reservation.reserve,
                     on_progress=on_progress,
+                    on_phase=on_phase,
                     on_complete=finished.extend,
                 )
                 StudyApplication(job).run()

@@ -1,10 +1,11 @@
 """One run of the graph as it is asked for, and the type of its runner."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.report import Report, WarningReport
+from dicom_io.results.stagings import Stagings
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class StudyRun:
         What was found when the images were received, for its report too.
     nifti
         Whether ``<model>_seg.nii.gz`` is written too.
+    stagings
+        The process's staging folders.
     """
 
     images: Path
@@ -36,6 +39,7 @@ class StudyRun:
     notes: tuple[str, ...] = ()
     warnings: tuple[WarningReport, ...] = ()
     nifti: bool = False
+    stagings: Stagings = field(default_factory=Stagings)
 
 
 RunGraph = Callable[[StudyRun], Report]

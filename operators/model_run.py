@@ -5,9 +5,9 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from monai.deploy.core import ExecutionContext, InputContext, Operator, OperatorSpec, OutputContext
+from monai.deploy.core import ExecutionContext, Fragment, InputContext, Operator, OperatorSpec, OutputContext
 
 from core.errors import StudyRejected
 from core.label_map import LabelMap
@@ -19,6 +19,9 @@ from segmentation.package.package import Package
 
 Tell = Callable[[str, float], None]
 """Callback with a model's name and the fraction that is done, 0 to 1."""
+
+TellPhase = Callable[[str, str], None]
+"""Callback with a model's name and the phase that begins for it, in a few words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +71,22 @@ class ModelRunOperator(Operator):
 
     A study that is refused for one model is not refused for the others, so a rejection becomes part of that run. Every
     other error leaves the graph and ends it.
+
+    Parameters
+    ----------
+    on_phase
+        Called with the model's name and the phase, when a run is begun.
     """
+
+    phase: ClassVar[str]
+    """What a person is told when this box begins with a run."""
 
     stage: ClassVar[str | None] = None
     """Stage of ``report.json`` to which the time of ``advance`` counts; ``None`` if it times its own stages."""
+
+    def __init__(self, fragment: Fragment, *args: Any, on_phase: TellPhase, **kwargs: Any) -> None:
+        self._on_phase = on_phase
+        super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
         """Declare one input and one output port."""
@@ -86,6 +101,7 @@ class ModelRunOperator(Operator):
     def _advance_timed(self, run: ModelRun) -> ModelRun:
         if run.rejection is not None:
             return run
+        self._on_phase(run.package.name, self.phase)
         start = time.perf_counter()
         try:
             advanced = self.advance(run)

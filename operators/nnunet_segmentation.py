@@ -33,6 +33,8 @@ class NnunetSegmentationOperator(ModelRunOperator):
         Called with the model's name and the fraction of its tiles that are done.
     """
 
+    phase = "preparing the image, then the network"
+
     def __init__(self, fragment: Fragment, *args: Any, segment: Segment, on_progress: Tell, **kwargs: Any) -> None:
         self._segment = segment
         self._on_progress = on_progress

@@ -19,6 +19,8 @@ class OutboxOperator(ModelRunOperator):
         Called once with every run, refused ones included.
     """
 
+    phase = "writing the picture"
+
     def __init__(
         self,
         fragment: Fragment,

@@ -9,6 +9,7 @@ from segmentation.postprocessing.steps import postprocess
 class PostprocessOperator(ModelRunOperator):
     """Operator that applies the post-processing steps of ``model.yaml`` in their order."""
 
+    phase = "post-processing"
     stage = "postprocess"
 
     def advance(self, run: ModelRun) -> ModelRun:

@@ -9,6 +9,7 @@ from operators.model_run import ModelRun, ModelRunOperator
 class SelectSeriesOperator(ModelRunOperator):
     """Operator that chooses by the rules of ``model.yaml``; the decision on every series stays with the run."""
 
+    phase = "choosing the series"
     stage = "read"
 
     def advance(self, run: ModelRun) -> ModelRun:

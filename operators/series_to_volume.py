@@ -24,6 +24,7 @@ class SeriesToVolumeOperator(ModelRunOperator):
         :meth:`segmentation.inference.model_pool.MemoryReservation.reserve`.
     """
 
+    phase = "reading the images"
     stage = "read"
 
     def __init__(self, fragment: Fragment, *args: Any, reserve_memory: ReserveMemory, **kwargs: Any) -> None:

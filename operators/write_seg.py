@@ -12,6 +12,7 @@ from operators.model_run import ModelRun, ModelRunOperator
 class WriteSegOperator(ModelRunOperator):
     """Operator that writes ``<model>.seg.dcm`` into the study's outbox and reads it back before it may leave."""
 
+    phase = "writing the SEG"
     stage = "seg"
 
     def __init__(self, fragment: Fragment, *args: Any, outbox: StudyOutbox, **kwargs: Any) -> None:

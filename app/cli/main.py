@@ -1,15 +1,23 @@
 """The ``segnode`` command. Heavy imports wait until a command needs them, so that ``--help`` answers at once."""
 
+import signal
 import sys
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from app.cli import demo, models, package, run, serve, service, spool, status, studies
-from core.errors import SegnodeError
-from core.validation_message import message_of
-from core.version import VERSION
+from app.stop_signals import ENDING
+
+# numpy starts threads while it is imported. They inherit this mask, so that the signals come to this project's threads.
+_MASK = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+# isort: split
+from app.cli import demo, models, package, run, serve, service, spool, status, studies  # noqa: E402 - see above
+from core.errors import SegnodeError  # noqa: E402 - see above
+from core.validation_message import message_of  # noqa: E402 - see above
+from core.version import VERSION  # noqa: E402 - see above
+
+signal.pthread_sigmask(signal.SIG_SETMASK, _MASK)
 
 
 class _Commands(TyperGroup):

@@ -1,16 +1,15 @@
 """The output of ``segnode models``: a package's facts as a table or JSON, outcomes, and how far the work is."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 from rich.table import Column, Table
 
+from app.progress import phase
 from core.errors import PackageInvalid
 
 if TYPE_CHECKING:
@@ -181,15 +180,7 @@ def _said(value: float | bool | None) -> str:
 
 def hashing(*, shown: bool) -> AbstractContextManager[object]:
     """Say why nothing happens yet: gigabytes of weights take seconds to hash."""
-    return Console(stderr=True).status("checking every file's SHA-256") if shown else nullcontext()
-
-
-@contextmanager
-def progress_bar(title: str, *, shown: bool) -> Iterator[Callable[[float], None]]:
-    """Show a bar on standard error, moved by the fraction that is done."""
-    with Progress(console=Console(stderr=True), transient=True, disable=not shown) as progress:
-        task = progress.add_task(title, total=1.0)
-        yield lambda fraction: progress.update(task, completed=fraction)
+    return phase("checking every file's SHA-256", shown=shown)
 
 
 def print_json(content: Any) -> None:

@@ -12,13 +12,13 @@ from app.cli.model_tables import (
     facts_of,
     hashing,
     print_json,
-    progress_bar,
     state_of,
     table_of,
     table_of_measurement,
     table_of_outcome,
 )
 from app.cli.options import Device
+from app.progress import progress_of
 from core.errors import ConfigInvalid, PackageInvalid
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def add(
     for source in path:
         if not source.exists():
             raise ConfigInvalid(f"{source}: no such file or folder")
-    with progress_bar("converting weights", shown=not as_json) as on_progress:
+    with progress_of("converting weights", shown=not as_json) as on_progress:
         package = add_package(path[0] if len(path) == 1 else path, name, folder_for_new_packages(), on_progress)
     if as_json:
         print_json(facts_of(package) | {"decide_lines": [question.line for question in package.questions]})
@@ -107,7 +107,7 @@ def add_totalsegmentator(
 
     if not folder.is_dir():
         raise ConfigInvalid(f"{folder}: no such folder")
-    with progress_bar("converting weights", shown=not as_json) as on_progress:
+    with progress_of("converting weights", shown=not as_json) as on_progress:
         package = add_parts(folder, name, folder_for_new_packages(), on_progress)
     if as_json:
         print_json(facts_of(package))
@@ -213,7 +213,7 @@ def verify(
         return
     from segmentation.verification.golden_case import run_golden_case
 
-    with progress_bar("golden case", shown=not as_json) as on_progress:
+    with progress_of("golden case", shown=not as_json) as on_progress:
         outcome = run_golden_case(package, case, expect, device, on_progress)
     if as_json:
         print_json(outcome.model_dump())
@@ -260,7 +260,7 @@ def measure(
     from segmentation.verification.profile_benchmark import find_cases, measure
 
     found = find_cases(cases, len(package.manifest.channels), truth)
-    with progress_bar(f"{len(found)} cases, both profiles", shown=not as_json) as on_progress:
+    with progress_of(f"{len(found)} cases, both profiles", shown=not as_json) as on_progress:
         measurement = measure(package, found, device, on_progress)
     if as_json:
         print_json(measurement.model_dump() | {"worst_dice": measurement.worst_dice})

@@ -1,14 +1,18 @@
 """``segnode run``: one folder of DICOM in, one folder of results out."""
 
 from pathlib import Path
+from signal import Signals
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from app.cli.options import Device
 from app.run_folder import run_folder
+from app.stop_signals import ended_by_signals
 from core.errors import ConfigInvalid
 from core.model_config import Profile
+from dicom_io.results.stagings import Stagings
 from runtime.logs import configure_logging
 
 TYPE_THIS = "type segnode run INPUT OUTPUT, or segnode run -i INPUT -o OUTPUT"
@@ -49,11 +53,22 @@ def run(
 
     \b
     Exit codes: 0 done (also when nothing was found), 2 usage or configuration, 3 a study was refused,
-    4 a model package is invalid, 5 try again later, 1 anything else. With several studies the highest counts.
+    4 a model package is invalid, 5 try again later, 130 ended by Ctrl-C, 143 by SIGTERM, 1 anything else.
+    With several studies the highest counts.
     """
     configure_logging("run")
     source, target = _folders((input_folder, output_folder), (input_option, output_option))
-    raise typer.Exit(run_folder(source, target, model, nifti=nifti, device=device, profile=profile))
+    stagings = Stagings()
+
+    def end(number: Signals) -> None:
+        stagings.end()
+        by = "Ctrl-C" if number is Signals.SIGINT else number.name
+        Console(stderr=True).show_cursor()  # a bar hides it
+        typer.echo(f"segnode: ended by {by}; of a study that was not finished nothing is left in {target}", err=True)
+
+    with ended_by_signals(end):
+        code = run_folder(source, target, model, nifti=nifti, device=device, profile=profile, stagings=stagings)
+    raise typer.Exit(code)
 
 
 def _folders(arguments: tuple[Path | None, Path | None], options: tuple[Path | None, Path | None]) -> tuple[Path, Path]:

@@ -25,6 +25,7 @@ from core.volume import Volume
 from dicom_io.images.headers.attributes import texts
 from dicom_io.images.headers.instance import Instance
 from dicom_io.images.headers.series import Series
+from dicom_io.results.stagings import PREFIX, Stagings
 from dicom_io.uids import is_uid
 
 REPORT_NAME = "report.json"
@@ -57,6 +58,8 @@ class StudyOutbox:
         Whether ``<model>_seg.nii.gz`` is written too.
     revision
         Number of the run on the same study, from 0; part of the results' UIDs.
+    stagings
+        The process's staging folders, where it may be ended in the middle.
 
     Raises
     ------
@@ -68,18 +71,26 @@ class StudyOutbox:
         Here and in every method, if the disk cannot be written (full, read-only).
     """
 
-    def __init__(self, output_folder: Path, study_uid: str, *, nifti: bool = False, revision: int = 0) -> None:
+    def __init__(
+        self,
+        output_folder: Path,
+        study_uid: str,
+        *,
+        nifti: bool = False,
+        revision: int = 0,
+        stagings: Stagings | None = None,
+    ) -> None:
         if study_uid and not is_uid(study_uid):
             raise ValueError("the Study Instance UID is not a valid UID")
         self._target = output_folder / (study_uid or NO_STUDY_UID)
         self._nifti = nifti
         self._revision = revision
+        self._stagings = stagings or Stagings()
         with _writing(output_folder):
             output_folder.mkdir(parents=True, exist_ok=True)
             _refuse_foreign(self._target)
             _remove_abandoned(output_folder)
-            self._staging = output_folder / f".partial-{uuid4().hex}"
-            self._staging.mkdir()
+            self._staging = self._stagings.make(output_folder)
 
     def put_seg(
         self,
@@ -140,13 +151,14 @@ class StudyOutbox:
                     path.unlink()
             (self._staging / REPORT_NAME).write_text(report.to_json(), encoding="utf-8")
             sync_tree(self._staging)
-            self._replace_target()
+            with self._stagings.undisturbed():
+                self._replace_target()
             sync_folder(self._target.parent)
         return self._target
 
     def discard(self) -> None:
         """Remove what was staged; harmless after ``publish``."""
-        shutil.rmtree(self._staging, ignore_errors=True)
+        self._stagings.discard(self._staging)
 
     def _replace_target(self) -> None:
         if not self._target.exists():
@@ -167,7 +179,7 @@ def _refuse_foreign(target: Path) -> None:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    for prefix in (".partial-", ".retired-"):
+    for prefix in (PREFIX, ".retired-"):
         for path in folder.glob(f"{prefix}*"):
             if time.time() - path.stat().st_mtime > ABANDONED_AFTER_S:
                 shutil.rmtree(path, ignore_errors=True)

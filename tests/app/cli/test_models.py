@@ -176,7 +176,7 @@ def test_adding_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert (title, shown) == ("converting weights", True)
         yield told.append
 
-    monkeypatch.setattr("app.cli.models.progress_bar", progress)
+    monkeypatch.setattr("app.cli.models.progress_of", progress)
     run("add", make_results_folder(tmp_path / "source", "3d_fullres", folds=(0, 1)), "--name", "tiny")
     assert told == [0.5, 1.0]
 

@@ -120,7 +120,11 @@ def test_the_command_of_the_manifest_runs_and_ends_on_sigterm(layout: Layout, co
     command = [sys.executable, "-P", str(context / "app"), "show", "app"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ, cwd=tmp_path)  # noqa: S603 - our own interpreter and program
     assert json.loads(shown.stdout)["command"] == "python3 -u /opt/holoscan/app"
-    program = "import app.__main__ as m, time; m._end_on_sigterm(); print('up', flush=True); time.sleep(60)"
+    program = (
+        "import sys, time, app.__main__ as m\n"
+        "m.main = lambda arguments, stagings: print('up', flush=True) or time.sleep(60)\n"
+        "m.entry()"
+    )
     waiting = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=os.environ)  # noqa: S603 - as above
     assert waiting.stdout is not None
     with waiting:
