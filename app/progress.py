@@ -1,4 +1,4 @@
-"""How far the work is, on standard error: bars at a terminal; elsewhere a line at each phase and each tenth."""
+"""The display of progress on standard error: bars at a terminal; elsewhere a line at each phase and each tenth."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ def phase(title: str, *, shown: bool = True) -> AbstractContextManager[object]:
 
 @contextmanager
 def progress_of(title: str, *, shown: bool = True) -> Iterator[Callable[[float], None]]:
-    """Show how far one piece of work is, by the fraction that is done."""
+    """Show the progress of one piece of work, by the fraction that is done."""
     console = Console(stderr=True)
     if not shown or console.is_terminal:
         with Progress(console=console, transient=True, disable=not shown) as bars:
@@ -57,7 +57,7 @@ def progress_of(title: str, *, shown: bool = True) -> Iterator[Callable[[float],
 
 
 class ShownRun(Protocol):
-    """What is shown of the run on one study."""
+    """The display of the run on one study."""
 
     def phase(self, model: str, phase: str) -> None:
         """Show the phase that begins for a model."""

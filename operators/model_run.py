@@ -79,7 +79,7 @@ class ModelRunOperator(Operator):
     """
 
     phase: ClassVar[str]
-    """What a person is told when this box begins with a run."""
+    """The words that tell a person that this box begins with a run."""
 
     stage: ClassVar[str | None] = None
     """Stage of ``report.json`` to which the time of ``advance`` counts; ``None`` if it times its own stages."""

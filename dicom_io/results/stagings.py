@@ -11,7 +11,7 @@ PREFIX = ".partial-"
 LAST_MOMENT_S = 5.0
 """As long waits the end for a folder that is being renamed into its place."""
 TRIES = 100
-"""A file may come while its folder is emptied; a folder that cannot be removed is left after so many tries."""
+"""A file may come while its folder is emptied; a folder that cannot be removed is left after this number of tries."""
 
 
 class Stagings:

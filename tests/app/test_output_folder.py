@@ -61,7 +61,7 @@ def a_link_into_the_input(work: Path) -> Path:
         (lambda work: Path("/proc/results"), "cannot be written"),
     ],
 )
-def test_what_can_hold_no_results_is_refused_and_nothing_is_left(
+def test_output_that_can_hold_no_results_is_refused_and_untouched(
     make: Callable[[Path], Path], said: str, tmp_path: Path
 ) -> None:
     (tmp_path / "in").mkdir()
