@@ -21,7 +21,8 @@ from tests.support.node_process import PATIENCE_S, ROOT
 pytestmark = pytest.mark.slow
 
 HELD = """
-import os, threading
+import os, signal, threading
+signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))  # torch is imported earlier than in a run
 from app.cli.main import main
 from segmentation.inference.predictor import Predictor
 
