@@ -4,8 +4,9 @@ The nnU-Net folder says how the network was trained. This file says which series
 mean, in which axis order the network saw its images, and what the result looks like in the PACS.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -13,8 +14,10 @@ from pydantic import Field, ValidationError, model_validator
 from core.dicom_text import LONGEST, LongString, ShortString, one_line
 from core.errors import PackageInvalid
 from core.frozen import Frozen
+from core.model_problems import problems_of
 from core.units import PT_UNITS, Unit
-from core.yaml_text import Pattern, line_of
+from core.yaml_problems import Location, close_to, not_yaml, problem_at
+from core.yaml_text import Pattern
 
 Orientation = Literal["acquired", "RAS", "LPS"]
 Plane = Literal["axial", "coronal", "sagittal", "oblique"]
@@ -207,15 +210,40 @@ class ModelConfig(Frozen, populate_by_name=True):
     inference: Inference = Inference()
     output: Output = Output()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _names_are_values(cls, content: Any) -> Any:
+        """Replace names of labels in the steps by their values."""
+        if not isinstance(content, dict) or not isinstance(content.get("postprocessing"), list):
+            return content
+        listed = content.get("labels")
+        entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+        values = {entry["name"]: entry.get("value") for entry in entries if isinstance(entry.get("name"), str)}
+        steps = []
+        for number, step in enumerate(content["postprocessing"]):
+            if isinstance(step, dict) and isinstance(step.get("labels"), list):
+                found = [
+                    _value_of(one, values, ("postprocessing", number, "labels", n))
+                    for n, one in enumerate(step["labels"])
+                ]
+                steps.append(step | {"labels": found})
+            else:
+                steps.append(step)
+        return content | {"postprocessing": steps}
+
     @model_validator(mode="after")
     def _labels_are_consistent(self) -> "ModelConfig":
+        for key in ("value", "name"):
+            seen: set[object] = set()
+            for number, label in enumerate(self.labels):
+                if getattr(label, key) in seen:
+                    raise problem_at(("labels", number, key), f"an earlier label has the same {key}")
+                seen.add(getattr(label, key))
         values = [label.value for label in self.labels]
-        if len(set(values)) != len(values) or len({label.name for label in self.labels}) != len(values):
-            raise ValueError("labels: two labels share a value or a name")
         for number, step in enumerate(self.postprocessing):
-            unknown = set(step.labels) - set(values)
-            if unknown:
-                raise ValueError(f"postprocessing[{number}]: no label has the value {sorted(unknown)}")
+            for position, value in enumerate(step.labels):
+                if value not in values:
+                    raise problem_at(("postprocessing", number, "labels", position), f"no label has the value {value}")
         return self
 
     @property
@@ -237,9 +265,19 @@ def parse_model_config(data: bytes, path: Path) -> ModelConfig:
         text = data.decode("utf-8")
         content = yaml.safe_load(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError also of a date such as 2020-13-01
-        raise PackageInvalid(f"{path}: {error}") from error
+        raise PackageInvalid(f"{path}:{not_yaml(error)}") from error
+    if not isinstance(content, dict):
+        raise PackageInvalid(f"{path}:1: (whole file): no keys in the file; write it like this: schema: 1")
     try:
         return ModelConfig.model_validate(content)
     except ValidationError as error:
-        problems = [(line_of(text, e["loc"]), ".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
-        raise PackageInvalid("\n".join(f"{path}:{line}: {key}: {why}" for line, key, why in problems)) from error
+        raise PackageInvalid("\n".join(problems_of(error, text, content, ModelConfig, path))) from error
+
+
+def _value_of(label: object, values: Mapping[str, object], location: Location) -> object:
+    if not isinstance(label, str) or label in values:
+        return values.get(label, label) if isinstance(label, str) else label
+    if label.isdigit():
+        return label
+    close = close_to(label, values)
+    raise problem_at(location, f"no label is called {label}; " + (f"did you mean {close}?" if close else ""))

@@ -11,8 +11,9 @@ from core.errors import ConfigInvalid
 from core.frozen import Frozen
 from core.model_config import ModelName
 from core.project_files import shown
+from core.yaml_problems import problem_at
 from runtime.setting_types import DATABASE_URL, LocalPath, Name, Port, beside_the_file
-from runtime.settings_file import load_settings_file, problem_at
+from runtime.settings_file import load_settings_file
 from runtime.worker_settings import ExecutorName, Workers, this_host
 from services.images.limits import Limits
 from services.images.shared_paths import Root

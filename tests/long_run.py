@@ -25,6 +25,7 @@ KEPT = ROOT / "build" / "test-long"
 PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "--timeout=3600", "-q")
 FUZZ_BLOCKS, FUZZ_TRIES = 10, "500"
 HYPOTHESIS_SEEDS = 5
+PACKAGE_SEEDS, PACKAGE_TRIES = 3, "1000"
 FILE_SEEDS, FILE_TRIES = 5, "10000"
 HEADER_SEEDS, HEADER_TRIES = 2, "10000"
 SOAKS, SOAK_SECONDS = 6, "1200"
@@ -59,6 +60,9 @@ def parts() -> Iterator[Part]:
     for number in range(FUZZ_BLOCKS):
         seeds = {"SEGNODE_FUZZ_SEED": str(1000 + 3 * number), "SEGNODE_FUZZ_TRIES": FUZZ_TRIES}
         yield Part(f"damage, seeds from {1000 + 3 * number}", (*PYTEST, "tests/faults/test_fuzz.py"), seeds)
+    for seed in range(1, PACKAGE_SEEDS + 1):
+        tries = {"SEGNODE_PACKAGE_SEED": str(seed), "SEGNODE_PACKAGE_TRIES": PACKAGE_TRIES}
+        yield Part(f"packages, seed {seed}", (*PYTEST, "tests/segmentation/importing/test_mutated_json.py"), tries)
     for seed in range(1, FILE_SEEDS + 1):
         files = ("-m", "tests.faults.damaged_files", "--tries", FILE_TRIES, "--seed", str(seed))
         yield Part(f"image files, seed {seed}", files)

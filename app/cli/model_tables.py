@@ -37,6 +37,9 @@ def facts_of(package: "Package") -> dict[str, Any]:
         "labels": {label.name: label.value for label in package.config.labels},
         "configurations": [c.id for c in package.manifest.configurations],
         "folds": {c.id: [fold.fold for fold in c.folds] for c in package.manifest.configurations},
+        "checkpoints": sorted(
+            {fold.checkpoint.rpartition("/")[2] for c in package.manifest.configurations for fold in c.folds}
+        ),
         "ensemble": list(package.manifest.members) if package.manifest.is_ensemble else [],
         "parts": {part.configuration: sorted(part.values.values()) for part in package.manifest.parts},
         "trainers": list(package.manifest.trainers),
@@ -90,6 +93,7 @@ def table_of(package: "Package") -> Table:
             "x".join(f"{v:g}" for v in values) for values in (configuration.patch_size, configuration.spacing)
         )
         table.add_row("network", f"{identifier}, folds {folds}, patch {patch}, spacing {spacing} mm")
+    table.add_row("checkpoints", ", ".join(facts["checkpoints"]))
     table.add_row("ensemble", ", ".join(facts["ensemble"]) or "no")
     for identifier, values in facts["parts"].items():
         table.add_row("part", f"{identifier}: {len(values)} labels, {values[0]} to {values[-1]}; over the parts above")

@@ -1,5 +1,6 @@
 """``segnode models``: bring a trained nnU-Net in, look at what there is, check it, take it out."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+
+class Checkpoint(StrEnum):
+    """The checkpoint that is taken of each fold."""
+
+    FINAL = "final"
+    BEST = "best"
+
+
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a model package.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
@@ -41,11 +50,19 @@ def add(
         list[Path],
         typer.Argument(
             metavar="PATH...",
-            help="A results folder (TRAINER__PLANS__CONFIGURATION), the zip of nnUNetv2_export_model_to_zip, a data "
-            "set's folder with several results folders, or several results folders to average.",
+            help="A results folder (plans.json, dataset.json, fold_*; any name), the zip of "
+            "nnUNetv2_export_model_to_zip, a data set's folder with several results folders, or several results "
+            "folders to average.",
         ),
     ],
     name: Annotated[str, typer.Option("--name", help="Name of the new package: a-z, 0-9, '.', '_', '-'.")],
+    checkpoint: Annotated[
+        Checkpoint, typer.Option(help="Which of each fold: after the last epoch, or of the best one.")
+    ] = Checkpoint.FINAL,
+    configuration: Annotated[
+        list[str] | None,
+        typer.Option("--configuration", "-c", help="Of a zip or folder with several; may be repeated to average."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a package of what nnU-Net left. No code of the model's files runs.
@@ -54,6 +71,8 @@ def add(
     Examples:
       segnode models add nnUNetTrainer__nnUNetPlans__3d_fullres --name liver
       segnode models add liver-export.zip --name liver
+      segnode models add liver-export.zip --name liver --configuration 2d
+      segnode models add my-liver-run --name liver --checkpoint best
       segnode models add Dataset003_Liver/*__2d Dataset003_Liver/*__3d_fullres \\
         --name both
 
@@ -71,7 +90,14 @@ def add(
         if not source.exists():
             raise ConfigInvalid(f"{source}: no such file or folder")
     with progress_of("converting weights", shown=not as_json) as on_progress:
-        package = add_package(path[0] if len(path) == 1 else path, name, folder_for_new_packages(), on_progress)
+        package = add_package(
+            path[0] if len(path) == 1 else path,
+            name,
+            folder_for_new_packages(),
+            on_progress,
+            checkpoint=checkpoint.value,
+            configurations=configuration or (),
+        )
     if as_json:
         print_json(facts_of(package) | {"decide_lines": [question.line for question in package.questions]})
         return
@@ -132,18 +158,16 @@ def list_models(as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    folding = [Column(title, overflow="fold") for title in ("Configurations", "Labels", "SHA-256", "Folder")]
-    table = Table("Name", "State", *folding)
+    table = Table(Column("Name", overflow="fold"), "State", Column("Networks", overflow="fold"), "Labels", "SHA-256")
     for row in rows:
         labels = str(len(row["labels"])) if row["labels"] else ""
-        table.add_row(
-            row["name"], row["state"], "\n".join(row["configurations"]), labels, row["sha256"][:12], row["folder"]
-        )
+        networks = "\n".join(identifier.rpartition("__")[2] for identifier in row["configurations"])
+        table.add_row(row["name"], row["state"], networks, labels, row["sha256"][:12])
     console = Console()
     console.print(table if rows else f"No packages in {', '.join(map(str, places))}.")
     for row in rows:
         if row["reason"]:
-            console.print(f"{row['name']}: {row['reason']}", soft_wrap=True, markup=False, highlight=False)
+            console.print(f"{row['folder']}: {row['reason']}", soft_wrap=True, markup=False, highlight=False)
 
 
 @app.command()
@@ -207,11 +231,11 @@ def verify(
             state = "undecided" if questions and package.record is not None else "ready"
             print_json(facts_of(package) | {"state": state, "reason": None})
         else:
-            typer.echo(f"{package.name}: {len(package.sums)} files hold their SHA-256; sha256 {package.sha256}")
+            typer.echo(f"{package.folder}: {len(package.sums)} files hold their SHA-256; sha256 {package.sha256}")
             for question in questions:
                 typer.echo(f"{package.folder / 'model.yaml'}: {question}")
         return
-    from segmentation.verification.golden_case import run_golden_case
+    from segmentation.verification.golden_case import explain_failure, run_golden_case
 
     with progress_of("golden case", shown=not as_json) as on_progress:
         outcome = run_golden_case(package, case, expect, device, on_progress)
@@ -220,7 +244,7 @@ def verify(
     else:
         Console().print(table_of_outcome(outcome))
     if not outcome.passed:
-        raise PackageInvalid(f"{package.name}: the golden case failed; see {package.folder / 'commissioning.json'}")
+        raise PackageInvalid(explain_failure(package, outcome))
 
 
 @app.command()

@@ -14,11 +14,12 @@ from app.settings.reception import Peer, Reception, TlsListening, allowed_peers
 from app.settings.route import Route
 from core.frozen import Frozen
 from core.project_files import shown
+from core.yaml_problems import problem_at
 from dicom_io.audit.trail import AuditTrail
 from dicom_io.reception.access_control import AllowedPeer
 from dicom_io.reception.limits import Limits
 from runtime.setting_types import DATABASE_URL, AETitle, LocalPath, Name, Port, beside_the_file
-from runtime.settings_file import load_settings_file, problem_at
+from runtime.settings_file import load_settings_file
 from runtime.worker_settings import ExecutorName, Work, Workers, this_host
 
 EXAMPLE = shown("manifests/node.example.yaml")

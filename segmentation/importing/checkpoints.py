@@ -1,7 +1,8 @@
 """nnU-Net's checkpoints, read without running them, and the safetensors that a package keeps instead.
 
 A checkpoint is a pickle. It is read with torch's ``weights_only`` unpickler, which builds tensors and plain containers
-and nothing else; the allow-list below adds the numpy scalars that nnU-Net's training log leaves in it.
+and nothing else; the allow-list below adds numbers and arrays of numpy, which nnU-Net's training log leaves in it, and
+paths, for which a string is built. No class is imported because a file names it.
 """
 
 import pickle
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import PackageInvalid
+from segmentation.importing.source_files import refuse_lfs_pointer
 from segmentation.package.weights import _DAMAGE, _check_tensors
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_CHECKPOINT_BYTES = 8 * 2**30
 """Largest checkpoint that is read; nnU-Net's largest preset with its optimizer state stays below 3 GiB."""
+_NEEDED = ("network_weights", "trainer_name", "init_args", "inference_allowed_mirroring_axes")
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     PackageInvalid
         If the file is not an nnU-Net v2 checkpoint, is damaged, compressed or too large, or holds more than tensors.
     """
+    refuse_lfs_pointer(path)
     _check_archive(path)
     content = _load(path)
     try:
         weights = content["network_weights"]
-        mirror_axes = content.get("inference_allowed_mirroring_axes") or ()
+        mirror_axes = content.get("inference_allowed_mirroring_axes")
+        mirror_axes = () if mirror_axes is None or mirror_axes is False else mirror_axes
         checkpoint = Checkpoint(
             weights=dict(weights),
             trainer=str(content["trainer_name"]),
@@ -58,7 +63,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             mirror_axes=tuple(int(axis) for axis in mirror_axes),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PackageInvalid(f"{path.name}: not an nnU-Net v2 checkpoint: {error!r}") from error
+        kind = "of nnU-Net v1, which is not supported" if _is_v1(content) else "not an nnU-Net v2 checkpoint"
+        raise PackageInvalid(f"{path.name}: {kind}: {error!r}") from error
     _check_tensors(checkpoint.weights, path.name)
     return checkpoint
 
@@ -81,19 +87,37 @@ def _load(path: Path) -> Any:
     import torch
 
     try:
-        with torch.serialization.safe_globals(_numpy_scalars()):
+        with torch.serialization.safe_globals([*_numpy(), *_paths()]):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         reason = next((line.strip() for line in str(error).splitlines() if "GLOBAL" in line.upper()), str(error)[:300])
-        raise PackageInvalid(f"{path.name}: refused, it holds more than weights: {reason}") from error
+        raise PackageInvalid(
+            f"{path.name}: refused, it holds more than weights: {reason}. No class that a file names is ever built; "
+            f"save it anew, with nothing but {', '.join(_NEEDED)}"
+        ) from error
     except _DAMAGE as error:
         raise PackageInvalid(f"{path.name}: damaged: {str(error)[:300]}") from error
 
 
-def _numpy_scalars() -> list[Any]:
+def _numpy() -> list[Any]:
     import numpy as np
-    from numpy._core.multiarray import scalar
+    from numpy._core.multiarray import _reconstruct, scalar
 
-    dtypes = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
+    kinds = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+    dtypes = [type(np.dtype(name)) for name in (*kinds, "float16", "float32", "float64", "U1", "S1")]
     # The second spelling is what numpy 1 wrote, and with it most checkpoints that exist.
-    return [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *dtypes]
+    moved = [(scalar, "numpy.core.multiarray.scalar"), (_reconstruct, "numpy.core.multiarray._reconstruct")]
+    return [scalar, _reconstruct, *moved, np.ndarray, np.dtype, *dtypes]
+
+
+def _paths() -> list[Any]:
+    kinds = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath", "Path")
+    return [(_path_as_text, f"{module}.{kind}") for module in ("pathlib", "pathlib._local") for kind in kinds]
+
+
+def _path_as_text(*parts: object) -> str:
+    return "/".join(map(str, parts))
+
+
+def _is_v1(content: object) -> bool:
+    return isinstance(content, dict) and "state_dict" in content and "plot_stuff" in content

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -19,11 +19,16 @@ from segmentation.importing.plans import (
     refuse_unknown_parts,
     resolve_configuration,
 )
-from segmentation.importing.results_folder import KEPT_JSON, ResultsFolder, Selection, read_json, read_small
+from segmentation.importing.results_folder import ResultsFolder
+from segmentation.importing.selection import Selection
+from segmentation.importing.source_files import KEPT_JSON, read_json, read_small
 from segmentation.package.hashes import sha256_of_file
 from segmentation.package.network import build_network, check_weights, shared_names
 from segmentation.package.network_spec import Configuration, Fold, Labels, NetworkSpec, PackageManifest, Part
 from segmentation.package.weights import write_weights
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def convert(selection: Selection, target: Path, on_progress: Callable[[float], N
     PackageInvalid
         If a part is damaged, unsafe or not supported, or the members do not belong together.
     """
-    folders = {f.id: f for f in (*selection.members, *selection.previous_stages.values())}
+    folders = selection.folders
     datasets = {identifier: read_json(folder.path / "dataset.json") for identifier, folder in folders.items()}
     labels, channels = _common(datasets)
     step = _counter(folders.values(), on_progress)
@@ -102,6 +107,7 @@ def convert_parts(
     PackageInvalid
         If a part is damaged, unsafe or not supported, or has other labels or channels than the composite needs.
     """
+    _refuse_repeated(sources)
     step = _counter([source.folder for source in sources], on_progress)
     originals: dict[str, str] = {}
     configurations, parts, channels = [], [], []
@@ -131,6 +137,17 @@ def convert_parts(
         raise PackageInvalid(f"the parts do not make one model: {error.errors()[0]['msg']}") from error
 
 
+def _refuse_repeated(sources: Sequence[PartSource]) -> None:
+    """Refuse parts of one name, and a label that two parts find: the later would hide the earlier in silence."""
+    ids = [source.folder.id for source in sources]
+    labels = [name for source in sources for name in source.names]
+    values = [str(value) for source in sources for value in source.names.values()]
+    for what, found in (("part", ids), ("label", labels), ("value", values)):
+        repeated = sorted({one for one in found if found.count(one) > 1})
+        if repeated:
+            raise PackageInvalid(f"two parts of the composite have the {what} {', '.join(repeated)}")
+
+
 def _counter(folders: Iterable[ResultsFolder], on_progress: Callable[[float], None] | None) -> Callable[[], None]:
     """Build the function that is called for each converted checkpoint and reports the fraction that is done."""
     count = sum(len(folder.checkpoints()) for folder in folders)
@@ -156,7 +173,14 @@ def _originals(configuration: Configuration) -> dict[str, str]:
 def _common(datasets: dict[str, dict[str, Any]]) -> tuple[Labels, tuple[str, ...]]:
     parts = [(read_labels(dataset), read_channels(dataset)) for dataset in datasets.values()]
     if any(part != parts[0] or list(part[0].values) != list(parts[0][0].values) for part in parts):
-        raise PackageInvalid(f"dataset.json of {', '.join(datasets)} differ in labels or channels")
+        said = "; ".join(
+            f"{identifier}: {dict(labels.values)}, channels {', '.join(channels)}"
+            for identifier, (labels, channels) in zip(datasets, parts, strict=True)
+        )
+        raise PackageInvalid(
+            f"dataset.json of {', '.join(datasets)} differ in labels or channels, whose probabilities cannot be "
+            f"averaged: {said}"
+        )
     return parts[0]
 
 
@@ -225,13 +249,23 @@ def _convert_folds(
         checkpoint = read_checkpoint(path)
         said = (checkpoint.trainer, checkpoint.configuration, checkpoint.mirror_axes)
         first = first or checkpoint
-        if said[:2] != (folder.trainer, folder.configuration) or said[2] != first.mirror_axes:
-            raise PackageInvalid(f"{name}: made by {said}, which contradicts its folder or the other folds")
+        if said != (first.trainer, first.configuration, first.mirror_axes):
+            raise PackageInvalid(f"{name}: {_made_by(checkpoint)}, and the first fold {_made_by(first)}")
         check_weights(network, checkpoint.weights, f"{name} of trainer {checkpoint.trainer}")
         stored = Path("weights") / folder.id / f"fold_{fold}.safetensors"
         (target / stored).parent.mkdir(parents=True, exist_ok=True)
-        write_weights(checkpoint.weights, aliases, target / stored)
+        write_weights(_as_built(network, checkpoint.weights), aliases, target / stored)
         folds.append(Fold(fold=fold, file=stored.as_posix(), checkpoint=name, checkpoint_sha256=sha256_of_file(path)))
         step()
     assert first is not None  # noqa: S101 - checkpoints() refuses a folder without one
     return tuple(folds), first
+
+
+def _made_by(checkpoint: Checkpoint) -> str:
+    return f"is of {checkpoint.trainer}, {checkpoint.configuration}, mirrored along {checkpoint.mirror_axes}"
+
+
+def _as_built(network: "torch.nn.Module", weights: Mapping[str, "torch.Tensor"]) -> dict[str, "torch.Tensor"]:
+    """Return the weights in the network's precision: half floats take half the disk, and no network runs in them."""
+    expected = network.state_dict()
+    return {name: tensor.to(expected[name].dtype) for name, tensor in weights.items()}

@@ -9,13 +9,15 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from core.errors import PackageInvalid
-from segmentation.importing.results_folder import CHECKPOINT, KEPT_JSON, MAX_JSON_BYTES, is_results_folder
+from segmentation.importing.results_folder import CHECKPOINTS, CheckpointKind, is_results_folder
+from segmentation.importing.source_files import KEPT_JSON, MAX_JSON_BYTES, refuse_lfs_pointer
 
 MAX_ZIP_BYTES = 32 * 2**30
 MAX_ZIP_ENTRIES = 100_000
 MAX_ZIP_RATIO = 200
 """Largest compression ratio: weights hardly compress and JSON shrinks some tenfold; more is meant to fill the disk."""
-_READ = (*KEPT_JSON, "inference_information.json", "postprocessing.pkl", CHECKPOINT)
+_READ = (*KEPT_JSON, "inference_information.json", "postprocessing.pkl")
+_NNUNET_V1 = ("plans.pkl", "model_final_checkpoint.model.pkl", "model_best.model.pkl")
 _BLOCK = 1 << 20
 # What reading a damaged zip raises; NotImplementedError of an unknown compression is a RuntimeError.
 _DAMAGE = (
@@ -24,8 +26,13 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-def extract_export(archive: Path, folder: Path) -> Path:
+def extract_export(archive: Path, folder: Path, kind: CheckpointKind = "final") -> Path:
     """Unpack the files that a package needs from the zip of ``nnUNetv2_export_model_to_zip``.
+
+    Parameters
+    ----------
+    kind
+        The checkpoints that are unpacked.
 
     Returns
     -------
@@ -37,12 +44,13 @@ def extract_export(archive: Path, folder: Path) -> Path:
     PackageInvalid
         If an entry leads out of the folder, is a link or exceeds the size limits, or the zip holds no model.
     """
+    refuse_lfs_pointer(archive)
     try:
         with zipfile.ZipFile(archive) as zipped:
             entries = [entry for entry in zipped.infolist() if not entry.is_dir()]
             _check_entries(entries, archive.name)
             for entry in entries:
-                if PurePosixPath(entry.filename).name in _READ:
+                if PurePosixPath(entry.filename).name in (*_READ, CHECKPOINTS[kind]):
                     target = folder / entry.filename
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with zipped.open(entry) as source, target.open("wb") as file:
@@ -50,13 +58,19 @@ def extract_export(archive: Path, folder: Path) -> Path:
     except _DAMAGE as error:
         raise PackageInvalid(f"{archive.name}: {error}") from error
     parents = {path.parent.parent for path in folder.rglob("plans.json") if is_results_folder(path.parent)}
+    if not parents and any(PurePosixPath(entry.filename).name in _NNUNET_V1 for entry in entries):
+        raise PackageInvalid(f"{archive.name}: a model of nnU-Net v1, which is not supported; train it with nnU-Net v2")
     if not parents:
         raise PackageInvalid(
             f"{archive.name}: holds no results folder of nnU-Net; give such a folder (TRAINER__PLANS__CONFIGURATION) "
             "or the zip of nnUNetv2_export_model_to_zip"
         )
     if len(parents) > 1:
-        raise PackageInvalid(f"{archive.name}: holds results folders of {len(parents)} data sets, expected one")
+        listed = ", ".join(sorted(path.relative_to(folder).as_posix() for path in parents))
+        raise PackageInvalid(
+            f"{archive.name}: holds results folders of {len(parents)} data sets ({listed}), expected one; unpack it "
+            "and give the folders that you want"
+        )
     return parents.pop()
 
 

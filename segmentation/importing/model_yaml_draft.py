@@ -16,8 +16,9 @@ from core.errors import PackageInvalid
 from core.model_config import SeriesRule
 from core.units import PT_UNITS
 from segmentation.importing.plans import READERS
-from segmentation.importing.results_folder import Selection, read_json
+from segmentation.importing.selection import INFORMATION, Selection
 from segmentation.importing.snomed_codes import meaning_of
+from segmentation.importing.source_files import read_json
 from segmentation.package.network_spec import PackageManifest
 
 OUTPUT = (
@@ -66,6 +67,7 @@ def write_model_yaml(
         "",
         *_postprocessing(steps, selection),
         "",
+        *_missing(selection),
         *_inference(manifest),
         "",
         *OUTPUT,
@@ -231,6 +233,15 @@ def _postprocessing(steps: Sequence[Sequence[int]], selection: Selection) -> lis
         return [f"# nnU-Net {reason}. Steps: {_STEPS}.", "postprocessing: []"]
     lines = [f"# From nnU-Net's postprocessing.json; part of the validated result. Steps: {_STEPS}.", "postprocessing:"]
     return lines + [f"  - {{step: keep_largest, labels: {list(labels)}, together: true}}" for labels in steps]
+
+
+def _missing(selection: Selection) -> list[str]:
+    if not selection.missing:
+        return []
+    return [
+        f"# DECIDE: {INFORMATION} says that {_text(' and '.join(selection.missing))}",
+        "# belong to the best model, and they were not there: what was measured of it does not hold for this one.",
+    ]
 
 
 def _inference(manifest: PackageManifest) -> list[str]:

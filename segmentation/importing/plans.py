@@ -35,6 +35,11 @@ READERS: Mapping[str, str] = {
 the file's directions, as ``SimpleITKIO`` does; both ``…WithReorient`` bring the image to RAS first."""
 
 
+_PICTURES: Mapping[str, str] = {"NaturalImage2DIO": "2D pictures (PNG, BMP)", "Tiff3DIO": "TIFF stacks of a microscope"}
+_OF_THE_MACHINE = {"num_threads", "device"}
+"""Arguments of resampling that say where it runs, and change no number."""
+
+
 def resolve_configuration(plans: Json, name: str) -> dict[str, Any]:
     """Merge one configuration of the plans with all that it inherits.
 
@@ -106,6 +111,11 @@ def orientation_of(plans: Json) -> tuple[str, str]:
         If the axis order of the reader is not known.
     """
     reader = str(plans.get("image_reader_writer"))
+    if reader in _PICTURES:
+        raise PackageInvalid(
+            f"plans.json: image reader {reader!r} is not supported: the model was trained on {_PICTURES[reader]}, and "
+            "this program segments volumes from DICOM"
+        )
     if reader not in READERS:
         raise PackageInvalid(
             f"plans.json: image reader {reader!r} is not supported; its axis order in training is not known. "
@@ -186,6 +196,7 @@ def read_resampling(configuration: Json, purpose: str) -> Resampling:
     if function not in get_args(ResamplingFunction):
         raise PackageInvalid(f"plans.json: resampling function {function!r} is not supported")
     arguments = configuration.get(f"resampling_fn_{purpose}_kwargs", {})
+    arguments = {name: value for name, value in arguments.items() if name not in _OF_THE_MACHINE}
     try:
         resampling = Resampling(function=function, arguments=arguments)
     except ValueError as error:

@@ -24,7 +24,8 @@ from core.model_config import Code
 from segmentation.importing.convert import PartSource, convert_parts
 from segmentation.importing.model_yaml_draft import OUTPUT
 from segmentation.importing.plans import read_labels
-from segmentation.importing.results_folder import ResultsFolder, is_results_folder, read_json
+from segmentation.importing.results_folder import ResultsFolder, is_results_folder
+from segmentation.importing.source_files import read_json
 from segmentation.importing.totalsegmentator_labels import STRUCTURES, Structure
 from segmentation.package.network_spec import PackageManifest
 from segmentation.package.package import MODEL_YAML, Package
@@ -81,7 +82,7 @@ def _part(folder: Path, number: int, structures: Sequence[Structure]) -> PartSou
     if len(found) != 1:
         held = ", ".join(path.name for path in found) or "none"
         raise PackageInvalid(f"{dataset}: one results folder TRAINER__PLANS__{_CONFIGURATION} is needed, found: {held}")
-    results = ResultsFolder(found[0].resolve(), dataset.name)
+    results = ResultsFolder(found[0].resolve(), dataset=dataset.name)
     _check_structures(results, structures)
     return PartSource(results, {s.name: s.value for s in structures}, {s.own: s.value for s in structures})
 

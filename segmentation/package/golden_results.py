@@ -125,7 +125,7 @@ def require_commissioning(folder: Path, trainers: Iterable[str], seal: str, conf
         state = "its last golden case failed" if last else "no golden case has been run with these weights and settings"
         raise PackageInvalid(
             f"{folder}: trainer {', '.join(doubtful)} may have changed the network, and {state}; "
-            f"run: segnode models verify {config.name} --case IMAGE --expect MASK"
+            f"run: segnode models verify {folder.name} --case IMAGE --expect MASK"
         )
 
 

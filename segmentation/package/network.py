@@ -57,6 +57,8 @@ ARGUMENTS = frozenset(
         "stem_channels",
     }
 )
+SIZES = frozenset({"n_stages", "features_per_stage", "kernel_sizes", "strides", "stem_channels"})
+"""Arguments whose numbers are sizes; of none of anything a network is built with a warning alone."""
 MAX_ARGUMENT = 4096
 """Largest integer in a network's arguments; real plans stay below 512, and a huge one would stall the builder."""
 
@@ -105,7 +107,7 @@ def build_network(spec: NetworkSpec, device: str = "cpu") -> "torch.nn.Module":
                 **operations,
                 **spec.arguments,
             )
-    except (AssertionError, TypeError, ValueError, RuntimeError, IndexError) as error:
+    except (AssertionError, TypeError, ValueError, RuntimeError, LookupError, AttributeError, ArithmeticError) as error:
         raise PackageInvalid(f"the plans' arguments do not make a {spec.builder}: {error}") from error
     return network.eval()
 
@@ -164,6 +166,8 @@ def _check_arguments(spec: NetworkSpec, parameters: set[str]) -> None:
         for number in _numbers(value):
             if number > MAX_ARGUMENT:
                 raise PackageInvalid(f"{name} of the network is {number}, more than {MAX_ARGUMENT}")
+            if name in SIZES and number < 1:
+                raise PackageInvalid(f"{name} of the network is {number}, less than 1")
 
 
 def _numbers(value: Any) -> list[float]:

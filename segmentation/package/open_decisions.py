@@ -35,8 +35,8 @@ def require_decided(package: Package) -> None:
     """
     questions = standing_questions(package) if package.record is not None else ()
     if questions:
-        path = package.folder / MODEL_YAML
+        path, name = package.folder / MODEL_YAML, package.folder.name
         raise PackageInvalid(
-            f"{path}: {WarningCode.PACKAGE_UNDECIDED}: no route may load {package.name} while a question is open; "
+            f"{path}: {WarningCode.PACKAGE_UNDECIDED}: no route may load {name} while a question is open; "
             "answer each and delete its comment:\n" + "\n".join(f"{path}: {question}" for question in questions)
         )

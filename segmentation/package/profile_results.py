@@ -117,7 +117,7 @@ def warning_of(package: Package) -> StudyWarning | None:
     if package.inference.profile == "exact" or measurement_of(package) is not None:
         return None
     detail = (
-        f"{package.name}: the loss of profile fast has not been measured with these weights and settings; "
-        f"run: segnode models measure {package.name} IMAGES"
+        f"{package.folder}: the loss of profile fast has not been measured with these weights and settings; "
+        f"run: segnode models measure {package.folder.name} IMAGES"
     )
     return StudyWarning(WarningCode.FAST_NOT_MEASURED, detail, model=package.config.name)

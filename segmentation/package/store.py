@@ -41,7 +41,10 @@ def assemble(name: str, models_folder: Path, fill: Callable[[Path], PackageManif
         (target / MANIFEST).write_text(manifest.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
         write_record(target)
         write_sums(target)
-        package = open_package(target)
+        try:
+            package = open_package(target)
+        except PackageInvalid as error:
+            raise PackageInvalid(str(error).replace(str(target), str(models_folder / name))) from error
         sync_tree(target)
         target.rename(models_folder / name)
         sync_folder(models_folder)

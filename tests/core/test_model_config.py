@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,8 @@ def test_a_good_manifest_is_read() -> None:
         ("kidney_right}", "kidney_right, color: [1, 2, 3]}", 11, "color"),
         ("colour: [200, 30, 30]", "colour: [200, 30, 300]", 10, "colour"),
         ("step: keep_largest", "step: keep_smallest", 13, "keep_smallest"),
-        ("labels: [1]}", "labels: [9]}", 1, "no label has the value [9]"),
-        ("name: kidney_right", "name: kidney_left", 1, "share a value or a name"),
+        ("labels: [1]}", "labels: [9]}", 13, "no label has the value 9"),
+        ("name: kidney_right", "name: kidney_left", 11, "an earlier label has the same name"),
     ],
 )
 def test_an_error_names_file_line_key_and_reason(old: str, new: str, line: int, says: str) -> None:
@@ -81,3 +82,14 @@ def test_content_that_is_not_a_manifest_is_refused(text: str) -> None:
 def test_bytes_that_are_not_text_are_refused() -> None:
     with pytest.raises(PackageInvalid, match=r"model\.yaml"):
         parse_model_config(b"name: \xff", PATH)
+
+
+def test_labels_of_a_step_are_named_as_well_as_numbered() -> None:
+    path = Path("model.yaml")
+    text = (Path(__file__).parents[2] / "models" / "demo" / "model.yaml").read_text()
+    steps = "\npostprocessing:\n  - {{step: keep_largest, labels: [{}]}}\n"
+    text = re.sub(r"^postprocessing:.*\n(?:[ -].*\n)*", "", text, flags=re.MULTILINE)
+    numbered, named = (parse_model_config((text + steps.format(one)).encode(), path) for one in ("3, 1", "bone, 1"))
+    assert numbered == named
+    with pytest.raises(PackageInvalid, match=r"labels\.0: no label is called bon; did you mean bone\?"):
+        parse_model_config((text + steps.format("bon")).encode(), path)

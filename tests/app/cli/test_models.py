@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import SimpleITK as sitk
 from typer.testing import CliRunner
 
 from app.cli.models import app
@@ -100,8 +101,22 @@ def test_golden_case(tmp_path: Path) -> None:
     kept = (tmp_path / "models" / "tiny" / "commissioning.json").read_text()
     assert "case_0000" not in kept  # a file's name can be a patient's
     assert "passed" in run(*arguments, tmp_path / "out" / "case.nrrd")
-    with pytest.raises(PackageInvalid, match="the golden case failed"):
-        run(*arguments, files[0])
+    expected = sitk.ReadImage(str(tmp_path / "out" / "case.nrrd"))
+    other = tmp_path / "other.nrrd"
+    sitk.WriteImage(sitk.Cast(expected > 0, expected.GetPixelID()), str(other))
+    with pytest.raises(PackageInvalid) as failed:
+        run(*arguments, other)
+    for words in (
+        f"{tmp_path / 'models' / 'tiny'}: the golden case failed",
+        f"mirroring off; step_size 0.5; folds {source.name} [0]; orientation acquired",
+        "--disable_tta",
+        "-step_size",
+        "nnUNetv2_apply_postprocessing",
+    ):
+        assert words in str(failed.value)
+    sitk.WriteImage(expected * 0, str(other))
+    with pytest.raises(ConfigInvalid, match="proves nothing; take another"):
+        run(*arguments, other)
     assert [case["passed"] for case in run_json("show", "tiny")["golden_cases"]] == [True, True, False]
 
 

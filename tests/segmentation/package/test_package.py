@@ -54,7 +54,7 @@ class TestRoundTrip:
         assert {path.name for path in kept.iterdir()} == expected
 
     def test_json_is_bounded(self, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("segmentation.importing.results_folder.MAX_JSON_BYTES", 100_000)
+        monkeypatch.setattr("segmentation.importing.source_files.MAX_JSON_BYTES", 100_000)
         (results / "dataset_fingerprint.json").write_text(json.dumps({"spacings": "x" * 100_000}))
         refused(results, tmp_path, "dataset_fingerprint.json: larger than 100000 bytes")
 

@@ -87,7 +87,7 @@ class TestAttacks:
         [
             ("preprocessor_name", "MyPreprocessor", ["preprocessor 'MyPreprocessor' is not supported"]),
             ("resampling_fn_data", "my_resampling", ["resampling function 'my_resampling' is not supported"]),
-            ("resampling_fn_probabilities_kwargs", {"device": "cuda"}, ["takes no argument ['device']"]),
+            ("resampling_fn_probabilities_kwargs", {"shape": "cuda"}, ["takes no argument ['shape']"]),
             ("normalization_schemes", ["MyNormalization"], ["normalisation scheme 'MyNormalization'"]),
             ("normalization_schemes", ["CTNormalization"] * 2, ["2 normalization_schemes for 1 channels"]),
             ("inherits_from", "3d_fullres", ["no usable configuration '3d_fullres'"]),

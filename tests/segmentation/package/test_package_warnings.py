@@ -14,6 +14,7 @@ def with_channel(package: Package, modality: str, unit: str | None) -> Package:
 
 
 def test_a_pet_channel_without_a_unit_is_undecided(package: Package) -> None:
+    package = replace(package, questions=())
     assert warnings_of(package) == ()
     (warning,) = warnings_of(with_channel(package, "PT", None))
     assert (warning.code, warning.model) == (WarningCode.UNIT_UNDECIDED, package.config.name)
