@@ -57,8 +57,9 @@ def _begin_again(spool: Spool, work: StudyWork, revision: Revision) -> bool:
         if old.state.is_final:
             return False  # it came to its end meanwhile
         state = State.WAITING if old.state is State.RUNNING else old.state
+        # Work of an older version, and of the run before; as long as the lock is held, nobody can queue the new run.
+        work.drop(revision)
         revision.write_state(state=state, run=old.run + 1)
-    work.drop(revision)  # of an older version, and of the run before; the new one is not queued yet
     _log.warning("study_begun_again", revision=revision.number)
     work.enqueue(revision)
     return True

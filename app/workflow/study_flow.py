@@ -35,6 +35,7 @@ from app.workflow.workflow_ids import (
 from core.backoff import Backoff
 from core.errors import Superseded
 from core.event_log import EventLog, bound
+from core.raised_at import raised_at
 from dicom_io.images.headers.facts import read_series_facts
 from dicom_io.spool.claims import Claim, take
 from dicom_io.spool.isolation import DAMAGE, problem_of
@@ -72,7 +73,16 @@ T = TypeVar("T")
 Step = Callable[Concatenate["StudyFlow", str, int, P], T]
 
 
-def _disk_may_wait(step: Step[P, T]) -> Step[P, T | None]:
+class StepFailed(Exception):
+    """A step met a defect, told by type and place: the database keeps the text, and an error's own may quote data."""
+
+    @classmethod
+    def by(cls, error: Exception) -> "StepFailed":
+        """Describe an error without its text."""
+        return cls(f"{type(error).__name__} at {raised_at(error.__traceback__)}")
+
+
+def disk_may_wait(step: Step[P, T]) -> Step[P, T | None]:
     """Let a step return None where the spool cannot be read or written for now; the workflow then comes back later.
 
     Nothing can be noted then, and what DBOS would do with an error is to end the work.
@@ -83,11 +93,15 @@ def _disk_may_wait(step: Step[P, T]) -> Step[P, T | None]:
         with bound(study=key, revision=number):
             try:
                 return step(flow, key, number, *args, **kwargs)
-            except FileNotFoundError:
-                raise  # what was deleted does not come back
+            except (Superseded, SQLAlchemyError):
+                raise
+            except FileNotFoundError as error:  # what was deleted does not come back
+                raise StepFailed.by(error) from None
             except OSError as error:
                 _log.warning("step_postponed", step=step.__name__, reason=error.strerror)
                 return None
+            except Exception as error:  # noqa: BLE001 - a step's outermost frame: DBOS writes down what leaves it
+                raise StepFailed.by(error) from None
 
     return tried
 
@@ -213,15 +227,14 @@ class StudyFlow(DBOSConfiguredInstance):
                 _log.error("database_failed", reason=reason_of(problem))
                 self._segment_step.end_process()
             except Exception as problem:  # noqa: BLE001 - a workflow's outermost loop: its study must end visibly
-                name = type(problem).__name__
+                name = str(problem) if isinstance(problem, StepFailed) else type(problem).__name__
                 try:
                     claim = self._claim_of_failed(item, destination)
                     with claim.held() as revision:
                         _end_by_defect(revision, claim.destination, name)
                 except DAMAGE as damage:
                     _log.error("failure_not_noted", problem=problem_of(damage))
-                # The database keeps an exception's text, and that can quote a data element.
-                raise RuntimeError(name) from None
+                raise StepFailed(name) from None
 
     def _claim_of_failed(self, item: WorkItem, destination: str | None) -> Claim:
         """Claim the work that failed; where the record of its delivery is what is damaged, claim the revision."""
@@ -243,14 +256,14 @@ class StudyFlow(DBOSConfiguredInstance):
     # Steps
 
     @DBOS.step()
-    @_disk_may_wait
+    @disk_may_wait
     def route(self, key: str, number: int, run: int) -> list[str]:
         """Plan the run by the routes that the study takes, unless it is planned; the models of the plan."""
         with self._claim(key, number, run).held() as revision:
             return self._plan(revision).models
 
     @DBOS.step()
-    @_disk_may_wait
+    @disk_may_wait
     def segment(self, key: str, number: int, run: int, models: list[str], attempt: int) -> str:
         """Run the graph once, and keep what it answered in the spool: its outcome, or ``waiting``."""
         claim = self._claim(key, number, run)
@@ -262,7 +275,7 @@ class StudyFlow(DBOSConfiguredInstance):
         return "refused"
 
     @DBOS.step()
-    @_disk_may_wait
+    @disk_may_wait
     def prepare_delivery(self, key: str, number: int, run: int, outcome: str) -> list[str]:
         """Note what each destination is to get, a notice where a route asks for one; with nothing to send, end here."""
         with self._claim(key, number, run).held() as revision:
@@ -297,13 +310,13 @@ class StudyFlow(DBOSConfiguredInstance):
             return destinations
 
     @DBOS.step()
-    @_disk_may_wait
+    @disk_may_wait
     def send(self, key: str, number: int, run: int, destination: str) -> tuple[str, float]:
         """Go on with one delivery: its state, and seconds to wait where it is not at its end."""
         return self._deliveries.advance(self._claim(key, number, run, destination), destination)
 
     @DBOS.step()
-    @_disk_may_wait
+    @disk_may_wait
     def finish(self, key: str, number: int, run: int, destination: str) -> bool:
         """End the revision if this was its last delivery; whether it was."""
         with self._claim(key, number, run, destination).held() as revision:

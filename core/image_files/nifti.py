@@ -16,6 +16,8 @@ from core.volume import Geometry
 HEADER_BYTES: Final = 348
 FIRST_VOXEL: Final = 352
 """Smallest offset of the voxels: the header, and the four bytes that tell of extensions."""
+MOST_OF_EXTENSIONS: Final = 16 << 20
+"""Bytes of extensions before the voxels; tools write some kilobytes, and no memory is reserved for them."""
 DTYPES: Final = {
     2: "u1",
     4: "i2",
@@ -126,6 +128,11 @@ def _size(dim: tuple[int, ...]) -> tuple[int, int, int]:
 def _offset(stated: float, *, has_extensions: bool) -> int:
     if not (math.isfinite(stated) and stated >= FIRST_VOXEL and stated == int(stated)):
         raise FileDefect(f"its header states that the voxels begin at byte {stated:g}; expected {FIRST_VOXEL} or more")
+    if stated > FIRST_VOXEL + MOST_OF_EXTENSIONS:
+        raise FileDefect(
+            f"its header states that the voxels begin at byte {stated:.0f}; expected at most "
+            f"{MOST_OF_EXTENSIONS // 2**20} MiB of extensions before them"
+        )
     if has_extensions and stated < FIRST_VOXEL + 16:
         raise FileDefect("its header tells of an extension, and leaves no place for one")
     return int(stated)

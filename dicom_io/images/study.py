@@ -1,6 +1,5 @@
 """From a folder of any shape to studies and series, by headers alone."""
 
-import errno
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,17 +12,15 @@ from typing import Final
 from pydicom.uid import UID
 
 from core.cancellation import NEVER, Cancellation
-from core.errors import ReasonCode, RetryLater, StudyRejected
+from core.errors import ReasonCode, StudyRejected
 from core.study_warning import StudyWarning
+from dicom_io.images.disk_errors import retry_if_passing
 from dicom_io.images.headers.attributes import text, texts, uid
 from dicom_io.images.headers.copies import IMAGE_TAGS, changed_tags, counts_more, keywords_of
 from dicom_io.images.headers.image_classes import IMAGE_CLASSES
 from dicom_io.images.headers.instance import BadDicomError, Instance, NotDicomError, read_instance
 from dicom_io.images.headers.series import Series, unread_sentence
 from dicom_io.images.pixels.pixels import same_pixels
-
-_OF_THE_FILE: Final = {errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
-"""Errors of opening that stay while nobody changes the file; any other, of a disk or share, may pass."""
 
 _PREAMBLE: Final = 132
 """Bytes before a DICOM file's first element."""
@@ -103,7 +100,7 @@ def read_studies(
     unreadable: Counter[str] = Counter()
 
     def note_folder(error: OSError) -> None:
-        _unless_it_passes(error)
+        retry_if_passing(error)
         unreadable["the folder cannot be opened"] += 1
 
     paths = list(_files(folder, note_folder))
@@ -117,7 +114,7 @@ def read_studies(
         except BadDicomError as error:
             unreadable[str(error)] += 1
         except OSError as error:
-            _unless_it_passes(error)
+            retry_if_passing(error)
             unreadable["the file cannot be opened"] += 1
         else:
             drafts.setdefault(uid(instance.header, "StudyInstanceUID"), _StudyDraft()).add(instance)
@@ -129,12 +126,6 @@ def read_studies(
         raise StudyRejected(ReasonCode.NO_DICOM, detail)
     aside = tuple(SetAside("", f"cannot be read: {reason}", count) for reason, count in unreadable.items())
     return [draft.finish(study_uid, aside) for study_uid, draft in drafts.items()]
-
-
-def _unless_it_passes(error: OSError) -> None:
-    """Let an error go by that is of the file or folder itself; the same study may succeed later after any other."""
-    if error.errno not in _OF_THE_FILE:
-        raise RetryLater(f"an image cannot be read now: {error.strerror}") from error
 
 
 def _may_have_been_an_image(path: Path) -> bool:

@@ -14,6 +14,7 @@ from pydicom.uid import (
 )
 
 from core.errors import ReasonCode, StudyRejected
+from dicom_io.images.disk_errors import retry_if_passing
 from dicom_io.images.headers.inflate import InflateLimitError
 from dicom_io.images.headers.instance import Instance, open_dataset, rejected
 from dicom_io.images.pixels.compressed import decode
@@ -71,6 +72,7 @@ def read_frames(
                 for frame in decode(instance, file, layout, frame_numbers):
                     yield clean(frame)
     except OSError as error:
+        retry_if_passing(error)
         raise _unreadable(instance, f"the file cannot be read ({error.strerror})") from error
     except InflateLimitError as error:
         raise _unreadable(instance, "the deflated data is damaged or larger than its header says") from error
@@ -93,6 +95,7 @@ def check_stored(instance: Instance) -> PixelLayout:
         try:
             held = instance.path.stat().st_size - instance.pixel_offset
         except OSError as error:
+            retry_if_passing(error)
             raise _unreadable(instance, f"the file cannot be read ({error.strerror})") from error
         if held < layout.frames * layout.frame_bytes:
             raise _truncated(instance, f"the file holds at most {held} of {layout.frames * layout.frame_bytes} bytes")

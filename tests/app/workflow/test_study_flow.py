@@ -8,7 +8,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage, generate_uid
 
-from app.workflow.study_flow import LONGEST_WAIT_S, wait_s
+from app.workflow.study_flow import LONGEST_WAIT_S, StepFailed, disk_may_wait, wait_s
 from core.errors import ReasonCode
 from tests.support.node_process import NodeProcess, wait_until, write_study
 from tests.support.peers import StorageServer, store
@@ -203,3 +203,16 @@ def test_waits_grow_and_are_bounded() -> None:
     assert waits[:3] == [2.0, 4.0, 8.0]
     assert waits == sorted(waits)
     assert waits[-1] == LONGEST_WAIT_S
+
+
+@pytest.mark.unit
+def test_defect_of_a_step_leaves_its_text_out_of_the_database() -> None:
+    """DBOS writes down the exception that leaves a step, and pydicom's errors quote what an element holds."""
+
+    def step(_flow: object, _key: str, _number: int) -> None:
+        raise ValueError("MUELLER^ANNA is no date")
+
+    with pytest.raises(StepFailed, match=r"^ValueError at test_study_flow\.py:\d+$") as caught:
+        disk_may_wait(step)(None, "key", 1)  # type: ignore[arg-type,type-var]  # the flow is not asked
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__

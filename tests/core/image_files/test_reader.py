@@ -349,3 +349,13 @@ def test_the_vox_offset_leaves_room_for_extensions(tmp_path: Path) -> None:
     nibabel.save(image, tmp_path / "extended.nii")
     assert struct.unpack_from("<f", (tmp_path / "extended.nii").read_bytes(), 108)[0] > 352
     assert np.array_equal(read_array(tmp_path / "extended.nii")[0], voxels())
+
+
+@pytest.mark.parametrize("stated", [2.0**40, 352.0 + 2**25])
+def test_voxels_far_behind_the_header_are_refused_before_anything_is_unpacked(tmp_path: Path, stated: float) -> None:
+    path = write_form(tmp_path / "raw.nii", voxels())
+    raw = bytearray(path.read_bytes())
+    struct.pack_into("<f", raw, 108, stated)
+    path.write_bytes(gzip.compress(bytes(raw)))
+    path = path.rename(tmp_path / "far.nii.gz")
+    assert "expected at most 16 MiB of extensions" in refusal(path).detail

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
@@ -26,6 +26,7 @@ from core.study_warning import WarningCode
 from dicom_io.images.headers.copies import keywords_of
 from dicom_io.images.headers.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFile
 from dicom_io.images.headers.instance import Instance, read_instance
+from dicom_io.images.headers.series import Series
 from dicom_io.images.selection.selection import select_series
 from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
@@ -450,13 +451,34 @@ def test_failing_disk_is_not_taken_for_missing_images(tmp_path: Path, monkeypatc
         read_studies(tmp_path)
 
 
-def test_want_of_file_handles_is_not_taken_for_an_empty_folder(tmp_path: Path) -> None:
-    save_series(ct_series(), tmp_path)
+@pytest.fixture
+def no_handle_left() -> Iterator[None]:
+    """Let this process open no further file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with Path(os.devnull).open("rb") as last:
         resource.setrlimit(resource.RLIMIT_NOFILE, (last.fileno() + 1, hard))
         try:
-            with pytest.raises(RetryLater, match="Too many open files"):
-                read_studies(tmp_path)
+            yield
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    save_series(ct_series(), tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def series(images: Path) -> Series:
+    return one_study(images).series[0]
+
+
+def test_want_of_file_handles_is_not_taken_for_an_empty_folder(images: Path, no_handle_left: None) -> None:
+    with pytest.raises(RetryLater, match="Too many open files"):
+        read_studies(images)
+
+
+def test_want_of_file_handles_is_not_taken_for_damaged_pixels(series: Series, no_handle_left: None) -> None:
+    with pytest.raises(RetryLater, match="Too many open files"):
+        read_volume(series)
