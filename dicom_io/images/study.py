@@ -14,9 +14,9 @@ from pydicom.uid import UID
 from core.cancellation import NEVER, Cancellation
 from core.errors import ReasonCode, StudyRejected
 from core.study_warning import StudyWarning
-from dicom_io.images.disk_errors import retry_if_passing
 from dicom_io.images.headers.attributes import text, texts, uid
 from dicom_io.images.headers.copies import IMAGE_TAGS, changed_tags, counts_more, keywords_of
+from dicom_io.images.headers.disk_errors import retry_if_passing
 from dicom_io.images.headers.image_classes import IMAGE_CLASSES
 from dicom_io.images.headers.instance import BadDicomError, Instance, NotDicomError, read_instance
 from dicom_io.images.headers.series import Series, unread_sentence

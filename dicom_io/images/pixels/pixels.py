@@ -14,7 +14,7 @@ from pydicom.uid import (
 )
 
 from core.errors import ReasonCode, StudyRejected
-from dicom_io.images.disk_errors import retry_if_passing
+from dicom_io.images.headers.disk_errors import retry_if_passing
 from dicom_io.images.headers.inflate import InflateLimitError
 from dicom_io.images.headers.instance import Instance, open_dataset, rejected
 from dicom_io.images.pixels.compressed import decode
