@@ -1,4 +1,4 @@
-# make demo    a phantom study through a PACS and the node, and the overlay to look at
+# make demo    a phantom study through a PACS and the node; picture and SEG are in demo/result
 # make test        the test suite; peers that are not installed are skipped with a reason
 # make test-fast   of it what starts no program and does not compute for long: less than three minutes
 # make test-avx2   of it what depends on how the processor computes, as on one without AVX-512 and AMX
@@ -29,7 +29,9 @@ setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@echo "installing some 200 packages into $(VENV): about three minutes and 3 GB, or 6 GB with torch for CUDA"
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/segnode --version
 	touch $@
 
 demo: setup

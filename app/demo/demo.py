@@ -1,6 +1,7 @@
 """The demo: a study through a PACS and the node, with nothing simulated but the patient."""
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from runtime.child import PYTHON
 
 MODEL = "demo"
 SPOOL = "spool"
+LOG = "node.log"
+RESULT = "result"
 QUIET_SECONDS = 2.0
 STUDY_S = 1800.0
 
@@ -39,7 +42,7 @@ class DemoResult:
     report
         The node's report on the study.
     folder
-        Where report, SEG and overlay lie.
+        The copy of report, SEG and overlay, out of the node's spool.
     seg_count
         SEG series of the study in the PACS.
     waits_s
@@ -83,17 +86,27 @@ def run_demo(work: Path, dicom: Path | None, say: Callable[[str], None]) -> Demo
         pacs = start_pacs(work / "pacs", node)
     try:
         config = _write_settings(work, node, pacs)
-        with _running_node(config, work / "node.log", step):
+        with _running_node(config, work / LOG, step):
             files = [instance.path for series in study.series for instance in series.instances]
             with step(f"push {len(files)} images to the PACS, and on to the node"):
                 pacs.take_in(files, node, study.uid)
             with step("the node segments and sends"):
                 revision = _wait(Spool(work / SPOOL), study_key(NODE_AE, study.uid))
-            folder = revision.results / study.uid
+            folder = _take_out(revision, study.uid, work)
             report = Report.model_validate_json((folder / REPORT_NAME).read_text(encoding="utf-8"))
             return DemoResult(pacs.name, report, folder, pacs.seg_count(study.uid), waits)
     finally:
         pacs.stop()
+
+
+def _take_out(revision: Revision, study_uid: str, work: Path) -> Path:
+    """Copy picture, SEG and report from the node's spool to a folder that a newcomer finds."""
+    results = revision.results / study_uid
+    if not (results / REPORT_NAME).is_file():  # the worker died over the study
+        reason = revision.read_state().reason
+        why = f" ({reason.code}: {reason.message})" if reason is not None else ""
+        raise RetryLater(f"the study ended as {revision.state} without a report{why}; see {work / LOG}")
+    return Path(shutil.copytree(results, work / RESULT))
 
 
 class _Steps:

@@ -50,6 +50,7 @@ def test_a_study_comes_back_as_one_seg(
     assert kind in result.pacs
     assert result.report.outcome == "segmented"
     assert result.seg_count == 1
+    assert result.folder == work / "result"
     assert sorted(path.name for path in result.folder.iterdir()) == ["demo.png", "demo.seg.dcm", "report.json"]
     assert list(result.waits_s) == said
 
