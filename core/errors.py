@@ -6,6 +6,7 @@
     ├── StudyRejected    final: this study cannot be segmented, with a reason code     exit 3
     ├── RequestRefused   final: this call of the service cannot be done, with a code   exit 3
     ├── RetryLater       transient: the same work may succeed later                    exit 5
+    │   ├── NotReached   a peer was not reached at all: it has got nothing             exit 5
     │   └── OutOfMemory  the GPU has too little free memory now                        exit 5
     ├── Cancelled        the caller who asked for this work has cancelled it           (never leaves the worker)
     ├── Superseded       another worker has taken over this work                       (never leaves the worker)
@@ -201,6 +202,10 @@ class RetryLater(SegnodeError):
     """A condition outside the study failed for now, such as a peer that is down or a full disk."""
 
     exit_code: ClassVar[int] = 5
+
+
+class NotReached(RetryLater):
+    """No connection or association with a peer came to be, so that nothing of what was to be sent has left."""
 
 
 class Superseded(SegnodeError):

@@ -9,19 +9,24 @@ PS3.18 annex F (DICOM JSON Model); PS3.19 A.1 (Native DICOM Model).
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from email.parser import BytesParser
-from email.policy import HTTP
 from xml.parsers import expat
 
 MAX_DEPTH = 32
 """Elements within elements; a response of STOW-RS has six."""
+
+MAX_PARTS = 64
+"""Parts of a multipart answer; one about one object has one."""
 
 Attributes = Mapping[str, Sequence[object]]
 """Values by tag, as eight upper-case hexadecimal digits; items of a sequence are `Attributes`."""
 
 _JSON = ("application/dicom+json", "application/json")
 _XML = ("application/dicom+xml", "application/xml", "text/xml")
+_BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"([^"]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
+"""RFC 2046 section 5.1.1 has 70 characters at most."""
 
 
 class MalformedModelError(ValueError):
@@ -61,13 +66,22 @@ def read_model(content_type: str, body: bytes) -> list[Attributes]:
 
 
 def _read_parts(content_type: str, body: bytes) -> list[Attributes]:
-    head = f"Content-Type: {content_type}\r\n\r\n".encode("ascii", "replace")
-    message = BytesParser(policy=HTTP).parsebytes(head + body)
-    if not message.is_multipart():
+    """Read each part by its own head alone: a parser that goes into parts within parts can be led on without end."""
+    named = _BOUNDARY.search(content_type)
+    boundary = (named[1] or named[2]).encode("utf-8", "replace") if named is not None else b""
+    pieces = re.split(rb"(?m)^--" + re.escape(boundary) + rb"(--)?[ \t]*\r?(?:\n|\Z)", body) if boundary else []
+    if len(pieces) < 2:
         raise MalformedModelError("its multipart answer has no parts")
+    if len(pieces) // 2 > MAX_PARTS:
+        raise MalformedModelError("its multipart answer has too many parts")
     found: list[Attributes] = []
-    for part in message.iter_parts():
-        kind, content = part.get_content_type(), part.get_payload(decode=True)
+    for is_end, part in zip(pieces[1::2], pieces[2::2], strict=True):
+        if is_end:
+            break
+        message = BytesParser().parsebytes(part, headersonly=True)
+        kind, content = message.get_content_type(), message.get_payload(decode=True)
+        if message.get_content_maintype() in ("multipart", "message"):
+            raise MalformedModelError("its multipart answer has parts within parts")
         if isinstance(content, bytes) and kind in (*_JSON, *_XML):
             found += read_model(kind, content)
     return found
@@ -104,7 +118,9 @@ def _read_xml(body: bytes) -> Attributes:
     parser.CharacterDataHandler = reader.text
     try:
         parser.Parse(body, True)
-    except expat.ExpatError as error:
+    except MalformedModelError:
+        raise
+    except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two of an encoding that is not read
         raise MalformedModelError("its answer is not XML") from error
     return reader.root
 

@@ -15,7 +15,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event, EventHandlerType
 
-from core.errors import RetryLater
+from core.errors import NotReached, RetryLater
 from dicom_io.delivery.answer import Answer, Said, said_by_failure, warning_text
 from dicom_io.delivery.connection_problem import explain_problem
 from dicom_io.implementation import introduce
@@ -59,8 +59,10 @@ def send_object(
 
     Raises
     ------
+    NotReached
+        If there is no connection or association.
     RetryLater
-        If there is no connection or association, or no answer in time.
+        If there is no answer in time.
     ConfigInvalid
         If a certificate's file cannot be used.
     """
@@ -125,7 +127,7 @@ def associate(
 
     Raises
     ------
-    RetryLater
+    NotReached
         With the reason, if there is no association for now.
     ConfigInvalid
         If a certificate's file cannot be used.
@@ -141,15 +143,15 @@ def associate(
             evt_handlers=evt_handlers,
         )
     except OSError as error:  # a name that is not known
-        raise RetryLater(explain_problem(error, destination.host, destination.port)) from error
+        raise NotReached(explain_problem(error, destination.host, destination.port)) from error
     if association.is_established:
         return association
     if association.is_rejected:
         # A person corrects this at the destination, which then takes the object.
-        raise RetryLater("the destination rejected the association; check both AE titles and its limit of associations")
+        raise NotReached("the destination rejected the association; check both AE titles and its limit of associations")
     if association.acceptor.primitive is not None and not association.accepted_contexts:
         return Answer(Said.REFUSED, "the destination does not accept this SOP class and transfer syntax")
-    raise RetryLater(_why_no_association(destination, time.monotonic() - began))
+    raise NotReached(_why_no_association(destination, time.monotonic() - began))
 
 
 def _why_no_association(destination: Destination, waited_s: float) -> str:
@@ -178,7 +180,7 @@ def _store(association: Association, dataset: FileDataset, named: list[str]) -> 
         # RuntimeError: the association ended before the request; ValueError: no context fits after negotiation.
         if isinstance(error, ValueError):
             return Answer(Said.REFUSED, "the destination does not accept this SOP class and transfer syntax")
-        raise RetryLater("the destination ended the association") from error
+        raise NotReached("the destination ended the association") from error
     if "Status" not in response:
         raise RetryLater("the destination did not answer in time, or closed the connection")
     status, comment = int(response.Status), str(response.get("ErrorComment") or "")

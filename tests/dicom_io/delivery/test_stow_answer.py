@@ -5,6 +5,8 @@ import json
 import socket
 import threading
 import time
+import tracemalloc
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -118,6 +120,23 @@ UNNAMED = {
     "XML nested without end": (200, XML, b"<a>" * 10_000, "nested too deeply"),
     "plain text": (200, "text/plain", b"OK", "neither JSON nor XML"),
     "multipart without parts": (200, "multipart/related; boundary=b", b"x", "no parts"),
+    "multipart without a boundary": (200, "multipart/related", b"--\r\n\r\nx\r\n----", "no parts"),
+    "multipart of parts within parts": (
+        *(200, "multipart/related; boundary=b"),
+        b"--b\r\n"
+        + b"".join(b"Content-Type: multipart/mixed; boundary=%d\r\n\r\n--%d\r\n" % (n, n) for n in range(1000)),
+        "parts within parts",
+    ),
+    "multipart of messages": (
+        *(200, "multipart/related; boundary=b"),
+        b"--b\r\n" + b"Content-Type: message/rfc822\r\n\r\n" * 1000,
+        "parts within parts",
+    ),
+    "multipart of many parts": (200, "multipart/related; boundary=b", b"--b\r\n" * 100_000, "too many parts"),
+    **{
+        f"XML in {name}": (200, XML, f'<?xml version="1.0" encoding="{name}"?><a/>'.encode(), "is not XML")
+        for name in ("Shift_JIS", "EUC-JP", "GB18030", "utf-32", "idna", "punycode", "undefined", "rot13", "none-such")
+    },
     "an answer without end": (200, DICOM_JSON, b" " * (MAX_ANSWER_BYTES + 1), "longer than"),
 }
 
@@ -134,6 +153,51 @@ def test_answer_that_cannot_be_unpacked_names_nothing(result: Path) -> None:
     for body in (b"no gzip", gzip.compress(naming(uid_of(result)))[:-12], gzip.compress(bytes(64 << 20))):
         answer = answered(result, WebServer(200, body, headers={"Content-Encoding": "gzip"}))
         assert answer.said is Said.UNNAMED, answer
+
+
+def packed(content: bytes, *layers: str) -> bytes:
+    for name in layers:
+        content = zlib.compress(content) if name == "deflate" else gzip.compress(content, mtime=0)
+    return content
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        (("gzip", "gzip"), "packed in a way that is not read"),
+        (("deflate", "gzip"), "packed in a way that is not read"),
+        (("gzip",) * 4, "packed in a way that is not read"),
+        (("br",), "packed in a way that is not read"),
+        (("gzip",), "longer than"),
+        (("deflate",), "longer than"),
+    ],
+)
+def test_answer_that_grows_without_bound_takes_no_memory(result: Path, layers: tuple[str, ...], words: str) -> None:
+    body = packed(bytes(64 << 20), *(name for name in layers if name != "br"))
+    tracemalloc.start()
+    try:
+        answer = answered(result, WebServer(200, body, headers={"Content-Encoding": ", ".join(layers)}))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (answer.said, words in answer.reason) == (Said.UNNAMED, True), answer
+    assert peak < 16 << 20
+
+
+def test_answer_in_one_layer_is_read(result: Path) -> None:
+    body = naming(uid_of(result))
+    for name, content in (
+        ("deflate", packed(body, "deflate")),
+        ("X-GZIP", packed(body, "gzip")),
+        ("identity", body),
+        ("identity, gzip", packed(body, "gzip")),
+    ):
+        server = WebServer(200, content, headers={"Content-Encoding": name})
+        assert answered(result, server) == Answer(Said.STORED), name
+    ((_, headers, _),) = server.requests
+    assert headers["Accept-Encoding"] == "identity"
+    longer = WebServer(200, packed(body, "gzip") + b"more", headers={"Content-Encoding": "gzip"})
+    assert answered(result, longer).said is Said.UNNAMED
 
 
 PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
