@@ -20,6 +20,7 @@ from core.raised_at import stack_of
 from core.report import Reason, Report
 from dicom_io.results.stagings import Stagings
 from runtime.logs import configure_logging
+from runtime.processor import settle_threads
 
 USAGE = "give no argument to run, or one of: show [app|pkg], extract, ready, alive"
 
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] = (), stagings: Stagings | None = None) -> int
 
 
 def _run(layout: Layout, stagings: Stagings | None) -> int:
+    settle_threads()
     from app.run_folder import run_folder
 
     names = _model_names(layout)

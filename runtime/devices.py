@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from core.event_log import EventLog
+from runtime.processor import settle_threads
 
 _log = EventLog()
 
@@ -14,9 +15,7 @@ def take_slot(workers: Sequence[str | None], slot: int) -> None:
     device = workers[slot - 1]
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device
-    if len(workers) > 1:
-        cores = len(os.sched_getaffinity(0)) // len(workers)
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores)))
+    settle_threads(len(workers))
 
 
 LOST_DEVICE_EXIT = 7

@@ -13,6 +13,7 @@ from typing import Final
 from core.errors import ConfigInvalid
 from core.event_log import EventLog
 from runtime.child import PYTHON
+from runtime.processor import settle_threads
 from runtime.settings_environment import keys_from_environment
 from runtime.supervisor import Supervisor, numbered
 from runtime.watchdog import Watchdog
@@ -46,6 +47,7 @@ def run_service(config: Path) -> None:
         commands[name] = [*PYTHON, "services.worker", str(config), str(slot)]
     _make_place(settings)
     _open_many_files()
+    settle_threads(len(settings.workers))  # for the children, which read it as soon as they start
     timeouts = JobTimeouts(settings.work)
 
     def watchdog(process: subprocess.Popen[bytes]) -> Watchdog:

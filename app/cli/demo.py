@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.errors import ConfigInvalid
+from runtime.processor import settle_threads
 
 MARK = ".segnode-demo"
 """Marks a folder as the demo's own, which the next demo may empty."""
@@ -29,6 +30,7 @@ def demo(
       segnode demo
       segnode demo --dicom ct-folder
     """
+    settle_threads()
     from app.demo.demo import run_demo
 
     if dicom is not None and not dicom.is_dir():

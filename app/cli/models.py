@@ -21,6 +21,7 @@ from app.cli.model_tables import (
 from app.cli.options import Device
 from app.progress import progress_of
 from core.errors import ConfigInvalid, PackageInvalid
+from runtime.processor import settle_threads
 
 if TYPE_CHECKING:
     from segmentation.package.package import Package
@@ -217,6 +218,7 @@ def verify(
     Exit codes: 0 sound, 2 usage, 4 damaged, not commissioned, or the golden
     case failed.
     """
+    settle_threads()
     from segmentation.package.golden_results import require_commissioning
     from segmentation.package.open_decisions import standing_questions
 
@@ -279,6 +281,7 @@ def measure(
     Exit codes: 0 measured, 2 usage, 3 a case cannot be segmented, 4 the
     package is damaged.
     """
+    settle_threads()
     with hashing(shown=not as_json):
         package = _open(name)
     from segmentation.verification.profile_benchmark import find_cases, measure

@@ -14,6 +14,7 @@ from core.errors import ConfigInvalid
 from core.model_config import Profile
 from dicom_io.results.stagings import Stagings
 from runtime.logs import configure_logging
+from runtime.processor import settle_threads
 
 TYPE_THIS = "type segnode run INPUT OUTPUT, or segnode run -i INPUT -o OUTPUT"
 
@@ -57,6 +58,7 @@ def run(
     With several studies the highest counts.
     """
     configure_logging("run")
+    settle_threads()
     source, target = _folders((input_folder, output_folder), (input_option, output_option))
     stagings = Stagings()
 

@@ -16,6 +16,7 @@ from dicom_io.spool.counters import COUNTERS, forget_counters
 from dicom_io.spool.spool import Spool
 from runtime.child import PYTHON
 from runtime.logs import configure_logging
+from runtime.processor import settle_threads
 from runtime.settings_environment import keys_from_environment
 from runtime.supervisor import Supervisor, numbered
 
@@ -53,6 +54,7 @@ class Node:
             If a child cannot start for a reason that only a person can remedy; its log says which.
         """
         _allow_deep_stacks()
+        settle_threads(len(self._settings.workers))  # for the children, which read it as soon as they start
         configure_logging("node", self._settings.logs)
         if keys := keys_from_environment(ENVIRONMENT):
             _log.info("settings_overridden", keys=",".join(keys))

@@ -8,6 +8,8 @@ References
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.control_groups import control_groups
+
 _VERSION_2 = ("memory.max", "memory.current", "inactive_file")
 _VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 _UNLIMITED = 2**60
@@ -57,20 +59,8 @@ def gpu_memory() -> Memory:
 def _limits(root: Path) -> list[tuple[int, int]]:
     """List limit and use in bytes of every control group that this process is in, each within the one above it."""
     found = []
-    for line in (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            names, mounts = _VERSION_2, ["sys/fs/cgroup", "sys/fs/cgroup/unified"]
-        elif "memory" in controllers.split(","):
-            names, mounts = _VERSION_1, ["sys/fs/cgroup/memory"]
-        else:
-            continue
-        for mount in mounts:
-            # Inside of a container the group's own folder is what is mounted, whatever its path outside.
-            group = root / mount / path.strip("/")
-            while group.is_relative_to(root / mount):
-                found += _limit(group, *names)
-                group = group.parent
+    for version, group in control_groups("memory", root):
+        found += _limit(group, *(_VERSION_2 if version == 2 else _VERSION_1))
     return found
 
 

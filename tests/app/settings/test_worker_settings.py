@@ -73,11 +73,11 @@ def test_each_worker_is_a_process_of_its_own_slot() -> None:
 @pytest.mark.parametrize(
     ("devices", "slot", "visible", "threads"),
     [
-        ((None,), 1, None, None),
+        ((None,), 1, None, "2"),
         ((None, None), 1, None, "1"),
         (("0", "3"), 2, "3", "1"),
         (("cpu", "0"), 1, "", "1"),
-        (("MIG-1",), 1, "MIG-1", None),
+        (("MIG-1",), 1, "MIG-1", "2"),
     ],
 )
 def test_a_worker_sees_its_device_alone_and_takes_its_share_of_the_cores(
@@ -85,12 +85,12 @@ def test_a_worker_sees_its_device_alone_and_takes_its_share_of_the_cores(
     devices: tuple[str | None, ...],
     slot: int,
     visible: str | None,
-    threads: str | None,
+    threads: str,
 ) -> None:
-    for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"):
+    for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY"):
         monkeypatch.setenv(name, "x")  # so that it is put back
         monkeypatch.delenv(name)
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr("runtime.processor.usable_cores", lambda: 2)
     take_slot(devices, slot)
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible
     assert os.environ.get("OMP_NUM_THREADS") == threads
