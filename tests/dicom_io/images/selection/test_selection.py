@@ -183,8 +183,8 @@ def test_refusal_for_want_of_a_phase_names_the_phase_and_what_each_series_is(tmp
     selection = select(tmp_path, SeriesRule(modality=CT, phase=("native", "delayed")))
     assert selection.rejection is not None
     assert selection.rejection.detail == (
-        "No series of phase native or delayed: series 3 is portal by its description; series 4 is arterial by the order "
-        "of acquisition times: number 1 of 2 with contrast agent."
+        "No series of phase native or delayed: series 3 is portal by its description; series 4 is arterial by the "
+        "order of acquisition times: number 1 of 2 with contrast agent."
     )
 
 
