@@ -10,7 +10,6 @@ from app.run_report import report_runs
 from app.study_run import StudyRun
 from core.errors import SegnodeError
 from core.event_log import EventLog
-from core.model_config import Profile
 from core.report import Reason, Report
 from dicom_io.images.study import Study, read_studies
 from dicom_io.results.outbox import StudyOutbox
@@ -83,11 +82,6 @@ class Segmenter:
             If a package's weights changed.
         """
         self._models.warm(list(self._packages.values()))
-
-    @property
-    def profiles(self) -> dict[str, Profile]:
-        """The profile in which each model runs."""
-        return {name: package.inference.profile for name, package in self._packages.items()}
 
     def run(self, run: StudyRun) -> Report:
         """Segment the one study below ``run.images``, publish its results, and report.

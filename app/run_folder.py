@@ -1,7 +1,7 @@
 """Segment every study of a folder, with progress and a summary that a person reads: ``segnode run`` and the MAP."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -87,7 +87,7 @@ def run_folder(
         shows = [show(f"study {number} of {len(studies)}") for number in range(1, len(studies) + 1)]
         for (study, _), (report, code) in zip(studies, pool.map(job, shows, studies), strict=True):
             if report is not None:
-                _show(report, output_folder / (study.uid or NO_STUDY_UID), segmenter.profiles)
+                _show(report, output_folder / (study.uid or NO_STUDY_UID))
             codes.append(code)
     return max(codes)
 
@@ -141,7 +141,7 @@ def _publish_failure(study: "Study", run: StudyRun, reason: Reason, device: str)
         return None
 
 
-def _show(report: Report, folder: Path, profiles: Mapping[str, Profile]) -> None:
+def _show(report: Report, folder: Path) -> None:
     console = Console()
     console.print(f"[bold]{report.outcome}[/bold]  study {report.study}", highlight=False)
     if report.reason is not None:
@@ -149,9 +149,7 @@ def _show(report: Report, folder: Path, profiles: Mapping[str, Profile]) -> None
     for warning in report.warnings:
         console.print(f"  warning: {warning.code}: {warning.message}", highlight=False, markup=False)
     for model in report.models:
-        table = Table(
-            "label", "volume (ml)", title=f"{model.name}, profile {profiles[model.name]}", title_justify="left"
-        )
+        table = Table("label", "volume (ml)", title=f"{model.name}, profile {model.profile}", title_justify="left")
         for label, volume in model.volumes_ml.items():
             table.add_row(label, f"{volume:.1f}")
         console.print(table)

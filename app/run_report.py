@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from core.report import ModelReport, Outcome, Reason, Report, SeriesReport, WarningReport
+from core.report import LabelReport, ModelReport, Outcome, Reason, Report, SeriesReport, WarningReport
 from core.study_warning import StudyWarning, distinct
 from dicom_io.images.selection.selection import Decision
 from dicom_io.images.study import Study
@@ -48,18 +48,24 @@ def report_runs(
         outcome=outcome,
         reason=reason,
         series=_series_reports(study, runs),
-        models=tuple(
-            ModelReport(
-                name=run.package.config.name,
-                sha256=run.package.sha256,
-                volumes_ml=run.label_map.volumes_ml() if run.label_map is not None else {},
-                outputs=run.outputs,
-            )
-            for run in done
-        ),
+        models=tuple(map(_model_report, done)),
         warnings=tuple(map(WarningReport.of, distinct((*of_models, *_warnings(study, runs))))),
         timings_s={stage: round(seconds, 3) for stage, seconds in stages.items()},
         device=device,
+    )
+
+
+def _model_report(run: ModelRun) -> ModelReport:
+    spacing = run.volume.geometry.spacing if run.volume is not None else None
+    return ModelReport(
+        name=run.package.config.name,
+        sha256=run.package.sha256,
+        profile=run.package.inference.profile,
+        spacing_mm=spacing and (round(spacing[0], 6), round(spacing[1], 6), round(spacing[2], 6)),
+        volumes_ml=run.label_map.volumes_ml() if run.label_map is not None else {},
+        labels=tuple(map(LabelReport.of, run.label_map.labels)) if run.label_map is not None else (),
+        outputs=run.outputs,
+        seg_sop_instance_uid=run.seg_uid,
     )
 
 

@@ -5,10 +5,11 @@ It carries UIDs, decisions, volumes and timings, and no attribute of the patient
 
 from typing import Literal, get_args
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, SegnodeError, StudyRejected
 from core.frozen import Frozen
+from core.model_config import Code, LabelSpec, Profile
 from core.study_warning import StudyWarning
 from core.version import VERSION
 
@@ -64,13 +65,50 @@ class WarningReport(Frozen):
         return cls(code=str(warning.code), message=warning.message, series=warning.series_uid, model=warning.model)
 
 
+class LabelReport(Frozen):
+    """A label of a result: its value in the mask, and its meaning as the SEG codes it (Segmented Property Type)."""
+
+    value: int
+    name: str
+    code: Code
+    laterality: Code | None = None
+
+    @classmethod
+    def of(cls, label: LabelSpec) -> "LabelReport":
+        """Build the entry of a label."""
+        return cls(value=label.value, name=label.name, code=label.type, laterality=label.laterality)
+
+
 class ModelReport(Frozen):
-    """The result of one model."""
+    """The result of one model.
+
+    Attributes
+    ----------
+    spacing_mm
+        Spacing of the images that it read, which is the mask's too: ``(slice, row, column)``.
+    profile
+        The profile in which its networks ran.
+    volumes_ml
+        Volumes by label, in the order of ``labels``.
+    labels
+        The labels that the mask may hold.
+    outputs
+        Names of the files written.
+    seg_sop_instance_uid
+        SOP Instance UID of its SEG; none where no SEG was written.
+    not_for_clinical_use
+        True of every model: this program is no medical device, and no package is declared as one.
+    """
 
     name: str
     sha256: str
+    profile: Profile | None = None
+    spacing_mm: tuple[float, float, float] | None = None
     volumes_ml: dict[str, float] = Field(default={})
+    labels: tuple[LabelReport, ...] = ()
     outputs: tuple[str, ...] = ()
+    seg_sop_instance_uid: str | None = None
+    not_for_clinical_use: Literal[True] = True
 
 
 class Report(Frozen, populate_by_name=True):
@@ -78,6 +116,8 @@ class Report(Frozen, populate_by_name=True):
 
     Attributes
     ----------
+    date
+        When it was written, to the second, with the offset from UTC; `StudyOutbox.publish` sets it.
     notes
         Facts known before the run that the reader should know: above all, that images of the study had not arrived.
     warnings
@@ -86,6 +126,7 @@ class Report(Frozen, populate_by_name=True):
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     segnode: str = VERSION
+    date: AwareDatetime | None = None
     study: str
     outcome: Outcome
     reason: Reason | None = None

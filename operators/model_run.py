@@ -40,6 +40,8 @@ class ModelRun:
         The mask, from the engine or post-processed.
     outputs
         Names of the files written so far, relative to the study's output folder.
+    seg_uid
+        SOP Instance UID of the SEG, if one was written.
     timings_s
         Seconds per stage of ``report.json``.
     rejection
@@ -54,6 +56,7 @@ class ModelRun:
     volume: Volume | None = None
     label_map: LabelMap | None = None
     outputs: tuple[str, ...] = ()
+    seg_uid: str | None = None
     timings_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     rejection: StudyRejected | None = None
     warnings: tuple[StudyWarning, ...] = ()

@@ -26,7 +26,14 @@ class WriteSegOperator(ModelRunOperator):
         # Every channel's: the result's UIDs derive from all that went in.
         sources = [instance for series in run.selection.channels for instance in series.instances]
         package = run.package
-        outputs, warnings = self._outbox.put_seg(
+        written = self._outbox.put_seg(
             run.label_map, run.volume, sources, package.config, package.options, package.sha256
         )
-        return replace(run, outputs=run.outputs + outputs, warnings=run.warnings + warnings)
+        if written is None:
+            return run
+        return replace(
+            run,
+            outputs=(*run.outputs, written.name),
+            seg_uid=written.sop_instance_uid,
+            warnings=run.warnings + written.warnings,
+        )

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from uuid import uuid4
@@ -25,6 +26,7 @@ from core.volume import Volume
 from dicom_io.images.headers.attributes import texts
 from dicom_io.images.headers.instance import Instance
 from dicom_io.images.headers.series import Series
+from dicom_io.results.local_time import now
 from dicom_io.results.stagings import PREFIX, Stagings
 from dicom_io.uids import is_uid
 
@@ -42,6 +44,15 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RetryLater(f"{folder}: cannot write results: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class WrittenSeg:
+    """A SEG that was written and read back: its file's name, its UID, and warnings about its words."""
+
+    name: str
+    sop_instance_uid: str
+    warnings: tuple[StudyWarning, ...]
 
 
 class StudyOutbox:
@@ -100,8 +111,8 @@ class StudyOutbox:
         config: ModelConfig,
         options: RunOptions,
         sha256: str,
-    ) -> tuple[tuple[str, ...], tuple[StudyWarning, ...]]:
-        """Write ``<model>.seg.dcm``, read it back, and return the names written, with warnings about their words.
+    ) -> WrittenSeg | None:
+        """Write ``<model>.seg.dcm`` and read it back; nothing for an empty mask whose model asks for no object.
 
         Raises
         ------
@@ -111,7 +122,7 @@ class StudyOutbox:
         from dicom_io.results.seg.build import SegContext, agreement_of, build_seg, verify_seg, write_seg
 
         if label_map.is_empty and config.output.when_empty == "none":
-            return (), ()
+            return None
         name = f"{config.name}.seg.dcm"
         context = SegContext(config, sha256, VERSION, self._revision, options)
         agreement = agreement_of(volume, sources)
@@ -119,7 +130,7 @@ class StudyOutbox:
         with _writing(self._staging):
             write_seg(seg, self._staging / name)
         verify_seg(self._staging / name, label_map)
-        return (name,), agreement.warnings(volume.series_uids[0] or None)
+        return WrittenSeg(name, str(seg.SOPInstanceUID), agreement.warnings(volume.series_uids[0] or None))
 
     def put_pictures(
         self, label_map: LabelMap, volume: Volume, series: Sequence[Series], config: ModelConfig
@@ -141,7 +152,7 @@ class StudyOutbox:
         return tuple(names)
 
     def publish(self, report: Report) -> Path:
-        """Add the report and let the folder appear; earlier results of the study are replaced.
+        """Add the report, dated, and let the folder appear; earlier results of the study are replaced.
 
         A refused or failed study shows its report alone.
         """
@@ -149,7 +160,8 @@ class StudyOutbox:
             if report.outcome in ("refused", "failed"):
                 for path in self._staging.iterdir():
                     path.unlink()
-            (self._staging / REPORT_NAME).write_text(report.to_json(), encoding="utf-8")
+            dated = report.model_copy(update={"date": now().replace(microsecond=0)})
+            (self._staging / REPORT_NAME).write_text(dated.to_json(), encoding="utf-8")
             sync_tree(self._staging)
             with self._stagings.undisturbed():
                 self._replace_target()

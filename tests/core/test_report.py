@@ -6,7 +6,19 @@ from core.errors import ConfigInvalid, PackageInvalid, ReasonCode, RetryLater, S
 from core.report import Reason, Report, WarningReport
 from core.study_warning import StudyWarning, WarningCode
 
-KEYS = ["schema", "segnode", "study", "outcome", "reason", "series", "models", "warnings", "timings_s", "device"]
+KEYS = [
+    "schema",
+    "segnode",
+    "date",
+    "study",
+    "outcome",
+    "reason",
+    "series",
+    "models",
+    "warnings",
+    "timings_s",
+    "device",
+]
 
 
 def test_the_json_has_the_documented_keys() -> None:
