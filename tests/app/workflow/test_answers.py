@@ -122,7 +122,7 @@ def test_list_and_status_say_unconfirmed(tmp_path: Path) -> None:
     case.fail()
     options = ["--config", str(tmp_path / "node.yaml")]
     listed = CliRunner().invoke(cli, ["studies", "list", *options])
-    assert listed.stdout.rstrip().endswith("failed unconfirmed")
+    assert listed.stdout.split()[-2:] == ["failed", "unconfirmed"]
     status = CliRunner().invoke(cli, ["status", *options])
     assert "studies: 1 failed\n  1 of them unconfirmed\n" in status.stdout
     assert json.loads(CliRunner().invoke(cli, ["status", *options, "--json"]).stdout)["unconfirmed"] == 1
