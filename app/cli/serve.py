@@ -31,7 +31,8 @@ def serve(
 
     \b
     Prints "ready ae=AE port=PORT" once it takes work. Ends on SIGTERM or Ctrl-C.
-    Exit codes: 0 stopped, 2 the settings are wrong, 4 a model package is invalid.
+    Exit codes: 0 stopped, 2 the settings are wrong or another node runs on the
+    spool, 4 a model package is invalid.
     """
     from app.node.node import Node, child_commands
     from runtime.logs import configure_logging

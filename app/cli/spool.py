@@ -5,8 +5,8 @@ import json
 import typer
 
 from app.cli.options import AsJson, Config
+from app.node.presence import read_processes
 from app.node.spool_access import spool_to_change
-from app.node.status import read_processes
 from app.settings.node import load_settings
 from core.errors import ConfigInvalid
 from dicom_io.spool.isolation import apart

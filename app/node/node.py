@@ -7,7 +7,7 @@ import resource
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
-from app.node.status import Presence
+from app.node.presence import Presence, part_of
 from app.node.status_server import serve_status
 from app.settings.node import ENVIRONMENT, NodeSettings
 from app.workflow.study_timeout import StudyWatchdog
@@ -42,7 +42,7 @@ class Node:
         self, settings: NodeSettings, commands: Mapping[str, Sequence[str]], on_ready: Callable[[NodeSettings], None]
     ) -> None:
         self._settings = settings
-        self._presence = Presence(settings.spool)
+        self._presence = Presence(settings.spool, settings.executor, map(part_of, commands))
         self._supervisor = Supervisor(commands, lambda: on_ready(settings), self._show, self._watchdog)
 
     def run(self) -> None:
@@ -50,6 +50,8 @@ class Node:
 
         Raises
         ------
+        ConfigInvalid
+            If a node of this machine runs on the spool already.
         ConfigInvalid, PackageInvalid
             If a child cannot start for a reason that only a person can remedy; its log says which.
         """
@@ -58,21 +60,27 @@ class Node:
         configure_logging("node", self._settings.logs)
         if keys := keys_from_environment(ENVIRONMENT):
             _log.info("settings_overridden", keys=",".join(keys))
+        is_seen = self._hold_the_spool()  # a node that is refused leaves the running one's audit trail alone
         audit = self._settings.audit_trail()
         audit.application("start")
         try:
-            self._be_seen()
+            if is_seen:
+                self._serve_status()
             self._supervisor.run()
         finally:
             _log.info("node_stopped")
             audit.application("stop")
+            self._presence.release()
 
-    def _be_seen(self) -> None:
+    def _hold_the_spool(self) -> bool:
         try:
             self._presence.hold()
             forget_counters(self._settings.spool / COUNTERS)
         except OSError:
-            return  # the listener says what is wrong with the spool
+            return False  # the listener says what is wrong with the spool
+        return True
+
+    def _serve_status(self) -> None:
         if (http := self._settings.http) is not None:
             serve_status(Spool(self._settings.spool), http.host, http.port, self._settings.reception.kept_free)
 

@@ -3,15 +3,13 @@
 import calendar
 import json
 import os
-import re
-import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.file_locks import is_locked, take_lock
+from app.node.presence import THIS_HOST, read_processes
 from core.files import replace_file
 from core.study_warning import StudyWarning
 from dicom_io.spool.free_space import KeptFree
@@ -20,11 +18,7 @@ from dicom_io.spool.records import PENDING, UNCONFIRMED, RecordedWarning, Revisi
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 
-# Machines that share a spool each have a node of their own.
-_HOST = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
-_PROCESSES, _LOCK = f"processes-{_HOST}.json", f".node-{_HOST}.lock"
-_MODEL_WARNINGS = f"model-warnings-{_HOST}.json"
-_TRIES = 20
+_MODEL_WARNINGS = f"model-warnings-{THIS_HOST}.json"
 
 
 @dataclass(frozen=True)
@@ -145,41 +139,6 @@ def _age_s(since: str) -> float:
     return max(0.0, time.time() - calendar.timegm(time.strptime(since, "%Y-%m-%dT%H:%M:%SZ")))
 
 
-class Presence:
-    """The node's sign that it runs: a lock that the kernel frees with it, and a list of its processes.
-
-    Parameters
-    ----------
-    spool
-        The spool's folder.
-    """
-
-    def __init__(self, spool: Path) -> None:
-        self._folder = spool
-        self._descriptor: int | None = None
-
-    def hold(self) -> None:
-        """Take the lock; a second node on the same spool works, and is not shown.
-
-        Raises
-        ------
-        OSError
-            If the spool cannot be written.
-        """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for _ in range(_TRIES):
-            self._descriptor = take_lock(self._folder / _LOCK)
-            if self._descriptor is not None:
-                (self._folder / _PROCESSES).unlink(missing_ok=True)
-                return
-            time.sleep(0.05)  # somebody who looks holds it for an instant
-
-    def show(self, processes: Mapping[str, bool]) -> None:
-        """Note which processes take work."""
-        if self._descriptor is not None:
-            replace_file(self._folder / _PROCESSES, json.dumps(dict(processes)).encode())
-
-
 def write_model_warnings(spool: Path, warnings: Iterable[StudyWarning]) -> None:
     """Keep the warnings about this machine's models for whoever asks for the node's status.
 
@@ -198,20 +157,3 @@ def read_model_warnings(spool: Path) -> tuple[RecordedWarning, ...]:
         return tuple(map(RecordedWarning.from_json, json.loads((spool / _MODEL_WARNINGS).read_text())))
     except (*DAMAGE, TypeError, AttributeError):
         return ()
-
-
-def read_processes(spool: Path) -> dict[str, bool]:
-    """Return whether each process of this machine's node takes work; empty where none runs on the spool."""
-    try:
-        runs = is_locked(spool / _LOCK)
-    except OSError:
-        return {}
-    return _shown(spool / _PROCESSES) if runs else {}
-
-
-def _shown(path: Path) -> dict[str, bool]:
-    try:
-        content: dict[str, bool] = json.loads(path.read_text())
-    except FileNotFoundError:  # it has just started, or its disk is full
-        return {"node": False}
-    return content

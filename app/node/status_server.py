@@ -19,7 +19,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from app.node.status import NodeStatus, look, read_processes
+from app.node.presence import read_processes
+from app.node.status import NodeStatus, look
 from core.errors import ConfigInvalid
 from core.event_log import EventLog
 from dicom_io.spool.counters import COUNTERS, read_counters

@@ -9,7 +9,7 @@
       trash/                         studies that are being deleted
       own/<hash>                     an empty file for each object that this node made
       commitments/                   what peers were asked to confirm and what they answered (`commitment.transactions`)
-      counters/, processes-*.json    what the processes count, and which of them take work (`app.node.status`)
+      counters/, processes-*.json    what the processes count, and which of them take work (`app.node.presence`)
       .*.lock                        held by those that run
       studies/<key>/
         study.json                   called AE title, Study Instance UID, and its incarnation

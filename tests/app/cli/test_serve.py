@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from app.cli.spool import rebuild
 from app.cli.studies import app as studies
 from app.node.node import child_commands
+from app.node.presence import read_processes
 from core.errors import ConfigInvalid
 from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.records import Delivery, Plan, PlannedDelivery, RecordedReason, State
@@ -201,6 +202,27 @@ def test_a_port_that_is_taken_ends_with_2(node: NodeProcess) -> None:
         done = serve(node)
     assert done.returncode == 2
     assert f"port {node.port}" in done.stderr
+
+
+def test_a_second_node_on_a_spool_ends_with_2_and_names_the_first_until_that_is_dead(tmp_path: Path) -> None:
+    first = NodeProcess(tmp_path / "node", {"pacs": (free_port(), "PACS")})
+    first.set(audit_file="audit.xml")
+    first.start()
+    try:
+        trail = (first.folder / "audit.xml").read_bytes()
+        done = serve(first)
+        assert done.returncode == 2, done.stderr
+        named = (
+            rf"a node runs on it already; its listener is of process {first.pid} on {re.escape(socket.gethostname())}"
+        )
+        assert re.search(rf"{named}, since 20\S+Z; stop that one, or give this one another spool\n", done.stderr)
+        assert done.stdout == ""
+        assert (first.folder / "audit.xml").read_bytes() == trail  # as an auditor reads it, nothing stopped
+        assert read_processes(first.spool.root) == {"listener": True, "worker": True}
+        first.kill_and_wait()
+        assert first.start().startswith("ready ")
+    finally:
+        first.stop()
 
 
 def test_a_damaged_package_ends_with_4(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The status of a node, and what it must never show: patients are planted everywhere and looked for."""
 
 import json
-import os
 import re
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,7 +18,8 @@ from pydicom.uid import generate_uid
 from typer.testing import CliRunner
 
 from app.cli.main import cli
-from app.node.status import Presence, read_processes, write_model_warnings
+from app.node.presence import Presence, read_processes
+from app.node.status import write_model_warnings
 from core.study_warning import StudyWarning, WarningCode
 from dicom_io.spool.study_actions import forget
 from tests.support.node_process import PATIENCE_S, NodeProcess, free_port, make_image, wait_until
@@ -191,13 +191,12 @@ def test_status_of_a_node_that_does_not_run_ends_with_6(tmp_path: Path) -> None:
 
 
 def test_a_node_that_died_is_seen_to_be_gone(tmp_path: Path) -> None:
-    presence = Presence(tmp_path)
+    presence = Presence(tmp_path, "ct", ("listener", "worker"))
     presence.hold()
-    assert read_processes(tmp_path) == {"node": False}
+    assert read_processes(tmp_path) == {"listener": False, "worker": False}
     presence.show({"listener": True, "worker": False})
     assert read_processes(tmp_path) == {"listener": True, "worker": False}
-    assert presence._descriptor is not None
-    os.close(presence._descriptor)  # as the kernel does when a process dies
+    presence.release()  # as the kernel does when a process dies
     assert read_processes(tmp_path) == {}
 
 

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.node.status import Presence, look
+from app.node.presence import Presence
+from app.node.status import look
 from app.node.status_server import StatusCollector, serve_status
 from core.errors import ConfigInvalid
 from dicom_io.spool.counters import Counters, forget_counters, read_counters
@@ -110,15 +111,14 @@ def test_a_probe_waits_for_no_look_at_the_studies(port: int, spool: Spool, monke
         raise AssertionError("a year of studies")
 
     monkeypatch.setattr("app.node.status_server.look", look)
-    presence = Presence(spool.root)
+    presence = Presence(spool.root, "ct", ("listener", "worker"))
     presence.hold()
     try:
         for ready, status in ((True, 200), (False, 503)):
             presence.show({"listener": True, "worker": ready})
             assert get(port, "/readyz")[0] == status
     finally:
-        assert presence._descriptor is not None
-        os.close(presence._descriptor)
+        presence.release()
 
 
 def test_counts_of_processes_add_up_and_a_damaged_file_counts_nothing(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_node_that_refuses_every_image_for_want_of_disk_is_not_ready(
     spool: Spool, record_property: Callable[[str, object], None]
 ) -> None:
     record_property(FAULT, "a probe asks a node that has less disk than is to stay free")
-    presence = Presence(spool.root)
+    presence = Presence(spool.root, "ct", ("listener", "worker"))
     presence.hold()
     presence.show({"listener": True, "worker": True})
     try:
@@ -192,8 +192,7 @@ def test_node_that_refuses_every_image_for_want_of_disk_is_not_ready(
                 server.server_close()
             assert look(spool, kept_free).is_ready == (status == 200)
     finally:
-        assert presence._descriptor is not None
-        os.close(presence._descriptor)
+        presence.release()
 
 
 @pytest.mark.parametrize(
