@@ -105,7 +105,10 @@ def _unit_warnings(
         return []
     if (air := implausible_air(array, padding)) is None:
         return []
-    detail = f"The values around the patient are near {air:.0f}, expected {AIR_HU[0]:.0f} to {AIR_HU[1]:.0f}."
+    detail = (
+        f"At the edge of the field of view the lowest tenth of the values is at or below {air:.0f}; air is expected "
+        f"from {AIR_HU[0]:.0f} to {AIR_HU[1]:.0f}."
+    )
     return [StudyWarning(WarningCode.UNIT_IMPLAUSIBLE, detail, series.uid)]
 
 

@@ -9,6 +9,7 @@ PS3.3 C.11.1.1.2 (Rescale Type), C.7.6.16.2.11 (Real World Value Mapping), C.8.2
 value 4 of multi-energy CT); UCUM.
 """
 
+import re
 from collections.abc import Iterable
 
 from pydicom.dataset import Dataset
@@ -35,6 +36,9 @@ _SILENT = frozenset(
 )
 """Texts in the place of a unit that state none: UCUM 1, DICOM's US, and words of devices."""
 
+_ARBITRARY = re.compile(r"\[ARB'U\]|\{(?!.*(EFF|ATOMIC|RATIO|FRACTION|DENSITY|IOD|SCORE))[^{}]*\}")
+"""UCUM's arbitrary unit, and annotations, which have no unit, unless one names a quantity."""
+
 _OF_IMAGE_TYPE = {
     "VMI": HU,
     "MAT_REMOVED": HU_MODIFIED,
@@ -44,9 +48,9 @@ _OF_IMAGE_TYPE = {
 }
 """Units of the values of Image Type value 4 of multi-energy CT that have one unit by definition."""
 
-_QUANTITY_CODES = frozenset({"246205007", "G-C1C6"})
-_ATTENUATION = "112031"
-"""Attenuation Coefficient (DCM)."""
+_QUANTITY_CODES = frozenset({("246205007", "SCT"), ("G-C1C6", "SRT"), ("G-C1C6", "SNM3")})
+_ORDINARY = {"CT": ("112031", "DCM"), "MR": ("110852", "DCM")}
+"""What ordinary images show: attenuation coefficient, and MR signal intensity."""
 
 
 def unit_of_frame(
@@ -84,33 +88,37 @@ def _plain(words: str) -> str:
         return HU
     if not upper:
         return ""
-    return UNSPECIFIED if upper in _SILENT else words
+    return UNSPECIFIED if upper in _SILENT or _ARBITRARY.fullmatch(upper) else words
 
 
 def mapped_unit(header: Dataset, places: tuple[Dataset, ...]) -> str:
     """Return the unit or quantity of a frame's Real World Value Mappings; empty if one is HU, or none says any."""
     mappings = [item for place in (*places, header) for item in items(place, "RealWorldValueMappingSequence")]
-    found = [_unit_of_mapping(mapping) for mapping in mappings]
+    found = [_unit_of_mapping(mapping, text(header, "Modality")) for mapping in mappings]
     return "" if HU in found else next((unit for unit in found if unit != UNSPECIFIED), "")
 
 
-def _unit_of_mapping(mapping: Dataset) -> str:
+def _unit_of_mapping(mapping: Dataset, modality: str) -> str:
     code = first_item(mapping, "MeasurementUnitsCodeSequence")
     unit = _plain(text(code, "CodeValue") or text(code, "LongCodeValue")) if code is not None else ""
     if unit not in ("", UNSPECIFIED):
         return unit
-    return _quantity(mapping) or UNSPECIFIED
+    return _quantity(mapping, modality) or UNSPECIFIED
 
 
-def _quantity(mapping: Dataset) -> str:
-    """Return the meaning of a mapped quantity that is not attenuation, where it has no unit of its own."""
+def _quantity(mapping: Dataset, modality: str) -> str:
+    """Return the code of a mapped quantity that is not what ordinary images show, where it has no unit of its own."""
     for definition in items(mapping, "QuantityDefinitionSequence"):
         name, value = first_item(definition, "ConceptNameCodeSequence"), first_item(definition, "ConceptCodeSequence")
-        if name is None or value is None or text(name, "CodeValue") not in _QUANTITY_CODES:
-            continue
-        if text(value, "CodeValue") != _ATTENUATION:
-            return f"quantity {text(value, 'CodeValue')}"
+        if name is not None and value is not None and _coded(name) in _QUANTITY_CODES:
+            found = _coded(value)
+            if found != _ORDINARY.get(modality):
+                return f"quantity {found[0]}"
     return ""
+
+
+def _coded(concept: Dataset) -> tuple[str, str]:
+    return text(concept, "CodeValue"), text(concept, "CodingSchemeDesignator")
 
 
 def image_type_of(header: Dataset, places: tuple[Dataset, ...]) -> tuple[str, ...]:

@@ -3,8 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-AIR_HU = (-1100.0, -850.0)
-"""Range of the air around a patient; scanners cut values off at -1000 or -1024, and noise adds to them."""
+AIR_HU = (-1100.0, -700.0)
+"""Range of the air around a patient; scanners cut values off at -1000 or -1024, and noise adds to them.
+
+The edge of a narrow field of view, as of a heart, lies in lung, which is near -800.
+"""
 
 LEAST_GAP = 400.0
 """Smallest distance of tissue from what surrounds it at which that is air, whatever the unit: fat lies 150 HU below."""

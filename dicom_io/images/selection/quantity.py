@@ -10,26 +10,22 @@ from core.model_config import Channel
 from core.study_warning import StudyWarning, WarningCode
 from core.units import HU, UNSPECIFIED, default_unit, same_unit
 from dicom_io.images.grid.frame_unit import image_type_of, mapped_unit, unit_of_frame
-from dicom_io.images.headers.attributes import first_item, items, macro, number, text, texts
+from dicom_io.images.headers.attributes import first_item, items, macro, number, text
 from dicom_io.images.headers.series import Series
+from dicom_io.images.selection.frame_signs import signs_of
 from dicom_io.images.selection.map_signs import (
-    DERIVATIONS,
     GENERIC_VALUES,
     MOSAIC,
     energy_in_words,
     is_monoenergetic,
+    is_of_attenuation,
     is_physical,
-    kind_in_words,
     kind_of_value,
-    without_map_words,
 )
+from dicom_io.images.selection.map_words import hints_at_map, names_map, names_material, without_map_words
 
 ENERGY_TOLERANCE_KEV = 0.5
 """Largest difference of two energies that count as one."""
-
-_DISTORTED = "a distorted volume"
-_DERIVED_CONTRASTS = frozenset({"T1", "T2", "T2_STAR", "PROTON_DENSITY", "PERFUSION", "METABOLITE_MAP", "TEMPERATURE"})
-"""Values 4 of a derived enhanced MR frame that name a computed map; as value 3 they are a weighting."""
 
 _SHOWN_UNIT = re.compile(r"[A-Za-z0-9_%/.*^{}\[\]()'+-]{1,24}")
 
@@ -50,6 +46,8 @@ class Quantity:
         Whether it is a CT image computed for one energy.
     energy_kev
         That energy; ``None`` where it is not stated.
+    is_mixed
+        Whether its images are of several kinds, so that no rule names them all.
     is_mosaic
         Whether each image holds several slices side by side, so that it is no slice of a volume.
     """
@@ -59,6 +57,7 @@ class Quantity:
     suspicion: str = ""
     is_mono: bool = False
     energy_kev: float | None = None
+    is_mixed: bool = False
     is_mosaic: bool = False
 
     @property
@@ -70,44 +69,43 @@ class Quantity:
 
 
 def quantity_of(series: Series) -> Quantity:
-    """Find what the values of a series are, from all of its images' types and the first one's other attributes."""
+    """Find what the values of a series are: its unit from the first frame, its signs from all of them.
+
+    Frames of different units are refused where the grid is read.
+    """
     first = series.instances[0].header
     modality = text(first, "Modality")
     if modality not in ("CT", "MR", "PT"):
         return Quantity()
     places = _places(first)
-    frame_type = image_type_of(first, places)
     unit = UNSPECIFIED  # that of PET is found where it is read
     if modality != "PT":
+        frame_type = image_type_of(first, places)
         unit = unit_of_frame(first, macro(first, places, "PixelValueTransformationSequence"), frame_type, places)
-    types = {texts(instance.header, "ImageType") for instance in series.instances} | {frame_type}
+    signs = signs_of(series, modality)
     # Protocol Name is shared by the images and the maps that were made of them.
-    descriptions = [text(first, "SeriesDescription")]
-    derivation = text(first, "DerivationDescription")
-    is_derived = any(value.upper() == "DERIVED" for values in types for value in values[:1])
+    description = text(first, "SeriesDescription")
+    flat = [value for values in signs.types for value in values]
     is_mapped = modality == "MR" and bool(mapped_unit(first, places))
-    sign = _sign_of_unit(unit, modality, is_mapped=is_mapped) or _sign_of_types(types, modality, is_derived=is_derived)
-    sign = sign or _sign_of_frame(first, places, frame_type, modality)
-    spoken = next((found for one in (*descriptions, derivation) if (found := kind_in_words(one, modality))), None)
-    suspicion = "a map by the words of its description" if spoken is not None and not sign else ""
-    if suspicion and not is_derived and spoken is not None and spoken.casefold() == "perfusion":
-        suspicion = ""  # the images of which such maps are made say so too
-    if suspicion and is_derived:
-        sign, suspicion = "a map (Image Type DERIVED, and the words of its description)", ""
-    flat = [value for values in types for value in values]
-    is_mono = modality == "CT" and not sign and is_monoenergetic(flat, descriptions)
+    sign = "" if signs.is_mixed else _sign_of_unit(unit, modality, is_mapped=is_mapped)
+    sign, suspicion = sign or signs.sign, signs.suspicion
+    if not sign:
+        sign, in_words = _sign_of_words((description, *signs.derivations), modality, signs.types)
+        suspicion = suspicion or in_words
+    is_mono = modality == "CT" and not sign and is_monoenergetic(flat, [description])
     return Quantity(
         unit=unit,
         sign=sign,
-        suspicion=suspicion,
+        suspicion="" if sign else suspicion,
         is_mono=is_mono,
-        energy_kev=_energy(first, places, [*descriptions, *flat]) if is_mono else None,
+        energy_kev=_energy(first, places, [description, *flat]) if is_mono else None,
+        is_mixed=signs.is_mixed,
         is_mosaic=any(kind_of_value(value, modality) == MOSAIC for value in flat),
     )
 
 
 def unmet_quantity(
-    channel: Channel, quantity: Quantity, modality: str, image_type: Sequence[str], words: Sequence[str]
+    channel: Channel, quantity: Quantity, modality: str, image_type: Sequence[str], description: str
 ) -> list[str]:
     """List why a series' values are not those that a channel takes, as parts of a sentence.
 
@@ -117,12 +115,15 @@ def unmet_quantity(
         Its unit and its rule.
     quantity
         What the values of the series are.
-    modality, image_type, words
-        Of the series: Modality, values of Image Type in capitals, and the descriptions that patterns are searched in.
+    modality, image_type, description
+        Of the series: Modality, values of Image Type in capitals, and its own description. Protocol Name, which images
+        share with the maps that were made of them, names none.
     """
     rule = channel.series
     if quantity.is_mosaic:
         return [f"it is {MOSAIC}, and no volume"]
+    if quantity.is_mixed:
+        return [f"it is {quantity.sign}"]
     if rule.energy_kev is not None and (why := _unmet_energy(rule.energy_kev, quantity)):
         return [why]
     unit = None if modality == "PT" else channel.unit
@@ -135,7 +136,7 @@ def unmet_quantity(
             return [f"unit is {quantity.shown_unit}, not {unit}: it is {quantity.sign}"]
         if quantity.unit not in (HU, UNSPECIFIED):
             return []
-    if _is_named(channel, modality, image_type, words):
+    if _is_named(channel, modality, image_type, description):
         return []
     if wanted is not None and quantity.unit not in (HU, UNSPECIFIED) and not same_unit(wanted, quantity.unit):
         return [f"unit is {quantity.shown_unit}, not {wanted}: it is {quantity.sign}"]
@@ -152,7 +153,9 @@ def warnings_of(channel: Channel, quantity: Quantity) -> list[StudyWarning]:
         )
         found.append(StudyWarning(WarningCode.MONO_ENERGETIC, detail))
     if quantity.suspicion:
-        detail = f"Channel {channel.name} is fed by a series that is {quantity.suspicion}, and by no other header."
+        detail = (
+            f"Channel {channel.name} is fed by a series that is {quantity.suspicion}, and by nothing that proves it."
+        )
         found.append(StudyWarning(WarningCode.MAP_SUSPECTED, detail))
     wanted = default_unit(channel.series.modality)
     if channel.unit is None and wanted is not None and quantity.unit not in (wanted, UNSPECIFIED):
@@ -166,7 +169,7 @@ def warnings_of(channel: Channel, quantity: Quantity) -> list[StudyWarning]:
 
 def order_of(quantity: Quantity, *, energy_is_named: bool) -> int:
     """Return the place of a series among those that fit: ordinary images, then those of one energy, then maps."""
-    if quantity.sign or quantity.suspicion:
+    if quantity.sign:
         return 2
     return int(quantity.is_mono and not energy_is_named)
 
@@ -185,23 +188,18 @@ def _unmet_energy(wanted: float, quantity: Quantity) -> str:
     return ""
 
 
-def _is_named(channel: Channel, modality: str, image_type: Sequence[str], words: Sequence[str]) -> bool:
+def _is_named(channel: Channel, modality: str, image_type: Sequence[str], description: str) -> bool:
     """Tell whether a rule asks for the map: by a value of Image Type that ordinary images lack, or by its words."""
     rule = channel.series
     asked = [value.upper() for value in rule.image_type]
     if any(value in image_type and value not in GENERIC_VALUES for value in asked):
         return True
-    for pattern in rule.description:
-        if re.search(pattern, "", re.IGNORECASE):
-            continue  # it matches everything
-        for one in words:
-            if not re.search(pattern, one, re.IGNORECASE):
-                continue
-            # Of "ADC liver", /adc/ names the map, and /liver/ an image of the liver.
-            rest = without_map_words(one, modality)
-            if rest == one or not re.search(pattern, rest, re.IGNORECASE):
-                return True
-    return False
+    # Of "ADC liver", /adc/ names the map, and /liver/ an image of the liver. A text without a word of maps names none.
+    rest = without_map_words(description, modality)
+    return rest != description and any(
+        re.search(pattern, description, re.IGNORECASE) and not re.search(pattern, rest, re.IGNORECASE)
+        for pattern in rule.description
+    )
 
 
 def _places(header: Dataset) -> tuple[Dataset, ...]:
@@ -215,36 +213,20 @@ def _sign_of_unit(unit: str, modality: str, *, is_mapped: bool) -> str:
     return "a map, by its Rescale Type, Real World Value Mapping or Image Type"
 
 
-def _sign_of_types(types: Iterable[Sequence[str]], modality: str, *, is_derived: bool) -> str:
-    values = sorted({value for one in types for value in one})
-    for value in values:
-        if kind := kind_of_value(value, modality):
-            return f"{kind} (Image Type)"
-    if is_derived and any(value.upper() == "PERFUSION" for value in values):
-        return "a map of perfusion (Image Type)"
-    return ""
-
-
-def _sign_of_frame(header: Dataset, places: tuple[Dataset, ...], frame_type: Sequence[str], modality: str) -> str:
-    """Look at what enhanced images say of a frame, and at the derivation of any image."""
-    derivations = (header, *(item for place in places for item in items(place, "DerivationImageSequence")))
-    for code in (code for one in derivations for code in items(one, "DerivationCodeSequence")):
-        if kind := DERIVATIONS.get(text(code, "CodeValue")):
-            return f"{kind} (Derivation Code)"
-    frame_types = (f"{kind}ImageFrameTypeSequence" for kind in ("CT", "MR"))
-    macros = [item for name in frame_types for place in places for item in items(place, name)]
-    for macro_item in (header, *macros):
-        if kind := kind_of_value(text(macro_item, "VolumeBasedCalculationTechnique"), modality):
-            return f"{kind} (Volume Based Calculation Technique)"
-        if text(macro_item, "VolumetricProperties").upper() == "DISTORTED":
-            return f"{_DISTORTED} (Volumetric Properties)"
-        component = text(macro_item, "ComplexImageComponent").upper()
-        if component in ("PHASE", "IMAGINARY"):
-            return "a phase image (Complex Image Component)"
-    values = [value.upper() for value in frame_type]
-    if modality == "MR" and places and values[:1] == ["DERIVED"] and set(values[3:4]) & _DERIVED_CONTRASTS:
-        return f"a map of {values[3]} (Frame Type)"
-    return ""
+def _sign_of_words(words: Sequence[str], modality: str, types: Iterable[Sequence[str]]) -> tuple[str, str]:
+    """Return the sign that words are, and the suspicion where they prove nothing; at most one is not empty."""
+    types = tuple(types)
+    is_derived = any(value.upper() == "DERIVED" for values in types for value in values[:1])
+    of_material = any(names_material(one, modality) for one in words)
+    if of_material and not any(map(is_of_attenuation, types)):
+        where = "Image Type DERIVED, and the words of its description" if is_derived else "the words of its description"
+        return f"a map ({where})", ""
+    of_map = any(names_map(one, modality) for one in words)
+    if of_map and is_derived:
+        return "a map (Image Type DERIVED, and the words of its description)", ""
+    if of_material or of_map or any(hints_at_map(one, modality, is_derived=is_derived) for one in words):
+        return "", "a map by the words of its description"
+    return "", ""
 
 
 def _energy(header: Dataset, places: tuple[Dataset, ...], words: Iterable[str]) -> float | None:

@@ -12,6 +12,9 @@ from dicom_io.images.selection.traits import Traits
 ORDINARY_FIRST = "what its values are"
 """Comes before every preference: ordinary images, then those computed for one energy, then maps."""
 
+NO_MAP_WORDS = "that nothing hints at a map"
+"""Comes after every preference, since a hint proves nothing."""
+
 _OF_SEVERAL_KINDS = frozenset({ReasonCode.MIXED_RESCALE_TYPE, ReasonCode.MIXED_ACQUISITION})
 """Refusals of series whose images are of several kinds, so that none can be held against a rule."""
 
@@ -38,7 +41,7 @@ def unmet_conditions(channel: Channel, traits: Traits, phase: PhaseFinding | Non
         return [f"modality is {traits.modality or 'not stated'}, not {' or '.join(rule.modality)}"]
     unmet = _unmet_words(rule, traits)
     if traits.refusal is None or traits.refusal.code not in _OF_SEVERAL_KINDS:
-        unmet += unmet_quantity(channel, traits.quantity, traits.modality, traits.image_type, traits.descriptions)
+        unmet += unmet_quantity(channel, traits.quantity, traits.modality, traits.image_type, traits.description)
     if too_few_slices(rule, traits):
         unmet.append(f"{traits.slices} slices, at least {rule.min_slices} are needed")
     if rule.slice_thickness is not None:
@@ -108,10 +111,11 @@ def rank(rule: SeriesRule, traits: Traits) -> tuple[float | str, ...]:
     """Return the sort key of a fitting series: smaller comes first, unstated values last; the UID settles a tie."""
     values = (_ORDERS[preference](traits) for preference in rule.prefer)
     place = order_of(traits.quantity, energy_is_named=rule.energy_kev is not None)
-    return (place, *(_LAST if value is None else round(value, 4) for value in values), traits.series.uid)
+    preferred = (_LAST if value is None else round(value, 4) for value in values)
+    return (place, *preferred, int(bool(traits.quantity.suspicion)), traits.series.uid)
 
 
 def deciding_preference(rule: SeriesRule, first: Traits, second: Traits) -> str:
     """Name the preference by which one series comes before another."""
-    pairs = zip((ORDINARY_FIRST, *rule.prefer), rank(rule, first), rank(rule, second), strict=False)
+    pairs = zip((ORDINARY_FIRST, *rule.prefer, NO_MAP_WORDS), rank(rule, first), rank(rule, second), strict=False)
     return next((name for name, a, b in pairs if a != b), "lowest UID")

@@ -260,6 +260,8 @@ def _why_taken(traits: Traits, match: _Match) -> str:
     why = "the only one that fits" if fitting == 1 else f"comes first of {fitting} that fit, by {order}"
     if traits.series.uid in match.phases and match.rule.phase:
         why += f"; {match.phases[traits.series.uid].why}"
+    if traits.quantity.suspicion:
+        why += f"; it may be {traits.quantity.suspicion}"
     return _sentence(why)
 
 

@@ -103,6 +103,12 @@ def test_air_that_is_not_near_minus_1000_is_a_warning(tmp_path: Path) -> None:
     assert codes(tmp_path / "us", with_air(ct(RescaleType="US"))) == [WarningCode.UNIT_UNSPECIFIED]
     lost = with_air(ct(), RescaleIntercept="0")
     assert codes(tmp_path / "lost", lost) == [WarningCode.UNIT_IMPLAUSIBLE]
+    assert (
+        "lowest tenth of the values is at or below"
+        in read_volume(one_study(tmp_path / "lost").series[0]).warnings[0].detail
+    )
+    narrow = with_air(ct(), RescaleIntercept="-820")  # the edge of a cardiac field of view lies in lung
+    assert codes(tmp_path / "narrow", narrow) == []
     doubled = with_air(ct(), RescaleIntercept="-2048", RescaleSlope="2")
     assert codes(tmp_path / "doubled", doubled) == [WarningCode.UNIT_IMPLAUSIBLE]
 

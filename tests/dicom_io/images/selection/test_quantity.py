@@ -57,6 +57,128 @@ def in_transformation(series: list[Dataset], **attributes: object) -> list[Datas
     return series
 
 
+def in_frames(series: list[Dataset], sequence: str, first: dict[str, object], rest: dict[str, object]) -> list[Dataset]:
+    """Give each frame of enhanced images a frame type of its own: the first one, and all others."""
+    for dataset in series:
+        del dataset.SharedFunctionalGroupsSequence[0][sequence]
+        for number, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+            (item,) = changed([Dataset()], **(rest if number else first))
+            setattr(frame, sequence, Sequence([item]))
+    return series
+
+
+def other_scheme() -> Sequence:
+    """A mapping to a quantity whose code is that of attenuation in a scheme of somebody else."""
+    made = mapping("1", quantity="112031")
+    made[0].QuantityDefinitionSequence[0].ConceptCodeSequence[0].CodingSchemeDesignator = "99MADE"
+    return made
+
+
+def derivation(value: str, scheme: str = "DCM") -> Sequence:
+    return Sequence([code(value, scheme)])
+
+
+def in_rest(series: list[Dataset], **attributes: object) -> list[Dataset]:
+    """Set attributes in all images but the first."""
+    changed(series[1:], **attributes)
+    return series
+
+
+SECONDARY = ["DERIVED", "SECONDARY", "AXIAL"]
+CT_MAPS_BY_WORDS = (
+    *("Blood Flow", "Cerebral Blood Volume", "Mean Transit Time", "Time to Peak", "Time to drain", "Blutvolumen"),
+    *("Lung PBV", "LiverIodineMap", "Iodkarte Abdomen", "Carte d'iode", "Abdomen virtuell nativ", "GSI VUE"),
+    *("HAP(Water)", "Water(HAP)", "Fat(Blood) GSI", "Iodine(Water)", "CaSupp 50", "Bone Marrow DE", "VNCa"),
+    *("Maximum Intensity Projection", "Maximumintensitätsprojektion", "Thorax MIP10", "corMIP 8/2", "CORMIP"),
+)
+MR_MAPS_BY_WORDS = (
+    *("FatFrac: IDEAL IQ", "R2*: IDEAL IQ", "LiverLab_R2*", "Average DC", "Fractional Ansio.", "SWAN phase"),
+    *("ep2d_diffADC", "t1_vibe_SUB", "ep2d_diff_FA", "Pha_Images", "T2* map"),
+)
+
+
+@pytest.mark.parametrize("words", CT_MAPS_BY_WORDS)
+def test_words_of_a_ct_map_count_where_the_image_is_derived(words: str, tmp_path: Path) -> None:
+    assert "words of its description" in why_left(selection_of(tmp_path, ct(words, ImageType=SECONDARY), model()))
+
+
+@pytest.mark.parametrize("words", MR_MAPS_BY_WORDS)
+def test_words_of_an_mr_map_count_where_the_image_is_derived(words: str, tmp_path: Path) -> None:
+    series = mr(words, ImageType=["DERIVED", "SECONDARY", "OTHER"])
+    assert "words of its description" in why_left(selection_of(tmp_path, series, model("MR")))
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["GSI Iodine(Water)", "Iodine Removed", "Iodine no Water", "VNC 1.0", "Z Effective", "Water(Calcium)", "Iodkarte"],
+)
+def test_a_material_is_believed_of_an_original_image_too(words: str, tmp_path: Path) -> None:
+    original = ct(words, ImageType=["ORIGINAL", "PRIMARY", "AXIAL"])
+    assert "a map (the words of its description)" in why_left(selection_of(tmp_path / "original", original, model()))
+    one_energy = ct(words, ImageType=["ORIGINAL", "PRIMARY", "AXIAL", "VMI"])
+    selection = selection_of(tmp_path / "one", one_energy, model())
+    assert {warning.code for warning in selection.warnings} == {WarningCode.MAP_SUSPECTED, WarningCode.MONO_ENERGETIC}
+
+
+ORDINARY_WORDS = (
+    ("Abdomen + iodine", ()),
+    ("Abd. Iodine 370 80ml", ()),
+    ("MAP protocol trauma", ()),
+    ("Thorax sub-mm", ()),
+    ("Thorax MPR subacute", ()),
+    ("CTA Lung Perfusion 1.0", (WarningCode.MAP_SUSPECTED,)),
+    ("Abdomen SUB", (WarningCode.MAP_SUSPECTED,)),
+    ("Vue axiale", ()),
+)
+
+
+@pytest.mark.parametrize(("words", "warned"), ORDINARY_WORDS)
+def test_words_that_ordinary_images_have_too_refuse_no_derived_one(
+    words: str, warned: tuple[WarningCode, ...], tmp_path: Path
+) -> None:
+    selection = selection_of(tmp_path, ct(words, ImageType=["DERIVED", "SECONDARY", "MPR"]), model())
+    assert tuple(warning.code for warning in selection.warnings) == warned
+    assert len(selection.channels) == 1
+
+
+MIXED: dict[str, tuple[str, Callable[[], list[Dataset]]]] = {
+    "phase in later frames": (
+        "MR",
+        lambda: in_frames(
+            mr(enhanced=True),
+            "MRImageFrameTypeSequence",
+            {"FrameType": ["ORIGINAL", "PRIMARY", "FLOW_ENCODED", "NONE"], "ComplexImageComponent": "MAGNITUDE"},
+            {"FrameType": ["ORIGINAL", "PRIMARY", "FLOW_ENCODED", "NONE"], "ComplexImageComponent": "PHASE"},
+        ),
+    ),
+    "a material in later frames": (
+        "CT",
+        lambda: in_frames(
+            enhanced_ct(),
+            "CTImageFrameTypeSequence",
+            {"FrameType": ["DERIVED", "PRIMARY", "VOLUME", "ENERGY_PROP_WT"]},
+            {"FrameType": ["DERIVED", "PRIMARY", "VOLUME", "MAT_SPECIFIC"]},
+        ),
+    ),
+    "a projection in later images": ("CT", lambda: in_rest(ct(), VolumeBasedCalculationTechnique="MAX_IP")),
+    "a subtraction in later images": (
+        "MR",
+        lambda: in_rest(mr(), DerivationCodeSequence=Sequence([code("113062", "DCM")])),
+    ),
+    "ADC in later images": ("MR", lambda: in_rest(mr(), ImageType=[*mr()[0].ImageType[:3], "ADC"])),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_a_series_of_several_kinds_is_left_whatever_names_it(name: str, tmp_path: Path) -> None:
+    modality, make = MIXED[name]
+    changed(series := make(), SeriesDescription="ADC MIP")
+    for rule in ({}, {"description": ("adc|mip",)}):
+        left = selection_of(tmp_path / str(len(rule)), series, model(modality, **rule))  # type: ignore[arg-type]
+        assert left.channels == ()
+        assert "a series of several kinds of image, among them" in left.decisions[0].reason
+
+
 LEFT: dict[str, tuple[Callable[[], list[Dataset]], str]] = {
     "iodine in mg/ml": (lambda: ct(RescaleType="MGML"), "unit is MGML, not HU"),
     "effective Z": (lambda: ct(RescaleType="Z_EFF"), "unit is Z_EFF, not HU"),
@@ -107,6 +229,12 @@ LEFT: dict[str, tuple[Callable[[], list[Dataset]], str]] = {
         "words of its description",
     ),
     "curved reformat": (lambda: ct(VolumeBasedCalculationTechnique="CURVED_MPR"), "a curved reformat"),
+    "MAX IP": (lambda: ct(ImageType=["DERIVED", "SECONDARY", "REFORMATTED", "MAX IP"]), "a projection (Image Type)"),
+    "MIN IP": (lambda: ct(ImageType=["DERIVED", "SECONDARY", "REFORMATTED", "MIN IP"]), "a projection (Image Type)"),
+    "REFORMATTED MAX": (lambda: ct(ImageType=["DERIVED", "SECONDARY", "REFORMATTED", "MAX"]), "a projection"),
+    "mapped MR signal in a CT": (lambda: ct(RealWorldValueMappingSequence=mapping("1", "110852")), "not HU"),
+    "mapped effective Z as annotation": (lambda: ct(RealWorldValueMappingSequence=mapping("{Zeff}")), "unit is {Zeff}"),
+    "attenuation of another scheme": (lambda: ct(RealWorldValueMappingSequence=other_scheme()), "not HU"),
     "enhanced iodine map": (lambda: in_transformation(enhanced_ct(), RescaleType="MGML"), "unit is MGML, not HU"),
     "enhanced VNC": (
         lambda: in_frame_type(enhanced_ct(), FrameType=["DERIVED", "PRIMARY", "VOLUME", "MAT_REMOVED"]),
@@ -165,6 +293,24 @@ LEFT_MR: dict[str, tuple[Callable[[], list[Dataset]], str]] = {
     "subtraction by its words": (lambda: mr("t1_vibe_SUB", ImageType=["DERIVED", "SECONDARY"]), "words of its"),
     "mosaic": (lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]), "a mosaic of slices"),
     "projection": (lambda: mr(ImageType=["DERIVED", "SECONDARY", "PROJECTION IMAGE"]), "a projection"),
+    "R2*": (lambda: mr(ImageType=["DERIVED", "PRIMARY", "DIXON", "R2_STAR"]), "a map (Image Type)"),
+    "fat fraction": (lambda: mr(ImageType=["DERIVED", "PRIMARY", "DIXON", "FAT_FRACTION"]), "a map (Image Type)"),
+    "fat fraction with a blank": (lambda: mr(ImageType=["DERIVED", "PRIMARY", "FAT FRACTION"]), "a map (Image Type)"),
+    "classic T2*": (lambda: mr(ImageType=["DERIVED", "PRIMARY", "T2_STAR"]), "a map of T2_STAR (Image Type)"),
+    "classic T1": (lambda: mr(ImageType=["DERIVED", "PRIMARY", "T1", "T1"]), "a map of T1 (Image Type)"),
+    "imaginary part": (lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "I_FFE", "I", "FFE"]), "the imaginary part"),
+    "real part": (lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "R_IR", "R", "IR"]), "the real or"),
+    "phase after a word": (lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "OTHER", "P"]), "a phase image"),
+    "velocity by derivation": (lambda: mr(DerivationCodeSequence=derivation("113070")), "a map (Derivation Code)"),
+    "proton density by derivation": (
+        lambda: mr(DerivationCodeSequence=derivation("113058")),
+        "a map (Derivation Code)",
+    ),
+    "phase by its unit": (
+        lambda: mr(RescaleSlope="2", RescaleIntercept="0", RescaleType="milliradials"),
+        "a map, by its",
+    ),
+    "velocity by its unit": (lambda: mr(RescaleSlope="2", RescaleIntercept="0", RescaleType="cm/sec"), "a map, by its"),
     "relative blood flow": (lambda: mr(ImageType=["DERIVED", "PRIMARY", "PERFUSION", "RELCBF"]), "a map (Image Type)"),
     "enhanced phase": (
         lambda: in_frame_type(mr(enhanced=True), ComplexImageComponent="PHASE"),
@@ -211,9 +357,24 @@ TAKEN: dict[str, tuple[str, Callable[[], list[Dataset]]]] = {
     ),
     "two energies of a vendor": ("CT", lambda: ct("Abd DE_120 M_0.6", ImageType=[*DERIVED, "CT_SOM7 SPI DUAL"])),
     "dynamic CT": ("CT", lambda: ct("Perfusion 4D", ImageType=["ORIGINAL", "PRIMARY", "AXIAL", "PERFUSION"])),
+    "mapped to arbitrary units": ("CT", lambda: ct(RealWorldValueMappingSequence=mapping("[arb'U]"))),
+    "mapped to counts": ("CT", lambda: ct(RealWorldValueMappingSequence=mapping("{counts}"))),
+    "derivation of another scheme": (
+        "CT",
+        lambda: ct(ImageType=DERIVED, DerivationCodeSequence=derivation("113078", "99MADE")),
+    ),
     "contrast of iodine": ("CT", lambda: ct("with iodine contrast", ImageType=DERIVED)),
     "enhanced": ("CT", enhanced_ct),
     "mapped to 1 in MR": ("MR", lambda: mr(RealWorldValueMappingSequence=mapping("1"))),
+    "mapped signal": ("MR", lambda: mr(RealWorldValueMappingSequence=mapping("1", quantity="110852"))),
+    **{
+        f"mapped to {unit}": ("MR", lambda unit=unit: mr(RealWorldValueMappingSequence=mapping(unit)))
+        for unit in ("[arb'U]", "{counts}", "{arbitrary}", "{intensity}")
+    },
+    "corrected for motion": ("MR", lambda: mr("perf_moco", ImageType=["DERIVED", "PRIMARY", "PERFUSION", "MOCO"])),
+    "magnitude before a vendor's P": ("MR", lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "M", "P"])),
+    "magnitude of a vendor": ("MR", lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "M_FFE", "M", "P"])),
+    "subacute": ("MR", lambda: mr("t1 sub-acute", ImageType=["DERIVED", "SECONDARY", "MPR"])),
     "MR": ("MR", mr),
     "magnitude": ("MR", lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "M", "NORM", "DIS2D"])),
     "diffusion": ("MR", lambda: mr("ep2d_diff", ImageType=["ORIGINAL", "PRIMARY", "DIFFUSION", "NONE", "TRACEW"])),
@@ -261,6 +422,28 @@ NAMED: list[tuple[Callable[[], list[Dataset]], str, dict[str, object], bool]] = 
     (lambda: ct("Thorax MIP", ImageType=["DERIVED", "SECONDARY", "MIP"]), "CT", {"description": ("mip",)}, True),
     (lambda: ct("Thorax MIP", ImageType=["DERIVED", "SECONDARY", "MIP"]), "CT", {"description": ("thorax",)}, False),
     (lambda: ct("Thorax MIP", ImageType=["DERIVED", "SECONDARY", "MIP"]), "CT", {"unit": "HU"}, False),
+    (lambda: ct("Thorax 10 mm", ImageType=["DERIVED", "SECONDARY", "MIP"]), "CT", {"description": ("thorax",)}, False),
+    (
+        lambda: ct("Abdomen portal", ImageType=[*DERIVED, "MAT_SPECIFIC"], RescaleType="MGML"),
+        "CT",
+        {"description": ("portal",)},
+        False,
+    ),
+    (
+        lambda: ct("Thorax MIP", ImageType=["DERIVED", "SECONDARY", "MIP"], ProtocolName="Thorax"),
+        "CT",
+        {"description": ("thorax",)},
+        False,
+    ),
+    (
+        lambda: mr("t2_swi", ImageType=["ORIGINAL", "PRIMARY", "P", "SWI"]),
+        "MR",
+        {"description": ("swi",)},
+        False,
+    ),
+    (lambda: ct("corMIP", ImageType=DERIVED), "CT", {"description": ("cor",)}, False),
+    (lambda: ct("Blood Flow", ImageType=DERIVED, RescaleType="US"), "CT", {"description": ("blood flow",)}, True),
+    (lambda: ct("Perfusion", ImageType=[*DERIVED, "PERFUSION"]), "CT", {"description": ("perfusion",)}, True),
     (lambda: ct(RescaleType="HU_MOD"), "CT", {"unit": "HU_MOD"}, True),
     (ct, "CT", {"unit": "HU"}, True),
     (ct, "CT", {"unit": "MGML"}, False),
@@ -342,13 +525,31 @@ def test_a_rule_chooses_the_energy(tmp_path: Path) -> None:
     ]
 
 
-def test_words_alone_prove_nothing_and_warn(tmp_path: Path) -> None:
-    series = ct("Iodine no Water", ImageType=["ORIGINAL", "PRIMARY", "AXIAL"])
-    selection = selection_of(tmp_path / "alone", series, model())
+@pytest.mark.parametrize("words", ["Head CBV map", "Thorax MIP", "Abdomen SUB"])
+def test_a_hint_warns_and_settles_ties_alone(words: str, tmp_path: Path) -> None:
+    thin = ct(words, ImageType=["ORIGINAL", "PRIMARY", "AXIAL"], SliceThickness="1")
+    alone = selection_of(tmp_path / "alone", thin, model())
+    assert [warning.code for warning in alone.warnings] == [WarningCode.MAP_SUSPECTED]
+    assert "it may be a map by the words of its description" in alone.decisions[0].reason
+    thick = another(ct(), "thick", 9, SliceThickness="5")
+    save_series(thin, tmp_path / "thin" / "map")
+    assert taken(selection_of(tmp_path / "thin", thick, model(prefer=("thinnest",)))) == [thin[0].SeriesInstanceUID]
+    alike = another(ct(), "alike", 9, SliceThickness="1")
+    save_series(thin, tmp_path / "tie" / "map")
+    tie = selection_of(tmp_path / "tie", alike, model(prefer=("thinnest",)))
+    assert taken(tie) == [alike[0].SeriesInstanceUID]
+    assert any("that nothing hints at a map" in decision.reason for decision in tie.decisions)
+
+
+@pytest.mark.parametrize("value", ["113046", "113053"])
+def test_arithmetic_of_images_is_a_hint(value: str, tmp_path: Path) -> None:
+    selection = selection_of(tmp_path, mr(DerivationCodeSequence=derivation(value)), model("MR"))
     assert [warning.code for warning in selection.warnings] == [WarningCode.MAP_SUSPECTED]
-    ordinary = another(ct(), "ordinary", 9)
-    save_series(series, tmp_path / "both" / "map")
-    assert taken(selection_of(tmp_path / "both", ordinary, model())) == [ordinary[0].SeriesInstanceUID]
+
+
+@pytest.mark.parametrize("words", ["Abdomen monophasic 70 s", "Monophase 80 sec", "mono 80 s"])
+def test_a_time_is_no_energy(words: str, tmp_path: Path) -> None:
+    assert selection_of(tmp_path, ct(words), model()).warnings == ()
 
 
 def test_a_map_named_by_words_that_the_model_takes_as_hu_warns(tmp_path: Path) -> None:
