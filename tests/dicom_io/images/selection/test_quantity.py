@@ -110,7 +110,18 @@ def test_words_of_an_mr_map_count_where_the_image_is_derived(words: str, tmp_pat
 
 @pytest.mark.parametrize(
     "words",
-    ["GSI Iodine(Water)", "Iodine Removed", "Iodine no Water", "VNC 1.0", "Z Effective", "Water(Calcium)", "Iodkarte"],
+    [
+        "GSI Iodine(Water)",
+        "Iodine Removed",
+        "Iodine no Water",
+        "VNC 1.0",
+        "Z Effective",
+        "Water(Calcium)",
+        "Iodkarte",
+        "Virtual unenhanced",
+        "TC virtuale senza mdc",
+        "ヨードマップ",
+    ],
 )
 def test_a_material_is_believed_of_an_original_image_too(words: str, tmp_path: Path) -> None:
     original = ct(words, ImageType=["ORIGINAL", "PRIMARY", "AXIAL"])
@@ -129,6 +140,8 @@ ORDINARY_WORDS = (
     ("CTA Lung Perfusion 1.0", (WarningCode.MAP_SUSPECTED,)),
     ("Abdomen SUB", (WarningCode.MAP_SUSPECTED,)),
     ("Vue axiale", ()),
+    ("ヨード造影剤", ()),
+    ("Virtual sinus endoscopy", ()),
 )
 
 
