@@ -1,4 +1,4 @@
-"""What the headers of a series say of each frame: whether it is a map, and whether all frames are of one kind.
+"""Signs of a map in each frame of a series, and whether all of its frames are of one kind.
 
 References
 ----------
@@ -29,7 +29,7 @@ _FRAME_TYPES = tuple(f"{kind}FrameTypeSequence" for kind in ("CTImage", "MRImage
 
 
 class _Facts(NamedTuple):
-    """What a header or a functional group says of its frames."""
+    """Statements of a header or a functional group on its frames."""
 
     types: tuple[tuple[str, ...], ...] = ()
     codes: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class _Facts(NamedTuple):
 
 @dataclass(frozen=True)
 class SeriesSigns:
-    """What the frames of a series are, together.
+    """Signs of the frames of a series, together.
 
     Attributes
     ----------
