@@ -50,7 +50,7 @@ _OF_IMAGE_TYPE = {
 
 _QUANTITY_CODES = frozenset({("246205007", "SCT"), ("G-C1C6", "SRT"), ("G-C1C6", "SNM3")})
 _ORDINARY = {"CT": ("112031", "DCM"), "MR": ("110852", "DCM")}
-"""What ordinary images show: attenuation coefficient, and MR signal intensity."""
+"""Quantities of ordinary images: attenuation coefficient, and MR signal intensity."""
 
 
 def unit_of_frame(

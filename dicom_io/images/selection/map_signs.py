@@ -2,7 +2,7 @@
 
 A map has the form of an image: an iodine map is a CT Image, an ADC map an MR Image. Headers tell by Image Type and
 Frame Type (the standard's terms and vendors' words), Derivation Code, the kind of projection, the complex component.
-What words of a description prove stands in `map_words`.
+The words of descriptions are those of `map_words`.
 
 References
 ----------
@@ -120,7 +120,7 @@ _ORDINARY_ENERGIES = frozenset({"VMI", "ENERGY_PROP_WT"})
 _MONO_WORDS = frozenset({"VMI", "MONO", "MONOE", "MONOENERGETIC", "MONOCHROMATIC", "MONOPLUS"})
 _MONO = r"mono(?:e|plus|\+|[ _-]?energ\w*|[ _-]?chrom\w*)?(?:[ _-]*plus)?[ _+-]*"
 _NO_ENERGY = r"(?![0-9]|[ _-]*(?:s|sec\w*|sek\w*|ml|mm|kv)\b)"
-"""What follows a number that is a time, an amount or a voltage."""
+"""Ends of a number that is a time, an amount or a voltage."""
 
 _MONO_SPOKEN = re.compile(
     r"(?<![A-Za-z0-9])(?:vmi|monoe|mono[ _-]?energ\w*|mono[ _-]?chrom\w*|[0-9]{2,3}[ _-]?kev)(?![A-Za-z0-9])"
