@@ -21,6 +21,8 @@ from phantom.series import make_series, save_series
 from phantom.tags import StudyTags
 from segmentation.package.package import load_package
 from tests.e2e.conftest import make_model
+from tests.support.node_process import free_port
+from tests.support.serving import serving
 
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -77,10 +79,15 @@ def anywhere(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def segnode(scripts: Path, anywhere: Path, tmp_path: Path) -> Program:
-    """Call the installed command in that folder."""
+def environment(tmp_path: Path) -> Mapping[str, str]:
+    """Variables of a person who has set none of the program's."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("SEGNODE_", "PYTHON"))}
-    environment: Mapping[str, str] = {**ours, "XDG_DATA_HOME": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
+    return {**ours, "XDG_DATA_HOME": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def segnode(scripts: Path, anywhere: Path, environment: Mapping[str, str]) -> Program:
+    """Call the installed command in that folder."""
 
     def call(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
         command = [str(scripts / "segnode"), *map(str, arguments)]
@@ -128,6 +135,18 @@ def test_missing_settings_are_reported_with_the_place_of_the_example(segnode: Pr
         named = Path(done.stderr.strip().rpartition("give a file like ")[2])
         assert named.name == example
         assert named.is_file()
+
+
+def test_the_example_that_is_named_starts_a_node_where_it_is_copied_to(
+    segnode: Program, scripts: Path, anywhere: Path, environment: Mapping[str, str]
+) -> None:
+    named = Path(segnode("serve", "--config", "node.yaml").stderr.strip().rpartition("give a file like ")[2])
+    shutil.copy(named, anywhere / "node.yaml")
+    port = free_port()
+    command = [str(scripts / "segnode"), "serve", "--config", "node.yaml"]
+    with serving(command, anywhere, {**environment, "SEGNODE_NODE__PORT": str(port)}) as line:
+        assert line == f"ready ae=SEGNODE port={port}\n"
+        assert "  worker: ready" in segnode("status", "--config", "node.yaml").stdout
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from dicom_io.spool.revision import Revision
 from segmentation.importing.add import add_package
 from tests.support.arriving import Sent, put
 from tests.support.node_process import PATIENCE_S, ROOT, SEGNODE, NodeProcess, free_port
+from tests.support.serving import serving
 from tests.support.tiny_models import make_results_folder
 
 
@@ -223,6 +224,16 @@ def test_a_second_node_on_a_spool_ends_with_2_and_names_the_first_until_that_is_
         assert first.start().startswith("ready ")
     finally:
         first.stop()
+
+
+def test_the_copied_example_starts_a_node_in_any_folder(tmp_path: Path) -> None:
+    (tmp_path / "node.yaml").write_bytes((ROOT / "manifests" / "node.example.yaml").read_bytes())
+    port = free_port()
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("SEGNODE_")}
+    command = [sys.executable, *SEGNODE, "node.yaml"]
+    with serving(command, tmp_path, {**ours, "SEGNODE_NODE__PORT": str(port)}) as line:
+        assert line == f"ready ae=SEGNODE port={port}\n"
+        assert {"spool", "workflow.sqlite"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_a_damaged_package_ends_with_4(tmp_path: Path) -> None:
