@@ -21,7 +21,7 @@ class Mask:
     seg_path
         Path of its DICOM SEG; empty if none was requested.
     volumes_ml
-        Millilitres by label.
+        Millilitres by label, in the order of the labels' values.
     model, model_sha256
         Its model; empty for work on a mask alone.
     existing
@@ -52,7 +52,7 @@ class Mask:
         return cls(
             path=message.mask_path,
             seg_path=message.seg_path,
-            volumes_ml=dict(message.volumes_ml),
+            volumes_ml={one.label: one.ml for one in message.volumes} or dict(message.volumes_ml),  # older services
             model=message.model,
             model_sha256=message.model_sha256,
             existing=message.existing,

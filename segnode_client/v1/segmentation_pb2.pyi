@@ -208,7 +208,7 @@ class PostprocessMaskRequest(_message.Message):
     def __init__(self, mask_path: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., force: _Optional[bool] = ...) -> None: ...
 
 class MaskResponse(_message.Message):
-    __slots__ = ("mask_path", "seg_path", "volumes_ml", "model", "model_sha256", "existing", "timings_s", "warnings")
+    __slots__ = ("mask_path", "seg_path", "volumes_ml", "model", "model_sha256", "existing", "timings_s", "warnings", "volumes")
     class VolumesMlEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -231,6 +231,7 @@ class MaskResponse(_message.Message):
     EXISTING_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_S_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    VOLUMES_FIELD_NUMBER: _ClassVar[int]
     mask_path: str
     seg_path: str
     volumes_ml: _containers.ScalarMap[str, float]
@@ -239,7 +240,16 @@ class MaskResponse(_message.Message):
     existing: bool
     timings_s: _containers.ScalarMap[str, float]
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, mask_path: _Optional[str] = ..., seg_path: _Optional[str] = ..., volumes_ml: _Optional[_Mapping[str, float]] = ..., model: _Optional[str] = ..., model_sha256: _Optional[str] = ..., existing: _Optional[bool] = ..., timings_s: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    volumes: _containers.RepeatedCompositeFieldContainer[LabelVolume]
+    def __init__(self, mask_path: _Optional[str] = ..., seg_path: _Optional[str] = ..., volumes_ml: _Optional[_Mapping[str, float]] = ..., model: _Optional[str] = ..., model_sha256: _Optional[str] = ..., existing: _Optional[bool] = ..., timings_s: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ..., volumes: _Optional[_Iterable[_Union[LabelVolume, _Mapping]]] = ...) -> None: ...
+
+class LabelVolume(_message.Message):
+    __slots__ = ("label", "ml")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    ML_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    ml: float
+    def __init__(self, label: _Optional[str] = ..., ml: _Optional[float] = ...) -> None: ...
 
 class BatchResponse(_message.Message):
     __slots__ = ("masks",)

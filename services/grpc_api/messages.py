@@ -44,6 +44,8 @@ def task_request(task: str, message: Message) -> AnyRequest:
 def job_message(job: Job) -> messages.Job:
     """Convert a job to a message."""
     content = job.model_dump(mode="json", exclude_none=True)
+    for mask in content.get("masks", {}).values():  # a map has no order
+        mask["volumes"] = [{"label": label, "ml": ml} for label, ml in mask["volumes_ml"].items()]
     message: messages.Job = ParseDict({**content, "state": f"STATE_{job.state.upper()}"}, messages.Job())
     return message
 

@@ -91,6 +91,7 @@ def test_both_protocols_give_the_same_masks_in_the_caller_s_view(
         assert by_rest["mask_path"].startswith(f"/mnt/cases/{case}/mask/")
         assert by_grpc.path.startswith(f"cases:{case}_2/mask/")
         assert by_rest["volumes_ml"] == by_grpc.volumes_ml
+        assert list(by_rest["volumes_ml"]) == list(by_grpc.volumes_ml) == ["liver", "left kidney", "tumour"]
         name = Path(by_rest["mask_path"]).name
         assert np.array_equal(voxels(volume / case / "mask" / name), voxels(volume / f"{case}_2" / "mask" / name))
 
@@ -269,6 +270,7 @@ def test_the_command_line_calls(service: ServiceProcess, case: str) -> None:
     address = ["--address", service.grpc]
     answer = service.run_command("call", "tumor", f"image_path=cases:{case}/A.nii.gz", *address)
     assert json.loads(answer)["tumor"]["path"] == f"cases:{case}/mask/tumor_A.nii.gz"
+    assert list(json.loads(answer)["tumor"]["volumes_ml"]) == ["liver", "left kidney", "tumour"]
     assert "wrong_phase" in service.run_command(
         "call", "ureter", f"image_D_path=cases:{case}/P.nii.gz", *address, expect=3
     )

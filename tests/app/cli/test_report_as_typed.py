@@ -86,6 +86,7 @@ def test_a_report_says_spacing_profile_date_labels_and_seg_of_each_model(
         mask = sitk.ReadImage(str(folder / f"{model['name']}_seg.nii.gz"))
         assert model["spacing_mm"] == pytest.approx(mask.GetSpacing()[::-1], abs=1e-5)
         assert model["spacing_mm"] == pytest.approx(SPACING_MM)
+        assert list(model["volumes_ml"]) == [label["name"] for label in model["labels"]]
         seg = dcmread(folder / f"{model['name']}.seg.dcm")
         assert model["seg_sop_instance_uid"] == seg.SOPInstanceUID
         assert model["not_for_clinical_use"] is True
