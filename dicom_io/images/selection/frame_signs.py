@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from dicom_io.images.headers.attributes import first_item, items, text, texts
 from dicom_io.images.headers.series import Series
 from dicom_io.images.selection.map_signs import (
+    COMPONENTS,
     DERIVATIONS,
     PLAIN_PERFUSION,
     SUSPECTED_DERIVATIONS,
@@ -152,8 +153,9 @@ def _sign(facts: _Facts, modality: str) -> str:
             return f"{kind} (Volume Based Calculation Technique)"
     if any(properties.upper() == "DISTORTED" for properties in facts.properties):
         return "a distorted volume (Volumetric Properties)"
-    if any(component.upper() in ("PHASE", "IMAGINARY", "REAL") for component in facts.components):
-        return "a phase image (Complex Image Component)"
+    for component in facts.components:
+        if kind := COMPONENTS.get(component.upper()):
+            return f"{kind} (Complex Image Component)"
     return _sign_of_contrast(facts, modality)
 
 

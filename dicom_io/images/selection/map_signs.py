@@ -20,6 +20,9 @@ _PHASE = "a phase image"
 _PART = "the real or the imaginary part of an image"
 MOSAIC = "a mosaic of slices"
 
+COMPONENTS: Mapping[str, str] = MappingProxyType({"PHASE": _PHASE, "REAL": _PART, "IMAGINARY": _PART})
+"""Values of Complex Image Component other than magnitude."""
+
 _VALUES: Mapping[str, str] = MappingProxyType(
     {
         "PROJECTION_IMAGE": _PROJECTION,

@@ -329,6 +329,10 @@ LEFT_MR: dict[str, tuple[Callable[[], list[Dataset]], str]] = {
         lambda: in_frame_type(mr(enhanced=True), ComplexImageComponent="PHASE"),
         "a phase image (Complex Image Component)",
     ),
+    "enhanced real part": (
+        lambda: in_frame_type(mr(enhanced=True), ComplexImageComponent="REAL"),
+        "the real or the imaginary part of an image (Complex Image Component)",
+    ),
     "enhanced ADC": (
         lambda: in_frame_type(mr(enhanced=True), FrameType=["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]),
         "a map (Image Type)",
