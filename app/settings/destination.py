@@ -23,9 +23,19 @@ class Retry(Frozen):
         """Seconds to wait after the given attempt, counted from 0, could not be finished."""
         return Backoff(self.first_seconds, self.longest_seconds).wait_s(attempt)
 
-    def is_last(self, attempt: int) -> bool:
-        """Return whether the waits up to and after this attempt add up to more than ``give_up_after_hours``."""
-        return sum(self.wait_s(earlier) for earlier in range(attempt + 1)) > self.give_up_after_hours * 3600.0
+    def is_last(self, attempt: int, elapsed_s: float | None = None) -> bool:
+        """Return whether this attempt, counted from 0, is the last within ``give_up_after_hours``.
+
+        Parameters
+        ----------
+        elapsed_s
+            Time since the first of them, by the clock. Both this and the waits as planned have to add up to more: a
+            wait may be ended early, and a clock may jump. None, or less than 0, where the clock does not tell.
+        """
+        limit_s = self.give_up_after_hours * 3600.0
+        if sum(self.wait_s(earlier) for earlier in range(attempt + 1)) <= limit_s:
+            return False
+        return elapsed_s is None or elapsed_s < 0.0 or elapsed_s > limit_s
 
 
 class ClientTls(Frozen):

@@ -9,6 +9,8 @@ The state of each destination lies in ``deliveries/<name>.json`` of the revision
     unconfirmed                            the end: it left open whether it has an object, and cannot be asked
 """
 
+import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +24,7 @@ from app.settings.node import NodeSettings
 from app.workflow.outcome import make_delivery
 from app.workflow.send import ask_whether_held, send_file, storage_scp
 from core.backoff import Backoff
-from core.errors import ConfigInvalid, RetryLater
+from core.errors import ConfigInvalid, NotReached, RetryLater, Superseded
 from core.event_log import EventLog
 from dicom_io.audit.trail import Party, Transfer
 from dicom_io.commitment.request import ask_for_commitment
@@ -79,12 +81,12 @@ class DeliveryStep:
         Raises
         ------
         Superseded
-            If somebody else does this delivery.
+            If somebody else does this delivery, or nobody is to do it any more.
         """
         with claim.held() as revision:
             delivery = revision.read_delivery(destination)
         if delivery is None:
-            return "delivered", 0.0
+            raise Superseded(f"{claim.revision.key} rev {claim.revision.number}: this delivery is gone")
         if delivery.state == "waiting":
             delivery = self._send(claim, destination, delivery)
         if delivery.state == "committing":
@@ -99,7 +101,8 @@ class DeliveryStep:
             delivery = self._send_all(claim, destination, delivery)
         except (RetryLater, ConfigInvalid) as error:  # what is wrong with a certificate's file is corrected by a person
             delivery = claim.revision.read_delivery(destination) or delivery
-            given_up = self._retry(destination).is_last(delivery.attempts - 1)
+            # What may have been stored all the same is asked for first, in the next turn.
+            given_up = self._is_over(destination, delivery) and not _in_doubt(delivery)
             delivery = replace(delivery, state="failed" if given_up else "waiting", reason=str(error))
         claim.write_delivery(delivery)
         self._say(destination, delivery)
@@ -111,6 +114,10 @@ class DeliveryStep:
         if settings is None:
             return replace(delivery, state="failed", reason="the destination is no longer in node.yaml")
         asked, attempts = delivery.asked, delivery.attempts + 1
+        if not delivery.attempts:
+            delivery = replace(delivery, tried_since=time.time())
+        # After the last try, what is in doubt is asked for once more; nothing is sent any more.
+        gives_up, reason = bool(_in_doubt(delivery)) and self._is_over(destination, delivery), delivery.reason
         cannot_be_asked: set[str] = set()
         for name in delivery.files:
             if name in delivery.sent:
@@ -118,20 +125,28 @@ class DeliveryStep:
             claim.confirm()
             if name in delivery.unsure:
                 question = _Question(claim.revision.results / name, name, asked, is_first=attempts == 1)
+                left_open = delivery
                 delivery, then = self._ask_about(settings, delivery, question)
+                if then == "send" and gives_up:
+                    delivery = left_open  # so that a person's retry asks again
                 claim.write_delivery(delivery)
                 cannot_be_asked |= {name} if then == "give up" else set()
                 if then != "send":
                     continue
+            if gives_up:
+                continue
             delivery = self._send_one(claim, destination, settings, replace(delivery, attempts=attempts), name)
             if delivery.state != "waiting":
                 return delivery
         missing = set(delivery.files) - set(delivery.sent)
         if not missing:
-            return replace(delivery, state="delivered" if self._commitment(destination) is None else "committing")
+            state = "delivered" if self._commitment(destination) is None else "committing"
+            return replace(delivery, state=state, tried_since=time.time() if state == "committing" else None)
         if missing <= cannot_be_asked:
             return replace(delivery, state=UNCONFIRMED)
-        if not missing & delivery.unsure.keys() and self._retry(destination).is_last(delivery.attempts - 1):
+        if gives_up:
+            return replace(delivery, state="failed", reason=reason)
+        if not missing & delivery.unsure.keys() and self._is_over(destination, delivery):
             return replace(delivery, state="failed")
         return delivery
 
@@ -145,13 +160,17 @@ class DeliveryStep:
     ) -> Delivery:
         """Send one object, and note what the answer proves; raise `RetryLater` for a passing failure."""
         brought_before = name in delivery.reached
+        takes_duplicate = brought_before or self._commitment(destination) is not None
+        unreached = delivery
         # Before it leaves: the answer may be lost, with it or with this process.
         delivery = _reached(delivery, name)
         claim.write_delivery(delivery)
-        answer = self._send_audited(claim, destination, settings, name)
-        if answer.said is Said.STORED or (
-            answer.said is Said.HAS_IT and (brought_before or self._commitment(destination) is not None)
-        ):
+        try:
+            answer = self._send_audited(claim, destination, settings, name, takes_duplicate=takes_duplicate)
+        except (NotReached, ConfigInvalid):
+            claim.write_delivery(unreached)  # nothing left, so "I have it already" says nothing of this node's try
+            raise
+        if answer.said is Said.STORED or (answer.said is Said.HAS_IT and takes_duplicate):
             delivery = _arrived(delivery, name, answer.reason)
         elif answer.said in (Said.UNNAMED, Said.HAS_IT, Said.DOUBTFUL):
             delivery = replace(delivery, unsure={**delivery.unsure, name: answer.said}, asked=0, reason=answer.reason)
@@ -177,10 +196,12 @@ class DeliveryStep:
         except (RetryLater, ConfigInvalid) as error:
             if delivery.unsure[name] == Said.DOUBTFUL:
                 return without, "send"
-            gives_up = settings.retry.is_last(question.asked)
+            gives_up = settings.retry.is_last(question.asked, _elapsed_s(delivery))
             reason = f"it could not be asked whether it has the object: {error}"
             return replace(delivery, asked=question.asked + 1, reason=reason), "give up" if gives_up else "wait"
         if held is Held.YES:
+            me, peer = self._parties(settings)
+            self._audit.transferred(me, peer, self._transfer([question.path]))
             return _arrived(delivery, name, "the destination has the object, as it said when it was asked"), "wait"
         if sends_anyway:
             return without, "send"
@@ -191,27 +212,44 @@ class DeliveryStep:
         asked = replace(without if is_over else delivery, asked=question.asked + 1, reason=reason)
         return asked, "wait"
 
-    def _send_audited(
-        self, claim: Claim, destination: str, settings: DicomDestination | WebDestination, name: str
-    ) -> Answer:
-        path = claim.revision.results / name
+    def _parties(self, settings: DicomDestination | WebDestination) -> tuple[Party, Party]:
+        """Return this node and a destination, as the audit trail names them."""
         if isinstance(settings, WebDestination):
             peer = Party(settings.url, urlsplit(settings.url).hostname or "")
         else:
             peer = Party(settings.ae_title, settings.host)
-        me, transfer = Party(self._settings.ae_title), _transfer(path) if self._audit.is_on else Transfer("")
+        return Party(self._settings.ae_title), peer
+
+    def _transfer(self, paths: Sequence[Path]) -> Transfer:
+        return _transfer(paths) if self._audit.is_on else Transfer("")
+
+    def _send_audited(
+        self,
+        claim: Claim,
+        destination: str,
+        settings: DicomDestination | WebDestination,
+        name: str,
+        *,
+        takes_duplicate: bool,
+    ) -> Answer:
+        path = claim.revision.results / name
+        (me, peer), transfer = self._parties(settings), self._transfer([path])
         answer: Answer | None = None
         self._audit.begins(me, peer, transfer)
         try:
             answer = send_file(path, settings, self._settings.ae_title, claim.may_go_on)
         finally:
-            complete, comment = (answer.accepted, answer.comment) if answer is not None else (False, "")
+            complete = answer is not None and (answer.accepted or (answer.said is Said.HAS_IT and takes_duplicate))
+            comment = answer.comment if answer is not None else ""
             self._audit.transferred(me, peer, transfer, complete=complete, comment=comment)
-        if comment:
-            # Its words may name a patient, so they stand in the audit trail alone.
+        self._say_commented(destination, answer)
+        return answer
+
+    def _say_commented(self, destination: str, answer: Answer) -> None:
+        """Log that the peer added words of its own; they may name a patient, so they stand in the audit trail alone."""
+        if answer.comment:
             kept = "in the audit trail" if self._audit.is_on else "nowhere, as there is no audit trail"
             _log.warning("destination_commented", destination=destination, kept=kept)
-        return answer
 
     def _commit(self, claim: Claim, destination: str, delivery: Delivery) -> Delivery:
         settings, commitment = self._settings.destinations.get(destination), self._commitment(destination)
@@ -236,10 +274,17 @@ class DeliveryStep:
         transaction = self._transactions.open(objects)
         try:
             answer = ask_for_commitment(self._transactions, transaction, storage_scp(settings), self._settings.ae_title)
+            if answer.comment:
+                me, peer = self._parties(settings)
+                transfer = self._transfer([claim.revision.results / name for name in delivery.files])
+                self._audit.transferred(me, peer, transfer, complete=False, comment=answer.comment)
+                self._say_commented(destination, answer)
+            if answer.said is Said.LATER:
+                raise RetryLater(answer.reason)
         except (RetryLater, ConfigInvalid) as error:
             self._transactions.close(transaction)
             looked = delivery.looked + 1
-            given_up = self._retry(destination).is_last(looked)
+            given_up = self._retry(destination).is_last(looked, _elapsed_s(delivery))
             state = "failed" if given_up else "committing"
             return replace(delivery, looked=looked, state=state, reason=str(error))
         if not answer.accepted:
@@ -282,6 +327,10 @@ class DeliveryStep:
     def _retry(self, destination: str) -> Retry:
         settings = self._settings.destinations.get(destination)
         return settings.retry if settings is not None else Retry()
+
+    def _is_over(self, destination: str, delivery: Delivery) -> bool:
+        """Return whether the last try to send was the last for which the destination has patience."""
+        return self._retry(destination).is_last(delivery.attempts - 1, _elapsed_s(delivery))
 
     @staticmethod
     def _say(destination: str, delivery: Delivery) -> None:
@@ -367,15 +416,26 @@ def _is_asked_about(delivery: Delivery) -> bool:
     return any(said != Said.DOUBTFUL for name, said in delivery.unsure.items() if name in missing)
 
 
+def _in_doubt(delivery: Delivery) -> set[str]:
+    """Return the missing files of which the destination said that storing them may have failed."""
+    missing = set(delivery.files) - set(delivery.sent)
+    return {name for name, said in delivery.unsure.items() if said == Said.DOUBTFUL and name in missing}
+
+
+def _elapsed_s(delivery: Delivery) -> float | None:
+    return None if delivery.tried_since is None else time.time() - delivery.tried_since
+
+
 def _look_wait_s(delivery: Delivery) -> float:
     return Backoff(_FIRST_LOOK_S, _LONGEST_LOOK_S).wait_s(delivery.looked)
 
 
-def _transfer(path: Path) -> Transfer:
+def _transfer(paths: Sequence[Path]) -> Transfer:
+    """Return what the audit trail says of objects of one study."""
     tags = ["StudyInstanceUID", "PatientID", "PatientName", "SOPClassUID"]
-    header = dcmread(path, specific_tags=list(tags), stop_before_pixels=True)
-    uid, patient, name, sop_class = (str(header.get(tag) or "") for tag in tags)
-    return Transfer(uid, patient, name, {sop_class: 1})
+    headers = [dcmread(path, specific_tags=list(tags), stop_before_pixels=True) for path in paths]
+    uid, patient, name = (str(headers[0].get(tag) or "") for tag in tags[:3])
+    return Transfer(uid, patient, name, Counter(str(header.get("SOPClassUID") or "") for header in headers))
 
 
 def _uids(path: Path) -> tuple[str, str]:

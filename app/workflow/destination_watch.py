@@ -56,7 +56,7 @@ class DestinationWatch:
         """Echo a destination if work waits for it, and begin that work if it is back; return whether it was begun."""
         queue = delivery_queue(name)
         if not delayed_in(queue, at_most=1):
-            self._answered.pop(name, None)
+            # The last answer is kept: a try under way leaves nothing to wait for a moment, and is no coming back.
             return False
         answered_before = self._answered.get(name)
         try:

@@ -44,7 +44,8 @@ def ask_for_commitment(
     Returns
     -------
     Answer
-        Whether the peer will answer; refused means that it has no such service or does not know the action.
+        Whether the peer will answer; refused means that it has no such service or does not know the action, later that
+        it said that it cannot answer now.
 
     Raises
     ------
@@ -67,12 +68,13 @@ def ask_for_commitment(
         response, _ = association.send_n_action(request, ASK, PUSH_MODEL, PUSH_MODEL_INSTANCE)
         if "Status" not in response:
             raise RetryLater("the destination did not answer the storage commitment request")
-        status = int(response.Status)
+        status, comment = int(response.Status), str(response.get("ErrorComment") or "")
         if status == PROCESSING_FAILURE or 0x0200 <= status < 0x0300:
-            raise RetryLater(f"the destination answered the storage commitment request with status 0x{status:04X}")
+            reason = f"the destination answered the storage commitment request with status 0x{status:04X}"
+            return Answer(Said.LATER, reason, comment)
         if status != SUCCESS:
             reason = f"the destination refused the storage commitment request with status 0x{status:04X}"
-            return Answer(Said.REFUSED, reason, str(response.get("ErrorComment") or ""))
+            return Answer(Said.REFUSED, reason, comment)
         deadline = time.monotonic() + SAME_ASSOCIATION_S
         while association.is_established and not report.is_answered:
             if not report.has_come and time.monotonic() >= deadline:

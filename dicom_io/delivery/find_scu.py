@@ -1,5 +1,6 @@
 """Asks an archive by C-FIND which images of a study it has (PS3.4 annex C, Study Root, hierarchical)."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 ANSWER_TIMEOUT_S = 30.0
 MAX_MATCHES = 100_000
 """More images than a study has; an archive that goes on for ever is left."""
+
+ANSWERS_WITHIN_S = 300.0
+"""Time for all answers about a study; one that trickles would hold up the work behind it for days."""
 
 _PENDING = frozenset({0xFF00, 0xFF01})
 _CANNOT = frozenset({0x0122, 0xA900})
@@ -70,7 +74,7 @@ def find_series(
         If the archive does not support the query.
     """
     with _association(destination, calling_ae) as association:
-        return list(_series(association, study_uid, expected))
+        return list(_series(association, study_uid, expected, time.monotonic() + ANSWERS_WITHIN_S))
 
 
 def has_instance(destination: Destination, calling_ae: str, study_uid: str, series_uid: str, instance_uid: str) -> Held:
@@ -86,7 +90,8 @@ def has_instance(destination: Destination, calling_ae: str, study_uid: str, seri
     keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid, "SOPInstanceUID": instance_uid}
     try:
         with _association(destination, calling_ae) as association:
-            found = {uid(match, "SOPInstanceUID") for match in _find(association, "IMAGE", keys)}
+            matches = _find(association, "IMAGE", keys, time.monotonic() + ANSWERS_WITHIN_S)
+            found = {uid(match, "SOPInstanceUID") for match in matches}
     except NotSupported:
         return Held.CANNOT_BE_ASKED
     return Held.YES if instance_uid in found else Held.NO
@@ -112,9 +117,11 @@ def _association(destination: Destination, calling_ae: str) -> Iterator[Associat
             association.release()
 
 
-def _series(association: Association, study_uid: str, expected: Mapping[str, int]) -> Iterator[ArchivedSeries]:
+def _series(
+    association: Association, study_uid: str, expected: Mapping[str, int], until: float
+) -> Iterator[ArchivedSeries]:
     keys = {"Modality": "", "NumberOfSeriesRelatedInstances": None, "SeriesInstanceUID": ""}
-    for match in list(_find(association, "SERIES", {"StudyInstanceUID": study_uid, **keys})):
+    for match in list(_find(association, "SERIES", {"StudyInstanceUID": study_uid, **keys}, until)):
         series = uid(match, "SeriesInstanceUID")
         if not series:
             continue
@@ -126,12 +133,13 @@ def _series(association: Association, study_uid: str, expected: Mapping[str, int
             association,
             "IMAGE",
             {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series, "SOPInstanceUID": ""},
+            until,
         )
         instances = frozenset(found for image in images if (found := uid(image, "SOPInstanceUID")))
         yield ArchivedSeries(series, text(match, "Modality"), len(instances), instances)
 
 
-def _find(association: Association, level: str, keys: Mapping[str, object]) -> Iterator[Dataset]:
+def _find(association: Association, level: str, keys: Mapping[str, object], until: float) -> Iterator[Dataset]:
     query = Dataset()
     query.QueryRetrieveLevel = level
     for keyword, value in keys.items():
@@ -147,7 +155,7 @@ def _find(association: Association, level: str, keys: Mapping[str, object]) -> I
         if code in _CANNOT:
             problem = f"the archive refused C-FIND with status 0x{code:04X}; name another archive under counted_by"
             raise NotSupported(problem)
-        if code not in _PENDING or number >= MAX_MATCHES:
+        if code not in _PENDING or number >= MAX_MATCHES or time.monotonic() > until:
             raise RetryLater("the archive's C-FIND answer was late, endless or an error")
         if match is not None:
             yield match

@@ -34,7 +34,7 @@ def has_instance(destination: WebDestination, study_uid: str, instance_uid: str)
         If a certificate's file cannot be used.
     """
     found = _get(destination, f"/studies/{study_uid}/instances", {"SOPInstanceUID": instance_uid})
-    if found.status == 404 and _get(destination, "/studies", {"StudyInstanceUID": study_uid}).status in (200, 204):
+    if found.status == 404 and _is_search(_get(destination, "/studies", {"StudyInstanceUID": study_uid})):
         return Held.NO  # it has the service, and not the study
     if found.status in UNSUPPORTED_STATUSES | FORBIDDEN_STATUSES or _is_no_search(found):
         return Held.CANNOT_BE_ASKED
@@ -55,6 +55,19 @@ def check_that_it_answers(destination: WebDestination) -> None:
     works = (answer.status in (200, 204) and not answer.is_page) or answer.status in UNSUPPORTED_STATUSES
     if not works:
         raise RetryLater(status_problem(answer))
+
+
+def _is_search(answer: WebAnswer) -> bool:
+    """Return whether an answer is that of a search: a list, or status 204; the page of a login is none."""
+    if answer.status == 204:
+        return True
+    if answer.status != 200 or answer.is_page or answer.problem or _is_no_search(answer):
+        return False
+    try:
+        read_model(answer.content_type, answer.body)
+    except MalformedModelError:
+        return False
+    return True
 
 
 def _is_no_search(answer: WebAnswer) -> bool:

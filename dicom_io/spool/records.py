@@ -396,6 +396,9 @@ class Delivery:
         How often it was asked about them since they were sent.
     reached
         Files that a try may have brought there without the destination's saying so.
+    tried_since
+        When the first try was begun, of sending or of asking for commitment, in seconds since 1970; None before that,
+        and where an earlier version began it.
     claim
         Who may write what comes of the delivery.
     unknown
@@ -415,6 +418,7 @@ class Delivery:
     unsure: Mapping[str, str] = field(default_factory=dict)
     asked: int = 0
     reached: tuple[str, ...] = ()
+    tried_since: float | None = None
     claim: RecordedClaim | None = None
     unknown: Unknown = field(default_factory=dict)
 
@@ -427,12 +431,12 @@ class Delivery:
 
         It is asked about what it left open before anything is sent.
         """
-        return replace(self, state="waiting", attempts=0, rounds=0, asked=0, reason="")
+        return replace(self, state="waiting", attempts=0, rounds=0, asked=0, reason="", tried_since=None)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Read it; `ValueError` or `KeyError` where it is damaged."""
-        transaction = content.get("transaction")
+        transaction, since = content.get("transaction"), content.get("tried_since")
         return cls(
             _names(content["files"]),
             sent=_names(content["sent"]),
@@ -446,6 +450,7 @@ class Delivery:
             unsure={name: _typed(str, said) for name, said in _typed(dict, content.get("unsure", {})).items()},
             asked=_typed(int, content.get("asked", 0)),
             reached=_names(content.get("reached", ())),
+            tried_since=None if since is None else float(_typed((int, float), since)),
             claim=_optional(RecordedClaim, content.get("claim")),
             unknown=_unknown(content, _DELIVERY_KEYS),
         )
@@ -466,6 +471,7 @@ class Delivery:
             **({"unsure": dict(self.unsure)} if self.unsure else {}),
             **({"asked": self.asked} if self.asked else {}),
             **({"reached": list(self.reached)} if self.reached else {}),
+            **({"tried_since": self.tried_since} if self.tried_since is not None else {}),
             **({"claim": self.claim.to_json()} if self.claim is not None else {}),
             **self.unknown,
         }
@@ -474,7 +480,7 @@ class Delivery:
 _STATE_KEYS = tuple(StateChanges.__annotations__)
 _DELIVERY_KEYS = (
     *("files", "sent", "state", "attempts", "reason", "rounds"),
-    *("transaction", "looked", "waited_s", "unsure", "asked", "reached", "claim"),
+    *("transaction", "looked", "waited_s", "unsure", "asked", "reached", "tried_since", "claim"),
 )
 
 

@@ -13,6 +13,7 @@ from pynetdicom import AE, evt
 
 from app.settings.node import NodeSettings, load_settings
 from app.workflow.delivery_step import DeliveryStep, begin_delivery, end_of
+from dicom_io.commitment.request import PUSH_MODEL
 from dicom_io.delivery.find_scu import STUDY_ROOT_FIND
 from dicom_io.spool.claims import take
 from dicom_io.spool.records import Delivery, RecordedReason, State
@@ -94,6 +95,8 @@ class Pacs:
         self.holds: set[str] = set()
         self.asked: list[str] = []
         self.sent = 0
+        self.commits = Dataset()
+        """Its answer to a request for commitment; without a status it has no such service."""
         self.port = free_port()
         self._stores, self._names = stores, names
         self._ae = AE("PACS")
@@ -104,7 +107,10 @@ class Pacs:
     @contextmanager
     def running(self) -> Iterator[dict[str, Any]]:
         """Listen; the settings of the destination."""
+        if "Status" in self.commits:
+            self._ae.add_supported_context(PUSH_MODEL)
         handlers = [
+            (evt.EVT_N_ACTION, lambda event: (self.commits, None)),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_FIND, self._find),
             (evt.EVT_PDU_SENT, lambda event: None),

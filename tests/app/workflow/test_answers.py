@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree.ElementTree import fromstring
 
 import pytest
+from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
 from app.cli.main import cli
@@ -93,6 +94,7 @@ def test_a_retry_sends_what_is_not_there_and_where_nobody_can_be_asked(tmp_path:
         (204, b"", "waiting"),
         (200, b"<html>log in</html>", "waiting"),
         (200, b"[{", "waiting"),
+        (404, b"<html>log in</html>", UNCONFIRMED),
         (503, b"", "waiting"),
     ],
 )
@@ -238,6 +240,97 @@ def test_0x0110_of_what_is_not_there_is_tried_again(tmp_path: Path) -> None:
             assert case.advance().state == "delivered"
 
 
+SHORT = {"first_seconds": 0.01, "longest_seconds": 0.01, "give_up_after_hours": 0.03 / 3600}
+
+
+@pytest.mark.parametrize("stores", [True, False])
+def test_0x0110_on_the_last_try_is_asked_about(tmp_path: Path, *, stores: bool) -> None:
+    pacs = Pacs(0x0110, stores=stores)
+    with pacs.running() as destination:
+        case = Case(tmp_path, {**destination, "retry": SHORT})
+        # As the last try before this one leaves it.
+        case.revision.write_delivery(NAME, replace(case.delivery, attempts=9, tried_since=1.0))
+        assert case.advance().state == "waiting"
+        end = case.advance()
+    assert (end.state, pacs.sent, pacs.asked) == ("delivered" if stores else "failed", 1, [case.uid])
+    assert ("0x0110" in end.reason, dict(end.unsure)) == (not stores, {} if stores else {SEG: "doubtful"})
+
+
+def test_patience_is_not_used_up_by_waits_that_were_ended_early(tmp_path: Path) -> None:
+    retry = {"first_seconds": 600, "longest_seconds": 3600, "give_up_after_hours": 1}
+    pacs = Pacs(0xA700)
+    with pacs.running() as destination:
+        case = Case(tmp_path, {**destination, "retry": retry})
+        for _ in range(6):
+            assert case.advance().state == "waiting"
+        since = case.delivery.tried_since
+        assert since is not None
+        case.revision.write_delivery(NAME, replace(case.delivery, tried_since=since - 3601))
+        assert case.advance().state == "failed"
+        # One that an older version began is judged by its waits as planned.
+        case.revision.write_delivery(NAME, replace(case.delivery, state="waiting", tried_since=None))
+        assert case.advance().state == "failed"
+
+
+def test_a_connection_that_was_refused_brought_nothing(tmp_path: Path) -> None:
+    pacs = Pacs(0x0111)
+    (dicom := tmp_path / "dicom").mkdir()
+    (by_web := tmp_path / "web").mkdir()
+    with pacs.running() as destination:
+        pass
+    case = Case(dicom, destination)
+    assert (case.advance().state, case.delivery.reached) == ("waiting", ())
+    with Pacs.running(pacs):
+        pacs.holds = set()
+        pacs._stores = False
+        assert (case.advance().state, dict(case.delivery.unsure)) == ("waiting", {SEG: "has_it"})
+    with WebServer() as server:
+        settings = web(server)
+    case = Case(by_web, settings)
+    assert (case.advance().state, case.delivery.reached, case.delivery.attempts) == ("waiting", (), 1)
+
+
+def outcomes(trail: Path) -> list[tuple[str, str]]:
+    """Outcome and description of each transfer that has ended."""
+    ended = []
+    for line in trail.read_text().splitlines():
+        message = fromstring(line)  # noqa: S314 - the node's own trail
+        head, event = message.find("EventIdentification"), message.find("EventIdentification/EventID")
+        assert head is not None
+        assert event is not None
+        if event.attrib["csd-code"] == "110104":
+            ended.append((head.attrib["EventOutcomeIndicator"], head.findtext("EventOutcomeDescription") or ""))
+    return ended
+
+
+def test_what_is_found_there_is_audited_as_transferred(tmp_path: Path) -> None:
+    pacs = Pacs(0x0110)
+    with pacs.running() as destination:
+        case = Case(tmp_path, destination, audit_file="audit.xml")
+        case.until("delivered")
+        assert outcomes(tmp_path / "audit.xml") == [("8", ""), ("0", "")]
+        pacs.status = 0x0111
+        case.revision.write_delivery(NAME, replace(Delivery((SEG,)), attempts=1, reached=(SEG,)))
+        assert case.advance().state == "delivered"
+    assert outcomes(tmp_path / "audit.xml")[2:] == [("0", "")]
+
+
+@pytest.mark.parametrize(("status", "state"), [(0x0112, "failed"), (0x0110, "committing")])
+def test_comment_on_a_commitment_request_stands_in_the_audit_trail(
+    tmp_path: Path, status: int, state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pacs = Pacs(0x0000)
+    answer = Dataset()
+    answer.Status, answer.ErrorComment = status, "CANARY"
+    pacs.commits = answer
+    with pacs.running() as destination:
+        case = Case(tmp_path, {**destination, "commitment": {}}, audit_file="audit.xml")
+        assert case.advance().state == state
+    assert outcomes(tmp_path / "audit.xml") == [("0", ""), ("8", "CANARY")]
+    assert "destination_commented" in caplog.messages
+    assert "CANARY" not in json.dumps(case.delivery.to_json())
+
+
 def test_success_for_another_object_is_asked_about(tmp_path: Path) -> None:
     pacs = Pacs(0x0000, names="1.2.3.4.5", stores=False)
     with pacs.running() as destination:
@@ -288,7 +381,7 @@ def test_an_older_version_reads_what_is_written(tmp_path: Path) -> None:
     content = end.to_json()
     # It needs these, has no list of states of deliveries, and keeps all other keys as they are.
     assert {"state", "attempts", "reason", "files", "sent"} <= content.keys()
-    assert content.keys() - KEYS_OF_BEFORE == {"unsure", "reached"}
+    assert content.keys() - KEYS_OF_BEFORE == {"unsure", "reached", "tried_since"}
     state = case.revision.read_state().to_json()
     assert (state["state"], state["reason"]["code"]) == ("failed", "unconfirmed")
 

@@ -1,13 +1,17 @@
 """A destination that comes back is used at once, as a person wishes too, and a defect ends one delivery alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 from pydicom.uid import generate_uid
 
+from app.workflow.destination_watch import DestinationWatch
 from dicom_io.spool.records import Delivery
+from runtime.worker_lease import WorkerLease
 from tests.faults.table import FAULT
+from tests.support.delivery_case import NAME, Case, web
 from tests.support.node_process import NodeProcess, free_port, wait_until, write_study
 from tests.support.peers import store
 from tests.support.receiver import Receiver
@@ -117,3 +121,18 @@ def test_defect_in_one_delivery_ends_that_one_alone(
     assert (end["state"], end["reason"]["code"]) == ("failed", "internal_error")
     assert end["reason"]["message"] == "Not delivered to broken."
     assert [taken.study for taken in pacs.taken] == [study]
+
+
+def test_a_try_under_way_is_no_coming_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    delayed = [["try"]]
+    begun: list[Sequence[str]] = []
+    monkeypatch.setattr("app.workflow.destination_watch.delayed_in", lambda queue, at_most=None: delayed[-1])
+    monkeypatch.setattr("app.workflow.destination_watch.end_delays", begun.append)
+    with WebServer(holds=set()) as server:
+        case = Case(tmp_path, web(server))
+        watch = DestinationWatch(case.settings, cast(WorkerLease, None))
+        assert watch.look(NAME)
+        for waiting in ([], ["try"], [], ["try"]):
+            delayed.append(waiting)
+            assert not watch.look(NAME)
+    assert begun == [["try"]]

@@ -105,11 +105,12 @@ def test_transient_failures_are_told_from_final_ones(
         find_series(destination, "SEGNODE", STUDY, {})
 
 
-def test_an_archive_that_goes_on_for_ever_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("bound", "value"), [("MAX_MATCHES", 20), ("ANSWERS_WITHIN_S", 0.0)])
+def test_an_archive_that_goes_on_for_ever_is_left(monkeypatch: pytest.MonkeyPatch, bound: str, value: float) -> None:
     def endless(event: Event) -> Answers:
         while not event.is_cancelled and event.assoc.is_established:
             yield 0xFF00, match(SeriesInstanceUID="1.2.3", Modality="CT", NumberOfSeriesRelatedInstances="1")
 
-    monkeypatch.setattr("dicom_io.delivery.find_scu.MAX_MATCHES", 20)
+    monkeypatch.setattr("dicom_io.delivery.find_scu." + bound, value)
     with archive(endless) as destination, pytest.raises(RetryLater, match="endless"):
         find_series(destination, "SEGNODE", STUDY, {})
