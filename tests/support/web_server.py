@@ -48,6 +48,8 @@ class WebServer:
         Whether what it gets is found by QIDO-RS from then on.
     search
         Status and body of each answer to QIDO-RS, in place of what it holds.
+    search_of_studies
+        Of those to a search for studies alone.
     headers
         Of that answer, beside its own.
     context
@@ -64,13 +66,14 @@ class WebServer:
         stores: bool = True,
         headers: dict[str, str] | None = None,
         search: tuple[int, bytes] | None = None,
+        search_of_studies: tuple[int, bytes] | None = None,
         context: ssl.SSLContext | None = None,
         port: int = 0,
     ) -> None:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.questions: list[str] = []
         self.status, self.body, self.content_type, self.headers = status, body, content_type, headers or {}
-        self.holds, self.stores, self.search = holds, stores, search
+        self.holds, self.stores, self.search, self.search_of_studies = holds, stores, search, search_of_studies
         self.server = _Server(("127.0.0.1", port), self._handler())
         if context is not None:
             self.server.socket = context.wrap_socket(
@@ -106,8 +109,10 @@ class WebServer:
 
             def do_GET(self) -> None:
                 outer.questions.append(self.path)
-                if outer.search is not None:
-                    self._answer(outer.search[0], DICOM_JSON, outer.search[1], {})
+                is_of_studies = urlsplit(self.path).path.endswith("/studies")
+                search = (outer.search_of_studies if is_of_studies else None) or outer.search
+                if search is not None:
+                    self._answer(search[0], DICOM_JSON, search[1], {})
                     return
                 if outer.holds is None:
                     self._answer(404, "", b"", {})

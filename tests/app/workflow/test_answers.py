@@ -94,7 +94,6 @@ def test_a_retry_sends_what_is_not_there_and_where_nobody_can_be_asked(tmp_path:
         (204, b"", "waiting"),
         (200, b"<html>log in</html>", "waiting"),
         (200, b"[{", "waiting"),
-        (404, b"<html>log in</html>", UNCONFIRMED),
         (503, b"", "waiting"),
     ],
 )
@@ -104,6 +103,15 @@ def test_search_without_an_answer_is_no_proof_either_way(tmp_path: Path, status:
         case.advance()
         assert case.advance().state == state
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("page", [b"<html>log in</html>", b"", b"{}", b"log in", b"["])
+def test_404_and_a_page_in_place_of_studies_is_no_answer(tmp_path: Path, page: bytes) -> None:
+    with WebServer(200, b"", search_of_studies=(200, page)) as server:
+        case = Case(tmp_path, web(server))
+        case.advance()
+        assert case.advance().state == UNCONFIRMED
+        assert len(server.questions) == 2
 
 
 def test_retention_keeps_what_is_unconfirmed(tmp_path: Path) -> None:
