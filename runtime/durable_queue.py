@@ -58,6 +58,12 @@ def delayed_in(queue: str, at_most: int | None = None) -> list[str]:
     return [one.workflow_id for one in found]
 
 
+def is_used(queue: str) -> bool:
+    """Return whether a queue holds work that has not ended."""
+    states = ["DELAYED", "ENQUEUED", "PENDING"]
+    return bool(DBOS.list_workflows(status=states, queue_name=queue, limit=1, load_input=False, load_output=False))
+
+
 def end_delays(workflows: Sequence[str]) -> None:
     """Have workflows that wait for their next try begin it now; one that waits no longer is left as it is."""
     for workflow in workflows:

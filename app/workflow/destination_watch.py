@@ -13,7 +13,7 @@ from app.workflow.send import check_that_it_answers
 from app.workflow.workflow_ids import delivery_queue
 from core.errors import ConfigInvalid, RetryLater
 from core.event_log import EventLog
-from runtime.durable_queue import delayed_in, end_delays
+from runtime.durable_queue import delayed_in, end_delays, is_used
 from runtime.lease_table import reason_of
 from runtime.worker_lease import WorkerLease
 
@@ -56,7 +56,9 @@ class DestinationWatch:
         """Echo a destination if work waits for it, and begin that work if it is back; return whether it was begun."""
         queue = delivery_queue(name)
         if not delayed_in(queue, at_most=1):
-            # The last answer is kept: a try under way leaves nothing to wait for a moment, and is no coming back.
+            # While a try is under way nothing waits for a moment: that is no coming back, so the answer is kept.
+            if not is_used(queue):
+                self._answered.pop(name, None)
             return False
         answered_before = self._answered.get(name)
         try:

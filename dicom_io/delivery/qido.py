@@ -58,7 +58,7 @@ def check_that_it_answers(destination: WebDestination) -> None:
 
 
 def _is_search(answer: WebAnswer) -> bool:
-    """Return whether an answer is that of a search: a list, or status 204; the page of a login is none."""
+    """Return whether an answer is that of a search: a list, or status 204, and never the page of a login."""
     if answer.status == 204:
         return True
     if answer.status != 200 or answer.is_page or answer.problem or _is_no_search(answer):

@@ -311,7 +311,7 @@ def outcomes(trail: Path) -> list[tuple[str, str]]:
     return ended
 
 
-def test_what_is_found_there_is_audited_as_transferred(tmp_path: Path) -> None:
+def test_an_object_found_there_is_audited_as_transferred(tmp_path: Path) -> None:
     pacs = Pacs(0x0110)
     with pacs.running() as destination:
         case = Case(tmp_path, destination, audit_file="audit.xml")

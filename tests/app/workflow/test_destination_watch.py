@@ -127,6 +127,7 @@ def test_a_try_under_way_is_no_coming_back(tmp_path: Path, monkeypatch: pytest.M
     delayed = [["try"]]
     begun: list[Sequence[str]] = []
     monkeypatch.setattr("app.workflow.destination_watch.delayed_in", lambda queue, at_most=None: delayed[-1])
+    monkeypatch.setattr("app.workflow.destination_watch.is_used", lambda queue: True)
     monkeypatch.setattr("app.workflow.destination_watch.end_delays", begun.append)
     with WebServer(holds=set()) as server:
         case = Case(tmp_path, web(server))
