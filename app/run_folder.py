@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.failure_report import publish_failure
 from app.output_folder import check_output
 from app.progress import ShownRun, phase, shown_runs
+from app.run_summary import show_outcome, show_seconds, show_volumes
 from app.study_run import StudyRun
 from core.errors import ConfigInvalid, ReasonCode, SegnodeError, StudyRejected
 from core.model_config import Profile
@@ -142,18 +141,7 @@ def _publish_failure(study: "Study", run: StudyRun, reason: Reason, device: str)
 
 
 def _show(report: Report, folder: Path) -> None:
-    console = Console()
-    console.print(f"[bold]{report.outcome}[/bold]  study {report.study}", highlight=False)
-    if report.reason is not None:
-        console.print(f"  {report.reason.code}: {report.reason.message}", highlight=False, markup=False)
-    for warning in report.warnings:
-        console.print(f"  warning: {warning.code}: {warning.message}", highlight=False, markup=False)
-    for model in report.models:
-        table = Table("label", "volume (ml)", title=f"{model.name}, profile {model.profile}", title_justify="left")
-        for label, volume in model.volumes_ml.items():
-            table.add_row(label, f"{volume:.1f}")
-        console.print(table)
-    if report.timings_s:
-        stages = "  ".join(f"{stage} {seconds:.1f}" for stage, seconds in report.timings_s.items())
-        console.print(f"  seconds: {stages}  on {report.device}", highlight=False)
-    console.print(f"  {folder}", highlight=False, soft_wrap=True)
+    show_outcome(report)
+    show_volumes(report)
+    show_seconds(report)
+    typer.echo(f"  {folder}")

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from app.run_summary import show_line, show_outcome, show_volumes
 from core.errors import ConfigInvalid
 from runtime.processor import settle_threads
 
@@ -43,22 +44,16 @@ def demo(
     console = Console()
     result = run_demo(work.absolute(), dicom, lambda what: console.print(f"[dim]…[/dim] {what}", highlight=False))
     report = result.report
-    console.print(f"\n[bold]{report.outcome}[/bold], study {report.study}", highlight=False)
-    if report.reason is not None:
-        console.print(f"{report.reason.code}: {report.reason.message}", highlight=False, markup=False)
-    console.print(f"SEG series of this study in {result.pacs}: {result.seg_count}", highlight=False)
-    for model in report.models:
-        volumes = Table("label", "volume (ml)", title=f"{model.name}: volumes", title_justify="left")
-        for label, volume in model.volumes_ml.items():
-            volumes.add_row(label, f"{volume:.1f}")
-        console.print(volumes)
+    show_outcome(report)
+    show_line(f"SEG series of this study in {result.pacs}: {result.seg_count}")
+    show_volumes(report)
     timings = Table("step", "seconds", title="timings", title_justify="left")
     for step, seconds in (result.waits_s | {f"  of it: {k}": v for k, v in report.timings_s.items()}).items():
         timings.add_row(step, f"{seconds:.1f}")
     console.print(timings)
     for model in report.models:
         for name in model.outputs:
-            console.print(f"{result.folder / name}", highlight=False, soft_wrap=True)
+            typer.echo(str(result.folder / name))
     console.print("The demonstration model is not for clinical use.")
     raise typer.Exit(report.exit_code)
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import make_series, save_series
@@ -81,12 +82,24 @@ def test_verify_tells_its_phases_and_tenths_without_a_terminal(typed: Type, ct: 
     assert "segnode: golden case: 100 %\n" in done.err
 
 
-def test_result_fits_80_columns_and_breaks_no_path(typed: Type, ct: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_result_fits_80_columns_and_breaks_no_path_and_no_uid(
+    typed: Type, ct: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ct.parent)
-    done = typed("run", "ct", "out", "--model", "tiny", "--device", "cpu")
-    assert max(map(len, done.out.splitlines())) <= 80
-    (folder,) = Path("out").iterdir()
-    assert f"  {folder}" in done.out.splitlines()
+    uid = "1.2.840.113619." + "9" * 49
+    assert len(uid) == 64
+    for path in ct.iterdir():
+        image = dcmread(path)
+        image.StudyInstanceUID = uid
+        image.save_as(path)
+    deep = Path("a [bold] folder of results") / ("x" * 80)
+    for out in (Path("out"), deep):
+        done = typed("run", "ct", out, "--model", "tiny", "--device", "cpu")
+        assert done.code == 0
+        lines = done.out.splitlines()
+        assert lines[:2] == ["segmented", f"  study {uid}"]
+        assert lines[-1] == f"  {out / uid}"
+        assert max(map(len, lines[:-1])) <= 80
 
 
 @pytest.mark.parametrize(("number", "code", "by"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
