@@ -106,7 +106,7 @@ def test_the_prediction_is_near_the_measured_peak(
 
 def test_118_classes_stay_below_8_gb(tmp_path: Path) -> None:
     package = package_of(tmp_path, labels=labels(118), patch_size=(128,) * 3, spacing=(1.5,) * 3, mirror_axes=None)
-    wide = replace(package, network=_with_features(package, 32))
+    wide = replace(package, manifest=_with_features(package, 32))
     need = predict(wide, grid(400, 512, 512), "cpu")
     assert 3e9 < need.total < 8e9
     assert predict(package, grid(400, 512, 512), "cpu").total < need.total
