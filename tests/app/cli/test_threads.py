@@ -1,9 +1,11 @@
 """Every command that may load torch settles its threads before, in its own process or in the one that it starts."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -88,9 +90,20 @@ def until_torch(command: list[str], folder: Path, **own: str) -> subprocess.Comp
     program = [sys.executable, "-c", UNTIL_TORCH, *command]
     silence, parent = os.pipe()  # a worker ends with its parent, which its standard input tells
     try:
-        return subprocess.run(  # noqa: S603 - our own interpreter and program text
-            program, env=environment | own, stdin=silence, capture_output=True, text=True, check=False, cwd=ROOT
+        done = subprocess.Popen(  # noqa: S603 - our own interpreter and program text
+            program,
+            env=environment | own,
+            stdin=silence,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            start_new_session=True,
         )
+        stdout, stderr = done.communicate()
+        with suppress(ProcessLookupError):  # the demonstration's PACS, whose end the program left to nobody
+            os.killpg(done.pid, signal.SIGKILL)
+        return subprocess.CompletedProcess(program, done.returncode, stdout, stderr)
     finally:
         os.close(silence)
         os.close(parent)
