@@ -42,7 +42,8 @@ class Node:
         self, settings: NodeSettings, commands: Mapping[str, Sequence[str]], on_ready: Callable[[NodeSettings], None]
     ) -> None:
         self._settings = settings
-        self._presence = Presence(settings.spool, settings.executor, map(part_of, commands))
+        self._parts = {part_of(command) for command in commands}
+        self._presence = Presence(settings.spool, settings.executor, self._parts)
         self._supervisor = Supervisor(commands, lambda: on_ready(settings), self._show, self._watchdog)
 
     def run(self) -> None:
@@ -75,7 +76,7 @@ class Node:
     def _hold_the_spool(self) -> bool:
         try:
             self._presence.hold()
-            forget_counters(self._settings.spool / COUNTERS)
+            forget_counters(self._settings.spool / COUNTERS, self._parts)
         except OSError:
             return False  # the listener says what is wrong with the spool
         return True

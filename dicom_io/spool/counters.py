@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from core.event_log import EventLog
@@ -84,10 +85,11 @@ def read_counters(folder: Path) -> dict[str, float]:
     return total
 
 
-def forget_counters(folder: Path) -> None:
-    """Begin from nothing, as a node does when it starts; other machines that share the spool go on."""
-    for path in folder.glob(f"{_HOST}-*.json"):
-        path.unlink(missing_ok=True)
+def forget_counters(folder: Path, processes: Iterable[str]) -> None:
+    """Let these kinds of process begin from nothing, as where a node starts; others and other machines go on."""
+    for process in processes:
+        for path in folder.glob(f"{_HOST}-{process}-*.json"):
+            path.unlink(missing_ok=True)
 
 
 COUNTERS = "counters"

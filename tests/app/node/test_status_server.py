@@ -146,7 +146,9 @@ def test_a_node_that_starts_forgets_its_own_counts_alone(tmp_path: Path) -> None
     (tmp_path / f"{host}-worker-2.json").write_text('{"instances": 1}')
     (tmp_path / "another.machine-worker-1.json").write_text('{"instances": 5}')
     assert read_counters(tmp_path) == {"instances": 7}
-    forget_counters(tmp_path)
+    forget_counters(tmp_path, ["worker"])  # a worker that starts beside a listener of this machine
+    assert read_counters(tmp_path) == {"instances": 6}
+    forget_counters(tmp_path, ["listener", "worker"])
     assert read_counters(tmp_path) == {"instances": 5}
 
 
