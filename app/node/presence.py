@@ -109,8 +109,8 @@ def _take(path: Path) -> int | None:
 
 def _sign(descriptor: int) -> None:
     """Write into a lock who holds it; on a full disk it stays empty, and is a lock all the same."""
-    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
     os.ftruncate(descriptor, 0)  # else the one before is named
     with suppress(OSError):
         os.pwrite(descriptor, json.dumps(holder).encode(), 0)
@@ -120,7 +120,7 @@ def _holder(lock: Path, part: str) -> str:
     """Say which process holds a lock, as far as it could write that down."""
     try:
         content = json.loads(lock.read_text())
-        return f"its {part} is of process {content['pid']} on {content['host']}, since {content['since']}"
+        return f"its {part} is of process {content['pid']} on {content['host']}, since {content['started']}"
     except (OSError, ValueError, LookupError, TypeError):
         return f"it holds {lock.name} and has not said which process it is"
 
