@@ -19,7 +19,7 @@ from phantom.tags import Encoding
 from tests.faults.table import FAULT
 from tests.support.odd_files import nul_padded, rewrite, save_rewritten, with_streams
 from tests.support.seg_cases import context, label_map, read_case
-from tests.support.series_helpers import ct_series, manifest, phantom, run
+from tests.support.series_helpers import config, ct_series, phantom, run
 
 Save = Callable[[list[Dataset], Path], None]
 DECIMALS = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleIntercept", "RescaleSlope")
@@ -84,10 +84,10 @@ def test_a_series_that_looks_damaged(
     save(make_series(phantom(), encoding=Encoding(signed=False, bits_stored=12)), tmp_path)
     if isinstance(expected, ReasonCode):
         with pytest.raises(StudyRejected) as caught:
-            run(tmp_path, manifest())
+            run(tmp_path, config())
         assert caught.value.code is expected
         return
-    volume, _ = run(tmp_path, manifest())
+    volume, _ = run(tmp_path, config())
     assert_array_equal(volume.array[0], phantom().array.astype(np.float32))
     assert tuple(warning.code for warning in volume.warnings) == expected
 
