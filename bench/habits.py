@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.house import imports, sources
 from dicom_io.spool.records import Delivery, Outcome, RecordedClaim, RecordedReason, RevisionState
 
-QUESTION = re.compile(r"(Who|Whom|Whose|What|How|Whether|Which|Where|When|Why)\b")
+QUESTION = re.compile(r"(Who|Whom|Whose|Whoever|What|How|Whether|Which|Where|When|Why)\b")
 KEYS = {
     field.name for kind in (RevisionState, Outcome, Delivery, RecordedReason, RecordedClaim) for field in fields(kind)
 }

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from email.message import Message
 from importlib.metadata import distributions
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ BUNDLED = {
     "scipy": "GCC's runtime libraries, with the exception that lets them be used under any licence",
 }
 """Distributions whose licence text names the GPL for a part that they bundle, with why that is fine."""
-QUESTION = re.compile(r"(Who|Whom|Whose|What|How|Whether|Which|Where|When|Why)\b")
+QUESTION = re.compile(r"(Who|Whom|Whose|Whoever|What|How|Whether|Which|Where|When|Why)\b")
 
 UNEDITED = {"test_changed_routes.py"}
 """It stays as it was before the plan of a run, to show that routes behave as they did."""
@@ -147,10 +148,15 @@ def test_the_licence_pattern_lets_the_lgpl_pass(claim: str) -> None:
 
 
 def docstring_openings(path: Path) -> list[str]:
-    """Return the first line of each docstring of a module, its classes and its functions."""
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, kinds)]
-    return [text.splitlines()[0] for text in map(ast.get_docstring, nodes) if text]
+    """Return the first line of each docstring of a module, its classes, functions and named values."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found.append(ast.get_docstring(node))
+            for before, after in pairwise(node.body):
+                if isinstance(before, ast.Assign | ast.AnnAssign) and isinstance(after, ast.Expr):
+                    found.append(after.value.value if isinstance(after.value, ast.Constant) else None)
+    return [text.splitlines()[0] for text in found if isinstance(text, str) and text]
 
 
 def test_no_docstring_opens_with_a_question_word() -> None:
@@ -176,8 +182,8 @@ def test_no_docstring_opens_with_a_question_word() -> None:
 )
 def test_the_pattern_finds_a_docstring_that_asks(tmp_path: Path, line: str, asks: bool) -> None:
     source = tmp_path / "example.py"
-    source.write_text(f'def example():\n    """{line}"""\n', encoding="utf-8")
-    assert [bool(QUESTION.match(found)) for found in docstring_openings(source)] == [asks]
+    source.write_text(f'def example():\n    """{line}"""\n\nvalue = 1\n"""{line}"""\n', encoding="utf-8")
+    assert [bool(QUESTION.match(found)) for found in docstring_openings(source)] == [asks, asks]
 
 
 def odd_phrases(text: str) -> list[str]:

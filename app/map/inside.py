@@ -10,7 +10,7 @@ from pathlib import Path
 from core.errors import ConfigInvalid
 
 EXPORT = Path("/var/run/holoscan/export")
-"""Where the specification has `extract` copy to: a folder that the user mounts."""
+"""The place that the specification has `extract` copy to: a folder that the user mounts."""
 
 
 @dataclass(frozen=True)

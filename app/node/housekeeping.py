@@ -16,7 +16,7 @@ from runtime.worker_lease import WorkerLease
 RECOVER_EVERY_S = 600.0
 FORGET_EVERY_S = 3600.0
 KEPT_DAYS = 7.0
-"""How long the database keeps work that is over, for a person who asks what happened; the spool has what came of it."""
+"""Time that the database keeps finished work, for a person who asks what happened; the spool has what came of it."""
 
 _log = EventLog()
 

@@ -17,7 +17,7 @@ ASKED_AT_ONCE = 2
 """Studies, for each archive."""
 
 MAX_UNANSWERED = 4
-"""How often an archive is asked that does not answer: the silence of the sender then has to do."""
+"""Number of queries to an archive that does not answer: the silence of the sender then has to do."""
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 60.0
 _NAMED = 5

@@ -35,10 +35,10 @@ from dicom_io.spool.records import ARRIVED, INTERNAL_ERROR, PENDING, UNCONFIRMED
 from dicom_io.spool.revision import Revision
 
 MAX_ROUNDS = 3
-"""How often objects are sent that the peer accepts and then does not keep."""
+"""Number of times that objects are sent which the peer accepts and then does not keep."""
 
 LOOKS = 3
-"""How often a destination is asked for an object that it does not have before it is sent again; some index late."""
+"""Number of questions for an object that a destination does not have before it is sent again; some index late."""
 
 _FIRST_LOOK_S, _LONGEST_LOOK_S = 1.0, 60.0
 

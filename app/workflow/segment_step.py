@@ -22,7 +22,7 @@ from dicom_io.spool.records import Outcome, RecordedReason, RecordedWarning, Sta
 from runtime.attempts import Attempts
 
 MAX_WAITS_FOR_MEMORY = 10
-"""How often a study waits for GPU memory, with waits that double, so for about a quarter of an hour in all."""
+"""Number of waits of a study for GPU memory, which double, so for about a quarter of an hour in all."""
 
 _log = EventLog()
 

@@ -31,7 +31,7 @@ EQUIPMENT = (
     *("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber", "InstitutionName"),
     *("StationName", "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"),
 )
-"""How the images were made: a SEG names their equipment and their lossy compression beside its own."""
+"""The making of the images: a SEG names their equipment and their lossy compression beside its own."""
 
 _SEXES = ("M", "F", "O")
 _CHARACTER_SET_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})

@@ -27,7 +27,7 @@ def test_profile_is_the_only_change_that_it_makes(config: ModelConfig) -> None:
 
 @pytest.mark.parametrize(("asked", "finest"), [(1.0, 1.0), (0.25, 0.5)])
 def test_voxels_are_averaged_to_the_coarser_of_both_limits(config: ModelConfig, asked: float, finest: float) -> None:
-    """That of the profile's own settings, and the run's."""
+    """The finest spacing of the profile's own settings, and the run's."""
     changed = RunOptions(profile="fast", finest_spacing=asked).inference(config)
     assert changed.active == config.inference.fast.model_copy(update={"finest_useful_spacing": finest})
 

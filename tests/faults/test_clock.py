@@ -32,7 +32,7 @@ time.sleep = sleep
 
 QUIET_S = 4.0
 TRIES = 8
-"""How often a study is sent whose images may not be further apart than `QUIET_S`, which a busy machine can deny."""
+"""Attempts to send a study with images no further apart than `QUIET_S`, which a busy machine can deny."""
 
 LATE_S = PATIENCE_S
 """Within this time after a jump all is done, although the clock says a day more or less."""

@@ -30,7 +30,7 @@ SEGNODE = ("-c", "from app.cli.main import main; main()", "serve", "--config")
 STUB_NODE = ("-m", "tests.support.stub_node")
 
 PATIENCE_S = 180.0
-"""How long a test waits for what has to come: no longer than it takes, also on a machine that others keep busy."""
+"""Longest wait of a test for what has to come: no longer than it takes, also on a machine that others keep busy."""
 
 QUICK_RETRY = MappingProxyType({"first_seconds": 0.5, "longest_seconds": 2.0})
 """So that what a destination missed while it was down comes soon after it is up, however long that took."""

@@ -1,4 +1,4 @@
-"""Whatever a user of nnU-Net has in hand: folders of any name, ensembles, exports, and what is not of nnU-Net v2."""
+"""Folders as users of nnU-Net have them: of any name, ensembles, exports, and those that are not of nnU-Net v2."""
 
 import json
 import shutil

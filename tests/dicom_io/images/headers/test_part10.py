@@ -82,7 +82,7 @@ def test_a_beginning_without_the_study_says_nothing() -> None:
 @settings(max_examples=300, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_damaged_objects_are_identified_or_refused(syntax: UID, seed: int) -> None:
-    """Whatever bytes: one error alone is raised, and what is whole before the UIDs is read as it is."""
+    """For any bytes: one error alone is raised, and what is whole before the UIDs is read as it is."""
     chance = random.Random(seed)  # noqa: S311 - test data
     damaged = bytearray(IMAGES[syntax])
     whole = chance.random() < 0.3

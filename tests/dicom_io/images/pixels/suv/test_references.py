@@ -38,7 +38,7 @@ DIFFERENCES = {
     ("other_zone", "calculate-suv"): "reads no zone",
     ("other_zone", "mirp"): "reads no zone",
 }
-"""Where a program departs from the rule of ``docs/suv.md``."""
+"""Series on which a program departs from the rule of ``docs/suv.md``."""
 
 
 def differs(name: str, answer: Any, factors: tuple[float, ...], unit: PetUnit = PetUnit.SUV_BW) -> bool:
