@@ -307,7 +307,9 @@ SCHEMA: dict[str, tuple[set[str], set[str], str]] = {
 
 
 def test_audit_messages_follow_the_schema(node: NodeProcess, studies: dict[str, str]) -> None:
-    for message in audit_messages(node):
+    messages = audit_messages(node)
+    assert messages
+    for message in messages:
         for element in message.iter():
             required, allowed, children = SCHEMA[element.tag]
             assert required <= set(element.attrib) <= required | allowed, element.tag

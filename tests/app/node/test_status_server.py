@@ -184,7 +184,7 @@ def test_node_that_refuses_every_image_for_want_of_disk_is_not_ready(
     presence.hold()
     presence.show({"listener": True, "worker": True})
     try:
-        for kept_free, status in ((KeptFree(), 200), (KeptFree(1 << 60), 503), (KeptFree(percent=99.9999), 503)):
+        for kept_free, status in ((KeptFree(), 200), (KeptFree(1 << 60), 503), (KeptFree(percent=100.0), 503)):
             server = serve_status(spool, "127.0.0.1", 0, kept_free)
             try:
                 assert get(server.server_port, "/readyz")[0] == status
