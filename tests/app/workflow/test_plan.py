@@ -83,6 +83,16 @@ def send_to(node: NodeProcess, *destinations: str) -> None:
     node.set(routes=[{**settings["routes"][0], "destinations": list(destinations)}])
 
 
+def stop_once_planned(node: NodeProcess, storescu: str, folder: Path) -> str:
+    """Send a study that its worker holds, stop the node as soon as the run has a plan, and return the study's UID."""
+    study = str(generate_uid())
+    content = write_study(folder / "study", study, description="held")
+    assert store(storescu, node.port, "SEGNODE", content) == 0
+    wait_until(lambda: (found := node.latest(study)) and found.read_state().get("plan"))
+    node.stop()
+    return study
+
+
 def received(servers: dict[str, StorageServer]) -> dict[str, int]:
     return {name: len(server.received()) for name, server in servers.items()}
 
@@ -90,11 +100,7 @@ def received(servers: dict[str, StorageServer]) -> dict[str, int]:
 def test_run_that_has_begun_keeps_its_plan_and_a_further_run_makes_another(
     node: NodeProcess, servers: dict[str, StorageServer], peer: Callable[[str], str], tmp_path: Path
 ) -> None:
-    study = str(generate_uid())
-    folder = write_study(tmp_path / "study", study, description="held")
-    assert store(peer("storescu"), node.port, "SEGNODE", folder) == 0
-    wait_until(lambda: (found := node.latest(study)) and found.read_state().get("plan"))
-    node.stop()
+    study = stop_once_planned(node, peer("storescu"), tmp_path)
     send_to(node, "first", "second")
     (node.folder / "go").touch()
     node.start()
@@ -110,11 +116,7 @@ def test_run_that_has_begun_keeps_its_plan_and_a_further_run_makes_another(
 def test_run_whose_destination_is_gone_is_planned_anew(
     node: NodeProcess, servers: dict[str, StorageServer], peer: Callable[[str], str], tmp_path: Path
 ) -> None:
-    study = str(generate_uid())
-    folder = write_study(tmp_path / "study", study, description="held")
-    assert store(peer("storescu"), node.port, "SEGNODE", folder) == 0
-    wait_until(lambda: (found := node.latest(study)) and found.read_state().get("plan"))
-    node.stop()
+    study = stop_once_planned(node, peer("storescu"), tmp_path)
     send_to(node, "second")
     (node.folder / "go").touch()
     node.start()
@@ -125,11 +127,7 @@ def test_run_whose_destination_is_gone_is_planned_anew(
 def test_rebuilt_database_plans_anew(
     node: NodeProcess, servers: dict[str, StorageServer], peer: Callable[[str], str], tmp_path: Path
 ) -> None:
-    study = str(generate_uid())
-    folder = write_study(tmp_path / "study", study, description="held")
-    assert store(peer("storescu"), node.port, "SEGNODE", folder) == 0
-    wait_until(lambda: (found := node.latest(study)) and found.read_state().get("plan"))
-    node.stop()
+    study = stop_once_planned(node, peer("storescu"), tmp_path)
     send_to(node, "first", "second")
     rebuild(node.config)
     (node.folder / "go").touch()
