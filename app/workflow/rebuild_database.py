@@ -4,11 +4,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
+from dbos import DBOS, DBOSClient
 from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.settings.node import NodeSettings
+from app.workflow.database_client import database_client, explained_failure
 from app.workflow.intake import recover
 from app.workflow.study_flow import WORKFLOW_VERSION, StudyFlow
 from app.workflow.workflow_ids import LIVE, QUEUE_PRIORITIES, STUDY_QUEUE, WorkItem, workflow_prefixes
@@ -49,29 +49,17 @@ def rebuild(settings: NodeSettings, spool: Spool) -> Rebuilt:
         If the spool cannot be read or written.
     """
     set_aside = _set_aside(settings.database)
-    try:
+    with explained_failure():
         DBOS.migrate(settings.database)
         _check_that_nobody_works(settings)
-        client = DBOSClient(
-            system_database_url=settings.database,
-            serializer=DBOSPortableJSONSerializer(),
-            application_name="segnode",
-            retry_connection_errors=False,
-        )
-        try:
-            queue = _Queue(client, spool)
-            # What a database that stays knows of them may be of another day than the spool.
-            for key in spool.study_keys():
-                with apart(key):
-                    for revision in spool.unfinished(key):
-                        queue.drop(revision)
-            return Rebuilt(tuple(recover(spool, queue)), set_aside)
-        finally:
-            client.destroy()
-    except SQLAlchemyError as error:
-        # Its text has the address, and that may have a password.
-        kind = type(error).__name__
-        raise ConfigInvalid(f"database: cannot be reached or written ({kind}); correct it in node.yaml") from error
+    with database_client(settings.database) as client:
+        queue = _Queue(client, spool)
+        # What a database that stays knows of them may be of another day than the spool.
+        for key in spool.study_keys():
+            with apart(key):
+                for revision in spool.unfinished(key):
+                    queue.drop(revision)
+        return Rebuilt(tuple(recover(spool, queue)), set_aside)
 
 
 def _check_that_nobody_works(settings: NodeSettings) -> None:
