@@ -11,6 +11,8 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from core.validation_message import plain_message
+
 Location = tuple[int | str, ...]
 
 _FINDINGS = {
@@ -82,7 +84,7 @@ def finding_of(problem: ErrorDetails) -> str:
         context = problem.get("ctx", {})
         most = f"at most {context['max_length']}" if kind == "too_long" else f"at least {context['min_length']}"
         return f"has {context['actual_length'] or 'too many'} entries, expected {most}"
-    return problem["msg"].removeprefix("Value error, ").replace("Input should be", f"{short(value)} is not")
+    return plain_message(problem["msg"]).replace("Input should be", f"{short(value)} is not")
 
 
 def close_to(word: object, known: Iterable[str]) -> str | None:

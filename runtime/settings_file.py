@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from core.errors import ConfigInvalid
-from core.validation_message import message_of
+from core.validation_message import plain_message
 from core.yaml_problems import close_to, keys_of, location_of, not_yaml
 from core.yaml_text import line_of
 from runtime.settings_environment import variable_of, with_environment, without_values
@@ -56,7 +56,7 @@ def load_settings_file(path: Path, model: type[Settings], example: str, prefix: 
         for problem in error.errors():
             location = location_of(problem, whole)
             key = ".".join(map(str, location)) or "(whole file)"
-            said = f"{without_values(message_of(problem), overrides)}; {_remedy(problem, known, example)}"
+            said = f"{without_values(plain_message(problem['msg']), overrides)}; {_remedy(problem, known, example)}"
             place = variable_of(location, overrides, content) or f"{path}:{line_of(text, location)}"
             lines.append(f"{place}: {key}: {said}")
         raise ConfigInvalid("\n".join(lines)) from error

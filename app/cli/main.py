@@ -14,7 +14,7 @@ _MASK = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 # isort: split
 from app.cli import demo, models, package, run, serve, service, spool, status, studies  # noqa: E402 - see above
 from core.errors import SegnodeError  # noqa: E402 - see above
-from core.validation_message import message_of  # noqa: E402 - see above
+from core.validation_message import plain_message  # noqa: E402 - see above
 from core.version import VERSION  # noqa: E402 - see above
 
 signal.pthread_sigmask(signal.SIG_SETMASK, _MASK)
@@ -28,7 +28,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
-            error.message = message_of({"msg": error.message})
+            error.message = plain_message(error.message)
             raise
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, StrictBool, TypeAdapter, ValidationError,
 from core.errors import RequestCode, RequestRefused
 from core.frozen import Frozen
 from core.model_config import Channel, Open, Phase, PostprocessingStep, Smooth
-from core.validation_message import message_of
+from core.validation_message import plain_message
 from services.tasks import AliasName, Task
 
 Output = Literal["dicom_seg"]
@@ -251,7 +251,7 @@ def in_words(problems: Sequence[Any]) -> str:
     """List Pydantic's errors, each with its field; values are not repeated, since they may name a patient."""
     said = []
     for one in problems:
-        told = message_of(one)
+        told = plain_message(one["msg"])
         if one["type"] == "union_tag_invalid":  # its text repeats the tag
             told = f"{one['ctx']['discriminator']} must be one of {one['ctx']['expected_tags']}"
         said.append(f"{'.'.join(map(str, one['loc'][1:])) or 'request'}: {told}")
