@@ -18,6 +18,8 @@ from segmentation.inference.model_pool import ModelPool
 from segmentation.package.package import Package
 from segmentation.package.package_warnings import warnings_at_loading, warnings_of
 
+_log = EventLog()
+
 
 def timed_studies(folder: Path) -> list[tuple[Study, float]]:
     """Read every study's headers; with each, its share of the seconds that took.
@@ -70,8 +72,7 @@ class Segmenter:
         self._warnings = {name: warnings_of(package) for name, package in packages.items()}
         self.warnings = tuple(warning for package in packages.values() for warning in warnings_at_loading(package))
         for warning in self.warnings:
-            extra = {"model": warning.model, "warning": warning.code, "problem": warning.message}
-            EventLog().warning("model_warning_raised", **extra)
+            _log.warning("model_warning_raised", model=warning.model, warning=warning.code, problem=warning.message)
 
     def warm(self) -> None:
         """Load networks before the first study asks for them, as many as the device keeps.

@@ -110,8 +110,12 @@ def watch_threads(
         if issubclass(problem.exc_type, SystemExit):
             return  # the thread wished to end
         name = problem.thread.name if problem.thread is not None else ""
-        extra = {"error": problem.exc_type.__name__, "at": raised_at(problem.exc_traceback, _NAMED_FRAMES)}
-        _log.error("thread_died", **extra, name_of_thread=name)  # a record has a "thread" of its own
+        _log.error(
+            "thread_died",
+            error=problem.exc_type.__name__,
+            at=raised_at(problem.exc_traceback, _NAMED_FRAMES),
+            name_of_thread=name,  # a record has a "thread" of its own
+        )
         if ends_process(problem.thread):
             before_end()
             os._exit(1)

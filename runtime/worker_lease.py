@@ -103,8 +103,7 @@ class WorkerLease:
                 # A machine of the same name, or one that died less than a lease ago.
                 remedy = "name each machine by executor: in node.yaml"
                 if said.due("executor") is not None:
-                    fields = {"executor": self.executor, "host": other.host, "remedy": remedy}
-                    _log.warning("executor_claimed_elsewhere", **fields)
+                    _log.warning("executor_claimed_elsewhere", executor=self.executor, host=other.host, remedy=remedy)
             if wants_to_stop(ASK_AGAIN_S):
                 return False
 

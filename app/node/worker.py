@@ -46,6 +46,8 @@ STUDIES_AT_ONCE = 1
 POLL_STUDIES_S = 0.3
 DELIVERIES_AT_ONCE = 2
 
+_log = EventLog()
+
 
 def work(settings: NodeSettings, load_models: Callable[[NodeSettings], RunGraph], slot: int = 1) -> None:
     """Close, queue, segment and deliver studies until the node asks to stop.
@@ -114,8 +116,8 @@ def _does_work(thread: threading.Thread | None) -> bool:
 
 
 def _say_that_another_works(executor: str) -> None:
-    extra = {"executor": executor, "remedy": "end it, or name each machine by executor: in node.yaml"}
-    EventLog().warning("worker_delayed", **extra)
+    remedy = "end it, or name each machine by executor: in node.yaml"
+    _log.warning("worker_delayed", executor=executor, remedy=remedy)
 
 
 def _launch(settings: NodeSettings, executor: str) -> None:

@@ -67,8 +67,7 @@ class DestinationWatch:
             self._answered[name] = False
             return False
         except Exception as problem:  # noqa: BLE001 - an odd answer may break a library, and an echo is worth no worker
-            extra = {"destination": name, "reason": type(problem).__name__}
-            _log.warning("destination_not_watched", **extra)
+            _log.warning("destination_not_watched", destination=name, reason=type(problem).__name__)
             self._answered[name] = False
             return False
         self._answered[name] = True

@@ -166,8 +166,7 @@ def publish(claim: Claim, outcome: Outcome, warnings: Sequence[RecordedWarning] 
             revision.write_state(warnings=tuple(warnings))
         revision.write_outcome(outcome)
     for warning in warnings:
-        fields = {"warning": warning.code, "model": warning.model}
-        _log.warning("study_warning_raised", **fields, problem=warning.message)
+        _log.warning("study_warning_raised", warning=warning.code, model=warning.model, problem=warning.message)
 
 
 def _set_aside(deaths: int, overtimes: int) -> Outcome:
