@@ -4,9 +4,9 @@ import json
 import os
 import pwd
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import typer
@@ -78,7 +78,7 @@ class _Newest:
         codes = dict.fromkeys(warning.code for warning in state.warnings)
         reason += f" (warnings: {', '.join(codes)})" if codes else ""
         number, images = str(row.revision.number), str(row.images)
-        return (row.revision.key, number, images, self.route, _age(state.since), str(state.state), reason.strip())
+        return (row.revision.key, number, images, self.route, _age(state), str(state.state), reason.strip())
 
 
 @dataclass(frozen=True)
@@ -268,11 +268,11 @@ def _route(spool: Spool, key: str, state: RevisionState) -> str:
     return f"{called_ae}: {', '.join(state.plan.models)} > {', '.join(state.plan.destinations)}"
 
 
-def _age(since: str) -> str:
-    """Say how long ago an instant of a record was, in its largest unit."""
+def _age(state: RevisionState) -> str:
+    """Say how long a revision is in its state, in the largest unit."""
     try:
-        seconds = max(0.0, (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds())
-    except (ValueError, TypeError):
+        seconds = max(0.0, time.time() - state.since_s)
+    except ValueError:
         return "unknown"
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:

@@ -1,6 +1,5 @@
 """The present activity of a node, read from its spool: for ``segnode status``, ``/readyz`` and ``/metrics``."""
 
-import calendar
 import json
 import os
 import time
@@ -132,11 +131,7 @@ def _look_at(revision: Revision, known: RevisionState) -> tuple[State, list[str]
         pending = [name for name, delivery in revision.deliveries().items() if delivery.state in PENDING]
     waits = state is not State.RECEIVING and not state.is_final
     warned = {warning.code for warning in known.warnings}
-    return state, pending, _age_s(known.since) if waits else 0.0, warned
-
-
-def _age_s(since: str) -> float:
-    return max(0.0, time.time() - calendar.timegm(time.strptime(since, "%Y-%m-%dT%H:%M:%SZ")))
+    return state, pending, max(0.0, time.time() - known.since_s) if waits else 0.0, warned
 
 
 def write_model_warnings(spool: Path, warnings: Iterable[StudyWarning]) -> None:

@@ -6,6 +6,7 @@ A new value of `State` is another matter: a version that does not know it takes 
 have to be upgraded before the first one writes it.
 """
 
+import calendar
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -54,6 +55,9 @@ INTERNAL_ERROR = "internal_error"
 """Reason code of a revision that a defect of the program ended; the reason of such a delivery begins with it."""
 SUPERSEDED = "superseded"
 """Reason code of a revision that was still receiving when a corrected description opened the next."""
+
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+"""Form of the UTC times in records."""
 
 T = TypeVar("T")
 Unknown = Mapping[str, object]
@@ -278,6 +282,11 @@ class RevisionState:
     def begun(cls, state: State, priority: str = "routine") -> Self:
         """Return the first state of a revision."""
         return cls(state, since=_now(), priority=priority)
+
+    @property
+    def since_s(self) -> float:
+        """The Unix time since which the state is so; `ValueError` where the record holds no such time."""
+        return float(calendar.timegm(time.strptime(self.since, _TIME)))
 
     @property
     def of_reception(self) -> tuple[RecordedWarning, ...]:
@@ -550,4 +559,4 @@ def _names(value: object) -> tuple[str, ...]:
 
 
 def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return time.strftime(_TIME, time.gmtime())

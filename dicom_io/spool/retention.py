@@ -4,7 +4,6 @@ Objects of which no image ever came start nothing, so they never end either. Whe
 would fill the disk unseen.
 """
 
-import calendar
 import time
 from functools import partial
 
@@ -44,7 +43,9 @@ def delete_delivered(
     def is_old(key: str, revisions: list[Revision]) -> bool:
         if not revisions:
             return now - (spool.folder(key) / "others").stat().st_mtime > older_than_s
-        return all(revision.needs_nobody and now - _ended_at(revision) > older_than_s for revision in revisions)
+        return all(
+            revision.needs_nobody and now - revision.read_state().since_s > older_than_s for revision in revisions
+        )
 
     deleted = []
     for key in spool.study_keys():
@@ -59,7 +60,3 @@ def delete_delivered(
                 if trail is not None and kept is not None:
                     trail.handled(trail.node, "D", kept)
     return deleted
-
-
-def _ended_at(revision: Revision) -> float:
-    return float(calendar.timegm(time.strptime(revision.read_state().since, "%Y-%m-%dT%H:%M:%SZ")))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +225,7 @@ def test_a_change_of_one_key_keeps_all_others(tmp_path: Path) -> None:
     delivery = revision.deliveries()["pacs"]
     revision.write_delivery("pacs", replace(delivery, sent=delivery.files))
     assert json.loads(path.read_text()) == DELIVERY | LATER | {"sent": DELIVERY["files"]}
+
+
+def test_since_is_told_in_unix_time() -> None:
+    assert RevisionState(State.FAILED, since=SINCE).since_s == datetime(2026, 1, 1, tzinfo=UTC).timestamp()
