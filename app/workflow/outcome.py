@@ -1,9 +1,9 @@
-"""The graph's answer, and what a destination is to get, as the spool keeps it (`dicom_io.spool.records`)."""
+"""The graph's answer as the spool keeps it (`dicom_io.spool.records`)."""
 
 from collections.abc import Mapping, Sequence
 
 from core.report import Report
-from dicom_io.spool.records import Delivery, Outcome, RecordedReason, RecordedWarning
+from dicom_io.spool.records import Outcome, RecordedReason, RecordedWarning
 
 
 def make_outcome(
@@ -38,8 +38,3 @@ def outcome_of(report: Report) -> Outcome:
 def warnings_of(report: Report) -> tuple[RecordedWarning, ...]:
     """Return the warnings of a run of the graph, as the spool keeps them."""
     return tuple(RecordedWarning(one.code, one.message, one.series, one.model) for one in report.warnings)
-
-
-def make_delivery(files: Sequence[str]) -> Delivery:
-    """Build an entry for ``deliveries/<name>.json``, before anything was sent."""
-    return Delivery(tuple(files))

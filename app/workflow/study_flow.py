@@ -18,7 +18,8 @@ from pydicom import dcmread
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.settings.node import NodeSettings
-from app.workflow.delivery_step import DeliveryStep, begin_delivery, end_of
+from app.workflow.deliveries import begin_delivery, end_of
+from app.workflow.delivery_step import DeliveryStep
 from app.workflow.notices import write_notices
 from app.workflow.outcome import make_outcome
 from app.workflow.routing import is_possible, plan_study

@@ -68,7 +68,7 @@ def test_every_state_is_explained(state: State) -> None:
 
 
 def test_every_code_of_the_node_has_its_remedy() -> None:
-    modules = ("study_flow.py", "segment_step.py", "delivery_step.py", "intake.py")
+    modules = ("study_flow.py", "segment_step.py", "deliveries.py", "intake.py")
     sources = "".join((ROOT / "app" / "workflow" / name).read_text() for name in modules)
     codes = set(re.findall(r"""(?:make_outcome\("\w+", |State\.FAILED, )"(\w+)\"""", sources)) | set(_CODES.values())
     codes |= {NO_DESTINATION, SUPERSEDED, IMAGES_MISSING}

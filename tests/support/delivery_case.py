@@ -12,7 +12,8 @@ from pydicom.uid import SegmentationStorage, generate_uid
 from pynetdicom import AE, evt
 
 from app.settings.node import NodeSettings, load_settings
-from app.workflow.delivery_step import DeliveryStep, begin_delivery, end_of
+from app.workflow.deliveries import begin_delivery, end_of
+from app.workflow.delivery_step import DeliveryStep
 from dicom_io.commitment.request import PUSH_MODEL
 from dicom_io.delivery.find_scu import STUDY_ROOT_FIND
 from dicom_io.spool.claims import take

@@ -12,7 +12,8 @@ from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
 from app.cli.main import cli
-from app.workflow.delivery_step import LOOKS, end_of
+from app.workflow.deliveries import end_of
+from app.workflow.delivery_step import LOOKS
 from dicom_io.spool.records import UNCONFIRMED, Delivery, State
 from dicom_io.spool.retention import delete_delivered
 from dicom_io.spool.study_actions import run_again

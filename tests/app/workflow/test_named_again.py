@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydicom.uid import generate_uid
 
-from app.workflow.delivery_step import begin_delivery
+from app.workflow.deliveries import begin_delivery
 from dicom_io.spool.records import Delivery
 from dicom_io.spool.revision import Revision
 from tests.support.node_process import NodeProcess, free_port, write_study

@@ -8,12 +8,12 @@ import pytest
 
 from app.settings.node import load_settings
 from app.workflow.delivery_step import DeliveryStep
-from app.workflow.outcome import make_delivery, make_outcome
+from app.workflow.outcome import make_outcome
 from app.workflow.segment_step import publish
 from core.errors import Superseded
 from dicom_io.spool.claims import Claim, take
 from dicom_io.spool.ingest import Ingest
-from dicom_io.spool.records import RecordedClaim, State
+from dicom_io.spool.records import Delivery, RecordedClaim, State
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from runtime.storage_id import spool_id
@@ -44,7 +44,7 @@ def revision(spool: Spool) -> Revision:
     (key,) = spool.study_keys()
     revision = spool.revision(key, 0)
     assert spool.close(revision, revision.arrival_stamp())
-    revision.write_delivery("pacs", make_delivery(["a.dcm"]))
+    revision.write_delivery("pacs", Delivery(("a.dcm",)))
     return revision
 
 
@@ -82,17 +82,17 @@ def test_a_claim_says_whose_it_is_and_keeps_the_state(spool: Spool, revision: Re
 
 
 def test_deliveries_are_claimed_one_by_one(spool: Spool, revision: Revision) -> None:
-    revision.write_delivery("other", make_delivery(["a.dcm"]))
+    revision.write_delivery("other", Delivery(("a.dcm",)))
     first = claimed(spool, revision, "ct-1", "pacs")
     claimed(spool, revision, "mr-1", "other")
     claimed(spool, revision, "mr-1")
-    first.write_delivery(replace(make_delivery(["a.dcm"]), state="delivered"))
+    first.write_delivery(replace(Delivery(("a.dcm",)), state="delivered"))
     delivery = revision.read_delivery("pacs")
     assert delivery is not None
     assert (delivery.state, delivery.claim) == ("delivered", RecordedClaim("ct-1", 1))
     claimed(spool, revision, "mr-1", "pacs")
     with pytest.raises(Superseded):
-        first.write_delivery(make_delivery([]))
+        first.write_delivery(Delivery(()))
 
 
 def test_work_of_an_earlier_run_claims_nothing(spool: Spool, revision: Revision) -> None:
