@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.options import AsJson
 from core.errors import ConfigInvalid, RetryLater, SegnodeError, StudyRejected
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ aliases = typer.Typer(
 )
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The service's settings, a service.yaml.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AliasName = Annotated[
     str, typer.Argument(metavar="ALIAS", help="A task (totalseg, vessel, ureter, tumor), or a name of your own.")
 ]
