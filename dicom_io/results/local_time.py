@@ -1,15 +1,11 @@
 """The dates and times that a result carries of its own, in the zone that its inherited ones are in."""
 
-import re
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 from pydicom.dataset import Dataset
 
 from dicom_io.images.headers.attributes import text
-
-_OFFSET = re.compile(r"([+-])(\d\d)([0-5]\d)")
-_LOWEST, _HIGHEST = timedelta(hours=-12), timedelta(hours=14)
-"""Timezone Offset From UTC (PS3.3 C.12.1.1.8)."""
+from dicom_io.images.headers.instants import offset_of
 
 _PAIRS = (
     ("SeriesDate", "SeriesTime"),
@@ -36,7 +32,7 @@ def set_times(result: Dataset, source: Dataset) -> None:
     source
         Header of the image that the result inherits from.
     """
-    offset = _offset(text(source, "TimezoneOffsetFromUTC"))
+    offset = offset_of(text(source, "TimezoneOffsetFromUTC"))
     moment = now() if offset is None else now().astimezone(timezone(offset))
     for date, time in _PAIRS:
         setattr(result, date, moment.strftime("%Y%m%d"))
@@ -50,11 +46,3 @@ def set_times(result: Dataset, source: Dataset) -> None:
 
 def _stated(moment: datetime) -> str:
     return moment.strftime("%z")[:5]
-
-
-def _offset(stated: str) -> timedelta | None:
-    found = _OFFSET.fullmatch(stated)
-    if found is None:
-        return None
-    offset = timedelta(hours=int(found[2]), minutes=int(found[3])) * (-1 if found[1] == "-" else 1)
-    return offset if _LOWEST <= offset <= _HIGHEST and stated != "-0000" else None
