@@ -1,7 +1,7 @@
 """The words of a series on patient and study: which image speaks for all of them, and what deserves a warning."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
@@ -60,23 +60,27 @@ def agree(headers: Sequence[Dataset]) -> Agreement:
     opinions: list[Dataset] = []
     votes: Counter[int] = Counter()
     differing: set[int] = set()
+    tags: list[int] = list(_TAGS)
     for header in headers:
-        number = next((n for n, known in enumerate(opinions) if not _differing(known, header)), len(opinions))
+        number = next((n for n, known in enumerate(opinions) if _agree(known, header, tags)), len(opinions))
         if number == len(opinions) and number < MAX_OPINIONS:
             opinions.append(header)
-            differing |= _differing(opinions[0], header)
+            differing.update(_differing(opinions[0], header, _TAGS))
+            tags.sort(key=lambda tag: tag not in differing)  # those that tell two images apart at once
         votes[number] += number < len(opinions)
     speaker = opinions[max(range(len(opinions)), key=lambda number: (votes[number], -number))]
     return Agreement(speaker, inherit(speaker), frozenset(differing))
 
 
-def _differing(first: Dataset, second: Dataset) -> set[int]:
-    """Return the inherited attributes in which two headers differ; empty and absent is the same."""
-    return {
-        int(tag)
-        for tag in _TAGS
-        if (tag in first or tag in second) and not is_same_value(first, second, tag) and _said(first, second, tag)
-    }
+def _agree(first: Dataset, second: Dataset, tags: Iterable[int]) -> bool:
+    return next(_differing(first, second, tags), None) is None
+
+
+def _differing(first: Dataset, second: Dataset, tags: Iterable[int]) -> Iterator[int]:
+    """Yield the attributes in which two headers differ; empty and absent is the same."""
+    for tag in tags:
+        if (tag in first or tag in second) and not is_same_value(first, second, tag) and _said(first, second, tag):
+            yield int(tag)
 
 
 def _said(first: Dataset, second: Dataset, tag: int) -> bool:
