@@ -31,7 +31,7 @@ from dicom_io.images.pixels.suv.injection import (
 from dicom_io.images.pixels.suv.pet_header import Isotope, PetImage, PetSeries, read_pet_images, read_pet_series
 from dicom_io.images.pixels.suv.radionuclides import radionuclide_of
 from dicom_io.images.pixels.suv.refusal import no_suv
-from dicom_io.images.pixels.suv.scan_time import SERIES_TIME, ScanTime, earliest_acquisition, frame_start, scan_time
+from dicom_io.images.pixels.suv.scan_time import ScanTime, earliest_acquisition, frame_start, scan_time
 
 
 class PetUnit(StrEnum):
@@ -50,19 +50,13 @@ class PetScale:
 
     Attributes
     ----------
-    unit
-        The unit.
     factors
         One an image, in order of the headers: ``value = (stored * slope + intercept) * factor``.
-    recipe
-        How they were found, for the report.
     warnings
         Code ``suv_unsure``: findings that a person should know of.
     """
 
-    unit: PetUnit
     factors: tuple[float, ...]
-    recipe: str
     warnings: tuple[StudyWarning, ...] = ()
 
 
@@ -128,7 +122,7 @@ def _scale(headers: Sequence[Dataset], unit: PetUnit) -> PetScale:
     if series.Units == "GML":
         return _stated_suv(series, len(images), unit)
     if series.Units == "BQML":
-        return _from_activity(series, images, (1.0,) * len(images), unit, "Bq/ml")
+        return _from_activity(series, images, (1.0,) * len(images), unit)
     if series.Units == "CNTS":
         return _from_counts(series, images, unit)
     found = "is missing" if not series.Units else "is neither BQML, GML nor CNTS"
@@ -141,9 +135,9 @@ def _stated_suv(series: PetSeries, count: int, unit: PetUnit) -> PetScale:
     if unit is PetUnit.BQML:
         raise no_suv("Units", "is GML; expected BQML", "Choose the series in Bq/ml.")
     if series.SUVType in STATED_TYPES[unit]:
-        return PetScale(unit, (1.0,) * count, f"as stored: GML, SUV Type {series.SUVType or 'absent'}", warnings)
+        return PetScale((1.0,) * count, warnings)
     if series.SUVType in STATED_TYPES[PetUnit.SUV_BW] and unit in _MASSES:
-        return _renormalised(series, (1.0,) * count, unit, "SUVbw as stored in GML", warnings)
+        return _renormalised(series, (1.0,) * count, unit, warnings)
     found = series.SUVType if series.SUVType in _KNOWN_TYPES else "absent or unknown"
     raise no_suv("SUVType", f"is {found}; expected the one of {unit}", _OTHER_SERIES)
 
@@ -155,7 +149,7 @@ def _from_counts(series: PetSeries, images: Sequence[PetImage], unit: PetUnit) -
         factors = tuple(factor for factor in to_suv if factor is not None)
         if len(factors) < len(images):
             raise no_suv(PHILIPS_SUV_FACTOR.name, "is 0 or missing in some images of the series, but not in all")
-        return _renormalised(series, factors, unit, "counts by Philips' SUV factor", _check_stated_corrections(series))
+        return _renormalised(series, factors, unit, _check_stated_corrections(series))
     to_activity = [_vendor_factor(image.philips_activity_factor, PHILIPS_ACTIVITY_FACTOR) for image in images]
     factors = tuple(factor for factor in to_activity if factor is not None)
     if len(factors) < len(images):
@@ -165,7 +159,7 @@ def _from_counts(series: PetSeries, images: Sequence[PetImage], unit: PetUnit) -
             f"their creator {PHILIPS_SUV_FACTOR.creator!r}",
             "Export the series in Bq/ml, or without removing private attributes.",
         )
-    return _from_activity(series, images, factors, unit, "counts by Philips' activity factor")
+    return _from_activity(series, images, factors, unit)
 
 
 def _vendor_factor(value: str, element: PrivateElement) -> float | None:
@@ -184,22 +178,21 @@ def _vendor_factor(value: str, element: PrivateElement) -> float | None:
 
 
 def _renormalised(
-    series: PetSeries, factors: tuple[float, ...], unit: PetUnit, recipe: str, warnings: tuple[StudyWarning, ...]
+    series: PetSeries, factors: tuple[float, ...], unit: PetUnit, warnings: tuple[StudyWarning, ...]
 ) -> PetScale:
     """Turn factors to SUVbw into factors to a unit."""
     if unit is PetUnit.SUV_BW:
-        return PetScale(unit, factors, recipe, warnings)
+        return PetScale(factors, warnings)
     share = _mass(series, unit) / body_weight(series)
-    recipe = f"{recipe}, by lean body mass for body weight"
-    return PetScale(unit, tuple(factor * share for factor in factors), recipe, warnings)
+    return PetScale(tuple(factor * share for factor in factors), warnings)
 
 
 def _from_activity(
-    series: PetSeries, images: Sequence[PetImage], to_activity: tuple[float, ...], unit: PetUnit, recipe: str
+    series: PetSeries, images: Sequence[PetImage], to_activity: tuple[float, ...], unit: PetUnit
 ) -> PetScale:
     """Return the scale of a series that the factors turn into Bq/ml."""
     if unit is PetUnit.BQML:
-        return PetScale(unit, to_activity, recipe)
+        return PetScale(to_activity)
     for correction in (_DECAY, _ATTENUATION):
         if correction not in series.CorrectedImage:
             raise no_suv("CorrectedImage", f"does not name {correction}", "Choose the corrected series.")
@@ -208,19 +201,17 @@ def _from_activity(
     mass, dose, half_life = _mass(series, unit), dose_of(isotope), half_life_of(isotope)
     if series.DecayCorrection == "ADMIN":
         _check_uptake(series, isotope, images, half_life)
-        recipe = f"{recipe}, corrected to the injection"
     elif series.DecayCorrection == "START":
         if half_life is None:
             raise no_suv("RadionuclideHalfLife", "is missing or no number")
         scan = scan_time(series, images, half_life)
         injection = injected_at(isotope, scan.instant, series.zone, half_life)
         dose *= 2 ** (-uptake_seconds(injection, scan.instant, half_life) / half_life)
-        recipe = f"{recipe}, dose decayed from the injection to the scan by {scan.source}"
         warnings = _warnings_of_times(isotope, images, scan, half_life)
     else:
         found = "is NONE" if series.DecayCorrection == "NONE" else "is missing or unknown"
         raise no_suv("DecayCorrection", f"{found}; expected START or ADMIN", "Choose a series corrected for decay.")
-    return PetScale(unit, tuple(factor * mass / dose for factor in to_activity), recipe, warnings)
+    return PetScale(tuple(factor * mass / dose for factor in to_activity), warnings)
 
 
 def _mass(series: PetSeries, unit: PetUnit) -> float:
@@ -252,7 +243,7 @@ def _warnings_of_times(
 ) -> tuple[StudyWarning, ...]:
     """Compare what was used with what else the headers say."""
     warnings = []
-    if scan.source == SERIES_TIME:
+    if scan.is_series_time:
         with suppress(StudyRejected):
             seconds = (frame_start(images, half_life).moment - scan.instant.moment).total_seconds()
             share = math.expm1(seconds / half_life * math.log(2))

@@ -25,8 +25,6 @@ LARGEST_SPREAD = 0.001
 """Times and frames of one scan lead each back to one start: within two seconds, which rounding makes of them, or within
 this share of the dose."""
 
-SERIES_TIME, GE_TIME, FRAME_TIMES = "Series Date and Time", "GE's scan date and time", "acquisition and frame times"
-
 
 @dataclass(frozen=True)
 class ScanTime:
@@ -36,12 +34,12 @@ class ScanTime:
     ----------
     instant
         The moment.
-    source
-        ``SERIES_TIME``, ``GE_TIME`` or ``FRAME_TIMES``.
+    is_series_time
+        Whether it is Series Date and Time.
     """
 
     instant: Instant
-    source: str
+    is_series_time: bool
 
 
 def scan_time(series: PetSeries, images: Sequence[PetImage], half_life: float) -> ScanTime:
@@ -66,10 +64,10 @@ def scan_time(series: PetSeries, images: Sequence[PetImage], half_life: float) -
     earliest = earliest_acquisition(images)
     start = series.start
     if start is not None and earliest is not None and not _is_later(start, earliest):
-        return ScanTime(start, SERIES_TIME)
+        return ScanTime(start, is_series_time=True)
     if any(image.has_ge_scan_time for image in images):
-        return ScanTime(_ge_time(images, earliest), GE_TIME)
-    return ScanTime(frame_start(images, half_life), FRAME_TIMES)
+        return ScanTime(_ge_time(images, earliest), is_series_time=False)
+    return ScanTime(frame_start(images, half_life), is_series_time=False)
 
 
 def earliest_acquisition(images: Sequence[PetImage]) -> Instant | None:
