@@ -1,6 +1,5 @@
 """Two copies of one image, which carry one SOP Instance UID: which words differ, and which copy counts."""
 
-import re
 from collections.abc import Iterable
 
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
@@ -8,6 +7,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 from dicom_io.images.headers.attributes import MALFORMED, text
+from dicom_io.images.headers.instants import instant_of
 
 IMAGE_KEYWORDS = (
     *("SOPClassUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality"),
@@ -23,9 +23,6 @@ IMAGE_TAGS = frozenset(tag_for_keyword(keyword) for keyword in IMAGE_KEYWORDS)
 
 LONGEST_LIST = 12
 """Keywords that are named; of more, the number is."""
-
-_DATE = re.compile(r"\d{8}")
-_TIME = re.compile(r"(?:\d\d){1,3}(?:\.\d{1,6})?")
 
 
 def changed_tags(first: Dataset, second: Dataset) -> set[int]:
@@ -61,17 +58,12 @@ def counts_more(newer: Dataset, older: Dataset) -> bool:
 
     Instance Creation Date and Time decide where both copies state them and they differ (PS3.3 C.12.1).
     """
-    dates = [text(header, "InstanceCreationDate") for header in (newer, older)]
-    if not all(map(_DATE.fullmatch, dates)):
-        return True
-    if dates[0] != dates[1]:
-        return dates[0] > dates[1]
-    times = [text(header, "InstanceCreationTime") for header in (newer, older)]
-    if not all(map(_TIME.fullmatch, times)):
-        return True
-    return _comparable(times[0]) >= _comparable(times[1])
-
-
-def _comparable(time: str) -> str:
-    whole, _, fraction = time.partition(".")
-    return whole.ljust(6, "0") + fraction.ljust(6, "0")
+    dates, times = ([text(header, f"InstanceCreation{part}") for header in (newer, older)] for part in ("Date", "Time"))
+    # dates alone tell where they differ: a copy may state no time
+    for clocks in (("00", "00"), times):
+        new, old = (instant_of(date, clock, None) for date, clock in zip(dates, clocks, strict=True))
+        if new is None or old is None:
+            return True
+        if new.moment != old.moment:
+            return new.moment > old.moment
+    return True
