@@ -17,7 +17,7 @@ from pydicom.charset import convert_encodings, python_encoding
 from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.valuerep import DSfloat, PersonName, validate_value
+from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR, MAX_VALUE_LEN, DSfloat, PersonName, validate_value
 
 from dicom_io.images.headers.attributes import items, tag_of, texts, value_of
 from dicom_io.results.source_modules import ALWAYS, MODULES, TYPES
@@ -34,12 +34,9 @@ EQUIPMENT = (
 """The making of the images: a SEG names their equipment and their lossy compression beside its own."""
 
 _SEXES = ("M", "F", "O")
-_CHARACTER_SET_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _NUMBER_VRS = frozenset({"FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
-_LONGEST = {"AE": 16, "CS": 16, "DS": 16, "IS": 12, "LO": 64, "LT": 10240, "SH": 16, "ST": 1024}
-"""Characters of one value (PS3.5 table 6.2-1); of a name, of each of its three groups."""
-
 _NAME_GROUPS, _LONGEST_GROUP = 3, 64
+"""Groups of a name, and characters of each (PS3.5 table 6.2-1)."""
 
 _Validity = Literal["valid", "too_long", "invalid"]
 
@@ -155,8 +152,8 @@ def _validity(vr: str, text: str) -> _Validity:
         groups = text.split("=")
         is_long = any(len(group) > _LONGEST_GROUP for group in groups)
         return "too_long" if is_long and len(groups) <= _NAME_GROUPS else "invalid"
-    most = _LONGEST.get(vr, len(text))
-    if len(text) <= most:
+    most = MAX_VALUE_LEN.get(vr, len(text))
+    if len(text) <= most or vr == "UI":
         return "invalid"
     if vr in ("DS", "IS"):
         return "too_long" if _is_number(vr, text) else "invalid"
@@ -221,4 +218,4 @@ def _can_encode(character: str, encodings: Sequence[str]) -> bool:
 
 def texts_of(dataset: Dataset) -> list[str]:
     """Return every text in a dataset that its character set applies to."""
-    return [str(e.value) for e in dataset.iterall() if e.VR in _CHARACTER_SET_VRS and not e.is_empty]
+    return [str(e.value) for e in dataset.iterall() if e.VR in CUSTOMIZABLE_CHARSET_VR and not e.is_empty]

@@ -8,9 +8,9 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
+from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
 
 _CHARACTER_SET = Tag("SpecificCharacterSet")
-_TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _UTF8 = "ISO_IR 192"
 _UTF8_NAMES = re.compile(r"(?:(?:ISO[ _-]*)?(?:2022[ _-]*)?(?:IR[ _-]*)?192|UTF[ _-]?8)", re.IGNORECASE)
 _SINGLE = re.compile(r"ISO[ _-]*IR[ _-]*(\d+)", re.IGNORECASE)
@@ -84,7 +84,7 @@ def _raw_texts(header: Dataset) -> Iterator[bytes]:
         if vr == "SQ":
             for item in header[tag].value:
                 yield from _raw_texts(item)
-        elif vr in _TEXT_VRS and isinstance(element, RawDataElement):
+        elif vr in CUSTOMIZABLE_CHARSET_VR and isinstance(element, RawDataElement):
             yield element.value or b""
 
 
