@@ -90,8 +90,9 @@ def read_instance(path: Path) -> Instance:
             raise DicomdirError("a DICOMDIR, not an image")
         syntax = uid(meta, "TransferSyntaxUID")
         if syntax == DeflatedExplicitVRLittleEndian:
-            # the dataset starts where the meta information ends, and positions count from there
-            return _read_header(path, InflatingFile(file, MAX_INFLATED_HEADER), meta, syntax)  # type: ignore[arg-type]
+            # positions count from where the meta information ends
+            inflating = InflatingFile(file, MAX_INFLATED_HEADER)
+            return _read_header(path, inflating, meta, syntax)  # type: ignore[arg-type]  # all that is called is there
         return _read_header(path, file, meta, syntax)
 
 
