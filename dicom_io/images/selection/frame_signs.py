@@ -5,7 +5,7 @@ References
 PS3.3 C.8.15.2.1, C.8.13.3.1, C.7.6.16.2.6 (Derivation Image), C.7.6.16.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from dicom_io.images.headers.series import Series
 from dicom_io.images.selection.map_signs import (
     COMPONENTS,
     DERIVATIONS,
+    GENERIC_VALUES,
     PLAIN_PERFUSION,
     SUSPECTED_DERIVATIONS,
     kind_of_type,
@@ -157,6 +158,22 @@ def _sign(facts: _Facts, modality: str) -> str:
         if kind := COMPONENTS.get(component.upper()):
             return f"{kind} (Complex Image Component)"
     return _sign_of_contrast(facts, modality)
+
+
+def is_sign(value: str, image_type: Sequence[str], modality: str) -> bool:
+    """Tell whether a value of Image Type makes an image a map where it stands, whatever its other values say.
+
+    Parameters
+    ----------
+    value, image_type
+        The value, and all of them; in capitals.
+    modality
+        Of the series.
+    """
+    alone = tuple(one if one == value or one in GENERIC_VALUES else "" for one in image_type)
+    return value not in GENERIC_VALUES and any(
+        _sign(_Facts(types=(alone,), is_enhanced=is_enhanced), modality) for is_enhanced in (False, True)
+    )
 
 
 def _sign_of_type(values: tuple[str, ...], modality: str) -> str:

@@ -12,9 +12,8 @@ from core.units import HU, UNSPECIFIED, default_unit, same_unit
 from dicom_io.images.grid.frame_unit import image_type_of, mapped_unit, unit_of_frame
 from dicom_io.images.headers.attributes import first_item, items, macro, number, text
 from dicom_io.images.headers.series import Series
-from dicom_io.images.selection.frame_signs import signs_of
+from dicom_io.images.selection.frame_signs import is_sign, signs_of
 from dicom_io.images.selection.map_signs import (
-    GENERIC_VALUES,
     MOSAIC,
     energy_in_words,
     is_monoenergetic,
@@ -189,10 +188,10 @@ def _unmet_energy(wanted: float, quantity: Quantity) -> str:
 
 
 def _is_named(channel: Channel, modality: str, image_type: Sequence[str], description: str) -> bool:
-    """Tell whether a rule asks for the map: by a value of Image Type that ordinary images lack, or by its words."""
+    """Tell whether a rule asks for the map: by a value of Image Type that makes it one, or by its words."""
     rule = channel.series
     asked = [value.upper() for value in rule.image_type]
-    if any(value in image_type and value not in GENERIC_VALUES for value in asked):
+    if any(value in image_type and is_sign(value, image_type, modality) for value in asked):
         return True
     # Of "ADC liver", /adc/ names the map, and /liver/ an image of the liver. A text without a word of maps names none.
     rest = without_map_words(description, modality)

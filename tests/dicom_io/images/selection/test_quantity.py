@@ -419,6 +419,10 @@ def iodine() -> list[Dataset]:
     return ct("Iodine portal venous", ImageType=[*DERIVED, "MAT_SPECIFIC"], RescaleType="MGML")
 
 
+def iodine_by_words() -> list[Dataset]:
+    return ct("Iodine portal venous", ImageType=["ORIGINAL", "PRIMARY", "AXIAL", "CT_SOM5 SPI"])
+
+
 NAMED: list[tuple[Callable[[], list[Dataset]], str, dict[str, object], bool]] = [
     (adc, "MR", {"description": ("adc",)}, True),
     (adc, "MR", {"description": ("diff.*adc",)}, True),
@@ -431,6 +435,12 @@ NAMED: list[tuple[Callable[[], list[Dataset]], str, dict[str, object], bool]] = 
     (iodine, "CT", {"description": ("venous",)}, False),
     (iodine, "CT", {"image_type": ("MAT_SPECIFIC",)}, True),
     (iodine, "CT", {"image_type": ("AXIAL",)}, False),
+    (iodine_by_words, "CT", {"image_type": ("CT_SOM5 SPI",)}, False),
+    (iodine_by_words, "CT", {"image_type": ("CT_SOM5 SPI",), "description": ("iodine",)}, True),
+    (lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "P", "SWI"]), "MR", {"image_type": ("P",)}, True),
+    (lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "P", "SWI"]), "MR", {"image_type": ("SWI",)}, False),
+    (lambda: mr(ImageType=["DERIVED", "PRIMARY", "M", "T1"]), "MR", {"image_type": ("T1",)}, True),
+    (lambda: ct(ImageType=[*DERIVED, "PERFUSION", "X"]), "CT", {"image_type": ("PERFUSION",)}, True),
     (iodine, "CT", {"unit": "MGML"}, True),
     (iodine, "CT", {"unit": "mgml"}, True),
     (iodine, "CT", {"unit": "Z_EFF"}, False),
