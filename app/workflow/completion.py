@@ -88,7 +88,7 @@ class Completion:
             If the spool cannot be read.
         """
         study = self._spool.study(arrivals.revision.key)
-        routes: Sequence[Route] = [route for route in self._settings.routes if route.called_ae == study["called_ae"]]
+        routes: Sequence[Route] = self._routes_of(study["called_ae"])
         if _need_headers(routes):
             arrivals.image_count.update(arrivals.revision.images)
             # Where none fits yet, the series that makes one fit may be still to come.
@@ -113,17 +113,18 @@ class Completion:
             If the spool cannot be read.
         """
         called_ae = self._spool.study(arrivals.revision.key)["called_ae"]
-        if (
-            StudyPlan(tuple(route for route in self._settings.routes if route.called_ae == called_ae)).priority
-            != "stat"
-        ):
+        routes = self._routes_of(called_ae)
+        if StudyPlan(tuple(routes)).priority != "stat":
             return "routine"  # whichever of them it takes; nothing has to be read
         arrivals.image_count.update(arrivals.revision.images)
-        return plan_study(self._settings.routes, called_ae, arrivals.image_count.series).priority
+        return plan_study(routes, called_ae, arrivals.image_count.series).priority
 
     def forget(self, key: str) -> None:
         """Drop what was asked about a study that is no longer receiving."""
         self._archive_check.forget(key)
+
+    def _routes_of(self, called_ae: str) -> list[Route]:
+        return [route for route in self._settings.routes if route.called_ae == called_ae]
 
     def _quiet_s(self, route: Route) -> float:
         return route.quiet_seconds if route.quiet_seconds is not None else self._settings.quiet_seconds
