@@ -19,8 +19,6 @@ from core.model_config import ModelConfig
 from core.run_options import RunOptions
 from core.settled_json import settled_json
 
-LIST_VERSION = 1
-
 
 @dataclass(frozen=True)
 class ResultIdentity:
