@@ -17,7 +17,7 @@ from core.frozen import Frozen
 from core.model_problems import problems_of
 from core.units import PT_UNITS, Unit
 from core.yaml_problems import Location, close_to, not_yaml, problem_at
-from core.yaml_text import Pattern
+from core.yaml_text import Pattern, load_yaml
 
 Orientation = Literal["acquired", "RAS", "LPS"]
 Plane = Literal["axial", "coronal", "sagittal", "oblique"]
@@ -263,7 +263,7 @@ def parse_model_config(data: bytes, path: Path) -> ModelConfig:
     """
     try:
         text = data.decode("utf-8")
-        content = yaml.safe_load(text)
+        content = load_yaml(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError also of a date such as 2020-13-01
         raise PackageInvalid(f"{path}:{not_yaml(error)}") from error
     if not isinstance(content, dict):
