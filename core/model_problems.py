@@ -12,7 +12,6 @@ from core.yaml_text import line_of
 
 _CODE = '{value: "10200004", scheme: SCT, meaning: Liver}'
 _RANGE = "{min: 0.5, max: 5}"
-_STEPS = "keep_largest, remove_small, fill_holes, open, smooth"
 
 EXAMPLES: Mapping[str, str] = {
     "": "schema: 1",
@@ -36,6 +35,7 @@ EXAMPLES: Mapping[str, str] = {
     "channels.series.slice_spacing": _RANGE,
     "channels.series.pixel_spacing": _RANGE,
     "channels.series.min_slices": "3",
+    "channels.series.energy_kev": "70",
     "channels.series.phase": "[portal]",
     "channels.series.prefer": "[thinnest, most_slices]",
     "on_other_grid": "refuse",
@@ -49,7 +49,10 @@ EXAMPLES: Mapping[str, str] = {
     "postprocessing": "[{step: keep_largest, labels: [liver]}]",
     "postprocessing.step": "keep_largest",
     "postprocessing.labels": "[liver]",
+    "postprocessing.together": "true",
+    "postprocessing.components": "1",
     "postprocessing.min_volume_mm3": "500",
+    "postprocessing.max_volume_mm3": "500",
     "postprocessing.radius_mm": "2",
     "postprocessing.sigma_mm": "1",
     "inference": "{profile: exact, mirroring: true, step_size: 0.5}",
@@ -58,6 +61,11 @@ EXAMPLES: Mapping[str, str] = {
     "inference.step_size": "0.5",
     "inference.folds": "[0, 1, 2, 3, 4]",
     "inference.fast": "{mirroring: false, step_size: 0.8}",
+    "inference.fast.mirroring": "false",
+    "inference.fast.step_size": "0.8",
+    "inference.fast.bf16": "true",
+    "inference.fast.crop_to_body": "true",
+    "inference.fast.finest_useful_spacing": "1.5",
     "output": "{segmentation_type: BINARY}",
     "output.segmentation_type": "BINARY",
     "output.series_description": '"Liver"',
