@@ -9,16 +9,13 @@ from app.graph import StudyApplication, StudyJob
 from app.run_report import report_runs
 from app.study_run import StudyRun
 from core.errors import SegnodeError
-from core.event_log import EventLog
 from core.report import Reason, Report
 from dicom_io.images.study import Study, read_studies
 from dicom_io.results.outbox import StudyOutbox
 from operators.model_run import ModelRun
 from segmentation.inference.model_pool import ModelPool
 from segmentation.package.package import Package
-from segmentation.package.package_warnings import warnings_at_loading, warnings_of
-
-_log = EventLog()
+from segmentation.package.package_warnings import log_warnings, warnings_at_loading, warnings_of
 
 
 def timed_studies(folder: Path) -> list[tuple[Study, float]]:
@@ -71,8 +68,7 @@ class Segmenter:
         self.device = self._models.device
         self._warnings = {name: warnings_of(package) for name, package in packages.items()}
         self.warnings = tuple(warning for package in packages.values() for warning in warnings_at_loading(package))
-        for warning in self.warnings:
-            _log.warning("model_warning_raised", model=warning.model, warning=warning.code, problem=warning.message)
+        log_warnings(self.warnings)
 
     def warm(self) -> None:
         """Load networks before the first study asks for them, as many as the device keeps.

@@ -1,11 +1,16 @@
 """Warnings about a package that runs all the same."""
 
+from collections.abc import Iterable
+
+from core.event_log import EventLog
 from core.model_config import ModelConfig
 from core.study_warning import StudyWarning, WarningCode
 from core.units import PT_UNITS
 from segmentation.package.open_decisions import standing_questions
 from segmentation.package.package import MODEL_YAML, Package
 from segmentation.package.profile_results import warning_of
+
+_log = EventLog()
 
 
 def warnings_of(package: Package) -> tuple[StudyWarning, ...]:
@@ -30,6 +35,12 @@ def warnings_at_loading(package: Package) -> tuple[StudyWarning, ...]:
     """
     old = () if package.record is not None else (_without_record(package),)
     return (*warnings_of(package), *old)
+
+
+def log_warnings(warnings: Iterable[StudyWarning]) -> None:
+    """Log warnings about a package that has been loaded."""
+    for warning in warnings:
+        _log.warning("model_warning_raised", model=warning.model, warning=warning.code, problem=warning.message)
 
 
 def _undecided(package: Package) -> StudyWarning | None:

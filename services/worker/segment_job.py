@@ -16,6 +16,7 @@ from core.volume import Geometry, Volume
 from segmentation.inference.model_pool import MemoryRequest, ModelPool
 from segmentation.inference.shared_images import SharedImages
 from segmentation.package.package import Package
+from segmentation.package.package_warnings import warnings_of
 from segmentation.postprocessing.steps import postprocess
 from services.images.channel_grid import on_first_grid
 from services.images.image_reader import Image, ImageReader, told_phase
@@ -205,7 +206,7 @@ class SegmentJob:
             model_sha256=part.package.sha256,
             labels=label_map.labels,
             volumes_ml=label_map.volumes_ml(),
-            warnings=tuple(warning.finding for warning in volume.warnings),
+            warnings=tuple(_warnings(part.package, volume)),
         )
         record = folder.write(label_map, record, seg)
         return MaskResult.of(part.place, record, timings_s=result.timings_s)
@@ -227,6 +228,12 @@ def _existing(part: _Part, folder: MaskFolder) -> MaskResult | None:
     wants_seg = bool(part.request.output)
     record = folder.existing(part.key, part.sources, force=part.request.force, with_seg=wants_seg)
     return None if record is None else MaskResult.of(part.place, record, existing=True)
+
+
+def _warnings(package: Package, volume: Volume) -> list[str]:
+    # Details about a package name its folder, which callers are not told; the log has them.
+    of_package = [f"{warning.code}: {warning.code.sentence}" for warning in warnings_of(package)]
+    return of_package + [warning.finding for warning in volume.warnings]
 
 
 def _share_of(on_progress: Progress, number: int, count: int) -> Progress:

@@ -6,6 +6,7 @@ from typing import Final
 from core.run_options import RunOptions
 from segmentation.package.hashes import SUMS
 from segmentation.package.package import MODEL_YAML, Package, load_package
+from segmentation.package.package_warnings import log_warnings, warnings_at_loading
 from services.aliases import Aliases, check_fits
 
 TOTALSEG: Final = RunOptions(finest_spacing=1.0)
@@ -30,7 +31,7 @@ class Packages:
         self._known: dict[Path, tuple[_Stamp, Package]] = {}
 
     def of(self, alias: str) -> Package:
-        """Load and verify the package that a task or other alias names now.
+        """Load and verify the package that a task or other alias names now, and log what is to be known of it.
 
         Raises
         ------
@@ -46,6 +47,7 @@ class Packages:
         known = self._known.get(folder)
         if known is None or known[0] != stamp:
             known = stamp, load_package(folder)
+            log_warnings(warnings_at_loading(known[1]))
             self._known[folder] = known
         check_fits(alias, known[1])
         return known[1].with_options(TOTALSEG) if alias == "totalseg" else known[1]

@@ -119,6 +119,26 @@ def test_a_batch_decodes_each_image_once_and_gives_what_the_engine_gives(
     assert found["totalseg"].mask_path == "cases:0001/mask/total_A.nii.gz"
 
 
+def test_open_question_about_a_model_is_logged_and_stands_in_the_result(
+    jobs: Jobs, models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask = {"task": "tumor", "image_path": "cases:0001/A.nii.gz"}
+    assert jobs.run(**ask)["tumor"].warnings == ()
+    model_yaml = models / ALIASES["tumor"] / "model.yaml"
+    decided = model_yaml.read_text()
+    model_yaml.write_text(f"{decided}# DECIDE: the organ\n")
+    try:
+        (told,) = jobs.run(**ask)["tumor"].warnings
+        assert jobs.run(**ask)["tumor"].warnings == (told,)
+    finally:
+        model_yaml.write_text(decided)
+    assert told.startswith("package_undecided: ")
+    assert str(models) not in told
+    logged = [vars(one) for one in caplog.records if one.message == "model_warning_raised"]
+    assert [(one["warning"], one["model"]) for one in logged] == [("package_undecided", ALIASES["tumor"])]
+    assert "the organ" in logged[0]["problem"]
+
+
 def test_a_repeated_request_gets_the_same_mask_unless_something_changed(jobs: Jobs, volume: Path) -> None:
     ask = {"task": "tumor", "image_path": "cases:0001/A.nii.gz"}
     first = jobs.run(**ask)["tumor"]
