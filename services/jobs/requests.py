@@ -134,15 +134,12 @@ class AliasRequest(AliasImages):
 
 TaskRequest = TotalsegRequest | VesselRequest | UreterRequest | TumorRequest
 SegmentationRequest = TaskRequest | AliasRequest
-_REQUESTS: dict[Task, type[TaskRequest]] = {
+_REQUESTS: Mapping[str, type[TaskRequest]] = {
     "totalseg": TotalsegRequest,
     "vessel": VesselRequest,
     "ureter": UreterRequest,
     "tumor": TumorRequest,
 }
-
-
-_BY_NAME: Mapping[str, type[TaskRequest]] = {str(task): request for task, request in _REQUESTS.items()}
 
 
 class BatchRequest(_Segmentation):
@@ -230,7 +227,7 @@ Request = TypeVar("Request", bound=BaseModel)
 
 def image_fields(task: str) -> tuple[str, ...]:
     """Return the fields of a task's request that name its images, in the order of the model's channels."""
-    return tuple(name for name in _BY_NAME[task].model_fields if name.startswith("image"))
+    return tuple(name for name in _REQUESTS[task].model_fields if name.startswith("image"))
 
 
 def parse_request(content: Any) -> AnyRequest:
