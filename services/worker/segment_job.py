@@ -140,8 +140,9 @@ class SegmentJob:
             return results
 
     def _part(self, request: SegmentationRequest) -> _Part:
-        channels = self.packages.of(request.name).config.channels if isinstance(request, AliasRequest) else ()
-        named = request.paths(channels)
+        # Asked for once: between two, the alias may come to stand for a package whose channels have another order.
+        package = self.packages.of(request.name)
+        named = request.paths(package.config.channels)
         images = {field: self.roots.find(one.path, field) for field, one in named.items()}
         if len({image.path for image in images.values()}) < len(images):
             detail = f"{' and '.join(images)} are the same file; give one image of each phase."
@@ -150,7 +151,6 @@ class SegmentJob:
             _check_phase(field, named[field].phases, image)
         if request.output and not next(iter(images.values())).path.is_dir():
             raise RequestRefused(RequestCode.INVALID_REQUEST, "output: dicom_seg needs a folder of DICOM images.")
-        package = self.packages.of(request.name)
         registration = request.registration if isinstance(request, VesselRequest) else ""
         digests = [self.reader.open(image, name).digest for name, image in images.items()]
         if len(set(digests)) < len(digests):

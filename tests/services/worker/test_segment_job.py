@@ -17,7 +17,7 @@ from phantom.series import write_series
 from phantom.tags import StudyTags
 from segmentation.inference.engine import Engine
 from segmentation.inference.model_pool import ModelPool
-from segmentation.package.package import load_package
+from segmentation.package.package import Package, load_package
 from segmentation.postprocessing.steps import postprocess
 from services.aliases import Aliases
 from services.images.image_reader import ImageReader
@@ -137,6 +137,23 @@ def test_open_question_about_a_model_is_logged_and_stands_in_the_result(
     logged = [vars(one) for one in caplog.records if one.message == "model_warning_raised"]
     assert [(one["warning"], one["model"]) for one in logged] == [("package_undecided", ALIASES["tumor"])]
     assert "the organ" in logged[0]["problem"]
+
+
+def test_alias_that_changes_while_a_job_begins_gives_the_job_one_package(
+    volume: Path, models: Path, tmp_path: Path
+) -> None:
+    process = ServiceProcess(tmp_path / "service", volume, models, {"organ": ALIASES["tumor"]})
+    aliases = Aliases(load_service_settings(process.config))
+
+    class Changing(Packages):
+        def of(self, alias: str) -> Package:
+            package = super().of(alias)
+            aliases.set(alias, ALIASES["totalseg"])
+            return package
+
+    jobs = Jobs(volume, (Changing(aliases), ModelPool("cpu")))
+    made = jobs.run(task="alias", alias="organ", image_path="cases:0001/A.nii.gz")["organ"]
+    assert made.model == ALIASES["tumor"]
 
 
 def test_a_repeated_request_gets_the_same_mask_unless_something_changed(jobs: Jobs, volume: Path) -> None:
