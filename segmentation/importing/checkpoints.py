@@ -7,13 +7,13 @@ paths, for which a string is built. No class is imported because a file names it
 
 import pickle
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import PackageInvalid
 from segmentation.importing.source_files import refuse_lfs_pointer
-from segmentation.package.weights import _DAMAGE, _check_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +21,22 @@ if TYPE_CHECKING:
 MAX_CHECKPOINT_BYTES = 8 * 2**30
 """Largest checkpoint that is read; nnU-Net's largest preset with its optimizer state stays below 3 GiB."""
 _NEEDED = ("network_weights", "trainer_name", "init_args", "inference_allowed_mirroring_axes")
+
+# What reading a damaged or hostile archive raises, besides the unpickler's own refusal.
+_DAMAGE = (
+    RuntimeError,
+    EOFError,
+    KeyError,
+    IndexError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    MemoryError,
+    OSError,
+    zipfile.BadZipFile,
+)
 
 
 @dataclass(frozen=True)
@@ -121,3 +137,11 @@ def _path_as_text(*parts: object) -> str:
 
 def _is_v1(content: object) -> bool:
     return isinstance(content, dict) and "state_dict" in content and "plot_stuff" in content
+
+
+def _check_tensors(weights: Mapping[str, Any], where: str) -> None:
+    import torch
+
+    for name, tensor in weights.items():
+        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided:
+            raise PackageInvalid(f"{where}: {name!r} in network_weights is not a plain tensor")

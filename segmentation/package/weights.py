@@ -1,10 +1,9 @@
 """Weights of a package as safetensors: each tensor once, with a table of the names that share a tensor."""
 
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.errors import PackageInvalid
 
@@ -13,23 +12,6 @@ if TYPE_CHECKING:
 
 
 ALIASES = "aliases"
-
-
-# What reading a damaged or hostile archive raises, besides the unpickler's own refusal.
-_DAMAGE = (
-    RuntimeError,
-    EOFError,
-    KeyError,
-    IndexError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    OverflowError,
-    MemoryError,
-    OSError,
-    zipfile.BadZipFile,
-)
 
 
 def write_weights(weights: Mapping[str, "torch.Tensor"], aliases: Mapping[str, str], path: Path) -> None:
@@ -77,11 +59,3 @@ def read_weights(content: bytes, where: str) -> dict[str, "torch.Tensor"]:
         return stored | {alias: stored[name] for alias, name in aliases.items()}
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PackageInvalid(f"{where}: not weights of a package: {error}") from error
-
-
-def _check_tensors(weights: Mapping[str, Any], where: str) -> None:
-    import torch
-
-    for name, tensor in weights.items():
-        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided:
-            raise PackageInvalid(f"{where}: {name!r} in network_weights is not a plain tensor")
