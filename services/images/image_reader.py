@@ -24,7 +24,10 @@ from services.images.safe_open import read_small
 from services.images.shared_paths import SharedFile
 
 ENDINGS: Final = (".nii.gz", ".nii")
-"""No other format: headers of NRRD and MetaImage can name any file as the source of the voxels."""
+"""No other format: headers of NRRD and MetaImage can name any file as the source of the voxels.
+
+`core.image_files` refuses one that does, but a caller who may write the volume could change it between check and read.
+"""
 LETTERS: Final[dict[str, Phase]] = {"N": "native", "A": "arterial", "P": "portal", "D": "delayed"}
 """Phases by the last part of a file's name, as in ``image_A.nii.gz``."""
 
