@@ -99,7 +99,7 @@ class Segmenter:
         try:
             return self.run_study(study, run, headers_s=headers_s)
         except SegnodeError as error:
-            publish_failure(run.output, study.uid, Reason.of(error), self.device, run.notes)
+            publish_failure(run, study.uid, Reason.of(error), self.device)
             raise
 
     def run_study(

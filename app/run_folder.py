@@ -133,7 +133,7 @@ def _run_one(
 
 def _publish_failure(study: "Study", run: StudyRun, reason: Reason, device: str) -> Report | None:
     try:
-        return publish_failure(run.output, study.uid, reason, device, stagings=run.stagings)
+        return publish_failure(run, study.uid, reason, device)
     except SegnodeError as error:
         # Not even a report could be written: where to say so is here.
         typer.echo(f"segnode: study {study.uid}: {error}", err=True)

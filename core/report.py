@@ -31,7 +31,10 @@ class Reason(Frozen):
         prefix = f"{model}: " if model else ""
         if isinstance(error, StudyRejected):
             return cls(code=str(error.code), message=prefix + error.message, series=error.series_uid)
-        return cls(code=_CODES.get(type(error), "failed"), message=prefix + str(error))
+        code = next(
+            (_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), "failed"
+        )  # its own, or its base's
+        return cls(code=code, message=prefix + str(error))
 
 
 _CODES: dict[type[SegnodeError], str] = {

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from core.errors import ConfigInvalid, PackageInvalid, ReasonCode, RetryLater, SegnodeError, StudyRejected
+from core.errors import ConfigInvalid, NotReached, PackageInvalid, ReasonCode, RetryLater, SegnodeError, StudyRejected
 from core.report import Reason, Report, WarningReport
 from core.study_warning import StudyWarning, WarningCode
 
@@ -47,6 +47,7 @@ def test_a_warning_names_code_message_series_and_model() -> None:
     ("error", "code", "exit_code"),
     [
         (RetryLater("disk full"), "retry_later", 5),
+        (NotReached("refused"), "retry_later", 5),
         (PackageInvalid("hash"), "package_invalid", 4),
         (ConfigInvalid("key"), "config_invalid", 2),
     ],
