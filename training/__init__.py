@@ -1,1 +1,1 @@
-"""The recipes of the shipped models: from a data set to a model package."""
+"""The life cycle of a model: data sets, runs, and the recipes of the shipped models."""

@@ -14,7 +14,7 @@ from phantom.series import write_series
 from segmentation.package.package import Package, load_package
 from tests.support.seg_cases import decoded_by_dcmqi
 from tests.support.series_helpers import DIRECTIONS
-from training.tissue_rule import LABELS, label_tissues
+from training.recipes.tissue_rule import LABELS, label_tissues
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ from app.cli import main as cli
 from phantom import Phantom, Phase, make_phantom, trunk_geometry
 from phantom.series import SeriesFiles, write_series
 from phantom.tags import SeriesTags
-from training.evaluate_tasks import OTHER_TARGET, TARGETS, scores
-from training.task_recipes import RECIPES
+from training.recipes.evaluate_tasks import OTHER_TARGET, TARGETS, scores
+from training.recipes.task_recipes import RECIPES
 
 pytestmark = pytest.mark.slow
 

@@ -9,13 +9,13 @@ from phantom import Phase, trunk_geometry
 from segmentation.importing.snomed_codes import ABNORMAL, ANATOMY, TISSUE
 from segmentation.inference.engine import Engine
 from segmentation.package.package import Package, load_package
-from training.evaluate_tasks import OTHER_TARGET, TARGETS, make_held_out, scores
-from training.task_recipes import RECIPES
-from training.tasks import Task
+from training.recipes.evaluate_tasks import OTHER_TARGET, TARGETS, make_held_out, scores
+from training.recipes.task_recipes import RECIPES
+from training.recipes.tasks import Task
 
 pytestmark = pytest.mark.slow
 
-MODELS = Path(__file__).parents[2] / "models"
+MODELS = Path(__file__).parents[3] / "models"
 Triple = tuple[float, float, float]
 
 # A seed that no other measure of these models uses; just large enough to show every label.

@@ -1,6 +1,8 @@
-"""The Dice of a results folder against the rule's labels: ``python -m training.evaluate RESULTS SERIES --picture PNG``.
+"""The Dice of a results folder against the rule's labels.
 
-The network runs by nnU-Net itself, without mirroring; the truth is ``training.tissue_rule`` on the same series.
+``python -m training.recipes.evaluate RESULTS SERIES --picture PNG``
+
+The network runs by nnU-Net itself, without mirroring; the truth is ``training.recipes.tissue_rule`` on the same series.
 """
 
 import sys
@@ -14,8 +16,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from training.demo_cases import read_axial
-from training.tissue_rule import LABELS, label_tissues
+from training.recipes.demo_cases import read_axial
+from training.recipes.tissue_rule import LABELS, label_tissues
 
 TARGETS = {"body": 0.95, "lung": 0.85, "bone": 0.85}
 """Lowest acceptable Dice on the held-out case."""
@@ -50,7 +52,7 @@ def predict(
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-    from training.nnunet import autocast_forward
+    from training.recipes.nnunet import autocast_forward
 
     # Looking for a trainer's variant, nnU-Net imports every module of its own, and with the transformers torchvision,
     # whose CUDA build cannot be imported beside a CPU build of torch. None of these models is a transformer.

@@ -1,8 +1,10 @@
-"""Training of a task's phantom model by nnU-Net itself: ``python -m training.tasks vessel --work DIR --minutes 6``.
+"""Training of a task's phantom model by nnU-Net itself.
 
-The script makes the patients (``training.made_patients``), lets nnU-Net preprocess and train its own trainer on them,
-and exports a results folder for ``segnode models add``, with the case list beside the weights. No data is needed. The
-models are for demonstration on made patients, not for clinical use: no network here has seen a person.
+``python -m training.recipes.tasks vessel --work DIR --minutes 6``
+
+The script makes the patients (``training.recipes.made_patients``), lets nnU-Net preprocess and train its own trainer
+on them, and exports a results folder for ``segnode models add``, with the case list beside the weights. No data is
+needed. The models are for demonstration on made patients, not for clinical use: no network here has seen a person.
 """
 
 import logging
@@ -13,8 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
-from training.made_patients import TRAINED_FROM, MadePatient, sha256_of
-from training.nnunet import (
+from training.recipes.made_patients import TRAINED_FROM, MadePatient, sha256_of
+from training.recipes.nnunet import (
     Schedule,
     describe_dataset,
     export,
@@ -23,7 +25,7 @@ from training.nnunet import (
     train,
     write_case,
 )
-from training.task_recipes import RECIPES, Recipe
+from training.recipes.task_recipes import RECIPES, Recipe
 
 log = logging.getLogger(__name__)
 

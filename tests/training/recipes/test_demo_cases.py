@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.demo_cases import (
+from training.recipes.demo_cases import (
     HELD_OUT,
     SOURCES,
     Disguise,
@@ -22,7 +22,7 @@ from training.demo_cases import (
     source_files,
 )
 
-MODEL = Path(__file__).parents[2] / "models" / "demo"
+MODEL = Path(__file__).parents[3] / "models" / "demo"
 MOST_BYTES = 8_000_000
 
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from training.demo import DATASET, NETWORK
-from training.evaluate import dice, picture
-from training.nnunet import autocast_forward, export
-from training.plans import STRIDES, small_plans
+from training.recipes.demo import DATASET, NETWORK
+from training.recipes.evaluate import dice, picture
+from training.recipes.nnunet import autocast_forward, export
+from training.recipes.plans import STRIDES, small_plans
 
 pytestmark = pytest.mark.slow
 

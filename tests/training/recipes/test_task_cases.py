@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from phantom import LABEL_NAMES, make_patient, make_phantom, trunk_geometry
-from training.evaluate_tasks import held_out_scans
-from training.made_patients import TRAINED_FROM, draw_patient, sha256_of
-from training.nnunet import Dataset, describe_dataset
-from training.plans import small_plans
-from training.task_recipes import RECIPES
-from training.tasks import Task, case_entry
+from training.recipes.evaluate_tasks import held_out_scans
+from training.recipes.made_patients import TRAINED_FROM, draw_patient, sha256_of
+from training.recipes.nnunet import Dataset, describe_dataset
+from training.recipes.plans import small_plans
+from training.recipes.task_recipes import RECIPES
+from training.recipes.tasks import Task, case_entry
 
-MODELS = Path(__file__).parents[2] / "models"
+MODELS = Path(__file__).parents[3] / "models"
 MOST_BYTES = 6_000_000
 SHIPPED = tuple(Task)
 

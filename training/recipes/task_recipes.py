@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phantom import LABEL_NAMES, Phantom, Phase
-from training.made_patients import TRAINED_FROM, MadePatient, draw_patient
-from training.nnunet import Dataset
-from training.plans import Network
+from training.recipes.made_patients import TRAINED_FROM, MadePatient, draw_patient
+from training.recipes.nnunet import Dataset
+from training.recipes.plans import Network
 
 PATIENTS, VALIDATION_PATIENTS = 24, 2
 _VALUES = {name: value for value, name in LABEL_NAMES.items()}

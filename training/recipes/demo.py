@@ -1,12 +1,15 @@
-"""The training of the demo model by nnU-Net itself: ``python -m training.demo --data ../shared/data --work DIR``.
+"""The training of the demo model by nnU-Net itself.
+
+``python -m training.recipes.demo --data ../shared/data --work DIR``
 
 The script writes an nnU-Net v2 raw data set, lets nnU-Net extract the fingerprint and preprocess, trains its own plain
 ``nnUNetTrainer`` and exports a results folder without the optimizer's state, with ``training_cases.json`` beside
 the weights. The model is for demonstration, not for clinical use.
 
-Fifteen minutes on one shared CPU core reach the targets of ``training.evaluate`` (``--minutes 15``); a second, short
-round from a copy of that checkpoint (``--stage train --weights CHECKPOINT``, then ``--stage export``) takes most of
-the false lung at the skin away. One thread is the right number on a machine that others use: two wait for each other.
+Fifteen minutes on one shared CPU core reach the targets of ``training.recipes.evaluate`` (``--minutes 15``); a second,
+short round from a copy of that checkpoint (``--stage train --weights CHECKPOINT``, then ``--stage export``) takes most
+of the false lung at the skin away. One thread is the right number on a machine that others use: two wait for each
+other.
 """
 
 import logging
@@ -17,7 +20,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from training.demo_cases import (
+from training.recipes.demo_cases import (
     Case,
     MadeCase,
     all_cases,
@@ -28,7 +31,7 @@ from training.demo_cases import (
     read_axial,
     source_files,
 )
-from training.nnunet import (
+from training.recipes.nnunet import (
     Dataset,
     Schedule,
     describe_dataset,
@@ -38,8 +41,8 @@ from training.nnunet import (
     train,
     write_case,
 )
-from training.plans import Network
-from training.tissue_rule import LABELS, label_tissues
+from training.recipes.plans import Network
+from training.recipes.tissue_rule import LABELS, label_tissues
 
 DATASET = Dataset(901, "SegnodeDemo")
 NETWORK = Network(

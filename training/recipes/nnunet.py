@@ -17,7 +17,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from training.plans import Network, small_plans
+from training.recipes.plans import Network, small_plans
 
 ENDING = ".nii.gz"
 FREEZE_AT = 0.6

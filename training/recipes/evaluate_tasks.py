@@ -1,6 +1,6 @@
 """The Dice of a task's model on made patients that it has not seen, by nnU-Net itself and by this project's engine.
 
-``python -m training.evaluate_tasks vessel --results RESULTS --package models/vessel-phantom``
+``python -m training.recipes.evaluate_tasks vessel --results RESULTS --package models/vessel-phantom``
 """
 
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ from core.volume import Geometry, Volume
 from phantom import Phantom, Phase, make_phantom, trunk_geometry
 from segmentation.inference.engine import Engine
 from segmentation.package.package import load_package
-from training.evaluate import dice, predict
-from training.task_recipes import RECIPES, Recipe
-from training.tasks import Task
+from training.recipes.evaluate import dice, predict
+from training.recipes.task_recipes import RECIPES, Recipe
+from training.recipes.tasks import Task
 
 TARGETS = dict.fromkeys(("kidney", "kidney_right", "kidney_left", "tumour", "artery", "vein"), 0.85) | {"ureter": 0.80}
 """Lowest acceptable Dice on a held-out patient; for any other label 0.80."""

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from phantom import make_phantom, trunk_geometry
-from training.tissue_rule import BODY, BONE, LUNG, label_tissues
+from training.recipes.tissue_rule import BODY, BONE, LUNG, label_tissues
 
 SPACING = (4.0, 2.0, 2.0)
 Y, X = np.mgrid[-64:64, -100:100] * 2.0

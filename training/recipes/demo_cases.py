@@ -2,8 +2,8 @@
 
 Every image is brought to DICOM's axial order (rows to the back, columns to the left, slices to the head) before
 training. The disguises stand for what other scanners make of a patient: thicker slices (averaged), other noise,
-another calibration, a shorter field of view. Labels are made by ``training.tissue_rule`` on the disguised image,
-before noise and calibration change it.
+another calibration, a shorter field of view. Labels are made by ``training.recipes.tissue_rule`` on the disguised
+image, before noise and calibration change it.
 """
 
 import hashlib
