@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+
+from core.errors import PackageInvalid
+from core.model_config import LabelSpec
+from training.datasets.lock import (
+    DatasetLock,
+    LockedCase,
+    LockedChannel,
+    LockedFile,
+    Split,
+    read_lock,
+    write_lock,
+)
+
+FILE = LockedFile(sha256="a" * 64, content="b" * 64)
+CASE = LockedCase(
+    images=(FILE,),
+    label=FILE,
+    shape=(4, 8, 8),
+    spacing=(5.0, 1.0, 1.0),
+    origin=(0.0, 0.0, 0.0),
+    direction=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
+    kind="nifti",
+    source="0123456789ab",
+    patient="ba9876543210",
+    labelled_by="MANUAL",
+    looked_for=("liver",),
+    voxels={"liver": 12},
+)
+
+
+def make_lock(**changes: object) -> DatasetLock:
+    draft = DatasetLock(
+        name="LIVER",
+        number=101,
+        version="0" * 64,
+        segnode_version="0.1.0",
+        channels=(LockedChannel(name="CT", nnunet_name="CT", unit="HU"),),
+        labels=(LabelSpec(value=1, name="liver"),),
+        cases={"LIVER_0123456789ab": CASE},
+        splits=(Split(train=("LIVER_0123456789ab",), val=()),),
+    ).model_copy(update=changes)
+    return draft.model_copy(update={"version": draft.content_version()})
+
+
+def test_lock_is_read_as_written_with_nnunets_splits(tmp_path: Path) -> None:
+    lock = make_lock()
+    write_lock(tmp_path, lock)
+    assert read_lock(tmp_path) == lock
+    assert '"train"' in (tmp_path / "splits_final.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("change", [{"number": 102}, {"segnode_version": "9"}])
+def test_version_is_that_of_the_content_alone(change: dict[str, object]) -> None:
+    assert make_lock(**change).version == make_lock().version
+
+
+def test_another_compressor_gives_the_same_version() -> None:
+    packed = CASE.model_copy(update={"images": (LockedFile(sha256="c" * 64, content="b" * 64),)})
+    assert make_lock(cases={"LIVER_0123456789ab": packed}).version == make_lock().version
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images": (LockedFile(sha256="a" * 64, content="c" * 64),)},
+        {"label": LockedFile(sha256="a" * 64, content="c" * 64)},
+        {"patient": "0" * 12},
+        {"looked_for": ()},
+        {"labelled_by": "somebody else"},
+        {"spacing": (4.0, 1.0, 1.0)},
+    ],
+)
+def test_other_content_is_another_version(change: dict[str, object]) -> None:
+    changed = make_lock(cases={"LIVER_0123456789ab": CASE.model_copy(update=change)})
+    assert changed.version != make_lock().version
+
+
+def test_lock_that_was_edited_is_refused(tmp_path: Path) -> None:
+    write_lock(tmp_path, make_lock())
+    path = tmp_path / "dataset.lock"
+    path.write_text(path.read_text(encoding="utf-8").replace("ba9876543210", "000000000000"), encoding="utf-8")
+    with pytest.raises(PackageInvalid, match="it was changed"):
+        read_lock(tmp_path)
+
+
+def test_folder_without_a_lock_is_no_data_set(tmp_path: Path) -> None:
+    with pytest.raises(PackageInvalid, match="no data set of segnode"):
+        read_lock(tmp_path)
