@@ -24,6 +24,8 @@ Plane = Literal["axial", "coronal", "sagittal", "oblique"]
 Phase = Literal["native", "arterial", "portal", "delayed"]
 Profile = Literal["exact", "fast"]
 """``exact`` gives nnU-Net's labels; ``fast`` trades some of them for time; the loss is measured for each model."""
+GeometryRule = Literal["regular", "any"]
+"""``regular`` takes slices on a regular grid alone; ``any`` tilted and uneven stacks of parallel slices as well."""
 Preference = Literal[
     "thinnest", "thickest", "most_slices", "earliest", "latest", "finest_pixels", "lowest_series_number"
 ]
@@ -205,6 +207,7 @@ class ModelConfig(Frozen, populate_by_name=True):
     orientation: Orientation
     channels: tuple[Channel, ...] = Field(min_length=1)
     on_other_grid: Literal["refuse", "resample"] = "refuse"
+    geometry: GeometryRule = Field(default="regular", description="any: tilted and uneven stacks as well")
     labels: tuple[LabelSpec, ...] = Field(min_length=1)
     postprocessing: tuple[PostprocessingStep, ...] = ()
     inference: Inference = Inference()

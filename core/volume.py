@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from core.irregular_stack import IrregularStack
 from core.study_warning import StudyWarning
 
 GEOMETRY_TOLERANCE = 1e-5
@@ -22,30 +23,34 @@ CHANNEL_TOLERANCE = 1e-2
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """A regular grid in the patient, which gives the position of each voxel's centre.
+    """The places of an image's voxels in the patient: a regular grid, or parallel slices each at a place of its own.
 
     Attributes
     ----------
     shape
         Voxels along ``(slice, row, column)``.
     spacing
-        Distance of neighbouring voxel centres in mm along ``(slice, row, column)``.
+        Distance of neighbouring voxel centres in mm along ``(slice, row, column)``; of an irregular stack the median
+        distance of its slices along the normal.
     origin
         LPS coordinates in mm of the centre of voxel ``(0, 0, 0)``.
     direction
         ``(3, 3)``; the columns are the LPS unit vectors along which the column, row and slice index grow, as in
         SimpleITK's ``GetDirection`` (which lists x, y, z of the array in this order).
+    stack
+        Each slice's height and in-plane offset where they form no regular grid; ``None`` for a regular grid.
 
     Raises
     ------
     ValueError
-        If an axis has no voxels, or a spacing is not a positive finite number.
+        If an axis has no voxels, a spacing is not a positive finite number, or the stack has another number of slices.
     """
 
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     origin: tuple[float, float, float]
     direction: NDArray[np.float64]
+    stack: IrregularStack | None = None
 
     def __post_init__(self) -> None:
         """Check the grid, and make the direction a read-only float64 array."""
@@ -54,10 +59,25 @@ class Geometry:
         object.__setattr__(self, "direction", direction)
         if min(self.shape) < 1 or not all(np.isfinite(s) and s > 0 for s in self.spacing):
             raise ValueError(f"not a grid: shape {self.shape} must be at least 1, spacing {self.spacing} mm above 0")
+        if self.stack is not None and len(self.stack.heights) != self.shape[0]:
+            raise ValueError(f"{self.shape[0]} slices have {len(self.stack.heights)} heights")
+
+    @property
+    def is_regular(self) -> bool:
+        """True if the voxels form a regular grid."""
+        return self.stack is None
 
     @property
     def affine(self) -> NDArray[np.float64]:
-        """``(4, 4)`` matrix from the index ``(slice, row, column, 1)`` to LPS mm."""
+        """``(4, 4)`` matrix from the index ``(slice, row, column, 1)`` to LPS mm, of a regular grid.
+
+        Raises
+        ------
+        ValueError
+            If the stack is irregular: no matrix says where its voxels are.
+        """
+        if self.stack is not None:
+            raise ValueError("an irregular stack has no affine matrix; use index_to_lps and lps_to_index")
         affine = np.eye(4)
         affine[:3, :3] = self.direction[:, ::-1] * np.array(self.spacing)
         affine[:3, 3] = self.origin
@@ -65,8 +85,24 @@ class Geometry:
 
     @property
     def voxel_volume_mm3(self) -> float:
-        """Volume of one voxel in mm³."""
+        """Volume of one voxel in mm³, of a regular grid; an irregular stack has `slice_volumes_mm3`."""
+        if self.stack is not None:
+            raise ValueError("the voxels of an irregular stack differ in volume; use slice_volumes_mm3")
         return float(np.prod(self.spacing) * abs(np.linalg.det(self.direction)))
+
+    @property
+    def slice_volumes_mm3(self) -> NDArray[np.float64]:
+        """Volume in mm³ of a voxel of each slice ``(slice,)``, by the slice's share along the normal."""
+        if self.stack is None:
+            return np.full(self.shape[0], self.voxel_volume_mm3)
+        return self.stack.shares * self.spacing[1] * self.spacing[2]
+
+    @property
+    def slice_positions(self) -> NDArray[np.float64]:
+        """LPS coordinates in mm ``(slice, 3)`` of the centre of each slice's first voxel."""
+        index = np.zeros((self.shape[0], 3))
+        index[:, 0] = np.arange(self.shape[0])
+        return self.index_to_lps(index)
 
     def index_to_lps(self, index: ArrayLike) -> NDArray[np.float64]:
         """Convert voxel indices to patient coordinates.
@@ -74,25 +110,53 @@ class Geometry:
         Parameters
         ----------
         index
-            ``(..., 3)`` in ``(slice, row, column)`` order; fractions are allowed.
+            ``(..., 3)`` in ``(slice, row, column)`` order; fractions are allowed, and lie between two slices of an
+            irregular stack as between two of a grid.
 
         Returns
         -------
         numpy.ndarray
             float64 ``(..., 3)``: LPS coordinates in mm.
         """
-        return np.asarray(index, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        places = np.asarray(index, dtype=np.float64)
+        if self.stack is None:
+            return places @ self.affine[:3, :3].T + self.affine[:3, 3]
+        height, offset = self.stack.at(places[..., 0])
+        lengths = np.stack([places[..., 2], places[..., 1]], axis=-1) * (self.spacing[2], self.spacing[1])
+        return np.concatenate([lengths + offset[..., ::-1], height[..., None]], -1) @ self.direction.T + self.origin
+
+    def lps_to_index(self, position: ArrayLike) -> NDArray[np.float64]:
+        """Convert patient coordinates ``(..., 3)`` in mm to voxel indices ``(..., 3)``; undoes `index_to_lps`."""
+        away = np.asarray(position, dtype=np.float64) - self.origin
+        if self.stack is None:
+            return away @ np.linalg.inv(self.affine[:3, :3]).T
+        local = away @ self.direction
+        index = self.stack.index_of(local[..., 2])
+        _, offset = self.stack.at(index)
+        in_plane = (local[..., 1::-1] - offset) / self.spacing[1:]
+        return np.concatenate([index[..., None], in_plane], axis=-1)
 
     def same_grid(self, other: "Geometry", tolerance: float = GEOMETRY_TOLERANCE) -> bool:
-        """Return whether both grids have equal shape and all corner voxels within ``tolerance`` mm of each other."""
+        """Return whether both have equal shape and all corner voxels within ``tolerance`` mm of each other.
+
+        Of an irregular stack these are the corners of every slice.
+        """
         if self.shape != other.shape:
             return False
+        if self.stack is not None or other.stack is not None:
+            return self._same_slices(other, tolerance)
         last = np.array(self.shape, dtype=np.float64) - 1
         corners = np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)]) * last
         return bool(np.abs(self.index_to_lps(corners) - other.index_to_lps(corners)).max() <= tolerance)
 
+    def _same_slices(self, other: "Geometry", tolerance: float) -> bool:
+        corners = np.array([[0, b, c] for b in (0, self.shape[1] - 1) for c in (0, self.shape[2] - 1)], np.float64)
+        index = np.repeat(corners[None], self.shape[0], axis=0)
+        index[..., 0] = np.arange(self.shape[0])[:, None]
+        return bool(np.abs(self.index_to_lps(index) - other.index_to_lps(index)).max() <= tolerance)
+
     def same_channel_grid(self, other: "Geometry") -> bool:
-        """Return whether both grids count as one for channels of a network: within ``CHANNEL_TOLERANCE`` of a voxel."""
+        """Return whether both count as one for channels of a network: within ``CHANNEL_TOLERANCE`` of a voxel."""
         return self.same_grid(other, CHANNEL_TOLERANCE * min(self.spacing))
 
 

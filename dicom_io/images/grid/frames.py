@@ -10,8 +10,9 @@ from pydicom.dataset import Dataset
 
 from core.errors import ReasonCode
 from dicom_io.images.grid.acquisition import Acquisition, acquisition_of
+from dicom_io.images.grid.even_fit import unit_of
 from dicom_io.images.grid.frame_unit import image_type_of, unit_of_frame
-from dicom_io.images.headers.attributes import integer, items, macro, number, numbers, text, value_of
+from dicom_io.images.headers.attributes import integer, items, macro, number, numbers, text, texts, value_of
 from dicom_io.images.headers.instance import Instance, rejected
 from dicom_io.images.headers.series import Series
 
@@ -79,6 +80,23 @@ class Frames:
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self.instances)
+
+    def position_units(self) -> NDArray[np.float64]:
+        """Return the unit in mm of the last decimal that Image Position (Patient) is written with: of x, y and z."""
+        places = (_places(i.header, n) for i, n in zip(self.instances, self.numbers, strict=True))
+        return unit_of(
+            [
+                texts(macro(instance.header, place, "PlanePositionSequence"), "ImagePositionPatient")
+                for instance, place in zip(self.instances, places, strict=True)
+            ]
+        )
+
+
+def _places(header: Dataset, frame_number: int) -> tuple[Dataset, ...]:
+    """Return the functional groups of a frame (1-based), its own before the shared ones; none of a classic image."""
+    if _GROUPS not in header:
+        return ()
+    return (items(header, _GROUPS)[frame_number - 1], *tuple(items(header, _SHARED))[:1])
 
 
 @dataclass(frozen=True)

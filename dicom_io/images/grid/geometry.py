@@ -12,39 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ReasonCode, StudyRejected
+from core.model_config import GeometryRule
 from core.study_warning import StudyWarning, WarningCode
 from core.units import UNSPECIFIED
 from core.volume import Geometry
 from dicom_io.images.grid.acquisition import mixed_attributes
 from dicom_io.images.grid.frames import LARGEST_SPACING_MM, Frames, list_frames
+from dicom_io.images.grid.stack import Slices, Stack, find_stack
 from dicom_io.images.headers.attributes import integer, text, uid
 from dicom_io.images.headers.required import USUAL, missing_attributes
 from dicom_io.images.headers.series import Series, unread_sentence
 
-MISSING_SLICE_FACTOR = 1.5
-"""A gap above this multiple of the median gap is a missing slice."""
-
-UNEVEN_SPACING_TOLERANCE = 0.01
-"""Largest deviation of a gap from the median gap, relative to it."""
-
-OFF_GRID_TOLERANCE = 0.1
-"""Largest distance of a slice from its place on the regular grid, in gaps: small deviations may not add up."""
-
 DIRECTION_TOLERANCE = 1e-4
-"""Largest difference of direction cosines within a series."""
+"""Difference of direction cosines within a series that is always allowed."""
+
+LARGEST_DRIFT_PIXELS = 0.1
+"""Largest drift across the matrix, in pixels, that differing pixel spacings or cosines of a series may make."""
 
 ORTHONORMAL_TOLERANCE = 2e-3
 """Largest deviation from unit length and from a right angle; cosines of three digits keep it."""
 
-TILT_TOLERANCE_MM = 0.2
-"""Largest drift of a slice within its plane against the first one. Rounding of cosines to four digits gives 0.05 mm
-over 500 mm; a gantry tilt of one degree gives as much after 12 mm."""
-
-DUPLICATE_TOLERANCE_MM = 1e-3
-"""Slices closer than this are at one position."""
-
 PIXEL_SPACING_TOLERANCE = 1e-5
-"""Largest relative difference of pixel spacings within a series."""
+"""Relative difference of pixel spacings within a series that is always allowed."""
 
 STATED_SPACING_TOLERANCE = 0.1
 """Largest relative difference of the measured distance of slices from Spacing Between Slices without a warning."""
@@ -55,7 +44,7 @@ MIN_SLICES = 2
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A series as a regular grid.
+    """A series as a regular grid or an irregular stack.
 
     Attributes
     ----------
@@ -64,11 +53,13 @@ class Layout:
     order
         Index into ``frames`` of each slice, ascending along the normal.
     geometry
-        The grid.
+        The grid, or the places of the slices.
     frame_of_reference_uid
         Frame of Reference UID.
     warnings
         What a person should know.
+    irregularity
+        The refusal by a model that takes regular grids alone; ``None`` for a regular grid.
     """
 
     frames: Frames
@@ -76,21 +67,29 @@ class Layout:
     geometry: Geometry
     frame_of_reference_uid: str
     warnings: tuple[StudyWarning, ...]
+    irregularity: StudyRejected | None = None
 
 
-def layout_of(series: Series) -> Layout:
+def layout_of(series: Series, geometry: GeometryRule = "regular") -> Layout:
     """Return the grid of a series, computed once for all models.
+
+    Parameters
+    ----------
+    geometry
+        ``regular`` refuses an irregular stack, ``any`` returns it as well.
 
     Raises
     ------
     StudyRejected
-        As `lay_out`.
+        As `lay_out`; unless ``any`` is allowed, ``gantry_tilt`` or ``uneven_spacing`` for an irregular stack.
     """
     found = series.once(_layout_or_refusal)
-    if isinstance(found, StudyRejected):
-        # a new one each time: an error that is raised twice collects the tracebacks of both
-        raise StudyRejected(found.code, found.detail, found.series_uid)
-    return found
+    refusal = found if isinstance(found, StudyRejected) else found.irregularity
+    if isinstance(found, Layout) and (refusal is None or geometry == "any"):
+        return found
+    assert refusal is not None  # noqa: S101 - for the type checker
+    # a new one each time: an error that is raised twice collects the tracebacks of both
+    raise StudyRejected(refusal.code, refusal.detail, refusal.series_uid)
 
 
 def _layout_or_refusal(series: Series) -> Layout | StudyRejected:
@@ -101,7 +100,7 @@ def _layout_or_refusal(series: Series) -> Layout | StudyRejected:
 
 
 def lay_out(series: Series) -> Layout:
-    """Find the grid of a series, from headers alone.
+    """Find the grid of a series, or the places of its slices, from headers alone.
 
     Raises
     ------
@@ -110,7 +109,8 @@ def lay_out(series: Series) -> Layout:
         ``wrong_modality`` (several at once), ``mixed_frame_of_reference``; of each image ``no_position``,
         ``invalid_spacing``, ``no_rescale``, ``unreadable_pixels`` (rescaling that is no line); ``mixed_matrix``,
         ``mixed_rescale_type``, ``mixed_orientation``, ``too_few_slices``, ``mixed_acquisition``,
-        ``duplicate_position``, ``gantry_tilt``, ``missing_slice``, ``uneven_spacing``.
+        ``duplicate_position``, ``gantry_tilt``, ``missing_slice``, ``uneven_spacing`` (`stack.find_stack`),
+        ``invalid_spacing`` (slices impossibly far apart).
     """
     frame_of_reference = _check_identity(series)
     frames = list_frames(series)
@@ -124,20 +124,20 @@ def lay_out(series: Series) -> Layout:
     mixed = mixed_attributes(frames.acquisitions, order)
     if mixed:
         raise StudyRejected(ReasonCode.MIXED_ACQUISITION, f"They differ in {', '.join(mixed)}.", series.uid)
-    positions = frames.positions[order]
-    _check_stack(series, positions, heights[order], direction)
-    spacing = float(np.linalg.norm(positions[-1] - positions[0])) / (len(frames) - 1)
+    stack = _find_stack(series, frames, order, direction)
     row_spacing, column_spacing = frames.pixel_spacings[order[0]]
     rows, columns = frames.matrices[0]
     geometry = Geometry(
         (len(frames), int(rows), int(columns)),
-        (spacing, float(row_spacing), float(column_spacing)),
-        (float(positions[0, 0]), float(positions[0, 1]), float(positions[0, 2])),
+        (stack.spacing, float(row_spacing), float(column_spacing)),
+        (float(stack.origin[0]), float(stack.origin[1]), float(stack.origin[2])),
         direction,
+        stack.places,
     )
-    warnings = (*_warnings(series), *_spacing_warnings(frames, spacing), *_value_warnings(series, frames))
+    warnings = (*_warnings(series), *_spacing_warnings(frames, stack), *_value_warnings(series, frames))
     named = tuple(warning.about(series.uid) for warning in warnings)
-    return Layout(frames, order, geometry, frame_of_reference, named)
+    refusal = None if stack.refusal is None else StudyRejected(*stack.refusal, series.uid)
+    return Layout(frames, order, geometry, frame_of_reference, named, refusal)
 
 
 def orthonormal_direction(orientation: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
@@ -202,14 +202,15 @@ def _check_uniform(series: Series, frames: Frames) -> None:
         found = ", ".join(f"{rows} x {columns}" for rows, columns in matrices[:4])
         raise StudyRejected(ReasonCode.MIXED_MATRIX, f"Rows x columns: {found}.", series.uid)
     spacings = frames.pixel_spacings
-    if np.abs(spacings / spacings[0] - 1).max() > PIXEL_SPACING_TOLERANCE:
+    allowed = LARGEST_DRIFT_PIXELS / max(1, int(matrices.max()) - 1)
+    if np.abs(spacings / spacings[0] - 1).max() > max(PIXEL_SPACING_TOLERANCE, allowed):
         low, high = spacings.min(), spacings.max()
         raise StudyRejected(ReasonCode.MIXED_MATRIX, f"Pixel spacing from {low:g} to {high:g} mm.", series.uid)
     units = sorted(set(frames.units))
     if len(units) > 1:
         raise StudyRejected(ReasonCode.MIXED_RESCALE_TYPE, f"Found {len(units)} units.", series.uid)
     spread = float(np.abs(frames.orientations - frames.orientations[0]).max())
-    if spread > DIRECTION_TOLERANCE:
+    if spread > max(DIRECTION_TOLERANCE, min(allowed, ORTHONORMAL_TOLERANCE)):
         raise StudyRejected(
             ReasonCode.MIXED_ORIENTATION, f"Direction cosines differ by up to {spread:.2g}.", series.uid
         )
@@ -222,50 +223,30 @@ def _check_uniform(series: Series, frames: Frames) -> None:
         )
 
 
-def _check_stack(
-    series: Series, positions: NDArray[np.float64], heights: NDArray[np.float64], direction: NDArray[np.float64]
-) -> None:
-    """Check that sorted slices lie straight above each other at equal distances."""
-    gaps = np.diff(heights)
-    closest = int(gaps.argmin())
-    if gaps[closest] <= DUPLICATE_TOLERANCE_MM:
-        count = int((gaps <= DUPLICATE_TOLERANCE_MM).sum())
-        raise StudyRejected(
-            ReasonCode.DUPLICATE_POSITION,
-            f"Occurrences: {count}, first at slice {closest + 1} of {len(heights)}.",
-            series.uid,
-        )
-    drift = np.linalg.norm((positions - positions[0]) @ direction[:, :2], axis=1)
-    if drift.max() > TILT_TOLERANCE_MM:
-        angle = np.degrees(np.arctan2(drift[-1], heights[-1] - heights[0]))
-        raise StudyRejected(
-            ReasonCode.GANTRY_TILT,
-            f"The shift is up to {drift.max():.2f} mm, an angle of {angle:.1f} degrees.",
-            series.uid,
-        )
-    # the lower median: of two gaps that differ, the smaller one is the distance of neighbours
-    median = float(np.sort(gaps)[(len(gaps) - 1) // 2])
-    widest = int(gaps.argmax())
-    if gaps[widest] > MISSING_SLICE_FACTOR * median:
-        count = int((gaps > MISSING_SLICE_FACTOR * median).sum())
-        raise StudyRejected(
-            ReasonCode.MISSING_SLICE,
-            f"{count} gaps, the widest {gaps[widest]:.3f} mm after slice {widest + 1} of {len(heights)}, where slices "
-            f"are {median:.3f} mm apart.",
-            series.uid,
-        )
-    if median > LARGEST_SPACING_MM:
-        raise StudyRejected(ReasonCode.INVALID_SPACING, f"Slices are {median:g} mm apart.", series.uid)
-    deviation = float(np.abs(gaps / median - 1).max())
-    regular = np.linspace(heights[0], heights[-1], len(heights))
-    off_grid = float(np.abs(heights - regular).max()) / median
-    if deviation > UNEVEN_SPACING_TOLERANCE or off_grid > OFF_GRID_TOLERANCE:
-        raise StudyRejected(
-            ReasonCode.UNEVEN_SPACING,
-            f"It varies from {gaps.min():.3f} to {gaps.max():.3f} mm; slices deviate by up to {off_grid:.2f} of a "
-            "gap from an even grid.",
-            series.uid,
-        )
+def _find_stack(series: Series, frames: Frames, order: NDArray[np.intp], direction: NDArray[np.float64]) -> Stack:
+    """Find the places of the slices; each refusal names the series."""
+    slices = Slices(
+        positions=frames.positions[order],
+        direction=direction,
+        thicknesses=frames.thicknesses[order],
+        numbers=[_number_of(frames, int(index)) for index in order],
+        units=frames.position_units,
+    )
+    try:
+        stack = find_stack(slices)
+    except StudyRejected as error:
+        raise StudyRejected(error.code, error.detail, series.uid) from None
+    if stack.spacing > LARGEST_SPACING_MM:
+        raise StudyRejected(ReasonCode.INVALID_SPACING, f"Slices are {stack.spacing:g} mm apart.", series.uid)
+    return stack
+
+
+def _number_of(frames: Frames, index: int) -> int | None:
+    """Return a slice's Instance Number, or its frame number where all slices are frames of one instance."""
+    instance = frames.instances[index]
+    if len(frames) > 1 and frames.instances[0] is frames.instances[-1]:
+        return frames.numbers[index]
+    return integer(instance.header, "InstanceNumber")
 
 
 def _warnings(series: Series) -> list[StudyWarning]:
@@ -302,17 +283,21 @@ def _value_warnings(series: Series, frames: Frames) -> list[StudyWarning]:
     return warnings
 
 
-def _spacing_warnings(frames: Frames, spacing: float) -> list[StudyWarning]:
+def _spacing_warnings(frames: Frames, stack: Stack) -> list[StudyWarning]:
     """Warn if images state smaller slice spacing than was found: every second slice may be missing."""
+    if stack.places is not None and not stack.places.is_even:
+        return []
     low, high = float(np.abs(frames.stated_spacings).min()), float(np.abs(frames.stated_spacings).max())
     if math.isnan(low) or low == 0 or high - low > STATED_SPACING_TOLERANCE * low:
         return []
     # some devices state the gap between the faces of slices, not the distance of their centres
     meanings = (low, low + float(np.nan_to_num(frames.thicknesses[0])))
-    if any(abs(spacing - meaning) <= STATED_SPACING_TOLERANCE * spacing for meaning in meanings):
+    # under a tilted gantry some state the way of the table, others the distance along the normal
+    ways = {stack.spacing, stack.spacing if stack.places is None else stack.places.way_per_slice}
+    if any(abs(way - meaning) <= STATED_SPACING_TOLERANCE * way for meaning in meanings for way in ways):
         return []
     detail = (
-        f"Slices are {spacing:.3f} mm apart, but SpacingBetweenSlices says {low:.3f} mm: slices may be missing "
+        f"Slices are {stack.spacing:.3f} mm apart, but SpacingBetweenSlices says {low:.3f} mm: slices may be missing "
         "evenly throughout, which geometry cannot show."
     )
     return [StudyWarning(WarningCode.STATED_SPACING_DIFFERS, detail)]
