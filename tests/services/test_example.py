@@ -1,4 +1,4 @@
-"""The example starts as it is, with the project's own models behind its tasks."""
+"""The example starts as it is with the demonstration model; a checkout has a phantom model for each other task."""
 
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from tests.support.service_process import ServiceProcess
 pytestmark = pytest.mark.slow
 
 PHASES: tuple[Phase, ...] = ("A", "P", "D")
+TASKS = ("totalseg", "vessel", "ureter", "tumor")
 NAMES = ("total_P.nii.gz", "vessel_A.nii.gz", "ureter_D.nii.gz", "tumor_P.nii.gz")
 
 
@@ -31,7 +32,8 @@ def test_the_example_answers_every_task_for_folders_of_dicom(tmp_path: Path, mon
     try:
         with Client(service.grpc, timeout_s=500) as client:
             shown = client.totalseg("cases:0001/P")
-            service.run_command("aliases", "set", "totalseg", "totalseg-phantom", "--config", str(service.config))
+            for task in TASKS:
+                service.run_command("aliases", "set", task, f"{task}-phantom", "--config", str(service.config))
             masks = {
                 "totalseg": client.totalseg("cases:0001/P"),
                 "vessel": client.vessel("cases:0001/A", "cases:0001/P"),

@@ -149,6 +149,19 @@ def test_the_example_that_is_named_starts_a_node_where_it_is_copied_to(
         assert "  worker: ready" in segnode("status", "--config", "node.yaml").stdout
 
 
+def test_the_example_that_is_named_starts_a_service_where_it_is_copied_to(
+    segnode: Program, scripts: Path, anywhere: Path, environment: Mapping[str, str]
+) -> None:
+    named = Path(segnode("api", "--config", "service.yaml").stderr.strip().rpartition("give a file like ")[2])
+    shutil.copy(named, anywhere / "service.yaml")
+    (anywhere / "cases").mkdir()
+    grpc, rest = free_port(), free_port()
+    command = [str(scripts / "segnode"), "api", "--config", "service.yaml"]
+    ports = {"SEGNODE_SERVICE__GRPC__PORT": str(grpc), "SEGNODE_SERVICE__REST__PORT": str(rest)}
+    with serving(command, anywhere, {**environment, **ports}) as line:
+        assert line == f"ready grpc=127.0.0.1:{grpc} rest=127.0.0.1:{rest}\n"
+
+
 @pytest.mark.slow
 def test_a_study_is_segmented(segnode: Program, tmp_path: Path) -> None:
     study = StudyTags()
