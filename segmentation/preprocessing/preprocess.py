@@ -165,10 +165,10 @@ def _resample(
     moved = np.moveaxis(channel, axis or 0, 0)
     moved_mask = np.moveaxis(mask, axis or 0, 0) if mask is not None else None
 
-    def read(start: int, stop: int) -> torch.Tensor:
-        planes = moved[start:stop].astype(np.float32, order="C")
-        scaling.apply(planes, moved_mask[start:stop] if moved_mask is not None else None)
-        return torch.from_numpy(planes).to(out.device)
+    def read(box: tuple[slice, ...]) -> torch.Tensor:
+        part = moved[box].astype(np.float32, order="C")
+        scaling.apply(part, moved_mask[box] if moved_mask is not None else None)
+        return torch.from_numpy(part).to(out.device)
 
     resample_planes(read, channel.shape, out, axis, order_of(resampling), scaling.bounds)
 

@@ -1,31 +1,36 @@
 """nnU-Net's ``resample_data_or_seg_to_shape`` for images, as one matrix product per axis on any device.
 
 Planes of the input are read, resampled in plane, and combined along axis 0 as soon as all planes that an output plane
-needs are there, so that no more than the band of the axis's matrix is ever held in double precision.
+needs are there, so that no more than the band of the axis's matrix is ever held in double precision. On a CPU the few
+values that lie too close to a border of single precision are computed again as scipy does (``near_borders``), so that
+every value is nnU-Net's.
 
 References
 ----------
 nnU-Net v2 ``default_resampling.py``: ``resample_data_or_seg``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from segmentation.preprocessing.interpolation import axis_matrix, nearest_index
+from segmentation.preprocessing.near_borders import NearBorders, ReadBox
 
-NEGLIGIBLE = 1e-12
+NEGLIGIBLE = 1e-17
 """Smaller weights are left out: a spline's influence falls by a factor of 3.7 from voxel to voxel."""
+DOUBT = 4e-15
+"""Largest difference between two orders of summation, as a part of the image's largest value: three times what was
+seen."""
 BLOCK = 32
 """Number of output voxels whose part of the matrix is multiplied at once."""
 BLOCK_PLANES = 16
 """The same along axis 0, smaller since the planes that a block needs are held at a time."""
 VOXELS_AT_ONCE = 2**19
 """Number of input voxels brought to working precision at a time, at least one plane; more leave a CPU's caches."""
-
-ReadPlanes = Callable[[int, int], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class _Block:
 
 
 def resample_planes(
-    read: ReadPlanes,
+    read: ReadBox,
     size_in: Sequence[int],
     out: torch.Tensor,
     axis: int | None,
@@ -50,8 +55,9 @@ def resample_planes(
     Parameters
     ----------
     read
-        Gives float32 planes ``start`` to before ``stop``, ``(planes, a, b)``, on ``out``'s device: along axis 0, or
-        along ``axis`` (moved to the front) where that one is resampled on its own. Each plane is read once, in order.
+        Gives a box of the channel, ``(planes, a, b)``, float32 on ``out``'s device: planes along axis 0, or along
+        ``axis`` (moved to the front) where that one is resampled on its own. Whole planes are read once, in order, and
+        boxes around values that are computed again.
     size_in
         ``(z, y, x)`` of the channel.
     out
@@ -76,7 +82,7 @@ def resample_planes(
     if old == out.shape:
         for start in range(0, old[lead], step):
             stop = min(start + step, old[lead])
-            planes[start:stop] = read(start, stop)
+            planes[start:stop] = read((slice(start, stop),))
     elif axis is None:
         _resample_together(read, old, planes, order, bounds, step)
     else:
@@ -89,25 +95,33 @@ def working_precision(device: torch.device) -> torch.dtype:
 
 
 def _resample_apart(
-    read: ReadPlanes, count: int, old_plane: tuple[int, ...], out: torch.Tensor, order: int, step: int
+    read: ReadBox, count: int, old_plane: tuple[int, ...], out: torch.Tensor, order: int, step: int
 ) -> None:
     """Resample each slice in plane, clipped to its own range; across the slices take the nearest one."""
     in_plane = _InPlane(old_plane, out.shape[1:], order, out.device)
     wanted = torch.from_numpy(nearest_index(count, out.shape[0])).to(out.device)
     for start in range(0, count, step):
         stop = min(start + step, count)
-        slices = read(start, stop)
+        slices = read((slice(start, stop),))
         low, high = slices.amin((1, 2), keepdim=True), slices.amax((1, 2), keepdim=True)
-        resampled = in_plane(slices).to(torch.float32).clamp_(low, high)
+        resampled, doubtful = _rounded(in_plane(slices), low, high, order)
+        for number in np.unique(doubtful[:, 0]):
+            voxels = doubtful[doubtful[:, 0] == number, 1:]
+            bounds = float(low[number]), float(high[number])
+            again = NearBorders(slices[number].__getitem__, old_plane, resampled[int(number)], order, bounds)
+            again.add(voxels)
+            again.settle()
         targets = torch.nonzero((wanted >= start) & (wanted < stop)).flatten()
         out[targets] = resampled[wanted[targets] - start]
 
 
 def _resample_together(
-    read: ReadPlanes, old: Sequence[int], out: torch.Tensor, order: int, bounds: tuple[float, float], step: int
+    read: ReadBox, old: Sequence[int], out: torch.Tensor, order: int, bounds: tuple[float, float], step: int
 ) -> None:
     in_plane = _InPlane(old[1:], out.shape[1:], order, out.device)
     held = torch.empty((0, *out.shape[1:]), dtype=in_plane.dtype, device=out.device)
+    low, high = torch.tensor(bounds, dtype=torch.float32, device=out.device)
+    again = NearBorders(read, old, out, order, bounds)
     start = stop = 0
     for block in _blocks(old[0], out.shape[0], order, BLOCK_PLANES, in_plane.dtype, out.device):
         # Matrices are banded from the upper left to the lower right, so planes before the block are done with.
@@ -115,12 +129,26 @@ def _resample_together(
         start = max(start, block.columns.start)
         while stop < block.columns.stop:
             following = min(stop + step, old[0])
-            parts.append(in_plane(read(stop, following))[max(0, start - stop) :])
+            parts.append(in_plane(read((slice(stop, following),)))[max(0, start - stop) :])
             stop = following
         held = torch.cat(parts) if len(parts) > 1 else parts[0]
         needed = held[block.columns.start - start : block.columns.stop - start]
         combined = needed if block.weights.numel() == 1 else torch.tensordot(block.weights, needed, dims=1)
-        out[block.rows] = combined.clamp(*bounds)
+        out[block.rows], doubtful = _rounded(combined, low, high, order)
+        if len(doubtful):
+            again.add(doubtful + np.array([block.rows.start, 0, 0]))
+    again.settle()
+
+
+def _rounded(
+    values: torch.Tensor, low: torch.Tensor, high: torch.Tensor, order: int
+) -> tuple[torch.Tensor, NDArray[np.int64]]:
+    """Clip and round to single precision; also list the voxels ``(n, 3)`` where another last bit would round apart."""
+    if values.dtype is torch.float32 or order == 0:
+        return torch.clamp(values.float(), low, high), np.empty((0, 3), dtype=np.int64)
+    doubt = torch.maximum(low.abs(), high.abs()).double() * DOUBT
+    apart = (values - doubt).float() != (values + doubt).float()
+    return torch.clamp(values.float(), low, high), torch.nonzero(apart).numpy()
 
 
 class _InPlane:
