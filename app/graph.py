@@ -13,7 +13,7 @@ from monai.deploy.core import Application
 from dicom_io.images.study import Study
 from dicom_io.results.outbox import StudyOutbox
 from operators.model_run import ModelRun, Tell, TellPhase
-from operators.nnunet_segmentation import NnunetSegmentationOperator, Segment
+from operators.nnunet_segmentation import NetworkTurn, NnunetSegmentationOperator, Segment
 from operators.outbox import OutboxOperator
 from operators.postprocess import PostprocessOperator
 from operators.select_series import SelectSeriesOperator
@@ -35,6 +35,8 @@ class StudyJob:
         Where results are staged.
     segment
         Runs a package's warm networks.
+    network_turn
+        Returns a context in which the study's networks run.
     reserve_memory
         Asks for what the study needs, before its images are read.
     on_progress
@@ -49,6 +51,7 @@ class StudyJob:
     packages: Sequence[Package]
     outbox: StudyOutbox
     segment: Segment
+    network_turn: NetworkTurn
     reserve_memory: ReserveMemory
     on_progress: Tell
     on_phase: TellPhase
@@ -73,7 +76,12 @@ class StudyApplication(Application):
         select = SelectSeriesOperator(self, name="select_series", on_phase=tell)
         volume = SeriesToVolumeOperator(self, name="series_to_volume", on_phase=tell, reserve_memory=job.reserve_memory)
         network = NnunetSegmentationOperator(
-            self, name="nnunet_segmentation", on_phase=tell, segment=job.segment, on_progress=job.on_progress
+            self,
+            name="nnunet_segmentation",
+            on_phase=tell,
+            segment=job.segment,
+            turn=job.network_turn,
+            on_progress=job.on_progress,
         )
         post = PostprocessOperator(self, name="postprocess", on_phase=tell)
         seg = WriteSegOperator(self, name="write_seg", on_phase=tell, outbox=job.outbox)

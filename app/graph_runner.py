@@ -133,12 +133,13 @@ class Segmenter:
         outbox = StudyOutbox(run.output, study.uid, nifti=run.nifti, revision=run.revision, stagings=run.stagings)
         finished: list[ModelRun] = []
         try:
-            with self._models.reservation() as reservation:
+            with self._models.reservation(run.turns.waiting) as reservation:
                 job = StudyJob(
                     study=study,
                     packages=[self._packages[name] for name in run.models],
                     outbox=outbox,
                     segment=self._models.segment,
+                    network_turn=run.turns.network,
                     reserve_memory=reservation.reserve,
                     on_progress=on_progress,
                     on_phase=on_phase,

@@ -1,11 +1,43 @@
 """One run of the graph as it is asked for, and the type of its runner."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from core.report import Report, WarningReport
 from dicom_io.results.stagings import Stagings
+
+
+class Turns(Protocol):
+    """The turns that one run of the graph takes with others in the same process."""
+
+    def network(self) -> AbstractContextManager[None]:
+        """Return a context in which the run's networks run; it is entered once the run may use them.
+
+        Raises
+        ------
+        RetryLater
+            If the run gives way to another, and is to be begun again later.
+        """
+        ...
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Return a context in which the run waits for memory that other runs hold."""
+        ...
+
+
+class NoTurns:
+    """Runs whose networks alone take turns, as they come (`segmentation.inference.model_pool`)."""
+
+    def network(self) -> AbstractContextManager[None]:
+        """Return a context that does nothing."""
+        return nullcontext()
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Return a context that does nothing."""
+        return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -30,6 +62,8 @@ class StudyRun:
         Whether ``<model>_seg.nii.gz`` is written too.
     stagings
         The process's staging folders.
+    turns
+        How it takes turns with other runs.
     """
 
     images: Path
@@ -40,6 +74,7 @@ class StudyRun:
     warnings: tuple[WarningReport, ...] = ()
     nifti: bool = False
     stagings: Stagings = field(default_factory=Stagings)
+    turns: Turns = field(default_factory=NoTurns)
 
 
 RunGraph = Callable[[StudyRun], Report]

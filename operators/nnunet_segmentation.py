@@ -1,5 +1,7 @@
 """Fourth box: the network."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -22,6 +24,10 @@ class Segment(Protocol):
         ...
 
 
+NetworkTurn = Callable[[], AbstractContextManager[None]]
+"""Returns a context, entered when it is the study's turn, in which its networks run."""
+
+
 class NnunetSegmentationOperator(ModelRunOperator):
     """Operator that runs each package's networks on its volume; images that they share are made once.
 
@@ -29,14 +35,19 @@ class NnunetSegmentationOperator(ModelRunOperator):
     ----------
     segment
         Runs one package's networks; it waits until the device is free.
+    turn
+        The turn that the study takes for all its models together; none where there is nothing to segment.
     on_progress
         Called with the model's name and the fraction of its tiles that are done.
     """
 
     phase = "preparing the image, then the network"
 
-    def __init__(self, fragment: Fragment, *args: Any, segment: Segment, on_progress: Tell, **kwargs: Any) -> None:
+    def __init__(
+        self, fragment: Fragment, *args: Any, segment: Segment, turn: NetworkTurn, on_progress: Tell, **kwargs: Any
+    ) -> None:
         self._segment = segment
+        self._turn = turn
         self._on_progress = on_progress
         self._shared = SharedImages([])
         super().__init__(fragment, *args, **kwargs)
@@ -44,10 +55,11 @@ class NnunetSegmentationOperator(ModelRunOperator):
     def compute(self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext) -> None:
         """Segment with every model that has not been refused."""
         runs: tuple[ModelRun, ...] = op_input.receive("runs")
-        self._shared = SharedImages(
-            [(run.package, run.volume) for run in runs if run.volume is not None and run.rejection is None]
-        )
-        op_output.emit(tuple(self._advance_timed(run) for run in runs), "runs")
+        inputs = [(run.package, run.volume) for run in runs if run.volume is not None and run.rejection is None]
+        self._shared = SharedImages(inputs)
+        with self._turn() if inputs else nullcontext():
+            segmented = tuple(self._advance_timed(run) for run in runs)
+        op_output.emit(segmented, "runs")
 
     def advance(self, run: ModelRun) -> ModelRun:
         """Segment one model's volume; the engine times its own stages."""

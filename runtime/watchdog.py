@@ -5,6 +5,7 @@ A worker prints what it works at and its time limit on its standard output; the 
 
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Protocol
@@ -24,9 +25,8 @@ class Line(Protocol):
         ...
 
 
-@contextmanager
-def timed(line: Line, key: str, number: int, limit_s: float) -> Iterator[None]:
-    """Put a time limit on the block.
+class Clock:
+    """The time limit of one piece of work, as its worker tells it to the watching process.
 
     Parameters
     ----------
@@ -37,12 +37,46 @@ def timed(line: Line, key: str, number: int, limit_s: float) -> Iterator[None]:
     limit_s
         Time limit in seconds.
     """
-    work = f"{key} {number}".encode()
-    line.say(b"%s %s %.3f\n" % (_BUSY, work, limit_s))
-    try:
-        yield
-    finally:
-        line.say(b"%s %s\n" % (_DONE, work))
+
+    def __init__(self, line: Line, key: str, number: int, limit_s: float) -> None:
+        self._line = line
+        self._work = f"{key} {number}".encode()
+        self._left_s = limit_s
+        self._since = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let the time pass in the block."""
+        self._start()
+        try:
+            yield
+        finally:
+            self._stop()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let no time pass in a block of the running one, in which the work waits for other work."""
+        self._stop()
+        try:
+            yield
+        finally:
+            self._start()
+
+    def _start(self) -> None:
+        self._since = time.monotonic()
+        self._line.say(b"%s %s %.3f\n" % (_BUSY, self._work, self._left_s))
+
+    def _stop(self) -> None:
+        self._left_s = max(0.0, self._left_s - (time.monotonic() - self._since))
+        self._line.say(b"%s %s\n" % (_DONE, self._work))
+
+
+@contextmanager
+def timed(line: Line, key: str, number: int, limit_s: float) -> Iterator[Clock]:
+    """Put a time limit on the block; parameters as `Clock` takes them."""
+    clock = Clock(line, key, number, limit_s)
+    with clock.running():
+        yield clock
 
 
 class Watchdog:
@@ -83,6 +117,12 @@ class Watchdog:
                 timer.daemon = True
                 self._timers[work] = timer
                 timer.start()
+
+    @property
+    def under_way(self) -> list[tuple[str, int]]:
+        """Return key and number of the work whose time runs, or ran when the process ended."""
+        with self._lock:
+            return list(self._timers)
 
     def stop(self) -> None:
         """Stop the clock, since the worker has ended."""

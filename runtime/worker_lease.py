@@ -119,8 +119,12 @@ class WorkerLease:
     @property
     def is_first(self) -> bool:
         """Tell whether this is the first live executor by name, which does the work that only one must do."""
-        live = [known.executor for known in self._known if known.is_live]
-        return not live or min(live) >= self.executor
+        return min(self.live) >= self.executor
+
+    @property
+    def live(self) -> frozenset[str]:
+        """Return the names of the live executors, this one included."""
+        return frozenset({self.executor, *(known.executor for known in self._known if known.is_live)})
 
     @property
     def versions(self) -> frozenset[str]:

@@ -6,6 +6,7 @@ import time
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.workflow.intake import Intake, StudyWork, recover
+from app.workflow.study_queue import StudyQueue
 from core.event_log import EventLog
 from dicom_io.spool.spool import Spool
 from runtime.clock import ClockWatch, bring_forward
@@ -34,13 +35,16 @@ class Housekeeping:
         What their work is queued with.
     lease
         This worker's own lease.
+    queue
+        The queue of studies.
     """
 
-    def __init__(self, spool: Spool, intake: Intake, work: StudyWork, lease: WorkerLease) -> None:
+    def __init__(self, spool: Spool, intake: Intake, work: StudyWork, lease: WorkerLease, queue: StudyQueue) -> None:
         self._spool = spool
         self._intake = intake
         self._work = work
         self._lease = lease
+        self._queue = queue
         self._clock = ClockWatch()
         self._versions = lease.versions
         self._recovered = self._forgot = -math.inf
@@ -55,6 +59,7 @@ class Housekeeping:
                 recover(self._spool, self._work)
                 self._recovered = time.monotonic()
             self._intake.look()
+            self._queue.settle()
             # A full batch is followed by the next one at the next look, so that studies never wait for many.
             if time.monotonic() - self._forgot > FORGET_EVERY_S and forget_ended(KEPT_DAYS) < FORGOTTEN_AT_ONCE:
                 self._forgot = time.monotonic()

@@ -24,8 +24,10 @@ from app.workflow.destination_watch import DestinationWatch
 from app.workflow.intake import Intake
 from app.workflow.segment_step import SegmentStep
 from app.workflow.study_flow import WORKFLOW_VERSION, StudyFlow
+from app.workflow.study_places import StudyPlaces
+from app.workflow.study_queue import StudyQueue
 from app.workflow.study_timeout import study_time_limit
-from app.workflow.workflow_ids import STUDY_QUEUE, delivery_queue
+from app.workflow.workflow_ids import delivery_queue
 from core.errors import RetryLater
 from core.event_log import EventLog
 from core.file_locks import locked
@@ -40,10 +42,6 @@ from runtime.takeover import Takeover
 from runtime.worker_lease import WorkerLease, end_process, this_process
 
 LOOK_EVERY_S = 0.5
-STUDIES_AT_ONCE = 1
-"""Models serve one at a time, and none waits at a worker's door: another may be idle, and an urgent one overtakes."""
-
-POLL_STUDIES_S = 0.3
 DELIVERIES_AT_ONCE = 2
 
 _log = EventLog()
@@ -83,17 +81,20 @@ def work(settings: NodeSettings, load_models: Callable[[NodeSettings], RunGraph]
         holder = this_process(settings.spool, settings.executor, WORKFLOW_VERSION)
         lease = WorkerLease(leases, executor, holder, partial(_end_without_lease, attempts))
         time_limit = partial(study_time_limit, link, settings.work.study_minutes * 60.0)
-        segment_step = SegmentStep(settings.spool, load_models(settings), time_limit, attempts, settings.work.tries)
+        run_graph, tries = load_models(settings), settings.work.tries
+        queue = StudyQueue(lease)
+        places = StudyPlaces(queue.gives_way)
+        segment_step = SegmentStep(settings.spool, run_graph, time_limit, attempts, tries, places)
         flow = StudyFlow(settings, spool, segment_step, lease)
         if not lease.begin(spool_id(settings.spool), link.wait_for_stop):
             os._exit(0)
         try:
-            _launch(settings, executor)
+            _launch(settings, executor, queue)
         except SQLAlchemyError as error:
             raise RetryLater(f"database: {reason_of(error)}; it is tried again") from error
         Takeover(lease).start()
         DestinationWatch(settings, lease).start()
-        housekeeping = Housekeeping(spool, Intake(spool, Completion(settings, spool), flow), flow, lease)
+        housekeeping = Housekeeping(spool, Intake(spool, Completion(settings, spool), flow), flow, lease, queue)
         link.say_ready()
         while not link.wait_for_stop(LOOK_EVERY_S):
             # One of all workers does it. Two at a time would be safe, and only cost each the other's work.
@@ -120,14 +121,9 @@ def _say_that_another_works(executor: str) -> None:
     _log.warning("worker_delayed", executor=executor, remedy=remedy)
 
 
-def _launch(settings: NodeSettings, executor: str) -> None:
+def _launch(settings: NodeSettings, executor: str, queue: StudyQueue) -> None:
     launch_dbos(settings.database, executor, WORKFLOW_VERSION, lease_seconds=settings.lease_seconds, logs=settings.logs)
-    DBOS.register_queue(
-        STUDY_QUEUE,
-        worker_concurrency=STUDIES_AT_ONCE,
-        polling_interval_sec=POLL_STUDIES_S,
-        on_conflict="always_update",
-    )
+    queue.register()
     for destination in settings.destinations:
         DBOS.register_queue(
             delivery_queue(destination), worker_concurrency=DELIVERIES_AT_ONCE, on_conflict="always_update"

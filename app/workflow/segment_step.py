@@ -3,14 +3,15 @@
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from app.study_run import RunGraph, StudyRun
 from app.workflow.outcome import make_outcome, outcome_of, warnings_of
+from app.workflow.study_places import StudyPlace, StudyPlaces
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, StudyRejected, Superseded
 from core.event_log import EventLog
 from core.files import sync_folder
@@ -19,7 +20,9 @@ from core.report import Reason, Report, WarningReport
 from dicom_io.spool.claims import Claim
 from dicom_io.spool.counters import COUNTERS, Counters
 from dicom_io.spool.records import Outcome, RecordedReason, RecordedWarning, State
-from runtime.attempts import Attempts
+from dicom_io.spool.revision import Revision
+from runtime.attempts import Attempt, Attempts
+from runtime.watchdog import Clock
 
 MAX_WAITS_FOR_MEMORY = 10
 """Number of waits of a study for GPU memory, which double, so for about a quarter of an hour in all."""
@@ -27,8 +30,42 @@ MAX_WAITS_FOR_MEMORY = 10
 _log = EventLog()
 
 
-TimeLimit = Callable[[str, int], AbstractContextManager[None]]
+TimeLimit = Callable[[str, int], AbstractContextManager[Clock]]
 """Puts a time limit on work on a study, given its key and its revision's number."""
+
+
+class StudyTurns:
+    """The turns that a study takes with the other one in the worker's hands: `app.study_run.Turns`.
+
+    Parameters
+    ----------
+    place, clock, attempt
+        Its place in the worker, its time, which stands still while it waits for the other, and its attempt, which is
+        to blame while its network runs.
+    attempts
+        All attempts of the worker.
+    """
+
+    def __init__(self, place: StudyPlace, clock: Clock, attempt: Attempt, attempts: Attempts) -> None:
+        self._place = place
+        self._clock = clock
+        self._attempt = attempt
+        self._attempts = attempts
+
+    @contextmanager
+    def network(self) -> Iterator[None]:
+        """Wait until the study's networks may run, which they do in the block."""
+        with ExitStack() as turn:
+            with self._clock.stopped():
+                turn.enter_context(self._place.network())
+            turn.enter_context(self._attempts.blamed(self._attempt))
+            yield
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Wait for memory in the block."""
+        with self._clock.stopped(), self._place.waiting_for_memory():
+            yield
 
 
 @contextmanager
@@ -40,7 +77,7 @@ def _disk_trouble_passes() -> Iterator[None]:
 
 
 class SegmentStep:
-    """The warm models of a worker, one study at a time.
+    """The warm models of a worker, and the studies that take turns at them.
 
     Parameters
     ----------
@@ -54,17 +91,24 @@ class SegmentStep:
         Tell how often a worker has died over a study.
     max_deaths
         How often one may before the study is set aside.
+    places
+        The places of the worker.
     """
 
     def __init__(
-        self, spool: Path, run_graph: RunGraph, time_limit: TimeLimit, attempts: Attempts, max_deaths: int
+        self,
+        spool: Path,
+        run_graph: RunGraph,
+        time_limit: TimeLimit,
+        attempts: Attempts,
+        max_deaths: int,
+        places: StudyPlaces,
     ) -> None:
         self._run_graph = run_graph
         self._time_limit = time_limit
         self._attempts = attempts
         self._max_deaths = max_deaths
-        # Recovered studies run beside the queue; the models serve one at a time.
-        self._one_at_a_time = threading.Lock()
+        self._places = places
         self._counters = Counters(spool / COUNTERS, "worker")
 
     def run(self, claim: Claim, models: Sequence[str], *, waits: int, max_waits: int) -> str:
@@ -82,8 +126,8 @@ class SegmentStep:
         """
         warnings: tuple[RecordedWarning, ...] = ()
         try:
-            with self._one_at_a_time, _disk_trouble_passes():
-                outcome, warnings = self._try(claim, models)
+            with _disk_trouble_passes(), self._place_for(claim.revision) as place:
+                outcome, warnings = self._try(claim, models, place)
         except Superseded:
             raise
         except RetryLater as problem:
@@ -100,15 +144,22 @@ class SegmentStep:
 
     def end_process(self) -> NoReturn:
         """End this process, between two studies: one that runs would be counted as having cost a worker."""
-        with self._one_at_a_time:
+        with self._places.taken(is_urgent=True, is_alone=True):
             os._exit(RetryLater.exit_code)
 
-    def _try(self, claim: Claim, models: Sequence[str]) -> tuple[Outcome, tuple[RecordedWarning, ...]]:
-        with self._attempts.counted(claim.revision.mark_of_try(claim.number), claim.revision.marks_of_tries) as deaths:
+    def _place_for(self, revision: Revision) -> AbstractContextManager[StudyPlace]:
+        return self._places.taken(is_urgent=revision.priority == "stat", is_alone=revision.tries.any_died())
+
+    def _try(
+        self, claim: Claim, models: Sequence[str], place: StudyPlace
+    ) -> tuple[Outcome, tuple[RecordedWarning, ...]]:
+        tries = claim.revision.tries
+        mark, spared = tries.mark(claim.number), tries.spared_mark(claim.number)
+        with self._attempts.counted(mark, tries.counted, spared) as attempt:
             with claim.held() as revision:
                 known = revision.read_state()
-                if deaths >= self._max_deaths:
-                    return _set_aside(deaths, known.overtimes), ()
+                if attempt.deaths >= self._max_deaths:
+                    return _set_aside(attempt.deaths, known.overtimes), ()
                 for leftover in (revision.results, *revision.path.glob("results.*")):
                     shutil.rmtree(leftover, ignore_errors=True)
                 claim.results.mkdir()
@@ -123,8 +174,9 @@ class SegmentStep:
                 tuple(WarningReport(code=one.code, message=one.message) for one in known.of_reception),
             )
             try:
-                with self._time_limit(revision.key, revision.number):
-                    report = self._run_graph(run)
+                with self._time_limit(revision.key, revision.number) as clock:
+                    turns = StudyTurns(place, clock, attempt, self._attempts)
+                    report = self._run_graph(replace(run, turns=turns))
             except StudyRejected as rejection:
                 return make_outcome("refused", str(rejection.code), rejection.message), ()
             except (ConfigInvalid, PackageInvalid) as error:

@@ -15,6 +15,7 @@ from dicom_io.spool.records import (
     read_record,
     write_record,
 )
+from dicom_io.spool.tries import Tries
 
 
 @dataclass(frozen=True)
@@ -93,20 +94,10 @@ class Revision:
     def _state_file(self) -> Path:
         return self.path / "state.json"
 
-    # Tries
-
-    def mark_of_try(self, number: int) -> Path:
-        """Return the path of the mark that a claim's run makes while it tries; it stays if the process dies."""
-        return self.path / f"trying.{number}"
-
-    def marks_of_tries(self) -> list[Path]:
-        """List the marks of all tries that are under way, or ended with their process."""
-        return list(self.path.glob("trying.*"))
-
-    def forget_tries(self) -> None:
-        """Count from nothing again."""
-        for mark in self.marks_of_tries():
-            mark.unlink(missing_ok=True)
+    @property
+    def tries(self) -> Tries:
+        """Return the marks of its tries."""
+        return Tries(self.path)
 
     # Outcome and deliveries
 

@@ -37,7 +37,7 @@ def run_again(spool: Spool, key: str) -> Revision:
         for name, delivery in latest.deliveries().items():
             if delivery.state not in (*ARRIVED, WITHDRAWN):
                 latest.write_delivery(name, delivery.begun_again())
-        latest.forget_tries()
+        latest.tries.forget()
         latest.write_state(state=State.WAITING, run=state.run + 1, overtimes=0, reason=None)
         spool.mark_open(key)
         return latest

@@ -7,7 +7,7 @@ that a study waits if it does not fit beside another one of this process, and is
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,9 +140,17 @@ class ModelPool:
                 break
 
     @contextmanager
-    def reservation(self) -> Iterator["MemoryReservation"]:
-        """Open a reservation by which one study reserves memory; all of it is given back at the end of the block."""
-        reservation = MemoryReservation(self)
+    def reservation(
+        self, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> Iterator["MemoryReservation"]:
+        """Open a reservation by which one study reserves memory; all of it is given back at the end of the block.
+
+        Parameters
+        ----------
+        waiting
+            Returns a context in which the study waits for memory that others hold.
+        """
+        reservation = MemoryReservation(self, waiting)
         try:
             yield reservation
         finally:
@@ -215,14 +223,16 @@ class ModelPool:
                 if not self._reserved:
                     free = f"{there / 1e9:.1f} GB are free"
                     raise RetryLater(f"not enough memory now, retry later: {need} are needed, {free}")
-                self._changed.wait()
+                with reservation.waiting():
+                    self._changed.wait()
 
 
 class MemoryReservation:
     """The memory reserved for one study."""
 
-    def __init__(self, models: ModelPool) -> None:
+    def __init__(self, models: ModelPool, waiting: Callable[[], AbstractContextManager[None]]) -> None:
         self._models = models
+        self.waiting = waiting
 
     def reserve(self, requests: Sequence[MemoryRequest]) -> list[StudyRejected | None]:
         """Reserve the memory of all models of a study at once, before it is read; wait while other studies hold memory.

@@ -100,7 +100,8 @@ class ServiceFlow(DBOSConfiguredInstance):
         start = time.perf_counter()
         self._progress.begin(job)
         try:
-            with self._attempts.counted(self._marks.new(job), partial(self._marks.all_of, job)) as deaths:
+            with self._attempts.counted(self._marks.new(job), partial(self._marks.all_of, job)) as attempt:
+                deaths = attempt.deaths
                 answer = self._try(job, request) if deaths < MAX_DEATHS else _set_aside(deaths)
         except OSError as error:
             # Errors of the volume have codes of their own: this one is of the worker's own disk, full perhaps.

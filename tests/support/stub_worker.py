@@ -3,8 +3,9 @@
 It answers by the study's description: ``refuse CODE``, ``empty``, ``break``, ``later``, ``slow``, ``kill``,
 ``segfault``, ``hang``, ``hang once``, ``held`` (until there is a file `GO`), ``fill once``; for all else, ``warn`` with
 a warning too, with a small SEG-like object whose UIDs follow from study and revision, while its content differs from
-run to run.
-Every run leaves a line in ``runs.txt``.
+run to run. This happens where its network would run; ``stays STAGE once`` never comes out of ``reading``, ``network``
+or ``writing`` in its first run.
+Every run leaves a line in ``runs.txt``, and one in ``stages.txt`` for each stage that it comes to.
 """
 
 import ctypes
@@ -80,6 +81,21 @@ class StubSegmenter:
         study, wish = str(headers[0].StudyInstanceUID), str(headers[0].get("StudyDescription", ""))
         with self._log.open("a") as log:
             log.write(f"{study} {run.revision} {len(headers)}\n")
+        self._come_to("reading", study, wish)
+        with run.turns.network():
+            self._come_to("network", study, wish)
+            if (ended := self._work(run, study, wish)) is not None:
+                return ended
+        self._come_to("writing", study, wish)
+        return self._write(run, headers[0], wish)
+
+    def _come_to(self, stage: str, study: str, wish: str) -> None:
+        with self._log.with_name("stages.txt").open("a") as log:
+            log.write(f"{study} {stage}\n")
+        if wish == f"stays {stage} once" and self._log.read_text().count(study) < 2:
+            time.sleep(600)
+
+    def _work(self, run: StudyRun, study: str, wish: str) -> Report | None:
         if wish.startswith("refuse "):
             rejection = StudyRejected(ReasonCode(wish.split()[1]))
             return Report(study=study, outcome="refused", reason=Reason.of(rejection), device="cpu")
@@ -105,10 +121,14 @@ class StubSegmenter:
             return Report(study=study, outcome="nothing_found", device="cpu")
         if wish == "slow":
             time.sleep(3)
+        return None
+
+    def _write(self, run: StudyRun, header: Dataset, wish: str) -> Report:
+        study = str(header.StudyInstanceUID)
         folder = run.output / study
         folder.mkdir()
         for model in run.models:
-            result = stub_result(study, str(headers[0].SeriesInstanceUID) + model, run.revision)
+            result = stub_result(study, str(header.SeriesInstanceUID) + model, run.revision)
             # So that it shows when what was made twice is delivered twice.
             result.SeriesDescription = uuid4().hex
             result.save_as(folder / f"{model}.seg.dcm", enforce_file_format=True)

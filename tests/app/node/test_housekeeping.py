@@ -104,13 +104,16 @@ def test_full_batches_follow_one_another_and_then_there_is_a_pause(monkeypatch: 
         def look(self) -> None:
             """Nothing is open."""
 
+        def settle(self) -> None:
+            """Nobody is idle."""
+
         def study_keys(self) -> list[str]:
             return []
 
     left = [FORGOTTEN_AT_ONCE, FORGOTTEN_AT_ONCE, 7, 0, 0]
     monkeypatch.setattr(app.node.housekeeping, "forget_ended", lambda days: left.pop(0))
     quiet = Quiet()
-    housekeeping = Housekeeping(quiet, quiet, quiet, quiet)  # type: ignore[arg-type]
+    housekeeping = Housekeeping(quiet, quiet, quiet, quiet, quiet)  # type: ignore[arg-type]
     for _ in range(5):
         housekeeping.look()
     assert left == [0, 0]

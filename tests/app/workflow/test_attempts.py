@@ -5,7 +5,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from pydicom.uid import generate_uid
 import dicom_io.spool.records
 from app.study_run import StudyRun
 from app.workflow.segment_step import SegmentStep
+from app.workflow.study_places import StudyPlaces
 from core.files import replace_file
 from core.report import Report
 from dicom_io.spool.claims import Claim, take
@@ -23,6 +24,7 @@ from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from dicom_io.spool.study_actions import run_again
 from runtime.attempts import Attempts
+from runtime.watchdog import Clock, timed
 from tests.support.arriving import Sent, put
 from tests.support.namespace import in_small_tmpfs
 from tests.support.node_process import NodeProcess, wait_until, write_study
@@ -75,12 +77,19 @@ def revision(spool: Spool) -> Revision:
     return revision
 
 
-def no_limit(key: str, number: int) -> AbstractContextManager[None]:
-    return nullcontext()
+class NoLine:
+    """Nobody keeps the time."""
+
+    def say(self, what: bytes) -> None:
+        pass
+
+
+def no_limit(key: str, number: int) -> AbstractContextManager[Clock]:
+    return timed(NoLine(), key, number, 1.0)
 
 
 def segment_step(spool: Spool, filling: Filling, max_deaths: int) -> SegmentStep:
-    return SegmentStep(spool.root, filling.run, no_limit, Attempts(), max_deaths)
+    return SegmentStep(spool.root, filling.run, no_limit, Attempts(), max_deaths, StudyPlaces())
 
 
 def claimed(spool: Spool, revision: Revision) -> Claim:
@@ -104,7 +113,7 @@ def test_a_disk_that_a_try_fills_costs_the_study_none_of_its_tries(
         assert step.run(claimed(spool, revision), ["m"], waits=waits, max_waits=9) == "waiting"
         state = revision.read_state()
         assert (state.state, state.reason.code) == ("waiting", "retry_later")
-        assert revision.marks_of_tries() == []
+        assert not revision.tries.any_died()
     assert step.run(claimed(spool, revision), ["m"], waits=4, max_waits=9) == "nothing_found"
 
 
@@ -116,7 +125,7 @@ def test_the_models_are_told_what_was_noted_of_the_study(spool: Spool, revision:
 
 def test_deaths_are_counted_and_a_person_may_forgive_them(spool: Spool, revision: Revision) -> None:
     claims = [claimed(spool, revision) for _ in range(2)]
-    died = [Attempts().counted(revision.mark_of_try(claim.number), revision.marks_of_tries) for claim in claims]
+    died = [Attempts().counted(revision.tries.mark(claim.number), revision.tries.counted) for claim in claims]
     for counted in died:
         counted.__enter__()  # and never left: its process died
     step = segment_step(spool, Filling(), max_deaths=2)
