@@ -5,6 +5,7 @@
     SegnodeError
     ├── StudyRejected    final: this study cannot be segmented, with a reason code     exit 3
     ├── RequestRefused   final: this call of the service cannot be done, with a code   exit 3
+    ├── CaseRefused      final: this image with its mask cannot be trained on, with a code     exit 3
     ├── RetryLater       transient: the same work may succeed later                    exit 5
     │   ├── NotReached   a peer was not reached at all: it has got nothing             exit 5
     │   └── OutOfMemory  the GPU has too little free memory now                        exit 5
@@ -195,6 +196,88 @@ class RequestRefused(SegnodeError):
 
     def __str__(self) -> str:
         """Join code and message for logs."""
+        return f"{self.code}: {self.message}"
+
+
+class CaseCode(StrEnum):
+    """The reasons for which an image with its mask is left out of a data set, besides those of the image itself."""
+
+    NO_IMAGE = "no_image"
+    NO_MASK = "no_mask"
+    SEVERAL_MASKS = "several_masks"
+    UNREADABLE_MASK = "unreadable_mask"
+    FRACTIONAL_MASK = "fractional_mask"
+    OTHER_FRAME_OF_REFERENCE = "other_frame_of_reference"
+    MASK_GRID = "mask_grid"
+    CONTOURS_OFF_SLICES = "contours_off_slices"
+    CONTOURS_MISSING = "contours_missing"
+    CONTOURS_OUTSIDE = "contours_outside"
+    CONTOURS_CROSS = "contours_cross"
+    OPEN_CONTOUR = "open_contour"
+    STRUCTURE_TWICE = "structure_twice"
+    LABELS_OVERLAP = "labels_overlap"
+    UNKNOWN_VALUE = "unknown_value"
+    NOT_LOOKED_FOR = "not_looked_for"
+    NOTHING_LABELLED = "nothing_labelled"
+    DUPLICATE_CASE = "duplicate_case"
+    LABELS_CONFLICT = "labels_conflict"
+    PATIENT_ON_BOTH_SIDES = "patient_on_both_sides"
+
+    @property
+    def sentence(self) -> str:
+        """The meaning of the code, in words for the person who has to act on it."""
+        return _CASE_SENTENCES[self]
+
+
+_CASE_SENTENCES = {
+    CaseCode.NO_IMAGE: "The mask refers to images that are not in the source.",
+    CaseCode.NO_MASK: "There is no mask for the image.",
+    CaseCode.SEVERAL_MASKS: "Several masks of the image hold the same structure.",
+    CaseCode.UNREADABLE_MASK: "The mask cannot be read.",
+    CaseCode.FRACTIONAL_MASK: "The mask holds fractions, which say of no voxel whether it belongs to a structure.",
+    CaseCode.OTHER_FRAME_OF_REFERENCE: "The mask lies in another frame of reference than the image.",
+    CaseCode.MASK_GRID: "The mask does not lie on the image's grid.",
+    CaseCode.CONTOURS_OFF_SLICES: "Contours lie on other slices than the image's.",
+    CaseCode.CONTOURS_MISSING: "A structure lacks contours on slices between its contours.",
+    CaseCode.CONTOURS_OUTSIDE: "Contours lie outside the image.",
+    CaseCode.CONTOURS_CROSS: "Contours of one structure cross each other.",
+    CaseCode.OPEN_CONTOUR: "A structure has contours that enclose nothing: points or open lines.",
+    CaseCode.STRUCTURE_TWICE: "Two structures of the mask have the same label.",
+    CaseCode.LABELS_OVERLAP: "Structures overlap, and the labels table states no order for them.",
+    CaseCode.UNKNOWN_VALUE: "The mask holds a value that is no label.",
+    CaseCode.NOT_LOOKED_FOR: "A structure was not looked for, so that its background is not known.",
+    CaseCode.NOTHING_LABELLED: "No voxel of the mask has a known label.",
+    CaseCode.DUPLICATE_CASE: "Another case has the same image and the same mask.",
+    CaseCode.LABELS_CONFLICT: "Cases of the same image have different masks.",
+    CaseCode.PATIENT_ON_BOTH_SIDES: "A patient is on both sides of a split.",
+}
+
+
+class CaseRefused(SegnodeError):
+    """An image with its mask cannot be trained on; trying again gives the same answer.
+
+    Parameters
+    ----------
+    code
+        The reason, as a code that tools can rely on.
+    detail
+        The exact finding, with numbers; never a patient's name or ID, nor free text of a header.
+    """
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, code: CaseCode, detail: str = "") -> None:
+        self.code = code
+        self.detail = detail
+        super().__init__(code, detail)
+
+    @property
+    def message(self) -> str:
+        """The code's sentence, followed by the detail."""
+        return f"{self.code.sentence} {self.detail}".rstrip()
+
+    def __str__(self) -> str:
+        """Join code and message."""
         return f"{self.code}: {self.message}"
 
 

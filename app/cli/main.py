@@ -12,7 +12,7 @@ from app.stop_signals import ENDING
 # numpy starts threads while it is imported. They inherit this mask, so that the signals come to this project's threads.
 _MASK = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 # isort: split
-from app.cli import demo, models, package, run, serve, service, spool, status, studies  # noqa: E402 - see above
+from app.cli import datasets, demo, models, package, run, serve, service, spool, status, studies  # noqa: E402 - see above
 from core.errors import SegnodeError  # noqa: E402 - see above
 from core.validation_message import plain_message  # noqa: E402 - see above
 from core.version import VERSION  # noqa: E402 - see above
@@ -49,6 +49,7 @@ cli.command(name="package")(package.package)
 cli.command(name="api")(service.api)
 cli.command(name="call")(service.call)
 cli.add_typer(models.app, name="models")
+cli.add_typer(datasets.app, name="datasets")
 cli.add_typer(studies.app, name="studies")
 cli.add_typer(spool.app, name="spool")
 cli.add_typer(service.aliases, name="aliases")

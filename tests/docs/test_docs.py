@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import ReasonCode
+from core.errors import CaseCode, ReasonCode
 from core.study_warning import WarningCode
+from training.datasets.case import CaseNote
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -98,6 +99,18 @@ def test_every_reason_code_is_documented_with_its_sentence() -> None:
     table = (DOCS / "refusals.md").read_text(encoding="utf-8")
     for code in ReasonCode:
         assert f"| `{code}` | {code.sentence} |" in table
+
+
+def test_every_code_of_a_case_is_documented_with_its_sentence() -> None:
+    table = (DOCS / "refusals.md").read_text(encoding="utf-8")
+    for code in CaseCode:
+        assert f"| `{code}` | {code.sentence} |" in table
+
+
+def test_every_note_on_a_case_is_documented_with_its_sentence() -> None:
+    table = (DOCS / "datasets.md").read_text(encoding="utf-8")
+    for note in CaseNote:
+        assert f"| `{note}` | {note.sentence} |" in table
 
 
 def test_every_warning_is_documented_with_its_sentence() -> None:

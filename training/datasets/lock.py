@@ -44,7 +44,7 @@ _OUTSIDE = ("version", "number", "segnode_version")
 
 
 class LockedFile(Frozen):
-    """One file of a case: the hash of its bytes, and that of its voxels and grid, whatever the compression."""
+    """One file of a case: the hash of its bytes, and that of its shape and voxels, whatever the compression."""
 
     sha256: Sha256
     content: Sha256
@@ -87,7 +87,7 @@ class LockedCase(Frozen):
     voxels
         Voxels of each label, by name, and of nnU-Net's ignore label.
     notes
-        What a person should know, as codes of `core.errors.CaseNote`.
+        What a person should know, as codes of `training.datasets.case.CaseNote`.
     """
 
     images: tuple[LockedFile, ...] = Field(min_length=1)
