@@ -19,6 +19,7 @@ from dicom_io.images.headers.copies import IMAGE_TAGS, changed_tags, counts_more
 from dicom_io.images.headers.disk_errors import retry_if_passing
 from dicom_io.images.headers.image_classes import IMAGE_CLASSES
 from dicom_io.images.headers.instance import BadDicomError, Instance, NotDicomError, read_instance
+from dicom_io.images.headers.packed import HeaderPacker
 from dicom_io.images.headers.series import Series, unread_sentence
 from dicom_io.images.pixels.pixels import same_pixels
 
@@ -98,6 +99,7 @@ def read_studies(
     """
     drafts: dict[str, _StudyDraft] = {}
     unreadable: Counter[str] = Counter()
+    packer = HeaderPacker()
 
     def note_folder(error: OSError) -> None:
         retry_if_passing(error)
@@ -107,7 +109,7 @@ def read_studies(
     for number, path in enumerate(paths, start=1):
         cancellation.raise_if_cancelled()
         try:
-            instance = read_instance(path)
+            instance = read_instance(path).packed(packer)
         except NotDicomError as error:
             if type(error) is NotDicomError and _may_have_been_an_image(path):
                 unreadable["nothing of a DICOM file is left in it"] += 1

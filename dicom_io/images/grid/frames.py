@@ -124,6 +124,9 @@ def list_frames(series: Series) -> Frames:
         the image; values beyond the bounds above too.
     """
     found = [frame for instance in series.instances for frame in _frames_of(instance)]
+    # Thousands of frames are of a few acquisitions, each kept once.
+    known: dict[Acquisition, Acquisition] = {}
+    units: dict[str, str] = {}
     return Frames(
         instances=tuple(f.instance for f in found),
         numbers=tuple(f.number for f in found),
@@ -132,10 +135,10 @@ def list_frames(series: Series) -> Frames:
         pixel_spacings=np.array([f.pixel_spacing for f in found]).reshape(-1, 2),
         matrices=np.array([f.matrix for f in found]).reshape(-1, 2),
         rescales=np.array([f.rescale for f in found]).reshape(-1, 2),
-        units=tuple(f.unit for f in found),
+        units=tuple(units.setdefault(f.unit, f.unit) for f in found),
         thicknesses=np.array([f.thickness for f in found]),
         stated_spacings=np.array([f.stated_spacing for f in found]),
-        acquisitions=tuple(f.acquisition for f in found),
+        acquisitions=tuple(known.setdefault(f.acquisition, f.acquisition) for f in found),
     )
 
 

@@ -19,6 +19,7 @@ from core.errors import ReasonCode, StudyRejected
 from dicom_io.images.headers.attributes import MALFORMED, uid
 from dicom_io.images.headers.character_set import settle_character_set
 from dicom_io.images.headers.inflate import MAX_INFLATED_HEADER, InflateLimitError, InflatingFile
+from dicom_io.images.headers.packed import HeaderPacker, PackedHeader
 from dicom_io.images.headers.private import kept_private_tags
 
 _PREAMBLE = 128
@@ -42,7 +43,7 @@ class BadDicomError(ValueError):
     """The file begins as DICOM, but its header cannot be read; the text gives the reason and quotes nothing of it."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Instance:
     """One SOP instance on disk.
 
@@ -50,10 +51,8 @@ class Instance:
     ----------
     path
         The file; its name may hold a patient's name and goes into no message.
-    header
-        All standard attributes before the pixels, with ``file_meta``; private attributes (but those of
-        ``dicom_io.images.headers.private``), overlays and icons are dropped, since thousands of slices are held at
-        once.
+    kept
+        Its header, packed where thousands are held at once.
     pixel_offset
         Byte at which the pixel data element starts (of deflated files: in the inflated dataset); ``None`` where there
         is none.
@@ -62,14 +61,29 @@ class Instance:
     """
 
     path: Path
-    header: Dataset
+    kept: Dataset | PackedHeader
     pixel_offset: int | None
     has_float_pixels: bool = False
 
     @property
+    def header(self) -> Dataset:
+        """Return all standard attributes before the pixels, with ``file_meta``.
+
+        Private attributes (but those of ``dicom_io.images.headers.private``), overlays and icons are dropped. Of a
+        packed header each call builds another data set, so a loop asks once.
+        """
+        return self.kept.unpack() if isinstance(self.kept, PackedHeader) else self.kept
+
+    @property
     def transfer_syntax(self) -> str:
         """Return the Transfer Syntax UID; implicit little endian if the file states none."""
-        return uid(self.header.file_meta, "TransferSyntaxUID") or str(ImplicitVRLittleEndian)
+        return uid(self.kept.file_meta, "TransferSyntaxUID") or str(ImplicitVRLittleEndian)
+
+    def packed(self, packer: HeaderPacker) -> "Instance":
+        """Return the same instance with its header packed; for a header as it was read."""
+        if isinstance(self.kept, PackedHeader):
+            return self
+        return Instance(self.path, packer.pack(self.kept), self.pixel_offset, self.has_float_pixels)
 
 
 def read_instance(path: Path) -> Instance:

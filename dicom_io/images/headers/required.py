@@ -24,8 +24,9 @@ def missing_attributes(instances: Iterable[Instance]) -> list[str]:
     """Return the keywords of `USUAL` that some image lacks, or has without a value."""
     found: dict[str, None] = {}
     for instance in instances:
-        found |= dict.fromkeys(keyword for keyword in _required(instance.header) if _lacks(instance.header, keyword))
-        if _lacks(instance.header.file_meta, "TransferSyntaxUID"):
+        header = instance.header
+        found |= dict.fromkeys(keyword for keyword in _required(header) if _lacks(header, keyword))
+        if _lacks(header.file_meta, "TransferSyntaxUID"):
             found["TransferSyntaxUID"] = None
     return [keyword for keyword in USUAL if keyword in found]
 
