@@ -52,6 +52,53 @@ class Range(Frozen):
         return f"{self.min or 0:g} to {'any' if self.max is None else format(self.max, 'g')} mm"
 
 
+class VolumeRule(Frozen):
+    """The volume of a series that holds several, by what sets it apart from the others; every key given must hold.
+
+    Keys carry the names of what DICOM states: echo is Echo Numbers, time Temporal Position Identifier (or Index),
+    acquisition Acquisition Number, stack Stack ID, component Complex Image Component.
+    """
+
+    acquisition: int | None = None
+    time: int | None = None
+    trigger_time: float | None = Field(default=None, description="ms after the R wave")
+    frame_time: float | None = Field(default=None, description="Frame Reference Time in ms")
+    cardiac_phase: float | None = Field(default=None, description="% of the cardiac cycle")
+    respiratory_phase: float | None = Field(default=None, description="% of the respiratory cycle")
+    echo: int | None = None
+    echo_time: float | None = Field(default=None, description="ms")
+    inversion_time: float | None = Field(default=None, description="ms")
+    flip_angle: float | None = Field(default=None, description="degrees")
+    b_value: float | None = Field(default=None, ge=0, description="s/mm²")
+    direction: Literal["none", "isotropic", "bmatrix"] | tuple[float, float, float] | None = Field(
+        default=None, description="of the diffusion gradient: a word, or three cosines"
+    )
+    image_type: tuple[str, ...] = Field(default=(), description="values of ImageType or FrameType, all of")
+    component: str | None = Field(default=None, description="MAGNITUDE, PHASE, REAL or IMAGINARY")
+    orientation: Plane | None = None
+    normal: tuple[float, float, float] | None = Field(default=None, description="cosines of the slices' normal, LPS")
+    tilt: float | None = Field(default=None, description="degrees")
+    kernel: str | None = None
+    kvp: float | None = Field(default=None, description="kV")
+    slice_thickness: float | None = Field(default=None, description="mm")
+    pixel_spacing: tuple[float, float] | None = Field(default=None, description="mm between rows, and between columns")
+    matrix: tuple[int, int] | None = Field(default=None, description="rows and columns")
+    stack: str | None = None
+    photometric_interpretation: str | None = None
+    dimension: str | None = Field(default=None, description="another dimension of a multi-frame image: KEYWORD=INDEX")
+
+    @model_validator(mode="after")
+    def _names_something(self) -> "VolumeRule":
+        if not self.named:
+            raise ValueError("names nothing; remove it, or name what sets the volume apart")
+        return self
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The keys that are given, with their values."""
+        return {key: value for key in type(self).model_fields if (value := getattr(self, key)) not in (None, ())}
+
+
 class SeriesRule(Frozen):
     """The series that may feed a channel. Every condition given must hold; patterns are searched for, ignoring case."""
 
@@ -70,6 +117,7 @@ class SeriesRule(Frozen):
         default=None, gt=0, le=1000, description="energy of a mono-energetic CT image in keV"
     )
     phase: tuple[Phase, ...] = Field(default=(), description="contrast phase, any of; unknown phases are left")
+    volume: VolumeRule | None = Field(default=None, description="which one, of a series that holds several volumes")
     prefer: tuple[Preference, ...] = Field(
         default=("thinnest", "most_slices", "lowest_series_number"), description="order among several that match"
     )

@@ -123,7 +123,8 @@ def list_frames(series: Series) -> Frames:
         ``no_position``, ``invalid_spacing``, ``no_rescale`` or ``unreadable_pixels`` (rescaling that is no line) with
         the image; values beyond the bounds above too.
     """
-    found = [frame for instance in series.instances for frame in _frames_of(instance)]
+    wanted = series.frames or (None,) * len(series.instances)
+    found = [frame for pair in zip(series.instances, wanted, strict=True) for frame in _frames_of(*pair)]
     # Thousands of frames are of a few acquisitions, each kept once.
     known: dict[Acquisition, Acquisition] = {}
     units: dict[str, str] = {}
@@ -142,23 +143,24 @@ def list_frames(series: Series) -> Frames:
     )
 
 
-def _frames_of(instance: Instance) -> Iterator[_Frame]:
+def _frames_of(instance: Instance, wanted: tuple[int, ...] | None) -> Iterator[_Frame]:
+    """Read the frames of an image, or those that are wanted, by their numbers from 1."""
     header = instance.header
     if _GROUPS not in header:
         if (integer(header, "NumberOfFrames") or 1) != 1:
             raise rejected(ReasonCode.NO_POSITION, instance, "several frames, but no per-frame functional groups")
-        yield _frame(instance, 1, ())
+        yield _frame(instance, header, 1, ())
         return
     per_frame, shared = items(header, _GROUPS), tuple(items(header, _SHARED))[:1]
     if len(per_frame) != (integer(header, "NumberOfFrames") or 1):
         raise rejected(ReasonCode.NO_POSITION, instance, "not every frame has its functional groups")
-    for index, groups in enumerate(per_frame):
-        yield _frame(instance, index + 1, (groups, *shared))
+    for frame_number, groups in enumerate(per_frame, start=1):
+        if wanted is None or frame_number in wanted:
+            yield _frame(instance, header, frame_number, (groups, *shared))
 
 
-def _frame(instance: Instance, frame_number: int, places: tuple[Dataset, ...]) -> _Frame:
+def _frame(instance: Instance, header: Dataset, frame_number: int, places: tuple[Dataset, ...]) -> _Frame:
     """Read one frame, whose macros are in the first place that has them, or of classic images in the header."""
-    header = instance.header
     position = numbers(macro(header, places, "PlanePositionSequence"), "ImagePositionPatient", 3)
     orientation = numbers(macro(header, places, "PlaneOrientationSequence"), "ImageOrientationPatient", 6)
     if position is None or orientation is None:
@@ -180,7 +182,7 @@ def _frame(instance: Instance, frame_number: int, places: tuple[Dataset, ...]) -
         orientation,
         pixel_spacing,
         (integer(header, "Rows") or 0, integer(header, "Columns") or 0),
-        _rescale(instance, transformation),
+        _rescale(instance, header, transformation),
         unit_of_frame(header, transformation, image_type_of(header, places), places),
         math.nan if thickness is None else thickness,
         math.nan if stated_spacing is None else stated_spacing,
@@ -188,14 +190,14 @@ def _frame(instance: Instance, frame_number: int, places: tuple[Dataset, ...]) -
     )
 
 
-def _rescale(instance: Instance, place: Dataset) -> tuple[float, float]:
-    if "ModalityLUTSequence" in instance.header:
+def _rescale(instance: Instance, header: Dataset, place: Dataset) -> tuple[float, float]:
+    if "ModalityLUTSequence" in header:
         raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, "its values need a Modality LUT, which is not supported")
     slope, intercept = number(place, "RescaleSlope"), number(place, "RescaleIntercept")
     for keyword, value in (("RescaleSlope", slope), ("RescaleIntercept", intercept)):
         if value is None and value_of(place, keyword) is not None:
             raise rejected(ReasonCode.UNREADABLE_PIXELS, instance, f"{keyword} is not a number")
-    if slope is None and intercept is None and text(instance.header, "Modality") not in _RESCALED:
+    if slope is None and intercept is None and text(header, "Modality") not in _RESCALED:
         return 1.0, 0.0  # without a rescaling, stored values are the values (PS3.3 C.11.1)
     if slope is None or intercept is None:
         missing = " and ".join(

@@ -1,7 +1,9 @@
 """The private elements that a header keeps, each found by its creator: its block may be any (PS3.5 section 7.8.1)."""
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
@@ -35,13 +37,42 @@ PHILIPS_ACTIVITY_FACTOR = PrivateElement(
     "Philips' activity factor (7053,xx09)", 0x7053, "Philips PET Private Group", 0x09
 )
 
-KEPT = (GE_SCAN_TIME, PHILIPS_SUV_FACTOR, PHILIPS_ACTIVITY_FACTOR)
-"""Those that the values of a PET image cannot be understood without (see ``dicom_io.images.pixels.suv``)."""
+SIEMENS_B_VALUE = PrivateElement("Siemens' b-value (0019,xx0C)", 0x0019, "SIEMENS MR HEADER", 0x0C)
+SIEMENS_DIRECTION = PrivateElement("Siemens' diffusion direction (0019,xx0E)", 0x0019, "SIEMENS MR HEADER", 0x0E)
+GE_B_VALUE = PrivateElement("GE's b-value (0043,xx39)", 0x0043, "GEMS_PARM_01", 0x39)
+GE_DIRECTION = tuple(
+    PrivateElement(f"GE's diffusion direction (0019,xx{offset:02X})", 0x0019, "GEMS_ACQU_01", offset)
+    for offset in (0xBB, 0xBC, 0xBD)
+)
+PHILIPS_B_VALUE = PrivateElement("Philips' b-value (2001,xx03)", 0x2001, "Philips Imaging DD 001", 0x03)
+PHILIPS_DIRECTION = tuple(
+    PrivateElement(f"Philips' diffusion direction (2005,xx{offset:02X})", 0x2005, "Philips MR Imaging DD 001", offset)
+    for offset in (0xB0, 0xB1, 0xB2)
+)
+
+KEPT = (
+    *(GE_SCAN_TIME, PHILIPS_SUV_FACTOR, PHILIPS_ACTIVITY_FACTOR),
+    *(SIEMENS_B_VALUE, SIEMENS_DIRECTION, GE_B_VALUE, *GE_DIRECTION, PHILIPS_B_VALUE, *PHILIPS_DIRECTION),
+)
+"""Those that the values of a PET image cannot be understood without (see ``dicom_io.images.pixels.suv``), and those
+that tell the images of a diffusion series apart (see ``dicom_io.images.splitting``)."""
+
+_KEPT_BY_CREATOR = {
+    where: [element for element in KEPT if (element.group, element.creator) == where]
+    for where in {(element.group, element.creator) for element in KEPT}
+}
+_KEPT_GROUPS = frozenset(element.group for element in KEPT)
 
 
 def kept_private_tags(header: Dataset) -> frozenset[BaseTag]:
     """Return the tags of the private elements in ``KEPT`` and of their creators."""
-    return frozenset(tag for element in KEPT for pair in _places(header, element) for tag in pair)
+    found: set[BaseTag] = set()
+    for creator in [tag for tag in header.keys() if tag.group in _KEPT_GROUPS and tag.element in _BLOCKS]:  # noqa: SIM118  (a dataset iterates over its elements)
+        for element in _KEPT_BY_CREATOR.get((creator.group, _creator(header, creator)), ()):
+            tag = Tag(element.group, creator.element << 8 | element.offset)
+            if tag in header:
+                found |= {creator, tag}
+    return frozenset(found)
 
 
 def private_text(header: Dataset, element: PrivateElement) -> str:
@@ -56,6 +87,40 @@ def private_text(header: Dataset, element: PrivateElement) -> str:
             return ""
         return decoded(value) if value is not None else ""
     return ""
+
+
+def private_numbers(header: Dataset, element: PrivateElement, word: str) -> tuple[float, ...]:
+    """Return the finite numbers of a private element; empty if one of its values is none, or it is not its creator's.
+
+    Parameters
+    ----------
+    header, element
+        Where it may stand.
+    word
+        Format (`struct`) of one number, for a value of unknown representation (UN) that is no decimal text.
+    """
+    for _, tag in _places(header, element):
+        try:
+            value = header[tag].value
+            parts = _numbers_of(value, word) if isinstance(value, bytes) else _listed(value)
+            found = tuple(float(part) for part in parts)
+        except MALFORMED:
+            return ()
+        return found if all(map(isfinite, found)) else ()
+    return ()
+
+
+def _numbers_of(value: bytes, word: str) -> list[float]:
+    try:
+        return [float(part.strip(b" \0")) for part in value.split(b"\\")]
+    except ValueError:
+        return [float(found) for (found,) in struct.iter_unpack(f"<{word}", value)]
+
+
+def _listed(value: object) -> list[float]:
+    if isinstance(value, str):
+        return [float(part) for part in value.split("\\")]
+    return [float(part) for part in value] if hasattr(value, "__iter__") else [float(value)]  # type: ignore[arg-type]  # anything else is one of the errors caught
 
 
 def _places(header: Dataset, element: PrivateElement) -> Iterator[tuple[BaseTag, BaseTag]]:

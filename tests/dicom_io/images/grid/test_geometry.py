@@ -1,5 +1,6 @@
 """The tolerances, from both sides, and the grid against SimpleITK's where headers are rounded."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydicom.dataset import Dataset
 from core.errors import ReasonCode, StudyRejected
 from dicom_io.images.grid.geometry import Layout, lay_out
 from dicom_io.images.grid.geometry import layout_of as for_regular_models
+from dicom_io.images.headers.instance import Instance
 from dicom_io.images.selection.selection import select_series
 from dicom_io.images.volume import VolumeReader
 from phantom.series import make_series, save_series
@@ -132,11 +134,14 @@ def test_rescaling_that_is_no_line_is_refused(keyword: str, value: object, tmp_p
     series = ct_series()
     save_series(series, tmp_path)
     (found,) = one_study(tmp_path).series
-    header = found.instances[2].header
+    image = found.instances[2]
+    header = image.header
     if isinstance(value, str):
         header[keyword]._value = value  # pydicom would refuse to take it, but reads it from a file
     else:
         setattr(header, keyword, value)
+    changed = Instance(image.path, header, image.pixel_offset)
+    found = replace(found, instances=(*found.instances[:2], changed, *found.instances[3:]))
     with pytest.raises(StudyRejected) as caught:
         lay_out(found)
     assert caught.value.code is ReasonCode.UNREADABLE_PIXELS
