@@ -79,23 +79,27 @@ def _warnings(study: Study, runs: Sequence[ModelRun]) -> Iterator[StudyWarning]:
 
 
 def _series_reports(study: Study, runs: Sequence[ModelRun]) -> tuple[SeriesReport, ...]:
-    """One entry a series; with several models, each decision says which model's it is."""
-    entries: dict[str, list[tuple[ModelRun, Decision]]] = {}
+    """One entry a series or volume of it; with several models, each decision says which model's it is."""
+    entries: dict[tuple[str, str], list[tuple[ModelRun, Decision]]] = {}
     for run in runs:
         for decision in run.selection.decisions if run.selection is not None else ():
-            entries.setdefault(decision.series_uid, []).append((run, decision))
-    return tuple(_series_report(uid, decisions, len(runs) > 1) for uid, decisions in entries.items())
+            words = decision.part.words if decision.part is not None else ""
+            entries.setdefault((decision.series_uid, words), []).append((run, decision))
+    return tuple(_series_report(uid, decisions, len(runs) > 1) for (uid, _), decisions in entries.items())
 
 
 def _series_report(uid: str, decisions: Sequence[tuple[ModelRun, Decision]], several: bool) -> SeriesReport:
     strongest = min((decision.decision for _, decision in decisions), key=_STRENGTH.index)
     channels = [decision.channel for _, decision in decisions if decision.channel is not None]
     reasons = [(f"{run.package.config.name}: " if several else "") + _why(run, decision) for run, decision in decisions]
+    part = decisions[0][1].part
     return SeriesReport(
         uid=uid,
         decision=strongest,
         channel=", ".join(dict.fromkeys(channels)) or None,
         reason=" ".join(dict.fromkeys(reasons)),
+        volume=part.words if part is not None else None,
+        volume_rule=dict(part.named) if part is not None else None,
     )
 
 

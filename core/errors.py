@@ -36,6 +36,7 @@ class ReasonCode(StrEnum):
     MIXED_MATRIX = "mixed_matrix"
     MIXED_RESCALE_TYPE = "mixed_rescale_type"
     MIXED_ACQUISITION = "mixed_acquisition"
+    SEVERAL_VOLUMES = "several_volumes"
     MIXED_PATIENTS = "mixed_patients"
     NO_POSITION = "no_position"
     TOO_FEW_SLICES = "too_few_slices"
@@ -72,6 +73,7 @@ _SENTENCES = {
     ReasonCode.MIXED_MATRIX: "The images of the series differ in rows, columns or pixel spacing.",
     ReasonCode.MIXED_RESCALE_TYPE: "The images of the series are rescaled to different units.",
     ReasonCode.MIXED_ACQUISITION: "The images of the series come from different acquisitions or reconstructions.",
+    ReasonCode.SEVERAL_VOLUMES: "The series holds several volumes that fit, and the model does not say which one.",
     ReasonCode.MIXED_PATIENTS: "The images belong to more than one patient.",
     ReasonCode.NO_POSITION: "An image has no position or orientation in the patient.",
     ReasonCode.TOO_FEW_SLICES: "The series has too few slices.",

@@ -3,7 +3,7 @@
 It carries UIDs, decisions, volumes and timings, and no attribute of the patient.
 """
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import AwareDatetime, Field
 
@@ -46,12 +46,22 @@ _CODES: dict[type[SegnodeError], str] = {
 
 
 class SeriesReport(Frozen):
-    """The decision about one series, and the reason."""
+    """The decision about one series, or one volume of a series that holds several, and the reason.
+
+    Attributes
+    ----------
+    volume
+        What sets the volume apart from the others of its series; none for a series that is one volume.
+    volume_rule
+        The same as ``volume`` in ``model.yaml`` names it; empty where no key tells it apart.
+    """
 
     uid: str
     decision: str
     channel: str | None = None
     reason: str
+    volume: str | None = None
+    volume_rule: dict[str, Any] | None = None
 
 
 class WarningReport(Frozen):

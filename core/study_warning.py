@@ -31,6 +31,9 @@ class WarningCode(StrEnum):
     MAP_SUSPECTED = "map_suspected"
     MONO_ENERGETIC = "mono_energetic"
     ATTRIBUTE_MISSING = "attribute_missing"
+    IMAGES_SET_ASIDE = "images_set_aside"
+    ACQUISITIONS_JOINED = "acquisitions_joined"
+    FRAME_OF_REFERENCE_DERIVED = "frame_of_reference_derived"
     PACKAGE_UNDECIDED = "package_undecided"
     PACKAGE_WITHOUT_RECORD = "package_without_record"
 
@@ -60,6 +63,9 @@ _SENTENCES = {
     WarningCode.MAP_SUSPECTED: "A series may be a map and no ordinary image.",
     WarningCode.MONO_ENERGETIC: "A channel is fed by a CT image computed for one energy.",
     WarningCode.ATTRIBUTE_MISSING: "An attribute that DICOM requires is missing, and its usual value was taken.",
+    WarningCode.IMAGES_SET_ASIDE: "Images that lie in the series and are none of its volume were set aside.",
+    WarningCode.ACQUISITIONS_JOINED: "Acquisition numbers take turns; the times of the images rise along the table.",
+    WarningCode.FRAME_OF_REFERENCE_DERIVED: "The images state no frame of reference; one was made for their series.",
     WarningCode.PACKAGE_UNDECIDED: "A question about the model that only a person can answer is open.",
     WarningCode.PACKAGE_WITHOUT_RECORD: "The package does not record the version of the program that made it.",
 }

@@ -188,6 +188,8 @@ class Volume:
     padding_values
         For each channel, the value in ``array`` that marks voxels outside of the scanner's field of view, or ``None``
         where the images state none; such voxels keep this value.
+    volume_names
+        For each channel, what sets its volume apart from the others of its series; empty for a series that is one.
 
     Raises
     ------
@@ -203,6 +205,7 @@ class Volume:
     frame_of_reference_uid: str
     warnings: tuple[StudyWarning, ...] = ()
     padding_values: tuple[float | None, ...] = ()
+    volume_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the array lies on the grid and that every slice is named."""
@@ -262,4 +265,5 @@ def stack_channels(volumes: Sequence[Volume]) -> Volume:
         frame_of_reference_uid=first.frame_of_reference_uid,
         warnings=tuple(w for v in volumes for w in v.warnings),
         padding_values=tuple(p for v in volumes for p in v.padding_values),
+        volume_names=tuple(n for v in volumes for n in v.volume_names),
     )

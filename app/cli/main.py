@@ -12,7 +12,19 @@ from app.stop_signals import ENDING
 # numpy starts threads while it is imported. They inherit this mask, so that the signals come to this project's threads.
 _MASK = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 # isort: split
-from app.cli import datasets, demo, models, package, run, serve, service, spool, status, studies  # noqa: E402 - see above
+from app.cli import (  # noqa: E402 - see above
+    datasets,
+    demo,
+    models,
+    package,
+    run,
+    series,
+    serve,
+    service,
+    spool,
+    status,
+    studies,
+)
 from core.errors import SegnodeError  # noqa: E402 - see above
 from core.validation_message import plain_message  # noqa: E402 - see above
 from core.version import VERSION  # noqa: E402 - see above
@@ -42,6 +54,7 @@ cli = typer.Typer(
     rich_markup_mode="rich",
 )
 cli.command(name="run")(run.run)
+cli.command(name="series")(series.series)
 cli.command(name="serve")(serve.serve)
 cli.command(name="status")(status.status)
 cli.command(name="demo")(demo.demo)

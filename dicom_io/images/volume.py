@@ -83,6 +83,7 @@ def read_volume(series: Series, unit: str | None = None) -> Volume:
         frame_of_reference_uid=layout.frame_of_reference_uid,
         warnings=(*layout.warnings, *_unit_warnings(series, layout, array[0], padding)),
         padding_values=(padding,),
+        volume_names=(series.part.words if series.part is not None else "",),
     )
 
 
@@ -255,9 +256,9 @@ class VolumeReader:
                 raise SelectionRejectedError(selection.rejection, selection)
             try:
                 volumes = [self._read(*one) for one in zip(selection.channels, units, strict=True)]
-            except StudyRejected as error:
-                refused = {uid: why for (uid, unit), why in self._refused.items() if unit in units}
-                if error.series_uid is None or error.series_uid not in refused:
+            except StudyRejected:
+                refused = {key: why for (key, unit), why in self._refused.items() if unit in units}
+                if not any(series.key in refused for series in selection.channels):
                     raise
                 selection = select_series(study, config, refused, options)
             else:
@@ -265,7 +266,7 @@ class VolumeReader:
                 return replace(volume, warnings=(*volume.warnings, *selection.warnings)), selection
 
     def _read(self, series: Series, unit: str | None) -> Volume:
-        wanted = series.uid, unit
+        wanted = series.key, unit
         if wanted in self._refused:
             raise self._refused[wanted]
         if wanted not in self._volumes:

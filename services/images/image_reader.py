@@ -16,6 +16,7 @@ from dicom_io.images.grid.geometry import layout_of
 from dicom_io.images.headers.series import Series
 from dicom_io.images.selection.phases import phase_in_words
 from dicom_io.images.selection.selection import Selection, select_series
+from dicom_io.images.splitting.volumes import split_of
 from dicom_io.images.study import Study, read_studies
 from dicom_io.images.volume import VolumeReader
 from services.images.limits import Limits
@@ -158,7 +159,7 @@ class ImageReader:
         if len(studies) != 1:
             detail = f"{field}: the folder holds {len(studies)} studies; name the folder of one study."
             raise RequestRefused(RequestCode.UNREADABLE_IMAGE, detail)
-        for series in studies[0].series:
+        for series in (volume for one in studies[0].series for volume in split_of(one).volumes):
             if (shape := _shape_of(series)) is not None:
                 self._limits.check_voxels(shape, field)
         return studies[0]

@@ -118,6 +118,15 @@ def mixed_echoes(series: list[Dataset]) -> list[Dataset]:
     return _every_second([_with(dataset, EchoTime="2.3") for dataset in deepcopy(series)], EchoTime="4.6")
 
 
+def several_echoes(series: list[Dataset]) -> list[Dataset]:
+    """Two whole echoes in one series."""
+    first, second = deepcopy(series), deepcopy(series)
+    for number, dataset in enumerate(second):
+        _rename(dataset, made_uid("second echo", dataset.SOPInstanceUID, number))
+        _with(dataset, EchoNumbers=2, EchoTime="4.6")
+    return [_with(dataset, EchoNumbers=1, EchoTime="2.3") for dataset in first] + second
+
+
 def mixed_times(series: list[Dataset]) -> list[Dataset]:
     """Two points in time whose slices take turns."""
     return _every_second(
@@ -136,9 +145,9 @@ def mixed_modalities(series: list[Dataset]) -> list[Dataset]:
 
 
 def no_position(series: list[Dataset]) -> list[Dataset]:
-    """One image without position."""
+    """Two images without position, too many for strays."""
     broken = deepcopy(series)
-    del broken[0].ImagePositionPatient
+    del broken[0].ImagePositionPatient, broken[3].ImagePositionPatient
     return broken
 
 
@@ -243,6 +252,7 @@ FAULTS: Mapping[ReasonCode, tuple[Fault, ...]] = MappingProxyType(
             mixed_echoes,
             mixed_times,
         ),
+        ReasonCode.SEVERAL_VOLUMES: (several_echoes,),
         ReasonCode.MIXED_PATIENTS: (mixed_patients,),
         ReasonCode.NO_POSITION: (no_position, no_orientation),
         ReasonCode.TOO_FEW_SLICES: (too_few_slices, one_slice),

@@ -5,6 +5,7 @@ cross product of row and column direction, the distance of slices is the length 
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,9 +20,11 @@ from core.volume import Geometry
 from dicom_io.images.grid.acquisition import mixed_attributes
 from dicom_io.images.grid.frames import LARGEST_SPACING_MM, Frames, list_frames
 from dicom_io.images.grid.stack import Slices, Stack, find_stack
+from dicom_io.images.grid.table_order import rises_along_table
 from dicom_io.images.headers.attributes import integer, text, uid
 from dicom_io.images.headers.required import USUAL, missing_attributes
-from dicom_io.images.headers.series import Series, unread_sentence
+from dicom_io.images.headers.series import Series, sentence_of, unread_sentence
+from dicom_io.uids import derive_uid
 
 DIRECTION_TOLERANCE = 1e-4
 """Difference of direction cosines within a series that is always allowed."""
@@ -122,7 +125,8 @@ def lay_out(series: Series) -> Layout:
     heights = frames.positions @ direction[:, 2]
     order = np.argsort(heights, kind="stable")
     mixed = mixed_attributes(frames.acquisitions, order)
-    if mixed:
+    joined = mixed == ["AcquisitionNumber"] and rises_along_table(series, frames, order)
+    if mixed and not joined:
         raise StudyRejected(ReasonCode.MIXED_ACQUISITION, f"They differ in {', '.join(mixed)}.", series.uid)
     stack = _find_stack(series, frames, order, direction)
     row_spacing, column_spacing = frames.pixel_spacings[order[0]]
@@ -134,7 +138,12 @@ def lay_out(series: Series) -> Layout:
         direction,
         stack.places,
     )
-    warnings = (*_warnings(series), *_spacing_warnings(frames, stack), *_value_warnings(series, frames))
+    warnings = (
+        *_identity_warnings(series, frame_of_reference, joined=joined),
+        *_warnings(series),
+        *_spacing_warnings(frames, stack),
+        *_value_warnings(series, frames),
+    )
     named = tuple(warning.about(series.uid) for warning in warnings)
     refusal = None if stack.refusal is None else StudyRejected(*stack.refusal, series.uid)
     return Layout(frames, order, geometry, frame_of_reference, named, refusal)
@@ -173,22 +182,55 @@ def _patient(patient_id: str, name: str) -> tuple[str, str]:
 
 def _check_identity(series: Series) -> str:
     """Check that the images are one series of one patient, and return the Frame of Reference UID."""
-    headers = [instance.header for instance in series.instances]
-    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
-        empty = sum(not uid(header, keyword) for header in headers)
-        if empty:
-            raise StudyRejected(ReasonCode.EMPTY_UID, f"{keyword}: {empty} of {len(headers)} images.", series.uid)
+    count = len(series.instances)
+    empty, modalities, references = _identities(series)
+    if references == {""} and empty["FrameOfReferenceUID"] == count:
+        references = {derived_frame_of_reference(series.uid)}
+        del empty["FrameOfReferenceUID"]
+    for keyword in _IDENTIFIERS:
+        if empty[keyword]:
+            raise StudyRejected(ReasonCode.EMPTY_UID, f"{keyword}: {empty[keyword]} of {count} images.", series.uid)
     if series.conflicts:
         raise StudyRejected(ReasonCode.DUPLICATE_UID, f"SOP Instance UID {series.conflicts[0]}.", series.uid)
     if len(patient_of(series)) > 1:
         raise StudyRejected(ReasonCode.MIXED_PATIENTS, "", series.uid)
-    modalities = {text(header, "Modality") for header in headers}
     if len(modalities) > 1:
         raise StudyRejected(ReasonCode.WRONG_MODALITY, f"It has {len(modalities)} modalities.", series.uid)
-    references = {uid(header, "FrameOfReferenceUID") for header in headers}
     if len(references) > 1:
         raise StudyRejected(ReasonCode.MIXED_FRAME_OF_REFERENCE, f"Found {len(references)}.", series.uid)
     return references.pop()
+
+
+_IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
+
+
+def _identities(series: Series) -> tuple[Counter[str], set[str], set[str]]:
+    """Count the images that lack each identifier; return modalities and Frame of Reference UIDs too, as they are."""
+    empty: Counter[str] = Counter()
+    modalities, references = set(), set()
+    for instance in series.instances:
+        header = instance.header
+        empty.update(keyword for keyword in _IDENTIFIERS if not uid(header, keyword))
+        modalities.add(text(header, "Modality"))
+        references.add(text(header, "FrameOfReferenceUID"))
+    return empty, modalities, references
+
+
+def derived_frame_of_reference(series_uid: str) -> str:
+    """Return the Frame of Reference UID of a series without one, which no other series has."""
+    return str(derive_uid("frame of reference", [series_uid]))
+
+
+def _identity_warnings(series: Series, frame_of_reference: str, *, joined: bool) -> list[StudyWarning]:
+    """Tell of a frame of reference that was derived, acquisitions that were taken for one, images set aside."""
+    warnings = []
+    if frame_of_reference == derived_frame_of_reference(series.uid):
+        warnings.append(StudyWarning(WarningCode.FRAME_OF_REFERENCE_DERIVED))
+    if joined:
+        warnings.append(StudyWarning(WarningCode.ACQUISITIONS_JOINED))
+    if series.strays:
+        warnings.append(StudyWarning(WarningCode.IMAGES_SET_ASIDE, sentence_of(series.strays)))
+    return warnings
 
 
 def _check_uniform(series: Series, frames: Frames) -> None:
@@ -251,7 +293,8 @@ def _number_of(frames: Frames, index: int) -> int | None:
 
 def _warnings(series: Series) -> list[StudyWarning]:
     warnings = []
-    counted = [integer(instance.header, "InstanceNumber") for instance in series.instances]
+    # The numbers of a volume have gaps where those of the others of its series stand.
+    counted = [integer(instance.header, "InstanceNumber") for instance in (series.whole or series).instances]
     found = sorted({number for number in counted if number is not None})
     if found:
         missing = found[-1] - found[0] + 1 - len(found)

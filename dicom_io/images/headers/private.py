@@ -90,7 +90,7 @@ def private_text(header: Dataset, element: PrivateElement) -> str:
 
 
 def private_numbers(header: Dataset, element: PrivateElement, word: str) -> tuple[float, ...]:
-    """Return the finite numbers of a private element; empty if one of its values is none, or it is not its creator's.
+    """Return the finite numbers of a private element; empty if a value is not a number, or the creator another.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """The images of one series, or of one volume of it, by their headers."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -48,6 +48,11 @@ class Stray:
 
     name: str
     why: str
+
+
+def sentence_of(strays: Sequence[Stray]) -> str:
+    """Name the images that were set aside."""
+    return f"{'; '.join(f'Image {stray.name} {stray.why}' for stray in strays)}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,4 +126,4 @@ def groups_of(header: Dataset) -> list[Places]:
     if "PerFrameFunctionalGroupsSequence" not in header:
         return [()]
     shared = tuple(items(header, "SharedFunctionalGroupsSequence"))[:1]
-    return [(own, *shared) for own in items(header, "PerFrameFunctionalGroupsSequence")]
+    return [(own, *shared) for own in items(header, "PerFrameFunctionalGroupsSequence")] or [shared]

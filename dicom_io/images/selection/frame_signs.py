@@ -69,7 +69,7 @@ class SeriesSigns:
 
 def signs_of(series: Series, modality: str) -> SeriesSigns:
     """Read the signs of every frame; what frames say alike is judged once."""
-    facts = dict.fromkeys(one for instance in series.instances for one in _facts_of(instance.header))
+    facts = dict.fromkeys(one for index in range(len(series.instances)) for one in _facts_of(series, index))
     signs = list(dict.fromkeys(_sign(one, modality) for one in facts))
     suspected = any(code in SUSPECTED_DERIVATIONS for one in facts for code in one.codes)
     stated = [sign for sign in signs if sign]
@@ -83,7 +83,9 @@ def signs_of(series: Series, modality: str) -> SeriesSigns:
     )
 
 
-def _facts_of(header: Dataset) -> Iterator[_Facts]:
+def _facts_of(series: Series, index: int) -> Iterator[_Facts]:
+    header = series.instances[index].header
+    wanted = None if series.frames is None else series.frames[index]
     own = _of_image(header)
     shared = first_item(header, "SharedFunctionalGroupsSequence")
     frames = items(header, "PerFrameFunctionalGroupsSequence")
@@ -91,8 +93,9 @@ def _facts_of(header: Dataset) -> Iterator[_Facts]:
         own = _joined(own, _of_group(shared))
     if not frames:
         yield own
-    for frame in frames:
-        yield _joined(own, _of_group(frame))
+    for number, frame in enumerate(frames, start=1):
+        if wanted is None or number in wanted:
+            yield _joined(own, _of_group(frame))
 
 
 def _joined(first: _Facts, second: _Facts) -> _Facts:

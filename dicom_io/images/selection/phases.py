@@ -48,6 +48,12 @@ class PhaseFinding:
     possible: frozenset[Phase] = _ANY
     apart: bool = False
 
+    def in_words_alone(self) -> "PhaseFinding":
+        """Return the finding if it rests on words, and else that nothing is known."""
+        if self.phase is None or self.possible != _ANY:
+            return self
+        return PhaseFinding(None, "phase unknown: its series holds several volumes", _NONE)
+
     def of(self, series: str) -> str:
         """Say the finding of a series that is named, as a part of a sentence."""
         if self.phase is not None:

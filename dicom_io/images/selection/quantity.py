@@ -10,7 +10,7 @@ from core.model_config import Channel
 from core.study_warning import StudyWarning, WarningCode
 from core.units import HU, UNSPECIFIED, default_unit, same_unit
 from dicom_io.images.grid.frame_unit import image_type_of, mapped_unit, unit_of_frame
-from dicom_io.images.headers.attributes import first_item, items, macro, number, text
+from dicom_io.images.headers.attributes import items, macro, number, text
 from dicom_io.images.headers.series import Series
 from dicom_io.images.selection.frame_signs import is_sign, signs_of
 from dicom_io.images.selection.map_signs import (
@@ -72,11 +72,10 @@ def quantity_of(series: Series) -> Quantity:
 
     Frames of different units are refused where the grid is read.
     """
-    first = series.instances[0].header
+    _, first, _, places = next(series.frame_places())
     modality = text(first, "Modality")
     if modality not in ("CT", "MR", "PT"):
         return Quantity()
-    places = _places(first)
     unit = UNSPECIFIED  # that of PET is found where it is read
     if modality != "PT":
         frame_type = image_type_of(first, places)
@@ -199,11 +198,6 @@ def _is_named(channel: Channel, modality: str, image_type: Sequence[str], descri
         re.search(pattern, description, re.IGNORECASE) and not re.search(pattern, rest, re.IGNORECASE)
         for pattern in rule.description
     )
-
-
-def _places(header: Dataset) -> tuple[Dataset, ...]:
-    groups = (first_item(header, f"{kind}FunctionalGroupsSequence") for kind in ("PerFrame", "Shared"))
-    return tuple(group for group in groups if group is not None)
 
 
 def _sign_of_unit(unit: str, modality: str, *, is_mapped: bool) -> str:

@@ -8,6 +8,8 @@ from core.model_config import Channel, Preference, Range, SeriesRule
 from dicom_io.images.selection.phases import PhaseFinding
 from dicom_io.images.selection.quantity import order_of, unmet_quantity
 from dicom_io.images.selection.traits import Traits
+from dicom_io.images.splitting.naming import unmet_volume
+from dicom_io.images.splitting.volumes import volume_values
 
 ORDINARY_FIRST = "what its values are"
 """Comes before every preference: ordinary images, then those computed for one energy, then maps."""
@@ -42,6 +44,8 @@ def unmet_conditions(channel: Channel, traits: Traits, phase: PhaseFinding | Non
     unmet = _unmet_words(rule, traits)
     if traits.refusal is None or traits.refusal.code not in _OF_SEVERAL_KINDS:
         unmet += unmet_quantity(channel, traits.quantity, traits.modality, traits.image_type, traits.description)
+    if rule.volume is not None:
+        unmet += unmet_volume(rule.volume, volume_values(traits.series))
     if too_few_slices(rule, traits):
         unmet.append(f"{traits.slices} slices, at least {rule.min_slices} are needed")
     if rule.slice_thickness is not None:
@@ -112,7 +116,7 @@ def rank(rule: SeriesRule, traits: Traits) -> tuple[float | str, ...]:
     values = (_ORDERS[preference](traits) for preference in rule.prefer)
     place = order_of(traits.quantity, energy_is_named=rule.energy_kev is not None)
     preferred = (_LAST if value is None else round(value, 4) for value in values)
-    return (place, *preferred, int(bool(traits.quantity.suspicion)), traits.series.uid)
+    return (place, *preferred, int(bool(traits.quantity.suspicion)), traits.series.key)
 
 
 def deciding_preference(rule: SeriesRule, first: Traits, second: Traits) -> str:

@@ -16,12 +16,13 @@ from core.model_config import Channel, ModelConfig
 from core.run_options import NO_OPTIONS, RunOptions
 from core.study_warning import StudyWarning, WarningCode
 from dicom_io.images.grid.geometry import patient_of
-from dicom_io.images.headers.series import Series, unread_sentence
+from dicom_io.images.headers.series import Part, Series, sentence_of, unread_sentence
 from dicom_io.images.resample import LARGEST_SHARE_OUTSIDE, share_outside
+from dicom_io.images.selection.candidates import Candidates
 from dicom_io.images.selection.phases import PhaseFinding, find_phases
 from dicom_io.images.selection.quantity import warnings_of
 from dicom_io.images.selection.rules import deciding_preference, rank, too_few_slices, unmet_conditions, wrong_modality
-from dicom_io.images.selection.traits import Traits, traits_of
+from dicom_io.images.selection.traits import Traits
 from dicom_io.images.study import Study
 
 _OnOtherGrid = Literal["refuse", "resample", "any"]
@@ -46,12 +47,15 @@ class Decision:
         Name of the channel that a taken series feeds.
     reason
         For a person; quotes no free text of the images.
+    part
+        The volume that it is about, of a series that holds several.
     """
 
     series_uid: str
     decision: Literal["taken", "left", "refused", "set_aside"]
     channel: str | None
     reason: str
+    part: Part | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +83,7 @@ def select_series(
     config
         Channels and their rules.
     refused
-        Series that are refused already, e.g. for their pixels, by Series Instance UID.
+        Series and volumes that are refused already, e.g. for their pixels, by ``Series.key``.
     options
         The run's: which channels want a series, and of which phase.
     """
@@ -91,11 +95,11 @@ def select_series(
     if rejection is not None:
         decisions = tuple(Decision(s.uid, "refused", None, rejection.message) for s in study.series)
         return Selection((), decisions + aside, rejection, _unread_warnings(study))
-    series = [traits_of(s, refused.get(s.uid)) for s in study.series]
     channels = options.channels(config)
-    rules = [channel.series for channel in channels]
-    phases = find_phases(series) if any(rule.phase for rule in rules) else {}
-    matches = [_Match(channel, series, phases) for channel in channels]
+    candidates = [Candidates(one, refused, alone=len(channels) == 1) for one in study.series]
+    series = [traits for one in candidates for traits in one.volumes]
+    phases = _phases(candidates) if any(channel.series.phase for channel in channels) else {}
+    matches = [_Match(channel, candidates, phases) for channel in channels]
     chosen = _choose([match.candidates for match in matches], config.on_other_grid)
     rejection = (
         None if chosen else _with_unread(_explain_rejection(matches, series, channels, config.on_other_grid), study)
@@ -103,7 +107,26 @@ def select_series(
     decisions = tuple(_decide(traits, channels, matches, chosen) for traits in series)
     # Of a series that was taken, its volume has the warning of unread files.
     warnings = _value_warnings(channels, chosen, config.name) if chosen else _unread_warnings(study)
+    aside += tuple(map(_strays_aside, (one.volumes[0].series for one in candidates if one.volumes[0].series.strays)))
     return Selection(tuple(traits.series for traits in chosen), decisions + aside, rejection, warnings)
+
+
+def _strays_aside(series: Series) -> Decision:
+    count = len(series.strays)
+    what = f"{count} {'image' if count == 1 else 'images'}: {sentence_of(series.strays)}"
+    return Decision(series.uid, "set_aside", None, what)
+
+
+def _phases(candidates: Sequence[Candidates]) -> dict[str, PhaseFinding]:
+    """Find the phase of each series, and of its volumes by its words alone: their order in time is not the series'."""
+    phases = find_phases([one.as_series for one in candidates])
+    return {
+        traits.series.key: phases[one.as_series.series.uid].in_words_alone()
+        if one.split.is_apart
+        else phases[one.as_series.series.uid]
+        for one in candidates
+        for traits in one.volumes
+    }
 
 
 def _value_warnings(channels: Sequence[Channel], chosen: Sequence[Traits], model: str) -> tuple[StudyWarning, ...]:
@@ -115,15 +138,20 @@ def _value_warnings(channels: Sequence[Channel], chosen: Sequence[Traits], model
 
 
 class _Match:
-    """One channel's rule against all series."""
+    """One channel's rule against all volumes of all series."""
 
-    def __init__(self, channel: Channel, series: Sequence[Traits], phases: Mapping[str, PhaseFinding]) -> None:
+    def __init__(self, channel: Channel, candidates: Sequence[Candidates], phases: Mapping[str, PhaseFinding]) -> None:
         self.rule, self.phases = channel.series, phases
         rule = channel.series
-        self.unmet = {t.series.uid: unmet_conditions(channel, t, phases.get(t.series.uid)) for t in series}
-        fitting = sorted((t for t in series if not self.unmet[t.series.uid]), key=lambda t: rank(rule, t))
-        self.candidates = [t for t in fitting if t.refusal is None]
-        self.refused = [t for t in fitting if t.refusal is not None]
+        volumes = [traits for one in candidates for traits in one.volumes]
+        self.unmet = {t.series.key: unmet_conditions(channel, t, phases.get(t.series.key)) for t in volumes}
+        self.refusals = {t.series.key: t.refusal for t in volumes if t.refusal is not None}
+        for one in candidates:
+            one.narrow(rule, self.unmet)
+            self.refusals |= one.refusals(rule, self.unmet)
+        fitting = sorted((t for t in volumes if not self.unmet[t.series.key]), key=lambda t: rank(rule, t))
+        self.candidates = [t for t in fitting if t.series.key not in self.refusals]
+        self.refused = [t for t in fitting if t.series.key in self.refusals]
 
 
 def _refuse_study(study: Study) -> StudyRejected | None:
@@ -187,14 +215,12 @@ def _explain_rejection(
         if match.candidates:
             continue
         if match.refused:
-            refusal = match.refused[0].refusal
-            assert refusal is not None  # noqa: S101 - for the type checker; this list holds refused series only
-            return refusal
+            return match.refusals[match.refused[0].series.key]
         if series and all(wrong_modality(match.rule, t) for t in series):
             found = ", ".join(sorted({t.modality or "none" for t in series}))
             detail = f"{where}the study has {found}, the model takes {' or '.join(match.rule.modality)}."
             return StudyRejected(ReasonCode.WRONG_MODALITY, detail)
-        short = [t for t in series if too_few_slices(match.rule, t) and len(match.unmet[t.series.uid]) == 1]
+        short = [t for t in series if too_few_slices(match.rule, t) and len(match.unmet[t.series.key]) == 1]
         if short:
             most = max(short, key=lambda t: t.slices)
             detail = f"{where}it has {most.slices}, the model needs at least {match.rule.min_slices}."
@@ -212,12 +238,12 @@ def _explain_rejection(
 def _none_fits(where: str, match: _Match, series: Sequence[Traits]) -> StudyRejected:
     if not series:
         return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}the study has no series.")
-    nearest = min((t.series.uid for t in series), key=lambda uid: (len(match.unmet[uid]), uid))
+    nearest = min((t.series for t in series), key=lambda one: (len(match.unmet[one.key]), one.key))
     if (detail := _no_phase(match, series)) is not None:
-        return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}{detail}", nearest)
+        return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}{detail}", nearest.uid)
     which = f"none of {len(series)} series fits; nearest series" if len(series) > 1 else "the series does not fit"
-    why = "; ".join(match.unmet[nearest])
-    return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}{which}: {why}.", nearest)
+    why = "; ".join(match.unmet[nearest.key])
+    return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}{which}: {why}.", nearest.uid)
 
 
 def _no_phase(match: _Match, series: Sequence[Traits]) -> str | None:
@@ -226,9 +252,9 @@ def _no_phase(match: _Match, series: Sequence[Traits]) -> str | None:
     found = [
         (t, finding)
         for t in series
-        if (finding := match.phases.get(t.series.uid)) is not None
+        if (finding := match.phases.get(t.series.key)) is not None
         and finding.phase not in of_rule
-        and len(match.unmet[t.series.uid]) == 1
+        and len(match.unmet[t.series.key]) == 1
     ]
     if not of_rule or not found:
         return None
@@ -241,27 +267,31 @@ def _no_phase(match: _Match, series: Sequence[Traits]) -> str | None:
 def _decide(
     traits: Traits, channels: Sequence[Channel], matches: Sequence[_Match], chosen: Sequence[Traits]
 ) -> Decision:
-    uid, names = traits.series.uid, [channel.name for channel in channels]
+    uid, key, part = traits.series.uid, traits.series.key, traits.series.part
+    names = [channel.name for channel in channels]
     if traits in chosen:
         index = chosen.index(traits)
-        return Decision(uid, "taken", names[index], _why_taken(traits, matches[index]))
-    if traits.refusal is not None and any(traits in match.refused for match in matches):
-        return Decision(uid, "refused", None, f"{traits.refusal.code}: {traits.refusal.message}")
+        return Decision(uid, "taken", names[index], _why_taken(traits, matches[index]), part)
+    refusal = next((match.refusals[key] for match in matches if traits in match.refused), None)
+    if refusal is not None:
+        return Decision(uid, "refused", None, f"{refusal.code}: {refusal.message}", part)
     reasons = []
     for index, match in enumerate(matches):
-        unmet = match.unmet[uid]
+        unmet = match.unmet[key]
         why = "; ".join(unmet) if unmet else _why_passed_over(traits, match, chosen[index] if chosen else None)
         reasons.append(f"{names[index]}: {why}" if len(matches) > 1 else why)
-    return Decision(uid, "left", None, _sentence(". ".join(dict.fromkeys(reasons))))
+    return Decision(uid, "left", None, _sentence(". ".join(dict.fromkeys(reasons))), part)
 
 
 def _why_taken(traits: Traits, match: _Match) -> str:
     fitting, order = len(match.candidates), ", ".join(match.rule.prefer)
     why = "the only one that fits" if fitting == 1 else f"comes first of {fitting} that fit, by {order}"
-    if traits.series.uid in match.phases and match.rule.phase:
-        why += f"; {match.phases[traits.series.uid].why}"
+    if traits.series.key in match.phases and match.rule.phase:
+        why += f"; {match.phases[traits.series.key].why}"
     if traits.quantity.suspicion:
         why += f"; it may be {traits.quantity.suspicion}"
+    if traits.series.part is not None:
+        why = f"{traits.series.part.words}: {why}"
     return _sentence(why)
 
 
@@ -269,8 +299,8 @@ def _why_passed_over(traits: Traits, match: _Match, taken: Traits | None) -> str
     if taken is None:
         return "fits, but the study is refused"
     if rank(match.rule, taken) < rank(match.rule, traits):
-        return f"fits, but series {taken.series.uid} comes first by {deciding_preference(match.rule, taken, traits)}"
-    return f"fits, but series {taken.series.uid} matches the grid of the other channels"
+        return f"fits, but series {taken.series.key} comes first by {deciding_preference(match.rule, taken, traits)}"
+    return f"fits, but series {taken.series.key} matches the grid of the other channels"
 
 
 def _sentence(words: str) -> str:

@@ -1,25 +1,20 @@
 """The traits of a series that selection needs, from headers alone."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 
 from core.errors import StudyRejected
 from core.model_config import Plane
+from dicom_io.images.grid.frame_unit import image_type_of
 from dicom_io.images.grid.geometry import Layout, layout_of
-from dicom_io.images.headers.attributes import first_item, integer, items, number, text, texts
+from dicom_io.images.headers.acquired import acquired_at
+from dicom_io.images.headers.attributes import integer, items, number, text, texts
 from dicom_io.images.headers.instance import Instance
 from dicom_io.images.headers.series import Series
 from dicom_io.images.selection.phase_reading import says_no_agent
 from dicom_io.images.selection.quantity import Quantity, quantity_of
-
-OBLIQUE_COSINE = 0.9
-"""A stack is axial, coronal or sagittal where its normal lies within 26 degrees of that axis."""
-
-_PLANES: tuple[Plane, Plane, Plane] = ("sagittal", "coronal", "axial")
-_SECONDS_A_DAY = 86400.0
+from dicom_io.images.splitting.naming import plane_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +95,7 @@ class Traits:
         """Plane of the slices."""
         if self.layout is None:
             return None
-        normal = np.abs(self.layout.geometry.direction[:, 2])
-        return _PLANES[int(normal.argmax())] if normal.max() >= OBLIQUE_COSINE else "oblique"
+        return plane_of(self.layout.geometry.direction[:, 2])
 
 
 def traits_of(series: Series, refusal: StudyRejected | None = None) -> Traits:
@@ -126,14 +120,36 @@ def traits_of(series: Series, refusal: StudyRejected | None = None) -> Traits:
         description=text(first, "SeriesDescription"),
         protocol=text(first, "ProtocolName"),
         study=text(first, "StudyDescription"),
-        image_type=tuple(part.upper() for part in texts(first, "ImageType")),
+        image_type=_image_type(series),
         quantity=series.once(quantity_of),
         number=integer(first, "SeriesNumber"),
-        slices=sum(max(1, integer(i.header, "NumberOfFrames") or 1) for i in series.instances),
+        slices=_slices(series),
         thickness=thickness,
         agent=_agent(series.instances[0]),
-        acquired=min(_times(series.instances), default=None),
+        acquired=_acquired(series),
     )
+
+
+def _image_type(series: Series) -> tuple[str, ...]:
+    """Return the values of Image Type; of a volume within a multi-frame image those of its frames."""
+    _, header, _, places = next(series.frame_places())
+    values = image_type_of(header, places) if series.frames is not None else texts(header, "ImageType")
+    return tuple(part.upper() for part in values)
+
+
+def _slices(series: Series) -> int:
+    if series.frames is not None:
+        return sum(map(len, series.frames))
+    return sum(max(1, integer(i.header, "NumberOfFrames") or 1) for i in series.instances)
+
+
+def _acquired(series: Series) -> float | None:
+    """Return the time of the first acquisition; of a multi-frame image its first frame's counts."""
+    times: dict[int, float | None] = {}
+    for instance, header, _, places in series.frame_places():
+        if id(instance) not in times:
+            times[id(instance)] = acquired_at(header, places)
+    return min((found for found in times.values() if found is not None), default=None)
 
 
 def _agent(instance: Instance) -> bool | None:
@@ -142,27 +158,3 @@ def _agent(instance: Instance) -> bool | None:
     if none_given is False or items(instance.header, "ContrastBolusAgentSequence"):
         return True
     return None if none_given is None else False
-
-
-def _times(instances: Iterable[Instance]) -> list[float]:
-    return [found for found in map(_acquired, instances) if found is not None]
-
-
-def _acquired(instance: Instance) -> float | None:
-    """Start of an acquisition in seconds since year 1."""
-    header = instance.header
-    moment = text(header, "AcquisitionDateTime")
-    if not moment:
-        groups = first_item(header, "PerFrameFunctionalGroupsSequence")
-        content = None if groups is None else first_item(groups, "FrameContentSequence")
-        moment = "" if content is None else text(content, "FrameAcquisitionDateTime")
-    day, clock = (
-        (moment[:8], moment[8:]) if moment else (text(header, "AcquisitionDate"), text(header, "AcquisitionTime"))
-    )
-    clock = clock.split("+")[0].split("-")[0]
-    try:
-        days = date(int(day[:4]), int(day[4:6]), int(day[6:8])).toordinal()
-        seconds = int(clock[:2]) * 3600 + int(clock[2:4] or 0) * 60 + float(clock[4:] or 0)
-    except ValueError:
-        return None
-    return days * _SECONDS_A_DAY + seconds

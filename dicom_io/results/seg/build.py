@@ -143,9 +143,11 @@ def build_seg(
 def _identity(volume: Volume, sources: Sequence[Instance], context: SegContext) -> ResultIdentity:
     frames = [str(frame) for frame in volume.frame_numbers]
     others = sorted({str(s.header.SOPInstanceUID) for s in sources} - set(volume.sop_instance_uids))
+    # Two volumes of one multi-frame image have its UIDs in common.
+    parts = volume.volume_names if any(volume.volume_names) else ()
     return ResultIdentity(
         study_uid=str(sources[0].header.StudyInstanceUID),
-        inputs=(*volume.series_uids, *volume.sop_instance_uids, *frames, *others),
+        inputs=(*volume.series_uids, *volume.sop_instance_uids, *frames, *others, *parts),
         package_sha256=context.model_sha256,
         config=context.config,
         options=context.options,
@@ -185,7 +187,7 @@ def _template(
         device_serial_number="0",  # software has none, and type 1 allows no empty value; dcmqi writes the same
         content_label="SEGMENTATION",
         content_description=config.content_description or None,
-        series_description=_series_description(config, context.inference.profile),
+        series_description=_series_description(config, context.inference.profile, volume),
         transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=False,
         specific_character_set=None,
@@ -197,6 +199,7 @@ def _template(
                 software_versions=(config.version, f"{MANUFACTURER} {context.software_version}"),
                 contribution_description=(
                     f"Segmentation by the nnU-Net model {config.name}, profile {context.inference.profile}"
+                    + (f", of {said}" if (said := _parts(volume)) else "")
                 ),
             )
         ],
@@ -248,13 +251,23 @@ def _source_image(header: Dataset, volume: Volume) -> Dataset:
     return image
 
 
-def _series_description(config: ModelConfig, profile: Profile) -> str:
-    """Return the Series Description; results that are not exactly nnU-Net's own name their profile in it."""
+def _series_description(config: ModelConfig, profile: Profile, volume: Volume) -> str:
+    """Return the Series Description, which names the volumes of a series that holds several.
+
+    Results that are not exactly nnU-Net's own name their profile in it too.
+    """
     text = config.output.series_description or config.name
-    if profile == "exact":
-        return text
-    suffix = f" ({profile})"
-    return text[: LONGEST - len(suffix)].rstrip() + suffix
+    if parts := _parts(volume):
+        text = f"{text}, {parts}"
+    suffix = "" if profile == "exact" else f" ({profile})"
+    return text[: LONGEST - len(suffix)].rstrip() + suffix if len(text) + len(suffix) > LONGEST else text + suffix
+
+
+def _parts(volume: Volume) -> str:
+    """Say which volumes of their series feed the channels, in the letters that every character set has."""
+    return "; ".join(dict.fromkeys(name for name in volume.volume_names if name)).translate(
+        {ord("²"): "2", ord("\\"): "/"}
+    )
 
 
 def _series_number(header: Dataset, config: ModelConfig) -> int:

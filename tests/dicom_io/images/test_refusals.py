@@ -59,13 +59,21 @@ def test_tilt_is_judged_by_drift_in_millimetres(degrees: float, tmp_path: Path) 
         assert rejection_of(tmp_path, config()).code is ReasonCode.GANTRY_TILT
 
 
-@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"])
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
 def test_every_identifier_is_needed(keyword: str, tmp_path: Path) -> None:
     for number, dataset in enumerate(empty_uid(ct_series(), keyword)):
         dataset.save_as(tmp_path / f"{number}.dcm", implicit_vr=False, little_endian=True)
     error = rejection_of(tmp_path, config())
     assert error.code is ReasonCode.EMPTY_UID
     assert keyword in error.detail
+
+
+def test_a_frame_of_reference_is_needed_by_every_image_or_by_none(tmp_path: Path) -> None:
+    series = ct_series()
+    series[2].FrameOfReferenceUID = ""
+    save_series(series, tmp_path)
+    error = rejection_of(tmp_path, config())
+    assert (error.code, error.detail) == (ReasonCode.EMPTY_UID, f"FrameOfReferenceUID: 1 of {len(series)} images.")
 
 
 def test_an_invalid_study_uid_never_becomes_a_name(tmp_path: Path) -> None:
