@@ -25,11 +25,12 @@ def find_strays(table: FrameTable) -> dict[int, Stray]:
         for row in range(len(table))
     ]
     counts = Counter(kinds)
-    rows = [row for row, kind in enumerate(kinds) if kind[0] is None or counts[kind] <= MOST_STRAYS]
+    usual = counts.most_common(1)[0][0]
+    few = {kind for kind, count in counts.items() if count <= MOST_STRAYS and kind != usual}
+    rows = [row for row, kind in enumerate(kinds) if kind[0] is None or kind in few]
     most = max(1, min(MOST_STRAYS, int(LARGEST_SHARE_OF_STRAYS * len(table))))
     if not rows or len(rows) > most or len(rows) == len(table):
         return {}
-    usual = counts.most_common(1)[0][0]
     stack = [row for row, kind in enumerate(kinds) if kind == usual]
     if any(kinds[row][0] is not None and continues(table, stack, row) for row in rows):
         return {}
