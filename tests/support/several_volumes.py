@@ -79,3 +79,47 @@ def names_of(*stacks: Sequence[Dataset]) -> list[str]:
 def uids_of(series: Series) -> list[str]:
     """Return the SOP Instance UIDs of a volume."""
     return [str(instance.header.SOPInstanceUID) for instance in series.instances]
+
+
+def multi_frame(*volumes: Mapping[str, Any], modality: str = "MR", dimension: int | None = None) -> Dataset:
+    """Make one enhanced image whose frames are of several volumes, slice by slice in turns.
+
+    Parameters
+    ----------
+    volumes
+        For each volume its own functional groups: sequences by keyword, each of one item.
+    dimension
+        Tag of a further dimension, whose index is the number of the volume.
+
+    Returns
+    -------
+    Dataset
+        Pixels of volume n are n.
+    """
+    (image,) = make_series(phantom(modality=modality), encoding=Encoding(enhanced=True))  # type: ignore[arg-type]
+    slices = list(image.PerFrameFunctionalGroupsSequence)
+    frames, pixels = [], []
+    for groups in slices:
+        for number, own in enumerate(volumes):
+            frame = deepcopy(groups)
+            for keyword, tags in own.items():
+                item = Dataset()
+                for name, value in tags.items():
+                    setattr(item, name, value)
+                if keyword == "FrameContentSequence":
+                    frame.FrameContentSequence[0].update(item)
+                else:
+                    setattr(frame, keyword, [item])
+            if dimension is not None:
+                content = frame.FrameContentSequence[0]
+                content.DimensionIndexValues = [content.InStackPositionNumber, number + 1]
+            frames.append(frame)
+            pixels.append(np.full((image.Rows, image.Columns), number, "<i2"))
+    if dimension is not None:
+        second = deepcopy(image.DimensionIndexSequence[0])
+        second.DimensionIndexPointer = dimension
+        image.DimensionIndexSequence.append(second)
+    image.PerFrameFunctionalGroupsSequence = frames
+    image.NumberOfFrames = len(frames)
+    image.PixelData = np.stack(pixels).tobytes()
+    return image
