@@ -11,7 +11,8 @@ from training.settings import Folders, TrainingSettings
 _SHARED_UMASK, _OWN_UMASK = 0o002, 0o022
 _SHARED = stat.S_ISGID | stat.S_IRWXU | stat.S_IRWXG | stat.S_IROTH | stat.S_IXOTH
 
-NNUNET = {"nnUNet_raw": "raw", "nnUNet_preprocessed": "preprocessed", "nnUNet_results": "results"}
+_PREPROCESSED = "nnUNet_preprocessed"
+NNUNET = {"nnUNet_raw": "raw", _PREPROCESSED: "preprocessed", "nnUNet_results": "results"}
 """nnU-Net's variables, and the folder that each names."""
 
 
@@ -50,3 +51,8 @@ def _share(folder: Path, name: str, group: str) -> None:
 def nnunet_environment(folders: Folders) -> dict[str, str]:
     """Return the variables by which nnU-Net finds its folders; it reads them when they are used, not at its import."""
     return {variable: str(getattr(folders, name)) for variable, name in NNUNET.items()}
+
+
+def preprocessed_folder() -> Path:
+    """Return the folder of prepared data sets in a process that has nnU-Net's variables."""
+    return Path(os.environ[_PREPROCESSED])

@@ -116,6 +116,21 @@ class TrainingSettings(Frozen):
         return self.slurm or Slurm()
 
 
+def settings_file(path: Path | None) -> Path:
+    """Return the file that is named, or the first of `PLACES` that exists.
+
+    Raises
+    ------
+    ConfigInvalid
+        If none is named, and none exists.
+    """
+    found = path or next((place for place in PLACES if place.exists()), None)
+    if found is None:
+        places = " nor ".join(map(str, PLACES))
+        raise ConfigInvalid(f"there is neither {places}; copy {EXAMPLE}, or name a file with --config")
+    return found
+
+
 def load_training_settings(path: Path | None) -> TrainingSettings:
     """Read and validate a ``training.yaml``, with the keys that the environment gives in its place.
 
@@ -129,9 +144,4 @@ def load_training_settings(path: Path | None) -> TrainingSettings:
     ConfigInvalid
         With file and line, or the variable, key and remedy of every problem.
     """
-    if path is None:
-        path = next((place for place in PLACES if place.exists()), None)
-        if path is None:
-            places = " nor ".join(map(str, PLACES))
-            raise ConfigInvalid(f"there is neither {places}; copy {EXAMPLE}, or name a file with --config")
-    return load_settings_file(path, TrainingSettings, EXAMPLE, ENVIRONMENT)
+    return load_settings_file(settings_file(path), TrainingSettings, EXAMPLE, ENVIRONMENT)

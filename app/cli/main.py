@@ -24,6 +24,7 @@ from app.cli import (  # noqa: E402 - see above
     spool,
     status,
     studies,
+    train,
 )
 from core.errors import SegnodeError  # noqa: E402 - see above
 from core.validation_message import plain_message  # noqa: E402 - see above
@@ -66,6 +67,7 @@ cli.add_typer(datasets.app, name="datasets")
 cli.add_typer(studies.app, name="studies")
 cli.add_typer(spool.app, name="spool")
 cli.add_typer(service.aliases, name="aliases")
+cli.add_typer(train.app, name="train")
 
 
 def _show_version(wanted: bool) -> None:

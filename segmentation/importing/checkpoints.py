@@ -85,6 +85,24 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return checkpoint
 
 
+def read_weights(path: Path) -> dict[str, "torch.Tensor"]:
+    """Read the network's state dict alone, of a checkpoint or of pretrained weights; no code of the file runs.
+
+    Raises
+    ------
+    PackageInvalid
+        If the file has no ``network_weights``, is damaged, compressed or too large, or holds more than tensors.
+    """
+    refuse_lfs_pointer(path)
+    _check_archive(path)
+    content = _load(path)
+    if not isinstance(content, dict) or not isinstance(content.get("network_weights"), Mapping):
+        raise PackageInvalid(f"{path.name}: holds no network_weights, as nnU-Net's checkpoints do")
+    weights = dict(content["network_weights"])
+    _check_tensors(weights, path.name)
+    return weights
+
+
 def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:

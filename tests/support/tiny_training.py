@@ -1,0 +1,144 @@
+"""A site with a tiny data set that nnU-Net can train in seconds: four cases of a bright ball in noise, own plans."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK
+import yaml
+
+from tests.support.tiny_plans import architecture_of, plan_of
+from training.folders import nnunet_environment, open_site
+from training.settings import TrainingSettings, load_training_settings
+
+DATASET = "Dataset007_Ball"
+CASES = ("ball_1", "ball_2", "ball_3", "ball_4")
+SHAPE = (24, 32, 32)
+FOLDERS = ("raw", "preprocessed", "results", "queue")
+
+
+def make_site(folder: Path, **changes: Any) -> TrainingSettings:
+    """Settings of a site in a folder, whose folders exist; every epoch is saved."""
+    settings = {"folders": {name: name for name in FOLDERS}, "devices": ["cpu"], "checkpoint_minutes": 0}
+    settings |= {"retry_seconds": 0.1} | changes
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "training.yaml").write_text(yaml.safe_dump(settings))
+    site = load_training_settings(folder / "training.yaml")
+    open_site(site)
+    return site
+
+
+def write_raw(raw: Path, dataset: str = DATASET, cases: Sequence[str] = CASES) -> Path:
+    """An nnU-Net raw folder: in each case a ball, bright in noise, its label 1."""
+    folder = raw / dataset
+    for name in ("imagesTr", "labelsTr"):
+        (folder / name).mkdir(parents=True)
+    grid = np.indices(SHAPE)
+    for seed, case in enumerate(cases):
+        rng = np.random.default_rng(seed)
+        centre = rng.uniform(10, np.array(SHAPE) - 10)
+        ball = (sum((axis - at) ** 2 for axis, at in zip(grid, centre, strict=True)) < 36).astype(np.uint8)
+        image = rng.normal(0, 50, SHAPE) + 400.0 * ball
+        for path, array in (
+            (folder / "imagesTr" / f"{case}_0000.nii.gz", image.astype(np.int16)),
+            (folder / "labelsTr" / f"{case}.nii.gz", ball),
+        ):
+            written = SimpleITK.GetImageFromArray(array)
+            written.SetSpacing((1.0, 1.0, 2.0))
+            SimpleITK.WriteImage(written, str(path))
+    content = {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, "ball": 1},
+        "numTraining": len(cases),
+        "file_ending": ".nii.gz",
+        "overwrite_image_reader_writer": "SimpleITKIO",
+    }
+    (folder / "dataset.json").write_text(json.dumps(content))
+    return folder
+
+
+def tiny_configuration(patch: Sequence[int] = (16, 16, 16), data: str = "nnUNetPlans_3d_fullres") -> dict[str, Any]:
+    """A configuration of plans whose network is as small as can be."""
+    plan = plan_of("3d_fullres" if len(patch) == 3 else "2d")
+    resampling = {"order": 3, "order_z": 0, "force_separate_z": None}
+    return {
+        "data_identifier": data,
+        "preprocessor_name": "DefaultPreprocessor",
+        "batch_size": 2,
+        "patch_size": list(patch),
+        "median_image_size_in_voxels": list(SHAPE[-len(patch) :]),
+        "spacing": [2.0, 1.0, 1.0][-len(patch) :],
+        "normalization_schemes": ["CTNormalization"],
+        "use_mask_for_norm": [False],
+        "resampling_fn_data": "resample_data_or_seg_to_shape",
+        "resampling_fn_seg": "resample_data_or_seg_to_shape",
+        "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
+        "resampling_fn_data_kwargs": {"is_seg": False, **resampling},
+        "resampling_fn_seg_kwargs": {"is_seg": True, **resampling, "order": 1},
+        "resampling_fn_probabilities_kwargs": {"is_seg": False, **resampling, "order": 1},
+        "batch_dice": False,
+        "architecture": architecture_of(plan, (4, 8, 8), 1),
+    }
+
+
+def write_plans(site: TrainingSettings, configurations: Mapping[str, Any], dataset: str = DATASET) -> None:
+    """Plans, fingerprint, description and two folds of the data set."""
+    folder = site.folders.preprocessed / dataset
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {"mean": 400.0, "std": 50.0, "percentile_00_5": 200.0, "percentile_99_5": 600.0, "median": 400.0}
+    intensities = {"0": values | {"min": 100.0, "max": 700.0}}
+    plans = {
+        "dataset_name": dataset,
+        "plans_name": "nnUNetPlans",
+        "original_median_spacing_after_transp": [2.0, 1.0, 1.0],
+        "original_median_shape_after_transp": list(SHAPE),
+        "image_reader_writer": "SimpleITKIO",
+        "transpose_forward": [0, 1, 2],
+        "transpose_backward": [0, 1, 2],
+        "configurations": dict(configurations),
+        "experiment_planner_used": "ExperimentPlanner",
+        "label_manager": "LabelManager",
+        "foreground_intensity_properties_per_channel": intensities,
+    }
+    (folder / "nnUNetPlans.json").write_text(json.dumps(plans))
+    (folder / "dataset.json").write_bytes((site.folders.raw / dataset / "dataset.json").read_bytes())
+    (folder / "dataset_fingerprint.json").write_text("{}")
+    halves = [list(CASES[:2]), list(CASES[2:])]
+    splits = [{"train": halves[fold], "val": halves[1 - fold]} for fold in range(2)]
+    (folder / "splits_final.json").write_text(json.dumps(splits))
+
+
+def prepared_site(folder: Path, **changes: Any) -> TrainingSettings:
+    """Make a site whose data set is planned and prepared for ``3d_fullres``, by nnU-Net's preprocessor."""
+    from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    site = make_site(folder, **changes)
+    raw = write_raw(site.folders.raw)
+    write_plans(site, {"3d_fullres": tiny_configuration()})
+    base = site.folders.preprocessed / DATASET
+    plans = PlansManager(str(base / "nnUNetPlans.json"))
+    configuration = plans.get_configuration("3d_fullres")
+    (base / "gt_segmentations").mkdir()
+    (base / configuration.data_identifier).mkdir()
+    for case in CASES:
+        label = raw / "labelsTr" / f"{case}.nii.gz"
+        (base / "gt_segmentations" / label.name).write_bytes(label.read_bytes())
+        DefaultPreprocessor(verbose=False).run_case_save(
+            str(base / configuration.data_identifier / case),
+            [str(raw / "imagesTr" / f"{case}_0000.nii.gz")],
+            str(label),
+            plans,
+            configuration,
+            str(raw / "dataset.json"),
+        )
+    return site
+
+
+def environment_of(site: TrainingSettings) -> dict[str, str]:
+    """Variables of a training on this machine: no helpers of nnU-Net's, no GPU."""
+    alone = {"nnUNet_n_proc_DA": "0", "nnUNet_def_n_proc": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    return {**os.environ, **nnunet_environment(site.folders), **alone}
