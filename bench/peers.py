@@ -28,7 +28,7 @@ from bench.table import PAGE, page_with, table_of
 from segmentation.package.package import load_package
 
 RESULTS = Path(__file__).parent / "results" / "peers.json"
-OTHERS = ("cold_start", "seg_writing")
+OTHERS = ("cold_start", "seg_writing", "postprocessing")
 SMALL_SERIES = DATA / "sts-002-ct" / "dicom"
 
 
@@ -136,7 +136,8 @@ def other(name: str, work: Path) -> dict[str, Any] | None:
         return cold_start.measure(SMALL_SERIES) if SMALL_SERIES.is_dir() else None
     folder = work / name
     folder.mkdir(parents=True, exist_ok=True)
-    command: Sequence[str] = [sys.executable, "-m", "bench.seg_writing", str(folder)]
+    arguments = [str(folder)] if name == "seg_writing" else []
+    command: Sequence[str] = [sys.executable, "-m", f"bench.{name}", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
     figures: dict[str, Any] = json.loads(done.stdout)
     return figures

@@ -104,4 +104,7 @@ def _others(results: Results) -> list[str]:
             f"{seg['file_mb']:.0f} MB: made in {seg['build_s']:.2f} s, written in {seg['write_s']:.2f} s; "
             f"numpy.packbits {seg['packbits_s']:.2f} s"
         )
+    if after := results.get("postprocessing"):
+        steps = ", ".join(f"{name.partition(' ')[2]} {seconds:.2f} s" for name, seconds in after["steps"].items())
+        lines.append(f"post-processing of {after['shape'][0]} slices: {after['total_s']:.2f} s ({steps})")
     return lines

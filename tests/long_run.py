@@ -28,6 +28,8 @@ HYPOTHESIS_SEEDS = 5
 PACKAGE_SEEDS, PACKAGE_TRIES = 3, "1000"
 FILE_SEEDS, FILE_TRIES = 5, "10000"
 HEADER_SEEDS, HEADER_TRIES = 2, "10000"
+VOXEL_BLOCKS, VOXEL_CASES = 10, 10
+"""A hundred cases of 6.5 million labels."""
 SOAKS, SOAK_SECONDS = 6, "1200"
 FIGURE = re.compile(r"^(?:INFO:\w+:)?(\S.*?\S) {2,}(\d+(?:\.\d+)?)$", re.MULTILINE)
 ENDED = re.compile(r"(\d+) (passed|failed|skipped|errors?)\b")
@@ -69,6 +71,9 @@ def parts() -> Iterator[Part]:
     for seed in range(1, HEADER_SEEDS + 1):
         headers = ("-m", "tests.faults.mutated_headers", "--tries", HEADER_TRIES, "--seed", str(seed))
         yield Part(f"headers, seed {seed}", headers)
+    for first in range(0, VOXEL_BLOCKS * VOXEL_CASES, VOXEL_CASES):
+        cases = ("-m", "tests.last_voxel", "--first", str(first), "--cases", str(VOXEL_CASES))
+        yield Part(f"labels, cases from {first}", cases)
     for seed in range(1, SOAKS + 1):
         soak = ("-m", "tests.faults.kills.soak", "--seconds", SOAK_SECONDS, "--seed", str(seed))
         yield Part(f"kills for {SOAK_SECONDS} s, seed {seed}", soak)

@@ -24,6 +24,7 @@ FACE_CONNECTIVITY: Final = 6
 """Holes are joined through faces only, since the label around them is joined through corners."""
 
 Mask = NDArray[np.bool_]
+Unwanted = Callable[[NDArray[np.int64]], Mask]
 
 
 def postprocess(label_map: LabelMap, steps: Sequence[PostprocessingStep]) -> LabelMap:
@@ -67,29 +68,61 @@ def _keep_largest(array: NDArray[Any], values: Iterable[int], step: KeepLargest)
         smaller: Mask = sizes < wanted[-1]
         return smaller
 
-    _clear_components(array, [tuple(values)] if step.together else [(value,) for value in values], unwanted)
+    if step.together:
+        _clear_joint_components(array, tuple(values), unwanted)
+    else:
+        _clear_components(array, values, unwanted)
 
 
 def _remove_small(array: NDArray[Any], values: Iterable[int], step: RemoveSmall, volume_mm3: float) -> None:
     least = step.min_volume_mm3 / volume_mm3 * (1 - 1e-9)  # a component of exactly the volume stays
-    _clear_components(array, [(value,) for value in values], lambda sizes: sizes < least)
+    _clear_components(array, values, lambda sizes: sizes < least)
 
 
-def _clear_components(
-    array: NDArray[Any], groups: Sequence[tuple[int, ...]], unwanted: Callable[[NDArray[np.int64]], Mask]
-) -> None:
-    """Set the components of each group of labels that ``unwanted`` picks by their sizes to background."""
+def _clear_joint_components(array: NDArray[Any], values: tuple[int, ...], unwanted: Unwanted) -> None:
+    """Set the components of labels that count as one, as far as ``unwanted`` picks them by their sizes, to 0."""
     boxes = bounding_boxes(array)
-    for values in groups:
-        box = union(boxes[value] for value in values if value in boxes)
-        if box is None:
-            continue
-        part = array[box]
-        components = cc3d.connected_components(_is_any(part, values), connectivity=FULL_CONNECTIVITY)
-        sizes = _sizes(components)
-        drop = np.concatenate([[False], unwanted(sizes[1:])])
-        if drop.any():
-            part[drop[components]] = 0
+    box = union(boxes[value] for value in values if value in boxes)
+    if box is None:
+        return
+    part = array[box]
+    components = cc3d.connected_components(_is_any(part, values), connectivity=FULL_CONNECTIVITY)
+    _clear(part, components, np.concatenate([[False], unwanted(_sizes(components)[1:])]))
+
+
+def _clear_components(array: NDArray[Any], values: Iterable[int], unwanted: Unwanted) -> None:
+    """Set the components of each label that ``unwanted`` picks by their sizes to background.
+
+    Labels whose boxes overlap so much that one pass over all of them is shorter are taken in one.
+    """
+    boxes = bounding_boxes(array)
+    found = {value: boxes[value] for value in values if value in boxes}
+    whole = union(found.values())
+    if whole is None:
+        return
+    if sum(map(_size, found.values())) <= _size(whole):
+        for value, box in found.items():
+            _clear_in_box(array[box], {value}, unwanted)
+    else:
+        _clear_in_box(array[whole], set(found), unwanted)
+
+
+def _clear_in_box(part: NDArray[Any], values: set[int], unwanted: Unwanted) -> None:
+    chosen = part == next(iter(values)) if len(values) == 1 else part * _is_any(part, tuple(values))
+    components = cc3d.connected_components(chosen, connectivity=FULL_CONNECTIVITY)
+    drop = np.zeros(int(components.max()) + 1, dtype=np.bool_)
+    sizes, owners = _sizes_and_owners(components, chosen)
+    for owner in np.unique(owners[1:]):
+        mine = np.flatnonzero(owners == owner)
+        drop[mine] = unwanted(sizes[mine])
+    _clear(part, components, drop)
+
+
+def _clear(part: NDArray[Any], components: NDArray[Any], drop: Mask) -> None:
+    """Set the components marked in ``drop`` to background, plane by plane, since a mask of all would be one more."""
+    if drop.any():
+        for plane, numbers in zip(part, components, strict=True):
+            plane[drop[numbers]] = 0
 
 
 def _fill_holes(array: NDArray[Any], values: Iterable[int], step: FillHoles, volume_mm3: float) -> None:
@@ -132,8 +165,24 @@ def _is_any(part: NDArray[Any], values: Sequence[int]) -> Mask:
 
 def _sizes(components: NDArray[Any]) -> NDArray[np.int64]:
     """Count the voxels of each component by its number; number 0 counts those of no component."""
-    # numpy.bincount would first make eight bytes of each voxel.
-    return cc3d.statistics(components, no_slice_conversion=True)["voxel_counts"].astype(np.int64)
+    return _sizes_and_owners(components, components)[0]
+
+
+def _sizes_and_owners(components: NDArray[Any], array: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Count the voxels of each component, and find the value that an array has in it; number 0 is no component.
+
+    Runs of equal numbers are counted, plane by plane: they are few, and numpy.bincount would first make eight bytes of
+    each voxel.
+    """
+    count = int(components.max()) + 1
+    sizes, owners = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=array.dtype)
+    for plane, values in zip(components, array, strict=True):
+        numbers = plane.ravel()
+        starts = np.concatenate([[0], np.flatnonzero(numbers[1:] != numbers[:-1]) + 1])
+        runs = numbers[starts]
+        np.add.at(sizes, runs, np.diff(starts, append=numbers.size))
+        owners[runs] = values.ravel()[starts]
+    return sizes, owners
 
 
 def _size(box: Box) -> int:

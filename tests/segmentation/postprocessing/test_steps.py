@@ -64,6 +64,51 @@ def test_keep_largest_equals_nnunet(seed: int, chosen: tuple[int, ...]) -> None:
     assert np.array_equal(run(array, KeepLargest(step="keep_largest", labels=chosen)), each)
 
 
+def one_label_at_a_time(
+    array: NDArray[np.uint8], step: KeepLargest | RemoveSmall, values: tuple[int, ...]
+) -> NDArray[np.uint8]:
+    """Clear components as the step says, by scipy, with nothing but whole arrays and one label after the other."""
+    result = array.copy()
+    groups = [values] if isinstance(step, KeepLargest) and step.together else [(value,) for value in values]
+    for group in groups:
+        numbers, count = ndimage.label(np.isin(array, group), EVERY_NEIGHBOUR)
+        sizes = ndimage.sum_labels(np.ones_like(array), numbers, range(1, count + 1))
+        for number, size in enumerate(sizes, start=1):
+            if isinstance(step, KeepLargest):
+                drop = np.count_nonzero(sizes > size) >= step.components
+            else:
+                drop = size * np.prod(SPACING) < step.min_volume_mm3
+            if drop:
+                result[numbers == number] = 0
+    return result
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("values", [(1,), (3, 1), (1, 2, 3)])
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"step": "keep_largest", "components": 1},
+        {"step": "keep_largest", "components": 3},
+        {"step": "keep_largest", "components": 2, "together": True},
+        {"step": "remove_small", "min_volume_mm3": 30.0},
+    ],
+    ids=str,
+)
+def test_labels_taken_in_one_pass_equal_one_label_at_a_time(
+    seed: int, values: tuple[int, ...], step: dict[str, object]
+) -> None:
+    kind = KeepLargest if step["step"] == "keep_largest" else RemoveSmall
+    chosen = kind.model_validate(step | {"labels": values})
+    scattered = blobs(seed)
+    apart = np.zeros_like(scattered)
+    apart[:, :10], apart[:, 10:20], apart[:, 20:] = (scattered[:, a:b] == 1 for a, b in ((0, 10), (10, 20), (20, 30)))
+    apart[:, 10:20] *= 2
+    apart[:, 20:] *= 3
+    for array in (scattered, apart):
+        assert np.array_equal(run(array, chosen), one_label_at_a_time(array, chosen, values))
+
+
 def test_keep_largest_keeps_all_of_equal_size_as_nnunet_does() -> None:
     from nnunetv2.postprocessing.remove_connected_components import remove_all_but_largest_component_from_segmentation
 
@@ -243,8 +288,10 @@ def test_open_leaves_a_label_that_fills_the_image() -> None:
     assert np.array_equal(run(array, Open(step="open", radius_mm=50.0)), array)
 
 
+@pytest.mark.parametrize("most_columns", [0, 4096])
 @pytest.mark.parametrize("depth", [0.4, 3.0, 11.0, 200.0])
-def test_depths_are_those_of_the_whole_mask(depth: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_depths_are_those_of_the_whole_mask(depth: float, most_columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segmentation.postprocessing.distances.MOST_COLUMNS", most_columns)
     monkeypatch.setattr("segmentation.postprocessing.distances.VOXELS_AT_ONCE", 1)
     mask = blobs(3, (50, 30, 34)) > 0
     mask[20:] |= ndimage.binary_dilation(mask[20:], iterations=4)
