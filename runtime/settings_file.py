@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from core.errors import ConfigInvalid
 from core.validation_message import plain_message
 from core.yaml_problems import close_to, keys_of, location_of, not_yaml
-from core.yaml_text import line_of
+from core.yaml_text import line_of, load_yaml
 from runtime.settings_environment import variable_of, with_environment, without_values
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -40,7 +40,7 @@ def load_settings_file(path: Path, model: type[Settings], example: str, prefix: 
     """
     try:
         text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
+        content = load_yaml(text)
     except OSError as error:
         raise ConfigInvalid(f"{path}: {error.strerror}; give a file like {example}") from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:

@@ -176,6 +176,7 @@ class _SeriesDraft:
 class _StudyDraft:
     def __init__(self) -> None:
         self.series: dict[str, _SeriesDraft] = {}
+        self.series_of: dict[str, str] = {}
         self.aside: dict[tuple[str, str], int] = {}
 
     def add(self, instance: Instance) -> None:
@@ -185,6 +186,13 @@ class _StudyDraft:
             self.aside[series_uid, other] = self.aside.get((series_uid, other), 0) + 1
         else:
             self.series.setdefault(series_uid, _SeriesDraft()).add(instance)
+            self._compare_series(uid(instance.header, "SOPInstanceUID"), series_uid)
+
+    def _compare_series(self, name: str, series_uid: str) -> None:
+        """Note an image that is of two series: nobody knows which, so that neither can be believed."""
+        first = self.series_of.setdefault(name, series_uid) if name else series_uid
+        for other in {first, series_uid} if first != series_uid else ():
+            self.series[other].conflicts[name] = None
 
     def finish(self, study_uid: str, unreadable: tuple[SetAside, ...]) -> Study:
         unread = sum(aside.count for aside in unreadable)

@@ -4,7 +4,7 @@ nnU-Net's plans inherit from each other, name Python classes and changed their f
 pickles. A package keeps the plans byte for byte, and runs from this file alone.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -129,7 +129,12 @@ class Configuration(_Finite):
         if len(self.patch_size) != len(self.spacing) or min(self.patch_size) < 1 or min(self.spacing) <= 0:
             raise ValueError(f"{self.id}: patch size {self.patch_size} does not fit spacing {self.spacing}")
         forward, backward = self.transpose_forward, self.transpose_backward
-        if sorted(forward) != [0, 1, 2] or tuple(forward[axis] for axis in backward) != (0, 1, 2):
+        axes = [0, 1, 2]
+        if (
+            sorted(forward) != axes
+            or sorted(backward) != axes
+            or tuple(forward[axis] for axis in backward) != (0, 1, 2)
+        ):
             raise ValueError(f"{self.id}: transpose {forward} and {backward} do not undo each other")
         if any(axis not in range(len(self.patch_size)) for axis in self.mirror_axes):
             raise ValueError(f"{self.id}: no axis {self.mirror_axes} to mirror in a patch of {self.patch_size}")
@@ -139,7 +144,7 @@ class Configuration(_Finite):
 class Labels(_Finite):
     """``labels`` of ``dataset.json``: one value for each name, or for regions the values that a region unites."""
 
-    values: dict[str, int | tuple[int, ...]]
+    values: dict[str, int | Annotated[tuple[int, ...], Field(min_length=1)]]
     regions_class_order: tuple[int, ...] | None = None
 
     @model_validator(mode="after")

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from core.errors import PackageInvalid
 from core.model_config import Inference, ModelConfig, Profile, parse_model_config
 from core.run_options import NO_OPTIONS, RunOptions
+from segmentation.package.agreement import check_agreement
 from segmentation.package.golden_results import require_commissioning
 from segmentation.package.hashes import SUMS, check_sums, parse_sums, sha256_of_bytes
 from segmentation.package.import_record import RECORD, ImportRecord, parse_record
@@ -139,7 +140,7 @@ def open_package(folder: Path) -> Package:
     check_sums(folder, sums)
     manifest = _read_manifest(folder / MANIFEST, sums)
     config = parse_model_config(text, folder / MODEL_YAML)
-    _check_agreement(folder / MODEL_YAML, config, manifest)
+    check_agreement(folder / MODEL_YAML, text.decode("utf-8"), config, manifest)
     seal = sha256_of_bytes(listing)
     identity = f"{seal}  {SUMS}\n{sha256_of_bytes(text)}  {MODEL_YAML}\n"
     return Package(
@@ -190,16 +191,3 @@ def _read_manifest(path: Path, sums: dict[str, str]) -> PackageManifest:
     if unsealed:
         raise PackageInvalid(f"{path}: weights {unsealed} are not listed in {SUMS}")
     return manifest
-
-
-def _check_agreement(path: Path, config: ModelConfig, manifest: PackageManifest) -> None:
-    outputs, named = set(manifest.labels.outputs.values()), {label.value for label in config.labels}
-    if outputs != named:
-        raise PackageInvalid(f"{path}: labels: values {sorted(named)} are not the network's {sorted(outputs)}")
-    if len(config.channels) != len(manifest.channels):
-        counts = f"{len(config.channels)} listed, but the network has {len(manifest.channels)}"
-        raise PackageInvalid(f"{path}: channels: {counts}")
-    for fold in config.inference.folds:
-        for configuration in manifest.configurations:
-            if fold not in [held.fold for held in configuration.folds]:
-                raise PackageInvalid(f"{path}: inference.folds: {configuration.id} has no fold {fold}")

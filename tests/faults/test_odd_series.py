@@ -55,6 +55,21 @@ def other_pixels(series: list[Dataset], folder: Path) -> None:
     save_series([*series, again], folder)
 
 
+def uid_in_two_series(series: list[Dataset], folder: Path) -> None:
+    other = deepcopy(series)
+    for dataset in other:
+        dataset.SeriesInstanceUID += ".1"
+    other[2].PixelData = bytes(len(other[2].PixelData))
+    save_series(series, folder / "a")
+    save_series(other, folder / "b")
+
+
+def pixels_of_a_larger_image(series: list[Dataset], folder: Path) -> None:
+    """As of an image with one row more, whose header says that it has one row less."""
+    series[3].PixelData += series[3].PixelData[: 2 * series[3].Columns]
+    save_series(series, folder)
+
+
 def cut_and_padded(series: list[Dataset], folder: Path) -> None:
     padded_streams(series, folder)
     dataset = pydicom.dcmread(folder / "IM0001")
@@ -70,6 +85,8 @@ def cut_and_padded(series: list[Dataset], folder: Path) -> None:
         ("an image again with another word", resent, (WarningCode.IMAGES_REPEATED, WarningCode.DESCRIPTION_CHANGED)),
         ("an image again in another transfer syntax", resent_compressed, (WarningCode.IMAGES_REPEATED,)),
         ("other pixels under one UID", other_pixels, ReasonCode.DUPLICATE_UID),
+        ("images of one UID in two series", uid_in_two_series, ReasonCode.DUPLICATE_UID),
+        ("an image with a row more than its header says", pixels_of_a_larger_image, ReasonCode.UNREADABLE_PIXELS),
         ("a frame cut short and padded", cut_and_padded, ReasonCode.TRUNCATED_PIXELS),
     ],
 )

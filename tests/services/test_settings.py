@@ -17,6 +17,13 @@ def load(folder: Path, **changes: Any) -> ServiceSettings:
     return load_service_settings(folder / "service.yaml")
 
 
+def test_a_key_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "service.yaml"
+    path.write_text("work: work\nroots:\n  cases: {path: a}\n  cases: {path: b}\ngrpc: {port: 50051}\n")
+    with pytest.raises(ConfigInvalid, match=r"service\.yaml:4: .*the key cases is given twice, first on line 3"):
+        load_service_settings(path)
+
+
 @pytest.mark.parametrize(
     "roots",
     [

@@ -33,10 +33,10 @@ def changed_tags(first: Dataset, second: Dataset) -> set[int]:
 
 def is_same_value(first: Dataset, second: Dataset, tag: int) -> bool:
     """Return whether both headers have an attribute with one value, whatever its encoding."""
-    one, other = first.get_item(tag), second.get_item(tag)
-    if isinstance(one, RawDataElement) and isinstance(other, RawDataElement) and _encoding(one) == _encoding(other):
-        return True
     try:
+        one, other = first.get_item(tag), second.get_item(tag)
+        if isinstance(one, RawDataElement) and isinstance(other, RawDataElement) and _encoding(one) == _encoding(other):
+            return True
         return tag in first and tag in second and bool(first[tag].value == second[tag].value)
     except MALFORMED:
         return False

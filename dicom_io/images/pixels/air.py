@@ -12,6 +12,9 @@ The edge of a narrow field of view, as of a heart, lies in lung, which is near -
 LEAST_GAP = 400.0
 """Smallest distance of tissue from what surrounds it at which that is air, whatever the unit: fat lies 150 HU below."""
 
+DENSEST_RIM = 400.0
+"""A rim of which nine tenths are denser is no patient's: it would be bone or metal all around."""
+
 SLICES_LOOKED_AT = 16
 """A fixed number, so that the cost does not grow with the series."""
 
@@ -41,14 +44,20 @@ def implausible_air(array: NDArray[np.float32], padding: float | None) -> float 
     chosen = array[np.unique(np.linspace(0, slices - 1, SLICES_LOOKED_AT).astype(int))]
     y, x = np.ogrid[:rows, :columns]
     radius = np.hypot(y - (rows - 1) / 2, x - (columns - 1) / 2) / (min(rows, columns) / 2)
-    centre = chosen[:, radius <= _CENTRE]
-    ring = chosen[:, (radius >= _RING[0]) & (radius <= _RING[1])]
     lowest = float(chosen.min())
-    unseen = (padding, lowest if lowest < AIR_HU[0] else None)
-    ring = ring[~np.isin(ring, [value for value in unseen if value is not None])]
-    if ring.size == 0:
+    unseen = [value for value in (padding, lowest if lowest < AIR_HU[0] else None) if value is not None]
+    centre = _seen(chosen[:, radius <= _CENTRE], unseen)
+    ring = _seen(chosen[:, (radius >= _RING[0]) & (radius <= _RING[1])], unseen)
+    if ring.size == 0 or centre.size == 0:
         return None
     around, tissue = float(np.percentile(ring, 10)), float(np.percentile(centre, 75))
-    if tissue - around < LEAST_GAP or AIR_HU[0] <= around <= AIR_HU[1]:
+    if abs(tissue - around) < LEAST_GAP:
         return None
-    return around
+    if tissue < AIR_HU[0] or around > DENSEST_RIM:  # values that are turned over: a slope of the wrong sign
+        return around
+    is_air = tissue > around
+    return around if is_air and not AIR_HU[0] <= around <= AIR_HU[1] else None
+
+
+def _seen(values: NDArray[np.float32], unseen: list[float]) -> NDArray[np.float32]:
+    return values[~np.isin(values, unseen)]

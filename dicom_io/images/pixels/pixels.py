@@ -1,5 +1,6 @@
 """Stored pixel values of an instance, from the file, in any transfer syntax; nothing is rescaled here."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from io import FileIO, RawIOBase
 from typing import BinaryIO, Literal
@@ -26,6 +27,8 @@ MAX_INFLATED_BYTES = 2**29
 """Largest deflated object, a multi-frame of 1,000 frames of 512 x 512 at 16 bits."""
 
 _NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
+
+_PIECE = 2**20
 
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 
@@ -136,9 +139,11 @@ def _read_native(
         raise _unreadable(instance, "compressed pixel data under an uncompressed transfer syntax")
     if length < layout.frames * layout.frame_bytes:
         raise _truncated(instance, f"it holds {length} of {layout.frames * layout.frame_bytes} bytes")
+    start = data.tell()
+    if data is file:
+        _check_excess(instance, data, layout, length)
     if big_endian and layout.bits_allocated == 8:
         raise _unreadable(instance, "8-bit pixels in big-endian words are not supported")
-    start = data.tell()
     frame = buffer.view(layout.dtype.newbyteorder(">" if big_endian else "<")).reshape(layout.rows, layout.columns)
     for number in frame_numbers:
         data.seek(start + (number - 1) * layout.frame_bytes)
@@ -146,6 +151,25 @@ def _read_native(
         if missing:
             raise _truncated(instance, f"the file ends {missing} bytes early")
         yield frame.astype(layout.dtype) if big_endian else frame
+
+
+def _check_excess(instance: Instance, data: RawIOBase, layout: PixelLayout, length: int) -> None:
+    """Refuse pixel data with more than padding behind its frames, by a row or a column at least."""
+    stated = layout.frames * layout.frame_bytes
+    if length - stated < min(layout.rows, layout.columns) * layout.dtype.itemsize:
+        return  # too little for an image of other rows or columns
+    data.seek(stated, os.SEEK_CUR)
+    if not _is_padding(data, length - stated):
+        raise _unreadable(instance, f"it holds {length} bytes, its header says {stated}: it is of another image")
+
+
+def _is_padding(data: RawIOBase, count: int) -> bool:
+    """Tell whether the next bytes are 00 and FF alone, as writers fill up with."""
+    while count > 0 and (piece := data.read(min(count, _PIECE)) or b""):
+        if piece.strip(b"\0\xff"):
+            return False
+        count -= len(piece)
+    return True
 
 
 def _read_into(data: RawIOBase, view: memoryview) -> int:

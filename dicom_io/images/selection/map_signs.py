@@ -17,6 +17,7 @@ _PROJECTION = "a projection"
 _SUBTRACTION = "a subtraction"
 _MAP = "a map"
 _PHASE = "a phase image"
+_SCREEN = "a picture of a screen"
 _PART = "the real or the imaginary part of an image"
 MOSAIC = "a mosaic of slices"
 
@@ -34,6 +35,7 @@ _VALUES: Mapping[str, str] = MappingProxyType(
         "MINIMUM": _PROJECTION,
         "VOLUME_RENDER": _PROJECTION,
         "SURFACE_RENDER": _PROJECTION,
+        **dict.fromkeys(("SCREEN_SAVE", "SCREENSAVE", "SCREENSHOT", "SCREEN_CAPTURE", "DOSE_INFO"), _SCREEN),
         "CURVED_MPR": "a curved reformat",
         "DIVISION": _MAP,
         "QUANTITY": _MAP,
@@ -78,6 +80,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )
 """Words within values of Image Type, by modality."""
 
+_MAP_AT_END = re.compile(r"[A-Z0-9]{2,}MAPS?")
+"""Vendors join the words: FATMAP, IODINEMAP."""
 _PHASE_VALUE = re.compile(r"P(_\w+)?|PHASE(_(MAP|SUBTRACT))?|VELOCITY_MAP")
 _PART_VALUE = re.compile(r"[IR](_[A-Z]\w*)?")
 _MAGNITUDE = re.compile(r"M(_\w+)?")
@@ -158,6 +162,8 @@ def kind_of_value(value: str, modality: str) -> str | None:
         return _VALUES_OF_MR[plain]
     words = re.findall(r"[A-Z0-9]+", plain)
     known = _WORDS.get(modality, _WORDS_OF_ALL)
+    if any(_MAP_AT_END.fullmatch(word) for word in words):
+        return _MAP
     return next((known[word] for word in words if word in known), None)
 
 

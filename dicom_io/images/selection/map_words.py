@@ -21,6 +21,11 @@ def _spoken(*words: str) -> re.Pattern[str]:
 
 
 _SUBSTANCE = r"(?:iodine|iod|water|hap|fat|blood|calcium|ca|uric[ _]?acid|ua|iron|gadolinium|gd|lipid|adipose)"
+_STUFF = (
+    r"(?:iodine|water|wasser|eau|agua|acqua|hap|fat|fett|graisse|grasa|grasso|blood|blut|calcium|kalzium|calcio|iron|"
+    r"eisen|fer|uric[ _-]?acid|urate|harns[aä]ure|gadolinium|gd|gold|bismuth|lipid|collagen|xenon|krypton)"
+)
+_AS_A_MAP = r"(?:maps?|density|densities|concentrations?|fractions?|quantification|overlay|content)"
 _NO_AGENT = "".join(f"(?<!{word})" for word in (r"\+", r"\+ ", "with ", "w/ ", "w/", "mit ", "avec ", "con ", "post "))
 """Words before "iodine" that make it the agent of an ordinary CT."""
 
@@ -40,6 +45,9 @@ _MATERIAL = _spoken(
     r"electron[ _-]?density|e(?:lectron)?[ _-]?dens|rho[ _/-]?z",
     rf"{_SUBSTANCE}[ _-]?\({_SUBSTANCE}\)|water[ _/-](?:iodine|hap|calcium)|hap[ _/-](?:water|iodine)",
     r"(?:calcium|ca)[ _-]?supp\w*",
+    rf"{_STUFF}[ _-]*{_AS_A_MAP}|{_STUFF}(?:karten?|kaart)",
+    rf"(?:cartes?|mapp?as?)[ _-]*(?:d['e]?|di|del?|dello)?[ _'-]*{_STUFF}",
+    r"k[ _-]?edge|xenon|krypton|(?:mass[ _-]?)?stopping[ _-]?power|spr[ _-]?maps?",
 )
 _MAP_OF_ALL = (
     r"(?:(?<![A-Za-z0-9])t)?mips?[0-9]*|min[ _-]?ip|max[ _-]?ip|mnip",
@@ -51,6 +59,11 @@ _MAP_OF_ALL = (
     r"mean[ _-]?transit([ _-]?time)?|time[ _-]?to[ _-]?(?:peak|max\w*|start|drain)",
     r"perf(?:usion)?[ _-]?maps?|parametric[ _-]?maps?",
     r"(?<=_)sub(?=$)",  # as scanners append it
+    r"minus|differences?|differenz\w*|diff[ée]rence|diferencia|differenza",
+    r"maps?(?=[ _.)\]0-9]*$)|[a-zäöüé]*(?:karten?|kaart)|cartographie|マップ|맵",
+    r"(?:mu|µ|μ|u)[ _-]?maps?|attenuation[ _-]*(?:corr\w*[ _-]*)?maps?",
+    r"fused|(?:pet|spect)[ _/-]*(?:ct|mri?)?[ _/-]*fusion|fusion[ _/-]*(?:of[ _-]*)?(?:pet|spect)",
+    r"screen[ _-]?(?:saves?|shots?|captures?)|dose[ _-]?(?:report|info|summary)",
 )
 _PLANE_MIP = re.compile(r"(?:(?<=cor)|(?<=sag)|(?<=tra)|(?<=ax)|(?<=thin)|(?<=thick))mips?[0-9]*" + _END, re.IGNORECASE)
 _MAP = {

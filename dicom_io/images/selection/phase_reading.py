@@ -38,9 +38,11 @@ _SPELLINGS: Final = (
     (re.compile(r"\bw\s?/\s?o\b"), " without "),
     (re.compile(r"\b(?:w|c)\s?/(?=\s*[a-z])"), " with "),
     (re.compile(r"\bs\s?/\s?(?=[a-z]{2})"), " sem "),
+    (re.compile(r"\s?&\s?|(?<=[^\W\d_]{3})\s?[/,;]\s?(?=[^\W\d_]{3})"), " and "),
     (re.compile(r"\b([a-z])\.(?=[a-z]\b)"), r"\1"),
 )
 _CAMEL = re.compile(r"(?<=[a-zäöüéè])(?=[A-ZÄÖÜ][a-zäöü]{2})")
+_JOINING = frozenset(["and", "y", "e", "et", "und", "en", "u", "puis", "then", "と", "와", "및"])
 _NEUTRAL_BETWEEN = frozenset(("early", "article", "abdomen"))
 """Terms that may stand between a phase and its noun or its qualifier: *late hepatic arterial*, *phase d'equilibre*."""
 
@@ -211,7 +213,7 @@ def _contrast(terms: Sequence[_Term]) -> tuple[bool, bool]:
     """Tell whether a text says that contrast agent was given, and that it was not; *oral* counts for neither."""
     enhanced = unenhanced = False
     sense = ""
-    oral = False
+    oral = joined = False
     for index, term in enumerate(terms):
         following = terms[index + 1].kind if index + 1 < len(terms) else "end"
         if term.kind in ("without", "before", "with", "after"):
@@ -219,6 +221,8 @@ def _contrast(terms: Sequence[_Term]) -> tuple[bool, bool]:
             if sense and said != sense:
                 return True, True
             sense = said
+            if said == "with" and following == "end" and index > 1 and terms[index - 1].word in _JOINING:
+                return True, True  # *native / post*
             if term.word in ("without", "wo") and following in ("end", "number"):
                 unenhanced = True
             if term.word == "pre" and following not in ("contrast", "iv", "article", "oral", "after"):
@@ -226,13 +230,16 @@ def _contrast(terms: Sequence[_Term]) -> tuple[bool, bool]:
         elif term.kind == "oral":
             oral = True
         elif term.kind == "contrast":
+            if joined and terms[index - 1].word in _JOINING:  # *non-enhanced and enhanced*: only the first is negated
+                return True, True
+            joined = True
             if not oral:
                 enhanced, unenhanced = enhanced or sense != "without", unenhanced or sense == "without"
             oral = False
         elif term.kind == "iv":
             unenhanced = unenhanced or (sense == "without" and following != "contrast")
         elif term.kind != "article":
-            sense, oral = "", False
+            sense, oral, joined = "", False, False
     return enhanced, unenhanced
 
 

@@ -137,7 +137,7 @@ def _judge(reading: Reading, around: Sequence[Reading], agent: bool | None, *, b
     if phase is None or reading.other_meaning or _out_of_place(reading, around):
         possible = frozenset(_ENHANCED) if reading.enhanced else _ANY
         return unknown(_NAMES_NONE, possible)
-    if phase == "native" and (reading.enhanced or agent is True):
+    if phase == "native" and (reading.enhanced or reading.with_and_without or agent is True):
         return unknown("phase unknown: its description says native, but contrast agent is named", _NONE)
     if phase != "native" and agent is False:
         return unknown(f"phase unknown: its description says {phase}, but no contrast agent was given", _NONE)

@@ -1,5 +1,6 @@
 """``node.yaml``: what is read, and what a person is told who got it wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,15 @@ def test_the_example_names_every_key() -> None:
     }
     assert set(content["routes"][0]) == {"called_ae", "rules", "models", "destinations"}
     assert set(content["destinations"]["pacs"]) == {"kind", "ae_title", "host", "port"}
+
+
+def test_a_key_that_is_given_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+    path = changed(tmp_path, "ae_title: SEGNODE", "ae_title: SEGNODE\nae_title: OTHER")
+    line = path.read_text().splitlines().index("ae_title: OTHER") + 1
+    with pytest.raises(ConfigInvalid) as told:
+        load_settings(path)
+    twice = f"the key ae_title is given twice, first on line {line - 1}; delete one"
+    assert str(told.value).startswith(f"{path}:{line}: not YAML: {twice}; start from ")
 
 
 @pytest.mark.parametrize(
@@ -200,9 +210,16 @@ limits: {associations: 7}
 """
 
 
+def without_peers() -> str:
+    """The example without its key ``peers``, which RECEPTION has."""
+    text, count = re.subn(r"^peers:\n(?:  .*\n)+", "", EXAMPLE.read_text(), flags=re.MULTILINE)
+    assert count == 1
+    return text
+
+
 def test_reception_is_read_with_its_files_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "node.yaml"
-    path.write_text(EXAMPLE.read_text() + RECEPTION)
+    path.write_text(without_peers() + RECEPTION)
     settings = load_settings(path)
     assert settings.tls is not None
     assert settings.tls.key == tmp_path / "node.key"
@@ -226,7 +243,7 @@ def test_reception_is_read_with_its_files_beside_it(tmp_path: Path) -> None:
 def test_wrong_reception_is_named_with_its_remedy(tmp_path: Path, old: str, new: str, key: str, remedy: str) -> None:
     assert old in RECEPTION
     path = tmp_path / "node.yaml"
-    path.write_text(EXAMPLE.read_text() + RECEPTION.replace(old, new, 1))
+    path.write_text(without_peers() + RECEPTION.replace(old, new, 1))
     with pytest.raises(ConfigInvalid) as caught:
         load_settings(path)
     assert key in str(caught.value)

@@ -111,6 +111,12 @@ def test_air_that_is_not_near_minus_1000_is_a_warning(tmp_path: Path) -> None:
     assert codes(tmp_path / "narrow", narrow) == []
     doubled = with_air(ct(), RescaleIntercept="-2048", RescaleSlope="2")
     assert codes(tmp_path / "doubled", doubled) == [WarningCode.UNIT_IMPLAUSIBLE]
+    turned_over = with_air(ct(), RescaleIntercept="1024", RescaleSlope="-1")
+    assert codes(tmp_path / "turned", turned_over) == [WarningCode.UNIT_IMPLAUSIBLE]
+    below_air = with_air(ct(), RescaleIntercept="-1024", RescaleSlope="-1")
+    for number, image in enumerate(below_air):  # no two slices alike, as of a scanner
+        image.PixelData = (image.pixel_array + np.uint16(number)).tobytes()
+    assert codes(tmp_path / "below", below_air) == [WarningCode.UNIT_IMPLAUSIBLE]
 
 
 def test_an_image_without_air_tells_nothing_of_it(tmp_path: Path) -> None:

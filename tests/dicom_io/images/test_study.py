@@ -241,6 +241,26 @@ def test_repeats_that_differ_are_refused(where: str, tmp_path: Path) -> None:
     assert selection.rejection.code is ReasonCode.DUPLICATE_UID
 
 
+def test_an_image_of_two_series_refuses_both_and_no_third(tmp_path: Path) -> None:
+    first, second = ct_series(), ct_series()
+    third = make_series(phantom(), series=SeriesTags(number=9))
+    for dataset in second:
+        dataset.SeriesInstanceUID += ".1"
+        dataset.SOPInstanceUID += "" if dataset is second[4] else ".1"
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    for name, series in (("a", first), ("b", second), ("c", third)):
+        save_series(series, tmp_path / name)
+    found = {series.uid: series.conflicts for series in one_study(tmp_path).series}
+    shared = (first[4].SOPInstanceUID,)
+    assert found == {
+        first[0].SeriesInstanceUID: shared,
+        second[0].SeriesInstanceUID: shared,
+        third[0].SeriesInstanceUID: (),
+    }
+    volume, _ = run(tmp_path, config())
+    assert volume.series_uids == (third[0].SeriesInstanceUID,)
+
+
 @pytest.mark.parametrize(
     ("damage", "count"),
     [

@@ -135,6 +135,24 @@ def test_lengths_of_groups_are_no_attributes(tmp_path: Path) -> None:
     assert read_fingerprint(tmp_path / "a").changed(read_fingerprint(tmp_path / "b")) == set()
 
 
+def test_an_attribute_that_cannot_be_read_is_another_and_no_crash(tmp_path: Path) -> None:
+    """An empty Pixel Padding Value gets its VR from Pixel Representation, which is one byte here."""
+    paths = []
+    for number in range(2):
+        path = write(tmp_path / f"{number}", pad_nothing, syntax=ImplicitVRLittleEndian)
+        raw = path.read_bytes()
+        at = raw.index(b"\x28\x00\x03\x01\x02\x00\x00\x00")
+        path.write_bytes(raw[: at + 4] + b"\x01\x00\x00\x00" + raw[at + 8 : at + 9] + raw[at + 10 :])
+        paths.append(path)
+    assert read_fingerprint(paths[0]).changed(read_fingerprint(paths[1])) == set()
+    plain = read_fingerprint(write(tmp_path / "plain", pad_nothing, syntax=ImplicitVRLittleEndian))
+    assert 0x00280103 in read_fingerprint(paths[0]).changed(plain)
+
+
+def pad_nothing(image: Dataset) -> None:
+    image.add_new(0x00280120, "US", None)
+
+
 def test_object_of_implausible_size_is_another_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = write(tmp_path / "a"), write(tmp_path / "b", named)
     monkeypatch.setattr(fingerprint, "MAX_ATTRIBUTES", 5)

@@ -81,7 +81,7 @@ class TestRoundTrip:
         def edit_meanwhile(path: Path, *_: object) -> None:
             path.write_text(path.read_text().replace('version: "1"', 'version: "2"'))
 
-        monkeypatch.setattr("segmentation.package.package._check_agreement", edit_meanwhile)
+        monkeypatch.setattr("segmentation.package.package.check_agreement", edit_meanwhile)
         opened = load_package(package.folder)
         assert (opened.config.version, opened.sha256) == ("1", package.sha256)
 
@@ -191,17 +191,25 @@ class TestModelYaml:
         with pytest.raises(PackageInvalid, match=rf"model\.yaml:{line}: .*{message}"):
             load_package(package.folder)
 
-    def test_labels_must_be_the_networks(self, package: Package) -> None:
+    def test_labels_channels_and_folds_must_be_the_networks(self, package: Package) -> None:
         path = package.folder / "model.yaml"
-        path.write_text(path.read_text().replace("- value: 3", "- value: 4"))
-        with pytest.raises(PackageInvalid, match=r"labels: values \[1, 2, 4\] are not the network's \[1, 2, 3\]"):
+        text = path.read_text().replace("- value: 3", "- value: 4").replace("folds: []", "folds: [0, 3]")
+        path.write_text(text.replace("\nchannels:\n", "\nchannels:\n  - {name: MR, series: {modality: [MR]}}\n"))
+        with pytest.raises(PackageInvalid) as told:
             load_package(package.folder)
+        lines = path.read_text().splitlines()
 
-    def test_fold_must_be_there(self, package: Package) -> None:
-        path = package.folder / "model.yaml"
-        path.write_text(path.read_text().replace("folds: []", "folds: [3]"))
-        with pytest.raises(PackageInvalid, match="has no fold 3"):
-            load_package(package.folder)
+        def line(start: str) -> int:
+            return next(number for number, one in enumerate(lines, start=1) if one.lstrip().startswith(start))
+
+        name, other = package.manifest.channels[0], package.manifest.configurations[0].id
+        assert str(told.value).split("\n") == [
+            f"{path}:{line('- value: 4')}: labels.2.value: the network has no label 4; "
+            "it has 1 (liver), 2 (left kidney), 3 (tumour)",
+            f"{path}:{line('labels:')}: labels: the network's label 3 (tumour) is missing; add it",
+            f"{path}:{line('channels:')}: channels: the network has 1, in this order: {name}; 2 are listed",
+            f"{path}:{line('folds:')}: inference.folds.1: {other} has no fold 3; it has 0",
+        ]
 
 
 class TestPlaces:

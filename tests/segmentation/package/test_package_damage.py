@@ -1,6 +1,7 @@
 """Damaged packages, and damaged results folders on import, are refused with file and reason."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from core.errors import ConfigInvalid, PackageInvalid
 from segmentation.importing.add import add_package
 from segmentation.inference.engine import Engine
+from segmentation.package.hashes import write_sums
 from segmentation.package.package import Package, load_package
 from tests.support.tiny_models import make_results_folder
 from tests.support.trained_folders import change_checkpoint, edit_json, refused
@@ -48,6 +50,22 @@ class TestDamage:
         with (package.folder / "SHA256SUMS").open("a") as file:
             file.write(line)
         with pytest.raises(PackageInvalid, match=r"SHA256SUMS:\d+: not a line of sha256sum"):
+            load_package(package.folder)
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (lambda manifest: manifest["labels"]["values"].update(liver=[]), "labels.values"),
+            (lambda manifest: manifest["configurations"][0].update(transpose_backward=[3, 1, 2]), "do not undo"),
+            (lambda manifest: manifest["configurations"][0].update(transpose_backward=[-3, 1, 2]), "do not undo"),
+        ],
+    )
+    def test_numbers_that_a_manifest_cannot_have(
+        self, package: Package, change: Callable[[dict[str, Any]], None], said: str
+    ) -> None:
+        edit_json(package.folder / "manifest.json", change)
+        write_sums(package.folder)
+        with pytest.raises(PackageInvalid, match=rf"manifest\.json: .*{said}"):
             load_package(package.folder)
 
     @pytest.mark.parametrize("name", ["plans.json", "dataset.json"])

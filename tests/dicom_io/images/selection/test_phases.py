@@ -52,11 +52,27 @@ def test_a_protocol_of_all_series_that_says_with_and_without_names_no_phase(
         "造影前後",
         "単純+造影",
         "조영 전후",
+        "Non-enhanced and enhanced",
+        "non-contrast / contrast",
+        "Non-enhanced & enhanced",
+        "Leber ohne KM und KM",
+        "non contrast then contrast",
+        "sin contraste y contrastado",
     ],
 )
 def test_with_and_without_names_no_phase_in_any_language(words: str) -> None:
     assert phases_of(Named(words)) == phases_of(Named(words, agent=AGENT)) == [None]
     assert phases_of(Named("arterial phase", protocol=words)) == ["arterial"]
+
+
+@pytest.mark.parametrize("words", ["noncon/con", "native / post", "Nativ und KM", "unenhanced/enhanced"])
+def test_a_native_phase_beside_another_series_in_one_is_unknown(words: str) -> None:
+    assert phases_of(Named(words)) == [None]
+
+
+@pytest.mark.parametrize("words", ["sans injection de produit de contraste", "ohne KM, Weichteil", "CT w/o, contrast"])
+def test_one_negation_of_two_words_for_the_agent_is_native(words: str) -> None:
+    assert phases_of(Named(words)) == ["native"]
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ CT_MAPS_BY_WORDS = (
     *("Lung PBV", "LiverIodineMap", "Iodkarte Abdomen", "Carte d'iode", "Abdomen virtuell nativ", "GSI VUE"),
     *("HAP(Water)", "Water(HAP)", "Fat(Blood) GSI", "Iodine(Water)", "CaSupp 50", "Bone Marrow DE", "VNCa"),
     *("Maximum Intensity Projection", "Maximumintensitätsprojektion", "Thorax MIP10", "corMIP 8/2", "CORMIP"),
+    *("AC mu map", "Thorax map", "Perfusionskarte", "CTA minus native", "Fusion PET/CT", "Screen Save"),
 )
 MR_MAPS_BY_WORDS = (
     *("FatFrac: IDEAL IQ", "R2*: IDEAL IQ", "LiverLab_R2*", "Average DC", "Fractional Ansio.", "SWAN phase"),
@@ -121,6 +122,12 @@ def test_words_of_an_mr_map_count_where_the_image_is_derived(words: str, tmp_pat
         "Virtual unenhanced",
         "TC virtuale senza mdc",
         "ヨードマップ",
+        "K-edge Gadolinium 1mm",
+        "DE Fat Map Liver",
+        "Carte de graisse",
+        "Kalziumkarte",
+        "Xenon ventilation",
+        "Iron quantification",
     ],
 )
 def test_a_material_is_believed_of_an_original_image_too(words: str, tmp_path: Path) -> None:
@@ -135,6 +142,11 @@ ORDINARY_WORDS = (
     ("Abdomen + iodine", ()),
     ("Abd. Iodine 370 80ml", ()),
     ("MAP protocol trauma", ()),
+    ("Lumbar fusion follow-up", ()),
+    ("Spine fusion CT", ()),
+    ("Calcium score", ()),
+    ("Bone density", ()),
+    ("Water phantom", ()),
     ("Thorax sub-mm", ()),
     ("Thorax MPR subacute", ()),
     ("CTA Lung Perfusion 1.0", (WarningCode.MAP_SUSPECTED,)),
@@ -224,6 +236,8 @@ LEFT: dict[str, tuple[Callable[[], list[Dataset]], str]] = {
     "perfusion by type": (lambda: ct(ImageType=[*DERIVED, "PERFUSION"], RescaleType="US"), "a map of perfusion"),
     "blood flow by type": (lambda: ct(ImageType=[*DERIVED, "CBF"], RescaleType="US"), "a map (Image Type)"),
     "blood volume by its words": (lambda: ct("Head CBV", ImageType=DERIVED), "words of its description"),
+    "map by the end of a vendor's word": (lambda: ct(ImageType=[*DERIVED, "DE_FATMAP"]), "a map (Image Type)"),
+    "screen": (lambda: ct(ImageType=["DERIVED", "SECONDARY", "SCREEN SAVE"]), "a picture of a screen (Image Type)"),
     "MIP by value 3": (lambda: ct(ImageType=["DERIVED", "SECONDARY", "MIP"]), "a projection (Image Type)"),
     "MIP of a vendor": (lambda: ct(ImageType=[*DERIVED, "CT_SOM7 SPI MIP"]), "a projection (Image Type)"),
     "MinIP": (lambda: ct(ImageType=["DERIVED", "SECONDARY", "AXIAL", "MINIP"]), "a projection (Image Type)"),
