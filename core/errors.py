@@ -145,6 +145,7 @@ class RequestCode(StrEnum):
     MASK_IN_THE_WAY = "mask_in_the_way"
     UNKNOWN_JOB = "unknown_job"
     UNKNOWN_ALIAS = "unknown_alias"
+    PACKAGE_UNDECIDED = "package_undecided"
     QUEUE_FULL = "queue_full"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     OVER_LIMITS = "over_limits"
@@ -166,6 +167,7 @@ _REQUEST_SENTENCES = {
     RequestCode.MASK_IN_THE_WAY: "Another file already exists where the mask would be written.",
     RequestCode.UNKNOWN_JOB: "There is no such job.",
     RequestCode.UNKNOWN_ALIAS: "No model of this service has that name.",
+    RequestCode.PACKAGE_UNDECIDED: "A question about the model that only a person can answer is open.",
     RequestCode.QUEUE_FULL: "More work is waiting than this service accepts.",
     RequestCode.DEADLINE_EXCEEDED: "The work was not done within the time that the caller allowed.",
     RequestCode.OVER_LIMITS: "An image or mask is larger than this service accepts.",

@@ -9,6 +9,7 @@ from core.errors import ConfigInvalid, RequestCode, RequestRefused
 from core.file_locks import locked
 from core.files import replace_file
 from core.frozen import Frozen
+from segmentation.package.open_decisions import require_decided
 from segmentation.package.package import Package, load_package
 from segmentation.package.store import default_models_path, find_package
 from services.jobs.requests import PHASE_OF_FIELD, image_fields
@@ -87,11 +88,11 @@ class Aliases:
         Raises
         ------
         PackageInvalid
-            If it cannot be loaded.
+            If it cannot be loaded, or a question about it is open.
         ConfigInvalid
             If it takes other images than the task provides, or the alias's masks would have another's names.
         """
-        check_fits(name, load_package(find_package(model, self._models)))
+        check_fits(name, self._load(model))
         return self._change(name, lambda alias: Alias(model=model, earlier=_chain(alias)))
 
     def revert(self, name: str) -> Alias:
@@ -106,10 +107,15 @@ class Aliases:
         def back(alias: Alias | None) -> Alias:
             if alias is None or not alias.earlier:
                 raise ConfigInvalid(f"{name}: it had no other package before")
-            check_fits(name, load_package(find_package(alias.earlier[0], self._models)))
+            check_fits(name, self._load(alias.earlier[0]))
             return Alias(model=alias.earlier[0], earlier=alias.earlier[1:])
 
         return self._change(name, back)
+
+    def _load(self, model: str) -> Package:
+        package = load_package(find_package(model, self._models))
+        require_decided(package)
+        return package
 
     def _change(self, name: str, change: Callable[[Alias | None], Alias]) -> Alias:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from pydantic import BaseModel, Field
 
 from core.errors import ConfigInvalid, PackageInvalid
 from core.model_config import Phase, parse_model_config
+from segmentation.package.open_decisions import is_undecided
 from segmentation.package.package import MODEL_YAML
 from services.aliases import Aliases
 from services.jobs.requests import PHASE_OF_FIELD, image_fields
@@ -35,7 +36,7 @@ class OfferedModel(BaseModel):
     version: str = ""
     channels: list[OfferedChannel] = []
     labels: list[OfferedLabel] = []
-    usable: bool = Field(description="false: its package is missing or damaged, and the service's log says why")
+    usable: bool = Field(description="false: its package is missing, damaged or undecided; the service's log says why")
 
 
 class OfferedModels(BaseModel):
@@ -59,7 +60,9 @@ def _offered(aliases: Aliases, alias: str, model: str) -> OfferedModel:
     endpoint = f"/v1/inference/{alias}"
     try:
         path = aliases.package(alias) / MODEL_YAML
-        config = parse_model_config(path.read_bytes(), path)
+        content = path.read_bytes()
+        config = parse_model_config(content, path)
+        is_usable = not is_undecided(path.parent, content.decode(), config)
     except (ConfigInvalid, PackageInvalid, OSError):  # their texts name folders
         return OfferedModel(alias=alias, endpoint=endpoint, model=model, usable=False)
     fields = list(image_fields(alias)) if alias in TASKS else [f"images.{c.name}" for c in config.channels]
@@ -80,5 +83,5 @@ def _offered(aliases: Aliases, alias: str, model: str) -> OfferedModel:
         version=config.version,
         channels=channels,
         labels=[OfferedLabel(value=label.value, name=label.name) for label in config.labels],
-        usable=True,
+        usable=is_usable,
     )

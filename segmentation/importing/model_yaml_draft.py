@@ -53,7 +53,7 @@ def write_model_yaml(
     lines = [
         "# What nnU-Net does not know about this model. Written by `segnode models add`; edit it freely: weights and",
         "# plans are sealed (SHA256SUMS), this file is not. Check it with `segnode models verify " + name + "`.",
-        "# Comments with a word in capitals ask a person. Answer, and delete the comment; no route runs before.",
+        "# Comments with a word in capitals ask a person. Answer, delete the comment; no route or alias runs before.",
         "schema: 1",
         f"name: {name}",
         'version: "1"',

@@ -6,7 +6,7 @@ from core.event_log import EventLog
 from core.model_config import ModelConfig
 from core.study_warning import StudyWarning, WarningCode
 from core.units import PT_UNITS
-from segmentation.package.open_decisions import standing_questions
+from segmentation.package.open_decisions import forbidding_questions, standing_questions
 from segmentation.package.package import MODEL_YAML, Package
 from segmentation.package.profile_results import warning_of
 
@@ -44,11 +44,13 @@ def log_warnings(warnings: Iterable[StudyWarning]) -> None:
 
 
 def _undecided(package: Package) -> StudyWarning | None:
-    questions = standing_questions(package) if package.record is not None else ()
+    questions = forbidding_questions(package)
     if not questions:
         return None
     listed = "; ".join(map(str, questions))
-    detail = f"{package.folder / MODEL_YAML}: {listed}. Answer each and delete its comment; no route loads it before."
+    detail = (
+        f"{package.folder / MODEL_YAML}: {listed}. Answer each, delete its comment; no route or alias loads it before."
+    )
     return StudyWarning(WarningCode.PACKAGE_UNDECIDED, detail, model=package.config.name)
 
 

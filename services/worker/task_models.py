@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Final
 
+from core.errors import RequestCode, RequestRefused
 from core.run_options import RunOptions
 from segmentation.package.hashes import SUMS
+from segmentation.package.open_decisions import forbidding_questions
 from segmentation.package.package import MODEL_YAML, Package, load_package
 from segmentation.package.package_warnings import log_warnings, warnings_at_loading
 from services.aliases import Aliases, check_fits
@@ -36,7 +38,7 @@ class Packages:
         Raises
         ------
         RequestRefused
-            If none is set.
+            If none is set; ``package_undecided``, with the questions, while one about it is open.
         PackageInvalid
             If it is missing, or its hashes do not match.
         ConfigInvalid
@@ -50,11 +52,26 @@ class Packages:
             log_warnings(warnings_at_loading(known[1]))
             self._known[folder] = known
         check_fits(alias, known[1])
+        _require_decided(known[1])
         return known[1].with_options(TOTALSEG) if alias == "totalseg" else known[1]
 
     def all(self) -> list[Package]:
-        """Return every package that an alias names."""
-        return [self.of(alias) for alias in self._aliases.read()]
+        """Return every package that an alias names, those aside that no job may use yet; the log has these."""
+        found = []
+        for alias in self._aliases.read():
+            try:
+                found.append(self.of(alias))
+            except RequestRefused as refusal:
+                if refusal.code is not RequestCode.PACKAGE_UNDECIDED:
+                    raise
+        return found
+
+
+def _require_decided(package: Package) -> None:
+    # The refusal of the package's own room names folders, which callers are not told.
+    if questions := forbidding_questions(package):
+        asked = "; ".join(f"{one.key}: {one.text}" for one in questions)
+        raise RequestRefused(RequestCode.PACKAGE_UNDECIDED, f"{package.name}: {asked}")
 
 
 def _stamp_of(folder: Path) -> _Stamp:

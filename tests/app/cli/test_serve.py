@@ -252,7 +252,7 @@ def test_a_model_with_an_open_question_ends_with_4(tmp_path: Path) -> None:
     pacs = {"pacs": (free_port(), "PACS")}
     done = serve(NodeProcess(tmp_path / "node", pacs, models_folder=tmp_path / "models", program=SEGNODE))
     assert done.returncode == 4, done.stderr
-    assert "package_undecided: no route may load stub while a question is open" in done.stderr
+    assert "package_undecided: no route and no alias may load stub while a question is open" in done.stderr
     assert "orientation: `acquired` is right where" in done.stderr
 
 

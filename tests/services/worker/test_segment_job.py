@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 from core.cancellation import NEVER
-from core.errors import RequestCode, RequestRefused, StudyRejected
+from core.errors import PackageInvalid, RequestCode, RequestRefused, StudyRejected
 from core.image_files.reader import read_image
 from core.volume import Geometry
 from phantom import make_phantom
@@ -17,7 +17,7 @@ from phantom.series import write_series
 from phantom.tags import StudyTags
 from segmentation.inference.engine import Engine
 from segmentation.inference.model_pool import ModelPool
-from segmentation.package.package import Package, load_package
+from segmentation.package.package import load_package
 from segmentation.postprocessing.steps import postprocess
 from services.aliases import Aliases
 from services.images.image_reader import ImageReader
@@ -26,10 +26,12 @@ from services.images.shared_paths import Root, Roots
 from services.jobs.requests import parse_request
 from services.jobs.results import MaskResult
 from services.masks.mask_locks import Locks
+from services.offered_models import offered_models
 from services.settings import load_service_settings
 from services.worker.mask_job import MaskJob
 from services.worker.segment_job import SegmentJob
 from services.worker.task_models import Packages
+from tests.faults.table import FAULT
 from tests.support.service_cases import ALIASES, make_models, write_case, write_image
 from tests.support.service_process import ServiceProcess
 
@@ -119,41 +121,51 @@ def test_a_batch_decodes_each_image_once_and_gives_what_the_engine_gives(
     assert found["totalseg"].mask_path == "cases:0001/mask/total_A.nii.gz"
 
 
-def test_open_question_about_a_model_is_logged_and_stands_in_the_result(
-    jobs: Jobs, models: Path, caplog: pytest.LogCaptureFixture
+def test_open_question_about_a_model_refuses_its_jobs_until_it_is_answered(
+    jobs: Jobs, models: Path, caplog: pytest.LogCaptureFixture, record_property: Callable[[str, object], None]
 ) -> None:
+    record_property(FAULT, "a job of the service for a package with an open question")
     ask = {"task": "tumor", "image_path": "cases:0001/A.nii.gz"}
     assert jobs.run(**ask)["tumor"].warnings == ()
     model_yaml = models / ALIASES["tumor"] / "model.yaml"
     decided = model_yaml.read_text()
-    model_yaml.write_text(f"{decided}# DECIDE: the organ\n")
+    model_yaml.write_text(decided.replace("orientation:", "# DECIDE: the organ\norientation:"))
     try:
-        (told,) = jobs.run(**ask)["tumor"].warnings
-        assert jobs.run(**ask)["tumor"].warnings == (told,)
+        for _ in range(2):
+            with pytest.raises(RequestRefused) as caught:
+                jobs.run(**ask)
+            assert caught.value.code is RequestCode.PACKAGE_UNDECIDED
+            assert caught.value.detail == f"{ALIASES['tumor']}: orientation: the organ"
     finally:
         model_yaml.write_text(decided)
-    assert told.startswith("package_undecided: ")
-    assert str(models) not in told
+    jobs.run(**ask)
     logged = [vars(one) for one in caplog.records if one.message == "model_warning_raised"]
     assert [(one["warning"], one["model"]) for one in logged] == [("package_undecided", ALIASES["tumor"])]
     assert "the organ" in logged[0]["problem"]
 
 
-def test_alias_that_changes_while_a_job_begins_gives_the_job_one_package(
-    volume: Path, models: Path, tmp_path: Path
+def test_open_question_keeps_a_package_from_an_alias_and_from_the_list_of_usable_ones(
+    models: Path, tmp_path: Path
 ) -> None:
-    process = ServiceProcess(tmp_path / "service", volume, models, {"organ": ALIASES["tumor"]})
-    aliases = Aliases(load_service_settings(process.config))
+    aliases = Aliases(load_service_settings(ServiceProcess(tmp_path, tmp_path, models, ALIASES).config))
 
-    class Changing(Packages):
-        def of(self, alias: str) -> Package:
-            package = super().of(alias)
-            aliases.set(alias, ALIASES["totalseg"])
-            return package
+    def usable() -> set[str]:
+        assert {one.name for one in Packages(aliases).all()} == {
+            one.model for one in offered_models(aliases).models if one.usable
+        }
+        return {one.alias for one in offered_models(aliases).models if one.usable}
 
-    jobs = Jobs(volume, (Changing(aliases), ModelPool("cpu")))
-    made = jobs.run(task="alias", alias="organ", image_path="cases:0001/A.nii.gz")["organ"]
-    assert made.model == ALIASES["tumor"]
+    assert usable() == set(ALIASES)
+    model_yaml = models / ALIASES["tumor"] / "model.yaml"
+    decided = model_yaml.read_text()
+    model_yaml.write_text(f"{decided}# DECIDE: the organ\n")
+    try:
+        assert usable() == set(ALIASES) - {"tumor"}
+        with pytest.raises(PackageInvalid, match="package_undecided: no route and no alias may load"):
+            aliases.set("tumor", ALIASES["tumor"])
+    finally:
+        model_yaml.write_text(decided)
+    aliases.set("tumor", ALIASES["tumor"])
 
 
 def test_a_repeated_request_gets_the_same_mask_unless_something_changed(jobs: Jobs, volume: Path) -> None:
@@ -316,5 +328,5 @@ def test_a_person_s_own_mask_is_processed_by_its_values(jobs: Jobs, volume: Path
 def test_codes_of_requests_have_a_test() -> None:
     here = {"wrong_phase", "invalid_request", "registration_failed", "unreadable_image", "over_limits"}
     elsewhere = {"path_outside_roots", "no_such_file", "mask_in_the_way", "unknown_job", "queue_full"}
-    elsewhere |= {"deadline_exceeded", "job_too_long", "unknown_alias"}
+    elsewhere |= {"deadline_exceeded", "job_too_long", "unknown_alias", "package_undecided"}
     assert here | elsewhere == set(RequestCode)
