@@ -121,7 +121,7 @@ def after_adding(package: "Package") -> list[str]:
     path = package.folder / "model.yaml"
     lines = []
     if package.questions:
-        lines.append(f"{path} asks you, and no route loads {package.name} before. Answer, and delete the comment:")
+        lines.append(f"{path} asks you, and no route or alias loads {package.name} before. Answer, delete the comment:")
         lines += [f"  line {one.line}: {one.key}: {one.text}" for one in package.questions]
     expected = " ".join(f"--case IMAGE_{number:04d}.nii.gz" for number in range(len(package.manifest.channels)))
     return [

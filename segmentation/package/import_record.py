@@ -4,7 +4,9 @@ Packages that were made before it was written have none. It is a file of its own
 packages that have it, and would refuse a key of ``manifest.json`` that they do not know.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from pydantic import ValidationError
@@ -14,6 +16,20 @@ from core.frozen import Frozen
 from core.version import VERSION
 
 RECORD = "added.json"
+
+SHIPPED: Mapping[str, str] = MappingProxyType(
+    {
+        "dbfadf243f13a8dc3e051dc1fbe50d6d2ab1a57bf32489b136da6b6de3cf8b4f": "0.1.0",  # demo
+        "9398f9914185fc55d8286a217b05e41e72ddd1aa75bbde27fdba2547fe3e5c39": "0.1.0",  # totalseg-phantom
+        "c39391072d7becdb41517c703c812a79a0d4bea7a68c0ce55e87cc14d9e252a8": "0.1.0",  # tumor-phantom
+        "8a2954e5519f2eff42ac6ac77c5b1d347fa0a53c654c210db9a9f55289079859": "0.1.0",  # ureter-phantom
+        "97eb0dad19e96643ad5301e9daacfd47591c5402f8c6a72148d50642367131e0": "0.1.0",  # vessel-phantom
+    }
+)
+"""The program's own packages that are older than the record: by their seal, the version that they come with.
+
+A record inside them would give their results other UIDs.
+"""
 
 
 class ImportRecord(Frozen):
@@ -32,6 +48,12 @@ class ImportRecord(Frozen):
 def write_record(folder: Path) -> None:
     """Write the record of this program's version into a package that is being made."""
     (folder / RECORD).write_text(ImportRecord(segnode=VERSION).model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def shipped_record(seal: str) -> ImportRecord | None:
+    """Return the record of a package that comes with this program; ``None`` of any other."""
+    version = SHIPPED.get(seal)
+    return None if version is None else ImportRecord(segnode=version)
 
 
 def parse_record(content: bytes, path: Path) -> ImportRecord:

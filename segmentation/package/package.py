@@ -27,7 +27,7 @@ from core.run_options import NO_OPTIONS, RunOptions
 from segmentation.package.agreement import check_agreement
 from segmentation.package.golden_results import require_commissioning
 from segmentation.package.hashes import SUMS, check_sums, parse_sums, sha256_of_bytes
-from segmentation.package.import_record import RECORD, ImportRecord, parse_record
+from segmentation.package.import_record import RECORD, ImportRecord, parse_record, shipped_record
 from segmentation.package.network_spec import Configuration, Fold, PackageManifest
 from segmentation.package.questions import Question, questions_in
 
@@ -150,7 +150,7 @@ def open_package(folder: Path) -> Package:
         sums=sums,
         seal=seal,
         sha256=sha256_of_bytes(identity.encode()),
-        record=_read_record(folder / RECORD, sums),
+        record=_read_record(folder / RECORD, sums) or shipped_record(seal),
         questions=questions_in(text.decode("utf-8")),
     )
 

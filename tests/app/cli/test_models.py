@@ -60,7 +60,7 @@ def test_add_asks_its_questions_and_names_the_next_two_commands(tmp_path: Path) 
     source = make_results_folder(tmp_path / "source", "two_channels")
     text = run("add", source, "--name", "pair")
     path = tmp_path / "models" / "pair" / "model.yaml"
-    assert f"{path} asks you, and no route loads pair before. Answer, and delete the comment:\n  line " in text
+    assert f"{path} asks you, and no route or alias loads pair before. Answer, delete the comment:\n  line " in text
     assert "which series this is, e.g. by description" in text
     assert text.endswith(
         "Next:\n  segnode models verify pair --case IMAGE_0000.nii.gz --case IMAGE_0001.nii.gz "

@@ -11,9 +11,9 @@ from core.version import VERSION
 from segmentation.importing.add import add_package
 from segmentation.package.golden_results import UNUSED_SETTINGS, Outcome, store_outcome
 from segmentation.package.hashes import SUMS
-from segmentation.package.import_record import RECORD
+from segmentation.package.import_record import RECORD, SHIPPED, ImportRecord
 from segmentation.package.open_decisions import require_decided, standing_questions
-from segmentation.package.package import MODEL_YAML, Package, load_package
+from segmentation.package.package import MODEL_YAML, Package, load_package, open_package
 from segmentation.package.package_warnings import warnings_at_loading, warnings_of
 from segmentation.package.questions import questions_in
 from segmentation.package.results_file import now, settings_hash
@@ -123,9 +123,17 @@ def test_package_without_record_runs_on_with_a_warning(package: Package) -> None
 
 def test_shipped_packages_keep_their_identity() -> None:
     demo = load_package(DEMO)
-    assert demo.record is None
+    assert not (DEMO / RECORD).exists()
     assert demo.questions == ()
     assert demo.sha256 == "4a0de6a70843867b13709927bcd6b57c6f15190da8ab4a9a9d5a5754d8190934"
+
+
+def test_shipped_packages_are_known_without_a_record_of_their_own() -> None:
+    shipped = [open_package(path.parent) for path in sorted(DEMO.parent.glob("*/SHA256SUMS"))]
+    assert {one.seal for one in shipped} == set(SHIPPED)
+    assert [one.record for one in shipped] == [ImportRecord(segnode=VERSION)] * len(shipped)
+    found = {warning.code for one in shipped for warning in warnings_at_loading(one)}
+    assert WarningCode.PACKAGE_WITHOUT_RECORD not in found
 
 
 def test_record_that_is_no_record_or_not_sealed_is_refused(package: Package, tmp_path: Path) -> None:
