@@ -186,8 +186,8 @@ class Volume:
     warnings
         Observations for the user, e.g. a gap in InstanceNumber; never patient data.
     padding_values
-        For each channel, the value in ``array`` that marks voxels outside of the scanner's field of view, or ``None``
-        where the images state none; such voxels keep this value.
+        For each channel, the value in ``array`` that marks voxels outside of the scanner's field of view (of a range
+        the first), or ``None`` where the images state none; such voxels keep their values.
     volume_names
         For each channel, what sets its volume apart from the others of its series; empty for a series that is one.
 

@@ -14,7 +14,7 @@ from core.study_warning import StudyWarning, WarningCode
 from core.units import HU, PT_UNITS, UNSPECIFIED
 from core.volume import Geometry, Volume, stack_channels
 from dicom_io.images.grid.geometry import Layout, layout_of
-from dicom_io.images.grid.padding import padding_value
+from dicom_io.images.grid.padding import padding_range
 from dicom_io.images.headers.attributes import text, uid
 from dicom_io.images.headers.instance import rejected
 from dicom_io.images.headers.series import Series
@@ -73,7 +73,7 @@ def read_volume(series: Series, unit: str | None = None) -> Volume:
     array = np.empty((1, *geometry.shape), np.float32)
     _fill(array[0], layout)
     slices = [int(index) for index in layout.order]
-    padding = padding_value(frames)
+    padding = padding_range(frames)
     return Volume(
         array=array,
         geometry=geometry,
@@ -82,7 +82,7 @@ def read_volume(series: Series, unit: str | None = None) -> Volume:
         series_uids=(series.uid,),
         frame_of_reference_uid=layout.frame_of_reference_uid,
         warnings=(*layout.warnings, *_unit_warnings(series, layout, array[0], padding)),
-        padding_values=(padding,),
+        padding_values=(None if padding is None else padding[0],),
         volume_names=(series.part.words if series.part is not None else "",),
     )
 
@@ -98,7 +98,7 @@ def _in_unit(layout: Layout, unit: str | None) -> Layout:
 
 
 def _unit_warnings(
-    series: Series, layout: Layout, array: NDArray[np.float32], padding: float | None
+    series: Series, layout: Layout, array: NDArray[np.float32], padding: tuple[float, float] | None
 ) -> list[StudyWarning]:
     """Look whether a CT that passes for HU has its air where HU puts it."""
     is_ct = text(series.instances[0].header, "Modality") == "CT"

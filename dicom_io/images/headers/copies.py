@@ -13,7 +13,8 @@ IMAGE_KEYWORDS = (
     *("SOPClassUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
     *("GantryDetectorTilt", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated", "BitsStored"),
-    *("HighBit", "PixelRepresentation", "PhotometricInterpretation", "PixelPaddingValue"),
+    *("HighBit", "PixelRepresentation", "PhotometricInterpretation"),
+    *("PixelPaddingValue", "PixelPaddingRangeLimit"),
     *("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "Units"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )

@@ -27,7 +27,7 @@ _RING = (0.85, 0.97)
 _CENTRE = 0.5
 
 
-def implausible_air(array: NDArray[np.float32], padding: float | None) -> float | None:
+def implausible_air(array: NDArray[np.float32], padding: tuple[float, float] | None) -> float | None:
     """Return the value of the air around the patient if it is not that of HU; ``None`` if it is, or none is seen.
 
     Parameters
@@ -35,8 +35,8 @@ def implausible_air(array: NDArray[np.float32], padding: float | None) -> float 
     array
         ``(slice, row, column)`` in HU, as far as headers tell.
     padding
-        Value of voxels outside of the field of view, which do not count; so does a plateau of the lowest value below
-        air, which devices write there without saying so.
+        The first and the last value of voxels outside of the field of view, which do not count; so does a plateau of
+        the lowest value below air, which devices write there without saying so.
     """
     slices, rows, columns = array.shape
     if min(rows, columns) < SMALLEST_SIDE:
@@ -45,7 +45,7 @@ def implausible_air(array: NDArray[np.float32], padding: float | None) -> float 
     y, x = np.ogrid[:rows, :columns]
     radius = np.hypot(y - (rows - 1) / 2, x - (columns - 1) / 2) / (min(rows, columns) / 2)
     lowest = float(chosen.min())
-    unseen = [value for value in (padding, lowest if lowest < AIR_HU[0] else None) if value is not None]
+    unseen = [one for one in (padding, (lowest, lowest) if lowest < AIR_HU[0] else None) if one is not None]
     centre = _seen(chosen[:, radius <= _CENTRE], unseen)
     ring = _seen(chosen[:, (radius >= _RING[0]) & (radius <= _RING[1])], unseen)
     if ring.size == 0 or centre.size == 0:
@@ -59,5 +59,7 @@ def implausible_air(array: NDArray[np.float32], padding: float | None) -> float 
     return around if is_air and not AIR_HU[0] <= around <= AIR_HU[1] else None
 
 
-def _seen(values: NDArray[np.float32], unseen: list[float]) -> NDArray[np.float32]:
-    return values[~np.isin(values, unseen)]
+def _seen(values: NDArray[np.float32], unseen: list[tuple[float, float]]) -> NDArray[np.float32]:
+    for one, other in unseen:
+        values = values[(values < min(one, other)) | (values > max(one, other))]
+    return values

@@ -119,6 +119,25 @@ def test_air_that_is_not_near_minus_1000_is_a_warning(tmp_path: Path) -> None:
     assert codes(tmp_path / "below", below_air) == [WarningCode.UNIT_IMPLAUSIBLE]
 
 
+@pytest.mark.parametrize("limits", [(-3000, -1500), (-1500, -3000)])
+def test_a_range_of_padding_is_no_air(limits: tuple[int, int], tmp_path: Path) -> None:
+    """The rim is padding of many values, as of an image that was resampled; what is left of it is air."""
+    for name, limit in (("value alone", None), ("range", limits[1])):
+        series = with_air(ct(), RescaleIntercept="-1024")
+        for dataset in series:
+            values = np.frombuffer(dataset.PixelData, "<u2").reshape(64, 64).astype(int) - 1024
+            y, x = np.ogrid[:64, :64]
+            rim = np.hypot(y - 31.5, x - 31.5) > 28
+            values[rim] = -3000 + (np.arange(4096).reshape(64, 64) * 7 % 1500)[rim]
+            changed([dataset], PixelRepresentation=1, RescaleIntercept="0", PixelData=values.astype("<i2").tobytes())
+            dataset.add_new("PixelPaddingValue", "SS", limits[0])
+            if limit is not None:
+                dataset.add_new("PixelPaddingRangeLimit", "SS", limit)
+        assert codes(tmp_path / name, series) == ([] if limit else [WarningCode.UNIT_IMPLAUSIBLE])
+        (found,) = one_study(tmp_path / name).series
+        assert read_volume(found).padding_values == (limits[0],)
+
+
 def test_an_image_without_air_tells_nothing_of_it(tmp_path: Path) -> None:
     series = with_air(ct())
     for dataset in series:
