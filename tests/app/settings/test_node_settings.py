@@ -54,7 +54,8 @@ def test_the_example_names_every_key() -> None:
 
 def test_a_key_that_is_given_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
     path = changed(tmp_path, "ae_title: SEGNODE", "ae_title: SEGNODE\nae_title: OTHER")
-    line = path.read_text().splitlines().index("ae_title: OTHER") + 1
+    lines = path.read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, start=1) if text.startswith("ae_title: OTHER"))
     with pytest.raises(ConfigInvalid) as told:
         load_settings(path)
     twice = f"the key ae_title is given twice, first on line {line - 1}; delete one"

@@ -5,7 +5,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from segmentation.importing.add import add_package
 from segmentation.inference.engine import Engine
 from segmentation.package.hashes import write_sums
 from segmentation.package.package import MANIFEST, Package, load_package
+from tests.faults.table import FAULT
 from tests.support.tiny_models import make_results_folder
 
 TRIES = int(os.environ.get("SEGNODE_PACKAGE_TRIES", "60"))
@@ -59,7 +60,10 @@ def mutated(content: Any, rng: random.Random) -> Any:
 
 @pytest.mark.parametrize("name", ["plans.json", "dataset.json"])
 @pytest.mark.parametrize("kind", ["3d_fullres", "regions"])
-def test_mutated_plans_and_data_set(name: str, kind: str, tmp_path: Path) -> None:
+def test_mutated_plans_and_data_set(
+    name: str, kind: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property(FAULT, f"{TRIES} mutations of {name}, {kind}")
     results = make_results_folder(tmp_path / "source", kind)
     original = json.loads((results / name).read_text())
     rng = random.Random(f"{SEED}{name}{kind}")  # noqa: S311 - of a test
@@ -75,7 +79,8 @@ def test_mutated_plans_and_data_set(name: str, kind: str, tmp_path: Path) -> Non
     assert all(refusals)
 
 
-def test_mutated_manifest(package: Package) -> None:
+def test_mutated_manifest(package: Package, record_property: Callable[[str, object], None]) -> None:
+    record_property(FAULT, f"{TRIES} mutations of a package's {MANIFEST}")
     path = package.folder / MANIFEST
     original = json.loads(path.read_text())
     rng = random.Random(SEED)  # noqa: S311 - of a test

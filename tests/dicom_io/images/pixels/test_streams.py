@@ -173,10 +173,10 @@ def test_uncompressed_pixels_may_be_followed_by_padding(padding: bytes, tmp_path
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
 def test_uncompressed_pixels_of_another_matrix_are_refused(syntax: UID, tmp_path: Path) -> None:
     series = make_series(phantom(), encoding=Encoding(transfer_syntax=syntax))
-    row = b"\1\2" * series[0].Columns
-    series[2].PixelData += row[:-2]
+    excess = b"\1\2" * min(series[0].Rows, series[0].Columns)
+    series[2].PixelData += excess[:-2]
     assert_array_equal(array_of(series, tmp_path / "less than a row")[0], phantom().array)
-    series[2].PixelData += row
+    series[2].PixelData += excess[-2:]
     with pytest.raises(StudyRejected, match="it is of another image") as caught:
         array_of(series, tmp_path / "more")
     assert caught.value.code is ReasonCode.UNREADABLE_PIXELS
