@@ -1,4 +1,4 @@
-"""What ``model.yaml`` says against what the network has: its labels, its channels, its folds."""
+"""The agreement of ``model.yaml`` with the network beside it: labels, channels, folds."""
 
 from collections.abc import Iterator
 from pathlib import Path
