@@ -113,6 +113,23 @@ def metrics(port: int) -> dict[tuple[str, str], float]:
     }
 
 
+def test_log_and_show_count_tries_alike(node: NodeProcess, studies: dict[str, str]) -> None:
+    latest = node.latest(studies["down"])
+    assert latest is not None
+
+    def shown() -> int:
+        result = CliRunner().invoke(cli, ["studies", "show", latest.key, "--config", str(node.config)])
+        found = re.search(r"down: waiting, (\d+) attempts?", result.stdout)
+        return int(found[1]) if found else 0
+
+    def logged() -> int:
+        lines = (json.loads(line) for line in node.log.read_text().splitlines() if "delivery_postponed" in line)
+        return max(int(line["attempt"]) for line in lines)
+
+    for number in (2, 3):  # between two tries, both have counted the last one
+        wait_until(lambda number=number: logged() == shown() >= number)  # type: ignore[misc]  # bound at once
+
+
 def test_metrics_count_what_happened(node: NodeProcess, studies: dict[str, str], http_port: int) -> None:
     # Processes write their counts now and then, and the supervisor looks at them now and then.
     counted = {
