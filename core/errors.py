@@ -208,6 +208,7 @@ class CaseCode(StrEnum):
 
     NO_IMAGE = "no_image"
     NO_MASK = "no_mask"
+    OTHER_IMAGES = "other_images"
     SEVERAL_MASKS = "several_masks"
     UNREADABLE_MASK = "unreadable_mask"
     FRACTIONAL_MASK = "fractional_mask"
@@ -236,6 +237,7 @@ class CaseCode(StrEnum):
 _CASE_SENTENCES = {
     CaseCode.NO_IMAGE: "The mask refers to images that are not in the source.",
     CaseCode.NO_MASK: "There is no mask for the image.",
+    CaseCode.OTHER_IMAGES: "The mask was made of other images than the channels' rules choose.",
     CaseCode.SEVERAL_MASKS: "Several masks of the image hold the same structure.",
     CaseCode.UNREADABLE_MASK: "The mask cannot be read.",
     CaseCode.FRACTIONAL_MASK: "The mask holds fractions, which say of no voxel whether it belongs to a structure.",

@@ -1,11 +1,11 @@
 """The common ground of SEG and RTSTRUCT: structures with names, and the images that they were drawn on."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 
 from core.volume import Volume
 
@@ -34,28 +34,41 @@ class Structure:
     person: str
 
 
+@dataclass(frozen=True)
+class Outline:
+    """A mask object by its header, without contours, frames and pixels: of thousands at once.
+
+    Attributes
+    ----------
+    path
+        Its file.
+    sop_instance_uid, study_uid
+        Its own UIDs.
+    frames_of_reference
+        Those that it names.
+    structures
+        In its own order.
+    series_uids
+        Series that it refers to, in its own order.
+    image_uids
+        Images that it was made of.
+    patient_words
+        Words of its patient's attributes, in small letters.
+    """
+
+    path: Path
+    kind: AnnotationKind
+    sop_instance_uid: str
+    study_uid: str
+    frames_of_reference: frozenset[str]
+    structures: tuple[Structure, ...]
+    series_uids: tuple[str, ...]
+    image_uids: frozenset[str]
+    patient_words: frozenset[str]
+
+
 class Annotation(Protocol):
-    """A mask object of one image."""
-
-    @property
-    def kind(self) -> AnnotationKind:
-        """Its form."""
-
-    @property
-    def header(self) -> Dataset:
-        """Its header."""
-
-    @property
-    def structures(self) -> tuple[Structure, ...]:
-        """The structures that it describes, in its own order."""
-
-    @property
-    def series_uids(self) -> tuple[str, ...]:
-        """Series Instance UIDs that it refers to, in its own order."""
-
-    @property
-    def image_uids(self) -> frozenset[str]:
-        """SOP Instance UIDs that it refers to."""
+    """A mask object that was read."""
 
     def mask(self, number: int, volume: Volume) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
         """Make the mask ``(slice, row, column)`` of a structure, by its place in ``structures``, and notes on it.

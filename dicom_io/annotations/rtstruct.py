@@ -112,7 +112,7 @@ class RTStruct:
         named = uid(roi, "ReferencedFrameOfReferenceUID")
         stated = [uid(item, "FrameOfReferenceUID") for item in items(self.header, "ReferencedFrameOfReferenceSequence")]
         found = named or (stated[0] if len(stated) == 1 else "")
-        if found != volume.frame_of_reference_uid:
+        if not found or found != volume.frame_of_reference_uid:
             detail = "" if found else "The structure names none."
             raise CaseRefused(CaseCode.OTHER_FRAME_OF_REFERENCE, detail)
 

@@ -77,8 +77,9 @@ class Segmentation:
         """
         if text(self.header, "SegmentationType") == "FRACTIONAL":
             raise CaseRefused(CaseCode.FRACTIONAL_MASK, "Its Segmentation Type is FRACTIONAL.")
-        if uid(self.header, "FrameOfReferenceUID") != volume.frame_of_reference_uid:
-            raise CaseRefused(CaseCode.OTHER_FRAME_OF_REFERENCE)
+        found = uid(self.header, "FrameOfReferenceUID")
+        if not found or found != volume.frame_of_reference_uid:
+            raise CaseRefused(CaseCode.OTHER_FRAME_OF_REFERENCE, "" if found else "The mask names none.")
         segment = integer(self._segments[number], "SegmentNumber")
         slices = self._slices_of(volume)
         mask = np.zeros(volume.geometry.shape, np.bool_)

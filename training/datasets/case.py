@@ -79,8 +79,8 @@ class LoadedCase:
         What a person should know.
     image_files, label_file
         Files that hold exactly this, to be linked instead of written; ``None`` where there is none.
-    padding_values
-        Of each channel; see `core.volume.Volume`.
+    units
+        Of each channel's values; empty where it is not known.
     """
 
     channels: NDArray[np.float32]
@@ -91,7 +91,7 @@ class LoadedCase:
     notes: tuple[Note, ...] = ()
     image_files: tuple[Path | None, ...] = ()
     label_file: Path | None = None
-    padding_values: tuple[float | None, ...] = ()
+    units: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,6 +76,8 @@ class LockedCase(Frozen):
         Its files: one a channel, and the mask.
     shape, spacing, origin, direction
         The grid: ``(slice, row, column)`` in voxels and mm, LPS in mm, nine cosines row by row.
+    units
+        Of each channel's values, as the images state them, else as the labels table does; empty where none does.
     kind
         Form of the source.
     source, patient
@@ -96,6 +98,7 @@ class LockedCase(Frozen):
     spacing: tuple[float, float, float]
     origin: tuple[float, float, float]
     direction: tuple[float, ...] = Field(min_length=9, max_length=9)
+    units: tuple[str, ...] = ()
     kind: Kind
     source: str
     patient: str

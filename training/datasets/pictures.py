@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.units import HU, same_unit
 
-HEIGHT = 240
+HEIGHT = 300
 """Of a plane, in pixels."""
 _WINDOW_HU = (-160.0, 240.0)
 _PERCENTILES = (1.0, 99.0)
@@ -70,7 +70,7 @@ def picture_of(
         sheet.paste(tile, (left, 0))
         left += tile.width + gap
     file = io.BytesIO()
-    sheet.save(file, "PNG", optimize=True)
+    sheet.save(file, "PNG")
     return file.getvalue()
 
 

@@ -2,12 +2,13 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.errors import CaseCode, CaseRefused, ConfigInvalid, StudyRejected, UnreadableImage
+from core.errors import CaseCode, CaseRefused, ConfigInvalid, RetryLater, StudyRejected, UnreadableImage
 from core.model_config import LabelSpec
 from core.version import VERSION
 from training.datasets.case import CaseNote, Found, FoundCase, Note, Request, identify
@@ -109,7 +110,24 @@ def register(
         If no case is left, or the splits of the source have a patient on both sides.
     StudyRejected
         ``no_dicom``.
+    RetryLater
+        If a disk fails or is full; nothing is left of the registration.
     """
+    try:
+        return _register(name, sources, place, request, on_progress, folds, number)
+    except OSError as error:
+        raise RetryLater(f"{place}: a file cannot be read or written: {error.strerror or error}") from error
+
+
+def _register(
+    name: str,
+    sources: Sequence[Path],
+    place: Path,
+    request: Request,
+    on_progress: Progress,
+    folds: int | None,
+    number: int | None,
+) -> Registration:
     check_name(name)
     place.mkdir(parents=True, exist_ok=True)
     if number is not None:
@@ -171,6 +189,8 @@ def _table_of(found: Sequence[Found], request: Request) -> LabelTable:
             )
         return stated[0]
     cases = [case for part in found for case in part.cases]
+    if not cases:
+        raise _nothing_left([(code, detail) for part in found for _, code, detail in part.refused])
     lists = {tuple(sorted(set(case.structures))) for case in cases}
     if len(lists) == 1 and (names := next(iter(lists))):
         hidden = frozenset().union(*(case.hidden for case in cases))
@@ -187,6 +207,17 @@ def _table_of(found: Sequence[Found], request: Request) -> LabelTable:
 
 def _refused(ids: ShortIDs, key: str, code: str, detail: str) -> RefusedCase:
     return RefusedCase(source=ids.of("source", key), code=code, detail=_UID.sub("(UID)", detail))
+
+
+def _nothing_left(refused: Sequence[tuple[str, str]]) -> CaseRefused:
+    """Build the error of a source without a case, which gives the first finding of each code."""
+    if not refused:
+        return CaseRefused(CaseCode.NO_MASK, "No SEG, RTSTRUCT or file of a mask was found.")
+    counts = Counter(code for code, _ in refused)
+    first = {code: _UID.sub("(UID)", detail) for code, detail in reversed(refused)}
+    told = " ".join(f"{code} ({count}): {first[code]}" for code, count in counts.most_common())
+    known = [code for code, _ in counts.most_common() if code in set(CaseCode)]
+    return CaseRefused(CaseCode(known[0]) if known else CaseCode.NO_MASK, f"No case is left. {told}")
 
 
 class _Draft:
@@ -231,6 +262,7 @@ class _Draft:
             spacing=_rounded(grid.spacing),
             origin=_rounded(grid.origin),
             direction=_rounded(grid.direction.ravel()),
+            units=loaded.units,
             kind=found.kind,
             source=source,
             patient=patient,
@@ -244,8 +276,7 @@ class _Draft:
         """Compare the cases with each other, deal them to folds, and state it all."""
         self._leave_out_duplicates()
         if not self.cases:
-            codes = ", ".join(sorted({one.code for one in self.refused})) or "none found"
-            raise CaseRefused(CaseCode.NO_MASK, f"No case is left: {len(self.refused)} refused ({codes}).")
+            raise _nothing_left([(one.code, one.detail) for one in self.refused])
         self._join_patients()
         for case, notes in outliers(self.statistics).items():
             self.notes[case] += notes

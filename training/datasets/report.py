@@ -180,9 +180,16 @@ def _splits(lock: DatasetLock) -> str:
         return "<h2>Folds</h2><p>There is one patient alone: only fold <code>all</code> can be trained.</p>"
     rows = []
     for number, split in enumerate(lock.splits):
-        sides = [f"{len(side)} of {len({lock.cases[c].patient for c in side})}" for side in (split.train, split.val)]
+        sides = [
+            f"{_counted(len(side), 'case')} of {_counted(len({lock.cases[case].patient for case in side}), 'patient')}"
+            for side in (split.train, split.val)
+        ]
         rows.append((str(number), *sides))
-    return f"<h2>Folds</h2>{_table(('Fold', 'Train: cases of patients', 'Validate: cases of patients'), rows)}"
+    return f"<h2>Folds</h2>{_table(('Fold', 'Train', 'Validate'), rows)}"
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _all_cases(lock: DatasetLock, notes: Mapping[str, Sequence[Note]]) -> str:
@@ -217,7 +224,7 @@ th,td{text-align:left;padding:4px 10px;border-bottom:1px solid var(--line);verti
 th{font-weight:600;background:var(--soft)}
 td i{display:inline-block;width:11px;height:11px;border-radius:2px;vertical-align:-1px}
 code{font-size:13px;background:var(--soft);padding:1px 5px;border-radius:4px;white-space:nowrap}
-figure{margin:12px 0;border:1px solid var(--line);border-radius:8px;overflow:hidden}
+figure{margin:12px 0;width:fit-content;max-width:100%;border:1px solid var(--line);border-radius:8px;overflow:hidden}
 figure img{display:block;max-width:100%;background:#000}
 figcaption{padding:8px 12px}figcaption ul{margin:4px 0 0;padding-left:20px}figcaption ul:empty{display:none}
 """

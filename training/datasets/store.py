@@ -123,11 +123,12 @@ def free_number(place: Path, wanted: int | None = None) -> int:
 def aside(place: Path) -> Iterator[Path]:
     """Yield a hidden folder to build a data set in, which is gone at the end; what a killed process left goes too."""
     place.mkdir(parents=True, exist_ok=True)
-    _sweep(place)
-    work = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=place))
-    descriptor = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with guarded(place):
+        _sweep(place)
+        work = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=place))
+        descriptor = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(descriptor, fcntl.LOCK_EX)  # held as long as this process lives; see _sweep
+    try:
         yield work
     finally:
         os.close(descriptor)
@@ -152,8 +153,9 @@ def _sweep(place: Path) -> None:
 
 @contextmanager
 def guarded(place: Path) -> Iterator[None]:
-    """Let one process at a time give numbers in a folder."""
-    descriptor = os.open(place / _GUARD, os.O_RDWR | os.O_CREAT, 0o664)
+    """Let one process at a time give numbers in a folder, or sweep it."""
+    # Opened to read alone, so that others of the group may lock a file that one of them made.
+    descriptor = os.open(place / _GUARD, os.O_RDONLY | os.O_CREAT, 0o664)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

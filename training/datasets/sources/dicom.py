@@ -1,25 +1,26 @@
 """Folders of DICOM: series with SEG or RTSTRUCT, paired by their references, read as a routine study is read."""
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 
 from core.errors import CaseCode, CaseRefused, ReasonCode, StudyRejected
 from core.model_config import LabelSpec, ModelConfig
 from core.study_warning import WarningCode
 from core.units import PT_UNITS
 from core.volume import Volume
-from dicom_io.annotations.annotation import Annotation
-from dicom_io.annotations.found import find_annotations
-from dicom_io.images.grid.geometry import patient_of
-from dicom_io.images.headers.attributes import decoded, text, uid, value_of
+from dicom_io.annotations.annotation import Outline
+from dicom_io.annotations.found import find_annotations, open_annotation
+from dicom_io.annotations.patient_words import patient_words
+from dicom_io.images.grid.geometry import layout_of, patient_of
+from dicom_io.images.headers.attributes import uid
 from dicom_io.images.headers.series import Series
 from dicom_io.images.selection.selection import select_series
+from dicom_io.images.splitting.volumes import split_of
 from dicom_io.images.study import Study, read_studies
 from dicom_io.images.volume import combine_channels, read_volume
 from training.datasets.case import CaseNote, Found, FoundCase, LoadedCase, Note, Request, withhold
@@ -28,9 +29,6 @@ from training.datasets.short_ids import ShortIDs
 from training.datasets.table import LabelTable
 
 _GENERATIONS = ("MANUAL", "SEMIAUTOMATIC", "AUTOMATIC")
-_PATIENT_GROUP = 0x0010
-_IDENTIFYING = ("AccessionNumber", "StudyID", "IssuerOfPatientID")
-_SHORTEST_WORD = 3
 _OTHER_SERIES = StudyRejected(ReasonCode.NO_MATCHING_SERIES, "The mask was not made of it.")
 
 
@@ -47,12 +45,17 @@ def find_in_dicom(
         If a disk or share fails.
     """
     studies = read_studies(folder, on_progress)
-    masks: dict[tuple[int, str], list[Annotation]] = {}
+    study_of: dict[str, int] = {}  # by UID of series and image
+    for number, study in enumerate(studies):
+        for series in study.series:
+            names = (series.uid, *(uid(one.header, "SOPInstanceUID") for one in series.instances))
+            study_of |= dict.fromkeys(filter(None, names), number)
+    masks: dict[tuple[int, str], list[Outline]] = {}
     refused = []
     for annotation in find_annotations(folder):
-        place = _images_of(annotation, studies, request.by_frame_of_reference)
+        place = _images_of(annotation, studies, study_of, request.by_frame_of_reference)
         if place is None:
-            key = uid(annotation.header, "SOPInstanceUID")
+            key = annotation.sop_instance_uid
             refused.append((key, str(CaseCode.NO_IMAGE), f"{CaseCode.NO_IMAGE.sentence} {_hint(annotation, studies)}"))
         else:
             masks.setdefault(place, []).append(annotation)
@@ -60,21 +63,26 @@ def find_in_dicom(
         _found(studies[number], series_uid, annotations, request, ids)
         for (number, series_uid), annotations in masks.items()
     )
-    with_mask = sum(len(_referenced(studies[number], annotations)) for (number, _), annotations in masks.items())
-    return Found(cases, tuple(refused), without_mask=sum(len(study.series) for study in studies) - with_mask)
+    with_mask = {
+        (number, name)
+        for (number, first), annotations in masks.items()
+        for name in (first, *(series.uid for series in _referenced(studies[number], annotations)))
+    }
+    return Found(cases, tuple(refused), without_mask=sum(len(study.series) for study in studies) - len(with_mask))
 
 
-def _images_of(annotation: Annotation, studies: Sequence[Study], by_frame: bool) -> tuple[int, str] | None:
+def _images_of(
+    annotation: Outline, studies: Sequence[Study], study_of: Mapping[str, int], by_frame: bool
+) -> tuple[int, str] | None:
     """Find the study and the first series that a mask refers to."""
-    for number, study in enumerate(studies):
-        if found := _referenced(study, (annotation,)):
-            return number, found[0].uid
-    if by_frame:
-        return _by_frame_of_reference(annotation, studies)
-    return None
+    named = (study_of[name] for name in (*annotation.series_uids, *sorted(annotation.image_uids)) if name in study_of)
+    number = next(named, None)
+    if number is not None:
+        return number, _referenced(studies[number], (annotation,))[0].uid
+    return _by_frame_of_reference(annotation, studies) if by_frame else None
 
 
-def _referenced(study: Study, annotations: Iterable[Annotation]) -> list[Series]:
+def _referenced(study: Study, annotations: Iterable[Outline]) -> list[Series]:
     """List the series of a study that masks refer to, in the masks' order."""
     by_uid = {series.uid: series for series in study.series}
     found: dict[str, Series] = {}
@@ -88,27 +96,19 @@ def _referenced(study: Study, annotations: Iterable[Annotation]) -> list[Series]
     return list(found.values())
 
 
-def _frames_of_reference(annotation: Annotation) -> set[str]:
-    header = annotation.header
-    own = {uid(header, "FrameOfReferenceUID")}
-    listed = value_of(header, "ReferencedFrameOfReferenceSequence")
-    items = listed if isinstance(listed, Sequence) else ()
-    return (own | {uid(item, "FrameOfReferenceUID") for item in items}) - {""}
-
-
-def _by_frame_of_reference(annotation: Annotation, studies: Sequence[Study]) -> tuple[int, str] | None:
-    wanted = _frames_of_reference(annotation)
+def _by_frame_of_reference(annotation: Outline, studies: Sequence[Study]) -> tuple[int, str] | None:
+    wanted = annotation.frames_of_reference
     found = [
         (number, series.uid)
         for number, study in enumerate(studies)
-        if study.uid == uid(annotation.header, "StudyInstanceUID")
+        if study.uid == annotation.study_uid
         for series in study.series
         if uid(series.instances[0].header, "FrameOfReferenceUID") in wanted
     ]
     return found[0] if len(found) == 1 else None
 
 
-def _hint(annotation: Annotation, studies: Sequence[Study]) -> str:
+def _hint(annotation: Outline, studies: Sequence[Study]) -> str:
     if _by_frame_of_reference(annotation, studies) is None:
         return "Add the series that it was made of to the source."
     return (
@@ -117,9 +117,7 @@ def _hint(annotation: Annotation, studies: Sequence[Study]) -> str:
     )
 
 
-def _found(
-    study: Study, series_uid: str, annotations: Sequence[Annotation], request: Request, ids: ShortIDs
-) -> FoundCase:
+def _found(study: Study, series_uid: str, annotations: Sequence[Outline], request: Request, ids: ShortIDs) -> FoundCase:
     series = next(one for one in study.series if one.uid == series_uid)
     (kind, patient), *_ = patients = list(patient_of(series))
     names = tuple(s.name for annotation in annotations for s in annotation.structures if s.is_drawn)
@@ -129,36 +127,47 @@ def _found(
         f"{kind} {patient}" if patient and len(patients) == 1 else None,
         partial(_load, study, series_uid, tuple(annotations), request, ids),
         structures=names,
-        hidden=_hidden(series.instances[0].header, *(annotation.header for annotation in annotations)),
+        hidden=patient_words(series.instances[0].header).union(*(one.patient_words for one in annotations)),
     )
 
 
-def _hidden(*headers: Dataset) -> frozenset[str]:
-    """Collect the words of the attributes that tell of a patient."""
-    words: set[str] = set()
-    for header in headers:
-        tags = [tag for tag in header.keys() if tag.group == _PATIENT_GROUP]  # noqa: SIM118 - iteration gives elements
-        values = [decoded(element.value) for tag in tags if (element := header.get(tag)) is not None]
-        values += [text(header, keyword) for keyword in _IDENTIFYING]
-        words |= {word.casefold() for value in values for word in re.split(r"[\W_]+", value)}
-    return frozenset(word for word in words if len(word) >= _SHORTEST_WORD)
+@dataclass(frozen=True)
+class _Masks:
+    """The series and images that the masks of a case name; no image where their references lead nowhere."""
+
+    series_uids: frozenset[str]
+    image_uids: frozenset[str]
+
+    def name(self, volume: Series) -> bool:
+        """Tell whether they name a volume, by its images or, where they name none, by its series."""
+        if volume.uid not in self.series_uids:
+            return False
+        images = (uid(one.header, "SOPInstanceUID") for one in volume.instances)
+        return not self.image_uids or not self.image_uids.isdisjoint(images)
+
+
+def _masks(study: Study, series_uid: str, annotations: Sequence[Outline]) -> _Masks:
+    referenced = frozenset(series.uid for series in _referenced(study, annotations))
+    if not referenced:  # paired by the frame of reference
+        return _Masks(frozenset({series_uid}), frozenset())
+    return _Masks(referenced, frozenset().union(*(annotation.image_uids for annotation in annotations)))
 
 
 def _load(
     study: Study,
     series_uid: str,
-    annotations: Sequence[Annotation],
+    annotations: Sequence[Outline],
     request: Request,
     ids: ShortIDs,
     table: LabelTable,
 ) -> LoadedCase:
-    referenced = [series.uid for series in _referenced(study, annotations)] or [series_uid]
-    volume = _read(study, referenced, table)
+    volume, units = _read(study, _masks(study, series_uid, annotations), table)
     masks: dict[str, NDArray[np.bool_]] = {}
     notes: list[Note] = []
     people: dict[str, None] = {}
     for annotation in annotations:
         own: set[str] = set()
+        opened = open_annotation(annotation)
         for number, structure in enumerate(annotation.structures):
             label = table.label_of(structure.name)
             if label is None:
@@ -169,7 +178,7 @@ def _load(
             if label.name in masks:
                 code = CaseCode.STRUCTURE_TWICE if label.name in own else CaseCode.SEVERAL_MASKS
                 raise CaseRefused(code, f"Label: {label.name}.")
-            masks[label.name], said = annotation.mask(number, volume)
+            masks[label.name], said = opened.mask(number, volume)
             own.add(label.name)
             notes += [Note(CaseNote(code), label.name) for code in said]
             people[_person(structure.generation, structure.person, ids)] = None
@@ -185,7 +194,7 @@ def _load(
         frozenset(looked_for),
         request.labelled_by or ", ".join(sorted(people)) or "not stated",
         tuple(dict.fromkeys(notes)),
-        padding_values=volume.padding_values,
+        units=units,
     )
 
 
@@ -200,13 +209,15 @@ def _person(generation: str, name: str, ids: ShortIDs) -> str:
     return f"{how} (person {ids.of('person', name.casefold())})" if name else how
 
 
-def _read(study: Study, referenced: Sequence[str], table: LabelTable) -> Volume:
-    """Read the channels' series by the rules of ``model.yaml``; the mask's own series is one of them.
+def _read(study: Study, masks: _Masks, table: LabelTable) -> tuple[Volume, tuple[str, ...]]:
+    """Read the channels' series by the rules of ``model.yaml``, and the unit of each; the mask's series is one of them.
 
     Raises
     ------
     StudyRejected
         As the selection and the reading of a routine study.
+    CaseRefused
+        ``other_images`` if the mask was made of images that feed no channel.
     """
     config = ModelConfig(
         schema_version=1,
@@ -216,36 +227,45 @@ def _read(study: Study, referenced: Sequence[str], table: LabelTable) -> Volume:
         on_other_grid=table.on_other_grid,
         labels=tuple(LabelSpec(value=label.value, name=label.name) for label in table.labels),
     )
-    chosen = _select(study, config, referenced)
-    units = [channel.unit if channel.unit in PT_UNITS else None for channel in table.channels]
-    return combine_channels(
-        [read_volume(series, unit) for series, unit in zip(chosen, units, strict=True)], table.on_other_grid
-    )
+    chosen = _select(study, config, masks)
+    read = frozenset(uid(one.header, "SOPInstanceUID") for series in chosen for one in series.instances)
+    if unread := masks.image_uids - read:
+        raise CaseRefused(
+            CaseCode.OTHER_IMAGES, f"{len(unread)} of its {len(masks.image_uids)} images feed no channel."
+        )
+    wanted = [channel.unit if channel.unit in PT_UNITS else None for channel in table.channels]
+    volumes = [read_volume(series, unit) for series, unit in zip(chosen, wanted, strict=True)]
+    units = (unit or layout_of(series).frames.units[0] for series, unit in zip(chosen, wanted, strict=True))
+    return combine_channels(volumes, table.on_other_grid), tuple(units)
 
 
-def _select(study: Study, config: ModelConfig, referenced: Sequence[str]) -> tuple[Series, ...]:
-    """Choose the series of the channels, those that the mask names before all others.
+def _select(study: Study, config: ModelConfig, masks: _Masks) -> tuple[Series, ...]:
+    """Choose the volumes of the channels, those that the mask names before all others.
 
-    First each channel is to have a series that the mask names. A mask that names one series of several gives it to the
-    first channel whose rule it fits.
+    First each channel is to have a volume that the mask names. A mask that names one of several gives it to the first
+    channel whose rule it fits.
     """
-    others = {series.uid: _OTHER_SERIES for series in study.series if series.uid not in referenced}
+    volumes = [volume for series in study.series for volume in split_of(series).volumes]
+    own = {volume.key for volume in volumes if masks.name(volume)}
+    others = {volume.key: _OTHER_SERIES for volume in volumes if volume.key not in own}
     first = select_series(study, config, others)
     if first.rejection is None:
         return first.channels
+    if len(config.channels) == 1:
+        raise first.rejection
     for number, channel in enumerate(config.channels):
         alone = config.model_copy(update={"channels": (channel,)})
-        if len(config.channels) == 1 or select_series(study, alone, others).rejection is not None:
+        if select_series(study, alone, others).rejection is not None:
             continue
-        rivals = {name: why for name, why in others.items() if _fits_alone(study, alone, name)}
+        rivals = {key: why for key, why in others.items() if _fits_alone(study, alone, key, volumes)}
         found = select_series(study, config, rivals)
-        if found.rejection is None and found.channels[number].uid in referenced:
+        if found.rejection is None and found.channels[number].key in own:
             return found.channels
-    raise first.rejection if len(config.channels) == 1 else _no_choice(study, config)
+    raise _no_choice(study, config)
 
 
-def _fits_alone(study: Study, config: ModelConfig, name: str) -> bool:
-    rest = {series.uid: _OTHER_SERIES for series in study.series if series.uid != name}
+def _fits_alone(study: Study, config: ModelConfig, key: str, volumes: Sequence[Series]) -> bool:
+    rest = {volume.key: _OTHER_SERIES for volume in volumes if volume.key != key}
     return select_series(study, config, rest).rejection is None
 
 

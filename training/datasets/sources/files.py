@@ -145,9 +145,9 @@ def _load(files: Files, labelled_by: str, patient_unknown: bool, table: LabelTab
         looked_for,
         labelled_by or "not stated",
         tuple(notes),
-        tuple(path if is_clean(path) and not files.is_packed else None for path in files.images),
+        () if files.is_packed else tuple(path if is_clean(path) else None for path in files.images),
         files.mask if is_same and files.mask is not None and is_clean(files.mask) else None,
-        (None,) * len(volume.array),
+        tuple(channel.unit or "" for channel in table.channels),
     )
 
 
