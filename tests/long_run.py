@@ -74,6 +74,7 @@ def parts() -> Iterator[Part]:
     for first in range(0, VOXEL_BLOCKS * VOXEL_CASES, VOXEL_CASES):
         cases = ("-m", "tests.last_voxel", "--first", str(first), "--cases", str(VOXEL_CASES))
         yield Part(f"labels, cases from {first}", cases)
+    yield Part("memory of 50,000 headers", ("-m", "tests.support.many_headers", "--count", "50000"))
     for seed in range(1, SOAKS + 1):
         soak = ("-m", "tests.faults.kills.soak", "--seconds", SOAK_SECONDS, "--seed", str(seed))
         yield Part(f"kills for {SOAK_SECONDS} s, seed {seed}", soak)

@@ -60,10 +60,11 @@ def write_notices(spool: Spool, revision: Revision, plan: Plan) -> dict[str, str
 
 
 def notice_text(kind: NoticeKind, message: str, state: RevisionState) -> str:
-    """Return the words of a notice: the reason, images that could not be read, and the study's notes."""
+    """Return the words of a notice: the reason, images that were not looked at, and the study's notes."""
     # The reason of a refusal names these images itself.
-    unread = [one.message for one in state.warnings if one.code == WarningCode.FILES_UNREADABLE]
-    return " ".join([message, *(dict.fromkeys(unread) if kind == "nothing_found" else ()), *state.notes]).strip()
+    missed = (WarningCode.FILES_UNREADABLE, WarningCode.IMAGES_SET_ASIDE)
+    unseen = [one.message for one in state.warnings if one.code in missed]
+    return " ".join([message, *(dict.fromkeys(unseen) if kind == "nothing_found" else ()), *state.notes]).strip()
 
 
 def _write(

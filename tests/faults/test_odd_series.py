@@ -19,6 +19,7 @@ from phantom.tags import Encoding
 from tests.faults.table import FAULT
 from tests.support.odd_files import nul_padded, rewrite, save_rewritten, with_streams
 from tests.support.seg_cases import context, label_map, read_case
+from tests.support.series_faults import several_echoes
 from tests.support.series_helpers import config, ct_series, phantom, run
 
 Save = Callable[[list[Dataset], Path], None]
@@ -77,9 +78,50 @@ def cut_and_padded(series: list[Dataset], folder: Path) -> None:
     cut.save_as(folder / "IM0001")
 
 
+def with_scout(series: list[Dataset], folder: Path) -> None:
+    scout = deepcopy(series[3])
+    scout.SOPInstanceUID = scout.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    scout.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+    save_series([*series, scout], folder)
+
+
+def with_picture(series: list[Dataset], folder: Path) -> None:
+    picture = deepcopy(series[3])
+    picture.SOPInstanceUID = picture.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    del picture.ImagePositionPatient, picture.ImageOrientationPatient
+    save_series([picture, *series], folder)
+
+
+def without_reference(series: list[Dataset], folder: Path) -> None:
+    for dataset in series:
+        del dataset.FrameOfReferenceUID
+    save_series(series, folder)
+
+
+def in_turns(series: list[Dataset], folder: Path, *, rising: bool = True) -> None:
+    for number, dataset in enumerate(series):
+        dataset.AcquisitionNumber = 1 + number % 2
+        dataset.AcquisitionTime = f"1000{number if rising else number % 2:02}"
+    save_series(series, folder)
+
+
+def in_turns_of_time(series: list[Dataset], folder: Path) -> None:
+    in_turns(series, folder, rising=False)
+
+
+def two_echoes(series: list[Dataset], folder: Path) -> None:
+    save_series(several_echoes(series), folder)
+
+
 @pytest.mark.parametrize(
     ("name", "save", "expected"),
     [
+        ("a scout among the slices", with_scout, (WarningCode.IMAGES_SET_ASIDE,)),
+        ("a picture without position among the slices", with_picture, (WarningCode.IMAGES_SET_ASIDE,)),
+        ("no frame of reference", without_reference, (WarningCode.FRAME_OF_REFERENCE_DERIVED,)),
+        ("acquisition numbers in turns along the table", in_turns, (WarningCode.ACQUISITIONS_JOINED,)),
+        ("acquisitions in turns, in time too", in_turns_of_time, ReasonCode.MIXED_ACQUISITION),
+        ("two echoes in one series", two_echoes, ReasonCode.SEVERAL_VOLUMES),
         ("padding behind the end of compressed frames", padded_streams, ()),
         ("decimals padded by NUL", nul_padded_decimals, ()),
         ("an image again with another word", resent, (WarningCode.IMAGES_REPEATED, WarningCode.DESCRIPTION_CHANGED)),

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dicom_io.images.grid.frame_attributes import ATTRIBUTES, Value, merged
 from dicom_io.images.headers.attributes import macro, numbers, uid
 from dicom_io.images.headers.instance import Instance
 from dicom_io.images.headers.series import Part, Series, Stray
-from dicom_io.images.splitting.attributes import ATTRIBUTES, Value
 
 ORIENTATION_TOLERANCE = 2e-3
 """Largest difference of direction cosines of two frames of one orientation: what rounding to three digits makes.
@@ -102,20 +102,9 @@ def read_table(series: Series) -> FrameTable:
         cosines.append(None if position is None else orientation)
     for attribute in ATTRIBUTES:
         if attribute.tolerance:
-            columns[attribute.key] = _merged(columns[attribute.key], attribute.tolerance)
+            columns[attribute.key] = merged(columns[attribute.key], attribute.tolerance)
     array = np.array(positions, np.float64).reshape(-1, 3)
     return FrameTable(series, places, columns, _orientations(cosines), array)
-
-
-def _merged(column: Column, tolerance: float) -> Column:
-    """Let numbers that follow each other within a tolerance be one: the first."""
-    stated = sorted({value for value in column if value is not None})
-    first_of: dict[float, float] = {}
-    for value in stated:
-        before = next(reversed(first_of), None)
-        near = before is not None and value - before <= tolerance * max(abs(value), abs(before))
-        first_of[value] = first_of[before] if near and before is not None else value
-    return [None if value is None else first_of[value] for value in column]
 
 
 def _orientations(cosines: Sequence[tuple[float, ...] | None]) -> list[tuple[float, ...] | None]:

@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from dicom_io.images.splitting.attributes import ATTRIBUTES
+from dicom_io.images.grid.frame_attributes import ATTRIBUTES
 from dicom_io.images.splitting.frame_table import FrameTable
 from dicom_io.images.splitting.pieces import SAME_POSITION_MM
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from core.model_config import Plane, VolumeRule
+from dicom_io.images.grid.frame_attributes import ATTRIBUTES, Value
 from dicom_io.images.headers.series import Part
-from dicom_io.images.splitting.attributes import ATTRIBUTES, Value
 from dicom_io.images.splitting.frame_table import FrameTable
 
 RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = 0.01, 1e-3
@@ -154,16 +154,21 @@ def _telling_kinds(own: tuple[str, ...] | None, others: Sequence[tuple[str, ...]
 def _shown(value: Value) -> Any:
     """Return a value as ``model.yaml`` has it; ``None`` for a text that is not to be quoted."""
     if isinstance(value, Span):
-        return value.middle
+        return _short(value.middle)
     if isinstance(value, float):
-        return float(f"{value:.6g}")
+        return _short(value)
     if isinstance(value, tuple):
         if any(part is None for part in value):
             return None
         if all(isinstance(part, str) for part in value):
             return value[0] if len(value) == 1 and _SHOWN.fullmatch(value[0]) else None
-        return value
+        return tuple(_short(part) if isinstance(part, float) else part for part in value)
     return value if not isinstance(value, str) or _SHOWN.fullmatch(value) else None
+
+
+def _short(value: float) -> float | int:
+    rounded = float(f"{value:.6g}")
+    return int(rounded) if rounded.is_integer() else rounded
 
 
 def _means(key: str, wanted: Any, value: Value) -> bool:

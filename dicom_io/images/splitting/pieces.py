@@ -16,6 +16,9 @@ EVEN_TOLERANCE = 0.1
 IN_PLANE_TOLERANCE_MM = 1.0
 """Largest distance within the plane of a piece from where the stack would have it, beside what a tilt makes."""
 
+LARGEST_OVERLAP = 0.5
+"""Largest share of the shorter of two stations that lies within the other."""
+
 SAME_POSITION_MM = 1e-3
 
 
@@ -52,10 +55,11 @@ def are_one_stack(table: FrameTable, *sets: Sequence[int]) -> bool:
 
 
 def are_stations(table: FrameTable, first: Sequence[int], second: Sequence[int]) -> bool:
-    """Return whether two sets of frames of one orientation follow each other along the table without meeting."""
+    """Return whether two sets of frames of one orientation follow each other along the table, with little overlap."""
     cosines = {table.orientations[row] for row in (*first, *second)}
     if len(cosines) > 1 or None in cosines:
         return False
     normal = np.cross(table.orientations[first[0]][:3], table.orientations[first[0]][3:])  # type: ignore[index]  # stated, as was checked
-    low, high = ([table.positions[list(rows)] @ normal] for rows in (first, second))
-    return bool(np.max(low) < np.min(high) or np.max(high) < np.min(low))
+    one, other = (table.positions[list(rows)] @ normal for rows in (first, second))
+    overlap = min(one.max(), other.max()) - max(one.min(), other.min())
+    return bool(overlap <= LARGEST_OVERLAP * min(np.ptp(one), np.ptp(other)))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.errors import ReasonCode, StudyRejected
-from dicom_io.images.grid.geometry import layout_of
+from dicom_io.images.grid.geometry import MIN_SLICES, layout_of
 from dicom_io.images.headers.series import Part, Series
 from dicom_io.images.splitting.frame_table import FrameTable, read_table
 from dicom_io.images.splitting.grouping import group_frames
@@ -68,13 +68,18 @@ class Split:
         if self.table is None or not self.is_apart:
             return False
         own = self.rows[self.volumes.index(volume)]
-        others = [rows for rows in self.rows if rows is not own]
+        kind = self._kind(own)
+        others = [rows for rows in self.rows if rows is not own and self._kind(rows) == kind]
         heights = set(self.table.heights(own).round(2))
         apart = [rows for rows in others if not heights & set(self.table.heights(rows).round(2))]
         if any(are_one_stack(self.table, own, rows) for rows in apart) or are_one_stack(self.table, own, *apart):
             return bool(apart)
         beside = (self.rows[self.volumes.index(one)] for one in stations)
         return any(are_stations(self.table, own, rows) for rows in beside)
+
+    def _kind(self, rows: Sequence[int]) -> object:
+        assert self.table is not None  # noqa: S101 - for the type checker; a series that came apart has one
+        return self.table.orientations[rows[0]], self.table.columns["matrix"][rows[0]]
 
 
 def split_of(series: Series) -> Split:
@@ -113,6 +118,8 @@ def _taken_apart(series: Series, refusal: StudyRejected) -> Split | None:
     set_aside = tuple(strays.values())
 
     def is_whole(rows: Sequence[int]) -> bool:
+        if len(rows) < MIN_SLICES:
+            return False
         try:
             layout_of(table.part(rows, whole=series), "any")
         except StudyRejected:

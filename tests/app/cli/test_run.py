@@ -21,7 +21,7 @@ from phantom.series import make_series, save_series
 from phantom.tags import SeriesTags, StudyTags
 from segmentation.inference.engine import Engine
 from tests.e2e.conftest import make_model
-from tests.support.series_faults import drop_slice, empty_uid, unreadable_pixels
+from tests.support.series_faults import drop_slice, empty_uid, several_echoes, unreadable_pixels
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +54,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_model(folder, work, "tiny", {"modality": ["CT"]})
     make_model(folder, work, "second", {"modality": ["CT"]})
     make_model(folder, work, "mri", {"modality": ["MR"]})
+    make_model(folder, work, "echo", {"modality": ["MR"], "volume": {"echo": 2}})
     return folder
 
 
@@ -116,6 +117,36 @@ def test_no_attribute_of_the_patient_is_in_report_or_names(
     seg = dcmread(tmp_path / "out" / uid / "tiny.seg.dcm")
     assert str(seg.PatientName) == CANARIES[0]
     assert seg.PatientID == CANARIES[1]
+
+
+def write_echoes(folder: Path) -> str:
+    """Write two echoes in one series; gives the study's UID."""
+    geometry = trunk_geometry((12.0, 6.0, 6.0), extent=(180.0, 240.0, 300.0))
+    save_series(several_echoes(make_series(make_phantom(geometry, modality="MR"), study=STUDY)), folder)
+    return STUDY.uid
+
+
+def test_one_volume_of_a_series_is_segmented_and_named(run: Run, tmp_path: Path) -> None:
+    uid = write_echoes(tmp_path / "in")
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "echo") == 0
+    series = report_of(tmp_path / "out", uid)["series"]
+    assert [(one["volume"], one["volume_rule"], one["decision"]) for one in series] == [  # type: ignore[attr-defined]  # JSON
+        ("echo 1", {"echo": 1}, "left"),
+        ("echo 2", {"echo": 2}, "taken"),
+    ]
+    seg = dcmread(tmp_path / "out" / uid / "echo.seg.dcm")
+    assert seg.SeriesDescription == "echo, echo 2"
+    used = {item.ReferencedSOPInstanceUID for item in seg.SourceImageSequence}
+    second = {i.SOPInstanceUID for i in map(dcmread, (tmp_path / "in").iterdir()) if i.EchoNumbers == 2}
+    assert used == second
+
+
+def test_a_model_that_names_no_volume_is_refused_with_the_choice(run: Run, tmp_path: Path) -> None:
+    uid = write_echoes(tmp_path / "in")
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "mri") == 3
+    reason = report_of(tmp_path / "out", uid)["reason"]
+    assert reason["code"] == "several_volumes"  # type: ignore[index]  # JSON
+    assert "volume: {echo: 1}, volume: {echo: 2}" in reason["message"]  # type: ignore[index]  # JSON
 
 
 def test_several_models_share_one_read(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

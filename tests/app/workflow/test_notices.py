@@ -34,7 +34,10 @@ def test_sentences_of_a_notice(models: list[str], outcome: dict[str, Any], kind:
     assert notice_kind(models, outcome) == kind
 
 
-def test_notice_of_nothing_found_names_images_that_could_not_be_read() -> None:
+def test_notice_of_nothing_found_names_images_that_were_not_looked_at() -> None:
+    aside = RecordedWarning("images_set_aside", "Images were set aside. Image 1.2 has another orientation.")
+    state = RevisionState(State.RUNNING, notes=("a note",), warnings=(aside,))
+    assert notice_text("nothing_found", "", state) == f"{aside.message} a note"
     unread = RecordedWarning("files_unreadable", "1 image could not be read.")
     other = RecordedWarning("images_repeated", "Images of the series came more than once.")
     state = RevisionState(State.RUNNING, notes=("a note",), warnings=(unread, other, unread))

@@ -11,6 +11,7 @@ from dicom_io.images.headers.series import Series
 from dicom_io.images.splitting.volumes import split_of
 from tests.support.several_volumes import names, names_of, private, series_of, stack, uids_of
 from tests.support.volume_kinds import (
+    DIRECTIONS,
     GE_B,
     HEIGHTS,
     KINDS,
@@ -121,3 +122,28 @@ def test_a_part_without_a_name_is_counted() -> None:
         "volume 1 of 2",
         "kernel B70f",
     ]
+
+
+def test_acquisitions_of_two_b_values_are_no_scan_along_the_table() -> None:
+    series = volumes_taken_turns(
+        AcquisitionNumber=lambda number: (1, 2)[number % 2],
+        AcquisitionTime=lambda number: f"1000{number:02}",
+        DiffusionBValue=lambda number: (0.0, 800.0)[number % 2],
+    )
+    with pytest.raises(StudyRejected) as caught:
+        layout_of(series)
+    assert caught.value.code is ReasonCode.MIXED_ACQUISITION
+
+
+def test_a_trace_image_is_told_from_its_directions() -> None:
+    directed = [
+        stack(n, HEIGHTS, DiffusionBValue=800.0, DiffusionGradientOrientation=list(d)) for n, d in enumerate(DIRECTIONS)
+    ]
+    assert names_of(*directed, stack("trace", HEIGHTS, DiffusionBValue=800.0))[-1] == "direction none"
+
+
+def test_stations_that_share_a_slice_are_pieces() -> None:
+    first = stack("first", HEIGHTS, modality="CT", AcquisitionNumber=1)
+    split = split_of(series_of(first, stack("second", [28.0, 32.0], modality="CT", AcquisitionNumber=2)))
+    assert names(split) == ["acquisition 1", "acquisition 2"]
+    assert split.is_piece(split.volumes[0], [split.volumes[1]])

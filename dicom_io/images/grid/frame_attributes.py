@@ -9,7 +9,7 @@ PS3.3 C.7.6.16.2.2 (Frame Content), C.7.6.17 (dimensions), C.8.13.5.9 (MR Diffus
 (Cardiac Synchronization); dcm2niix, README of the vendors, for the private b-values.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,7 +113,10 @@ def b_value(header: Dataset, places: Places = ()) -> float | None:
 
 
 def direction(header: Dataset, places: Places = ()) -> Value:
-    """Return the direction of the diffusion gradient as three cosines, or ``none``, ``isotropic``, ``bmatrix``."""
+    """Return the direction of the diffusion gradient as three cosines, or ``none``, ``isotropic``, ``bmatrix``.
+
+    It is ``none`` too where a classic image states a b-value and no direction, as vendors' trace images do.
+    """
     place = macro(header, places, "MRDiffusionSequence")
     said = text(place, "DiffusionDirectionality").lower()
     if said in ("none", "isotropic", "bmatrix"):
@@ -121,12 +124,13 @@ def direction(header: Dataset, places: Places = ()) -> Value:
     if places:
         item = first_item(place, "DiffusionGradientDirectionSequence")
         return None if item is None else _cosines(numbers(item, "DiffusionGradientOrientation", 3))
-    return _cosines(
+    found = _cosines(
         numbers(header, "DiffusionGradientOrientation", 3)
         or private_numbers(header, SIEMENS_DIRECTION, "d")
         or _joined(header, GE_DIRECTION, "d")
         or _joined(header, PHILIPS_DIRECTION, "f")
     )
+    return "none" if found is None and b_value(header) is not None else found
 
 
 def _joined(header: Dataset, elements: Iterable[PrivateElement], word: str) -> tuple[float, ...]:
@@ -264,4 +268,14 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         varies=True,
     ),
 )
-"""In the order in which they name volumes. Orientation and normal come from `frame_table`."""
+"""In the order in which they name volumes. Orientation and normal come from `dicom_io.images.splitting.frame_table`."""
+
+
+def merged(column: Sequence[Value], tolerance: float) -> list[Value]:
+    """Let numbers that follow each other within a relative tolerance be one: the first."""
+    first_of: dict[float, float] = {}
+    for value in sorted({value for value in column if value is not None}):
+        before = next(reversed(first_of), None)
+        near = before is not None and value - before <= tolerance * max(abs(value), abs(before))
+        first_of[value] = first_of[before] if near and before is not None else value
+    return [None if value is None else first_of[value] for value in column]
