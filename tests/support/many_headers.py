@@ -55,7 +55,7 @@ def _pattern() -> bytes:
 
 
 def write_images(folder: Path, count: int) -> None:
-    """Write so many images, 500 a series."""
+    """Write a number of images, 500 a series."""
     pattern = _pattern()
     number = _NUMBER.encode()
     for index in range(count):

@@ -241,7 +241,8 @@ def _none_fits(where: str, match: _Match, series: Sequence[Traits]) -> StudyReje
     nearest = min((t.series for t in series), key=lambda one: (len(match.unmet[one.key]), one.key))
     if (detail := _no_phase(match, series)) is not None:
         return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}{detail}", nearest.uid)
-    which = f"none of {len(series)} series fits; nearest series" if len(series) > 1 else "the series does not fit"
+    what = "series" if all(t.series.part is None for t in series) else "series and volumes"
+    which = f"none of {len(series)} {what} fits; nearest series" if len(series) > 1 else "the series does not fit"
     why = "; ".join(match.unmet[nearest.key])
     return StudyRejected(ReasonCode.NO_MATCHING_SERIES, f"{where}{which}: {why}.", nearest.uid)
 

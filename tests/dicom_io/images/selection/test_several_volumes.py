@@ -21,6 +21,7 @@ from tests.support.volume_kinds import (
     HEIGHTS,
     KINDS,
     Stacks,
+    angiography_with_projections,
     diffusion_with_directions_and_adc,
     dixon,
     two_echoes,
@@ -179,6 +180,11 @@ def test_the_strays_are_a_decision_of_their_own() -> None:
     selection = select(SeriesRule(modality=ANY), stack("t", HEIGHTS), scout)
     assert [d.decision for d in selection.decisions] == ["taken", "set_aside"]
     assert str(scout[0].SOPInstanceUID) in selection.decisions[1].reason
+
+
+def test_an_angiography_is_taken_and_its_projections_are_left() -> None:
+    selection = select(SeriesRule(modality=ANY), *angiography_with_projections())
+    assert [d.decision for d in selection.decisions] == ["taken", "left", "left", "left"]
 
 
 def test_a_mosaic_is_refused_as_one() -> None:
