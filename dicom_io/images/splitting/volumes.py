@@ -72,8 +72,8 @@ class Split:
         others = [rows for rows in self.rows if rows is not own and self._kind(rows) == kind]
         heights = set(self.table.heights(own).round(2))
         apart = [rows for rows in others if not heights & set(self.table.heights(rows).round(2))]
-        if any(are_one_stack(self.table, own, rows) for rows in apart) or are_one_stack(self.table, own, *apart):
-            return bool(apart)
+        if apart and any(are_one_stack(self.table, own, *rows) for rows in (*((one,) for one in apart), apart)):
+            return True
         beside = (self.rows[self.volumes.index(one)] for one in stations)
         return any(are_stations(self.table, own, rows) for rows in beside)
 
