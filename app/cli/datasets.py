@@ -1,5 +1,6 @@
 """``segnode datasets``: register images with masks as an nnU-Net data set, look at it, compare it, check it."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,7 +35,10 @@ class PairBy(StrEnum):
 Place = Annotated[
     Path | None,
     typer.Option(
-        "--datasets", "-d", help="Folder of data sets; else SEGNODE_DATASETS, nnUNet_raw, the user's data folder."
+        "--datasets",
+        "-d",
+        help="Folder of data sets; else SEGNODE_DATASETS, folders.raw of the site's training.yaml (here or in "
+        "/etc/segnode), nnUNet_raw, the user's data folder.",
     ),
 ]
 Reference = Annotated[
@@ -102,7 +106,6 @@ def register(
     from training.datasets.case import Request
     from training.datasets.people import read_people
     from training.datasets.register import register as register_dataset
-    from training.datasets.store import datasets_folder
     from training.datasets.table import read_table
 
     if bool(image) != bool(mask):
@@ -116,7 +119,7 @@ def register(
         read_people(cases) if cases is not None else {},
     )
     with progress_of(f"registering {name}", shown=not as_json) as on_progress:
-        done = register_dataset(name, source, datasets_folder(place), request, on_progress, folds=folds, number=number)
+        done = register_dataset(name, source, _where(place), request, on_progress, folds=folds, number=number)
     if as_json:
         print_json(_facts(done.folder, done.lock) | {"is_new": done.is_new, "unmapped_names": dict(done.unmapped)})
         return
@@ -153,9 +156,9 @@ def list_datasets(place: Place = None, as_json: AsJson = False) -> None:
       segnode datasets list --datasets /srv/datasets --json
     """
     from training.datasets.lock import read_lock
-    from training.datasets.store import datasets_folder, list_folders
+    from training.datasets.store import list_folders
 
-    where = datasets_folder(place)
+    where = _where(place)
     rows: list[dict[str, Any]] = []
     for folder in list_folders(where):
         try:
@@ -251,9 +254,9 @@ def check(reference: Reference, place: Place = None, as_json: AsJson = False) ->
     sides of a split, 4 a file is missing or was changed.
     """
     from training.datasets.check import check_dataset
-    from training.datasets.store import datasets_folder, find_dataset
+    from training.datasets.store import find_dataset
 
-    folder = find_dataset(reference, datasets_folder(place))
+    folder = find_dataset(reference, _where(place))
     with progress_of(f"checking {folder.name}", shown=not as_json) as on_progress:
         lock, faults = check_dataset(folder, on_progress)
     if as_json:
@@ -265,11 +268,21 @@ def check(reference: Reference, place: Place = None, as_json: AsJson = False) ->
         typer.echo(f"{folder}: {len(lock.cases)} cases are as registered; version {lock.version}")
 
 
+def _where(place: Path | None) -> Path:
+    """Return the folder of data sets that is named, or that of the site, so that training finds them too."""
+    from training.datasets.store import datasets_folder
+    from training.settings import PLACES, load_training_settings
+
+    if place is None and not os.environ.get("SEGNODE_DATASETS") and any(file.exists() for file in PLACES):
+        return load_training_settings(None).folders.raw
+    return datasets_folder(place)
+
+
 def _open(reference: str, place: Path | None) -> "tuple[Path, DatasetLock]":
     from training.datasets.lock import read_lock
-    from training.datasets.store import datasets_folder, find_dataset
+    from training.datasets.store import find_dataset
 
-    folder = find_dataset(reference, datasets_folder(place))
+    folder = find_dataset(reference, _where(place))
     return folder, read_lock(folder)
 
 

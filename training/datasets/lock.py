@@ -39,7 +39,7 @@ DatasetName = Annotated[str, Field(pattern=f"^{DATASET_NAME}$")]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Kind = Literal["dicom_seg", "dicom_rtstruct", "nifti", "nnunet", "decathlon"]
 
-_OUTSIDE = ("version", "number", "segnode_version")
+_OUTSIDE = ("version", "number", "segnode_version", "refused")
 """Keys of the lock that are no content."""
 
 
@@ -129,7 +129,7 @@ class DatasetLock(Frozen, populate_by_name=True):
     Attributes
     ----------
     version
-        SHA-256 of all but ``number``, ``segnode_version`` and the hashes of files' bytes.
+        SHA-256 of all but ``number``, ``segnode_version``, what was refused, notes, and the hashes of files' bytes.
     number
         nnU-Net's number of the data set at this place.
     orientation
@@ -167,8 +167,10 @@ class DatasetLock(Frozen, populate_by_name=True):
 
     def content_version(self) -> str:
         """Compute the version of the content."""
-        content = self.model_dump(mode="json", by_alias=True, exclude=dict.fromkeys(_OUTSIDE, True))
+        # A later key at its default changes no version, and nor do other words for a finding.
+        content = self.model_dump(mode="json", by_alias=True, exclude=set(_OUTSIDE), exclude_defaults=True)
         for case in content["cases"].values():
+            case.pop("notes", None)
             for file in (*case["images"], case["label"]):
                 del file["sha256"]
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -4,6 +4,7 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -165,7 +166,7 @@ def guarded(place: Path) -> Iterator[None]:
 
 def publish(work: Path, place: Path, lock: DatasetLock) -> Path:
     """Give a finished folder its name, once all of it is on the disk; call it within `guarded`."""
-    work.chmod(0o775 & ~_umask())
+    work.chmod(0o775 & ~_umask() | (work.stat().st_mode & stat.S_ISGID))  # the group of a shared folder stays
     sync_tree(work)
     target = place / lock.folder_name
     work.rename(target)

@@ -114,3 +114,12 @@ def test_nothing_of_nnunet_is_needed(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - this Python
     assert done.returncode == 0, done.stderr
     assert "LIVER registered as" in done.stdout
+
+
+def test_sites_settings_say_where_data_sets_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = "".join(f"  {name}: {tmp_path / name}\n" for name in ("raw", "preprocessed", "results", "queue"))
+    (tmp_path / "training.yaml").write_text(f"folders:\n{folders}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEGNODE_DATASETS")
+    done = run_json("register", "LIVER", nnunet_folder(tmp_path / "Dataset003_In", 2))
+    assert Path(done["folder"]) == tmp_path / "raw" / "Dataset101_LIVER"

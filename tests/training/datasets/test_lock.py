@@ -1,3 +1,4 @@
+import stat
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ from training.datasets.lock import (
     LockedCase,
     LockedChannel,
     LockedFile,
+    RefusedCase,
     Split,
     read_lock,
     write_lock,
 )
+from training.datasets.store import aside, guarded, publish
 
 FILE = LockedFile(sha256="a" * 64, content="b" * 64)
 CASE = LockedCase(
@@ -52,7 +55,13 @@ def test_lock_is_read_as_written_with_nnunets_splits(tmp_path: Path) -> None:
     assert '"train"' in (tmp_path / "splits_final.json").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("change", [{"number": 102}, {"segnode_version": "9"}])
+REFUSED = RefusedCase(source="0" * 12, code="no_mask", detail="There is no mask for the image.")
+NOTED = {"LIVER_0123456789ab": CASE.model_copy(update={"notes": ("spacing_outlier",)})}
+
+
+@pytest.mark.parametrize(
+    "change", [{"number": 102}, {"segnode_version": "9"}, {"refused": (REFUSED,)}, {"cases": NOTED}]
+)
 def test_version_is_that_of_the_content_alone(change: dict[str, object]) -> None:
     assert make_lock(**change).version == make_lock().version
 
@@ -89,3 +98,16 @@ def test_lock_that_was_edited_is_refused(tmp_path: Path) -> None:
 def test_folder_without_a_lock_is_no_data_set(tmp_path: Path) -> None:
     with pytest.raises(PackageInvalid, match="no data set of segnode"):
         read_lock(tmp_path)
+
+
+def test_version_of_a_first_lock_stays() -> None:
+    """Locks are read again in later years: a new key at its default, or another order, may not change a version."""
+    assert make_lock().version == "9cc9e600a0eb77f7627a2b5f377671d8e9eb094eedf02d8bb22973f6da8d373d"
+
+
+def test_folder_of_a_shared_group_keeps_its_bit(tmp_path: Path) -> None:
+    tmp_path.chmod(0o2775)
+    with aside(tmp_path) as work, guarded(tmp_path):
+        folder = publish(work, tmp_path, make_lock())
+    assert folder.stat().st_mode & stat.S_ISGID
+    assert folder.name == "Dataset101_LIVER"
