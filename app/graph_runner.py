@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from app.chosen_backends import as_chosen, choice_of
 from app.failure_report import publish_failure
 from app.graph import StudyApplication, StudyJob
 from app.run_report import report_runs
@@ -63,11 +64,14 @@ class Segmenter:
     """
 
     def __init__(self, packages: Mapping[str, Package], device: str = "auto") -> None:
-        self._packages = dict(packages)
         self._models = ModelPool(device)
         self.device = self._models.device
-        self._warnings = {name: warnings_of(package) for name, package in packages.items()}
-        self.warnings = tuple(warning for package in packages.values() for warning in warnings_at_loading(package))
+        self._packages = {name: self._models.settled(package) for name, package in packages.items()}
+        processor = self._models.processor
+        self._warnings = {name: warnings_of(package, processor) for name, package in self._packages.items()}
+        self.warnings = tuple(
+            warning for package in self._packages.values() for warning in warnings_at_loading(package, processor)
+        )
         log_warnings(self.warnings)
 
     def warm(self) -> None:
@@ -132,11 +136,13 @@ class Segmenter:
         start = time.perf_counter()
         outbox = StudyOutbox(run.output, study.uid, nifti=run.nifti, revision=run.revision, stagings=run.stagings)
         finished: list[ModelRun] = []
+        packages = [as_chosen(self._packages[name], run.choices, self.device) for name in run.models]
+        run.on_choice({package.name: choice_of(package, self.device) for package in packages})
         try:
             with self._models.reservation(run.turns.waiting) as reservation:
                 job = StudyJob(
                     study=study,
-                    packages=[self._packages[name] for name in run.models],
+                    packages=packages,
                     outbox=outbox,
                     segment=self._models.segment,
                     network_turn=run.turns.network,

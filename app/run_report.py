@@ -61,6 +61,7 @@ def _model_report(run: ModelRun) -> ModelReport:
         name=run.package.config.name,
         sha256=run.package.sha256,
         profile=run.package.inference.profile,
+        backend=str(run.backend) if run.backend is not None else None,
         spacing_mm=spacing and (round(spacing[0], 6), round(spacing[1], 6), round(spacing[2], 6)),
         volumes_ml=run.label_map.volumes_ml() if run.label_map is not None else {},
         labels=tuple(map(LabelReport.of, run.label_map.labels)) if run.label_map is not None else (),

@@ -1,6 +1,6 @@
 """One run of the graph as it is asked for, and the type of its runner."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +8,14 @@ from typing import Protocol
 
 from core.report import Report, WarningReport
 from dicom_io.results.stagings import Stagings
+from dicom_io.spool.records import RecordedChoice
+
+Choices = Mapping[str, RecordedChoice]
+"""Profile and backend by the model's name."""
+
+
+def _note_nothing(choices: Choices) -> None:
+    pass
 
 
 class Turns(Protocol):
@@ -64,6 +72,10 @@ class StudyRun:
         The process's staging folders.
     turns
         How it takes turns with other runs.
+    choices
+        The profile and backend of each model in an earlier try, which this one repeats where it can.
+    on_choice
+        Called with those of this try, before its networks start.
     """
 
     images: Path
@@ -75,6 +87,8 @@ class StudyRun:
     nifti: bool = False
     stagings: Stagings = field(default_factory=Stagings)
     turns: Turns = field(default_factory=NoTurns)
+    choices: Choices = field(default_factory=dict)
+    on_choice: Callable[[Choices], None] = _note_nothing
 
 
 RunGraph = Callable[[StudyRun], Report]

@@ -21,7 +21,9 @@ from tests.support.tiny_models import write_results_folder
 from tests.support.tiny_plans import TinyPlan
 
 ROWS = ("stock", "torch", "exact", "fast")
-"""nnunetv2, nnunetv2 with ``resample_torch_fornnunet`` in its plans, and this project's two profiles."""
+"""nnunetv2, nnunetv2 with ``resample_torch_fornnunet`` in its plans, and two of this project's profiles."""
+WITH_EQUAL = ("stock", "torch", "exact", "equal", "fast")
+"""Those and the third, for the cases on whose networks' time there are targets."""
 ON_CPU = "exact-cpu"
 """``exact`` on the CPU, beside rows on a GPU."""
 DATA = Path(os.environ.get("SEGNODE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -72,7 +74,7 @@ class Case:
 CT: Shape3 = (200, 512, 512)
 CASES = (
     Case("ct-3", 3, CT),
-    Case("ct-20", 20, CT),
+    Case("ct-20", 20, CT, rows=WITH_EQUAL),
     Case("ct-60", 60, CT, once=("stock", "torch")),  # nnU-Net takes minutes for these labels
     Case("ct-20-random", 20, CT, logits="random", warm=1, rows=("stock", "torch", "exact")),
     Case("thick-20", 20, (60, 512, 512), (4.0, 0.78, 0.78), (5.0, 1.0, 1.0), (24, 192, 192), warm=1),
@@ -80,8 +82,8 @@ CASES = (
     Case("sts-001", series="sts-001-ct/dicom", model="demo", classes=4, logits="network", warm=1),
     Case("sts-002", series="sts-002-ct/dicom", model="demo", classes=4, logits="network", warm=1),
     Case("example-ct", series="totalsegmentator/example_ct_dicom", model="demo", classes=4, logits="network", warm=1),
-    Case("crlm-1006", series="crlm-ct-1006", model="demo", classes=4, logits="network", warm=1),
-    Case("sts-001-full", 20, series="sts-001-ct/dicom", model="full", logits="network", warm=0),
+    Case("crlm-1006", series="crlm-ct-1006", model="demo", classes=4, logits="network", warm=1, rows=WITH_EQUAL),
+    Case("sts-001-full", 20, series="sts-001-ct/dicom", model="full", logits="network", warm=0, rows=WITH_EQUAL),
 )
 GPU_CASES = (
     Case("ct-20", 20, CT, model="full", once=("stock", "torch"), rows=(*ROWS, ON_CPU)),

@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import torch
 
 from bench.cases import FULL, FULL_CONVOLUTIONS
+from segmentation.backends.openvino_network import OpenVinoNetwork, convert, is_installed
 from segmentation.importing.add import add_package
 from segmentation.package.network import build_network
 from tests.support.tiny_models import write_results_folder
@@ -105,6 +107,12 @@ def options(network: torch.nn.Module, device: str) -> dict[str, Callable[[], tup
 
         return predict
 
+    def converted(precision: Literal["float32", "bfloat16"]) -> Predict:
+        with TemporaryDirectory() as folder:
+            graph, numbers = Path(folder) / "network.xml", Path(folder) / "network.bin"
+            convert(network, (1, 1, SIDE, SIDE, SIDE), graph, numbers)
+            return OpenVinoNetwork(graph.read_bytes(), numbers.read_bytes(), precision, THREADS)
+
     low = torch.float16 if device == "cuda" else torch.bfloat16
     table: dict[str, Callable[[], tuple[Predict, int]]] = {
         "single": lambda: (network, 1),
@@ -119,6 +127,9 @@ def options(network: torch.nn.Module, device: str) -> dict[str, Callable[[], tup
         "half, 4 tiles at a time": lambda: (under(low, network), 4),
         "half, compiled": lambda: (torch.compile(under(low, network)), 1),
     }
+    if device == "cpu" and is_installed():
+        table["OpenVINO, single"] = lambda: (converted("float32"), 1)
+        table["OpenVINO, bfloat16"] = lambda: (converted("bfloat16"), 1)
     if device == "cuda":
         table["half, CUDA graph"] = lambda: (graphed(), 1)
         table["bfloat16"] = lambda: (under(torch.bfloat16, network), 1)

@@ -12,6 +12,7 @@ NAMES = {
     "stock": "nnunetv2",
     "torch": "nnunetv2, torch resampling",
     "exact": "segnode exact",
+    "equal": "segnode equal",
     "fast": "segnode fast",
     ON_CPU: "segnode exact, on the CPU",
 }

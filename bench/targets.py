@@ -72,6 +72,32 @@ def targets_of(results: Results) -> list[Target]:
             (seg["build_s"] + seg["write_s"]) / seg["packbits_s"] if seg else None,
         ),
         Target("post-processing of a chest, 275 slices", "at most", 3.0, "s", after["total_s"] if after else None),
+        *_targets_of_profiles(results),
+    ]
+
+
+def _targets_of_profiles(results: Results) -> list[Target]:
+    demo = {row: _row(results, "crlm-1006", row) for row in ("exact", "equal", "fast")}
+    equal_differs = demo["equal"].get("labels_differ") if demo["equal"] is not None else None
+    of_equal = "" if equal_differs is None else f", {equal_differs} labels differ"
+    stock, whole = _row(results, "ct-20", "stock"), _row(results, "ct-20", "equal")
+    return [
+        Target(
+            f"network, crlm-1006, equal against exact{of_equal}",
+            "at least",
+            2.5,
+            "times faster",
+            _ratio(demo["exact"], demo["equal"], ("network",)),
+        ),
+        Target(
+            "network, crlm-1006, fast against exact",
+            "at least",
+            6,
+            "times faster",
+            _ratio(demo["exact"], demo["fast"], ("network",)),
+        ),
+        Target("all, 20 classes, equal against nnunetv2", "at least", 4, "times faster", _ratio(stock, whole, STAGES)),
+        Target("peak memory, 20 classes, equal against nnunetv2", "at most", 0.35, "of it", _memory(whole, stock)),
     ]
 
 

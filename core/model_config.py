@@ -22,10 +22,11 @@ from core.yaml_text import Pattern, load_yaml
 Orientation = Literal["acquired", "RAS", "LPS"]
 Plane = Literal["axial", "coronal", "sagittal", "oblique"]
 Phase = Literal["native", "arterial", "portal", "delayed"]
-Profile = Literal["exact", "fast"]
-"""``exact`` gives nnU-Net's labels; ``fast`` trades some of them for time; the loss is measured for each model."""
 GeometryRule = Literal["regular", "any"]
 """``regular`` takes slices on a regular grid alone; ``any`` tilted and uneven stacks of parallel slices as well."""
+Profile = Literal["exact", "equal", "fast"]
+"""``exact`` gives nnU-Net's labels by nnU-Net's own library; ``equal`` computes the same by a quicker one; ``fast``
+trades some of the labels for time. The loss is measured for each model."""
 Preference = Literal[
     "thinnest", "thickest", "most_slices", "earliest", "latest", "finest_pixels", "lowest_series_number"
 ]
@@ -219,7 +220,7 @@ class ProfileSettings(Frozen):
 
 
 class Inference(Frozen):
-    """The settings of the networks: ``mirroring`` and ``step_size`` for profile ``exact``, ``fast`` for the other."""
+    """The settings of the networks; ``mirroring`` and ``step_size`` are for ``exact`` and ``equal``."""
 
     profile: Profile = "exact"
     mirroring: bool = True

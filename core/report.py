@@ -101,6 +101,8 @@ class ModelReport(Frozen):
         Spacing of the images that it read, which is the mask's too: ``(slice, row, column)``.
     profile
         The profile in which its networks ran.
+    backend
+        What computed them: library, version and type of numbers.
     volumes_ml
         Volumes by label, in the order of ``labels``.
     labels
@@ -116,6 +118,7 @@ class ModelReport(Frozen):
     name: str
     sha256: str
     profile: Profile | None = None
+    backend: str | None = None
     spacing_mm: tuple[float, float, float] | None = None
     volumes_ml: dict[str, float] = Field(default={})
     labels: tuple[LabelReport, ...] = ()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from core.backend import Backend
 from core.model_config import Channel, Inference, ModelConfig, Phase, Profile
 
 
@@ -20,12 +21,15 @@ class RunOptions:
         The only channel whose series is wanted, by its number; for callers that give each channel an image of its own.
     phase
         The contrast phase that this channel's series has to be of, whatever its rule says.
+    backend
+        What computes the networks, where it is not what did before there was a choice: torch, as the device has it.
     """
 
     profile: Profile | None = None
     finest_spacing: float | None = None
     channel: int | None = None
     phase: Phase | None = None
+    backend: Backend | None = None
 
     def inference(self, config: ModelConfig) -> Inference:
         """Return the settings of the networks for this run: all that the run's options change of the labels."""

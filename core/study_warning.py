@@ -23,6 +23,7 @@ class WarningCode(StrEnum):
     RESAMPLED = "resampled"
     REGISTERED = "registered"
     FAST_NOT_MEASURED = "fast_not_measured"
+    EQUAL_NOT_MEASURED = "equal_not_measured"
     SUV_UNSURE = "suv_unsure"
     UNIT_UNSPECIFIED = "unit_unspecified"
     UNIT_UNDECIDED = "unit_undecided"
@@ -55,6 +56,7 @@ _SENTENCES = {
     WarningCode.RESAMPLED: "A channel was resampled.",
     WarningCode.REGISTERED: "A channel was registered.",
     WarningCode.FAST_NOT_MEASURED: "The loss of profile fast is not known.",
+    WarningCode.EQUAL_NOT_MEASURED: "It is not known whether profile equal changes labels.",
     WarningCode.SUV_UNSURE: "The SUV of a PET series rests on headers that could not all be checked.",
     WarningCode.UNIT_UNSPECIFIED: "A CT says US (unspecified) of its unit and was taken as HU.",
     WarningCode.UNIT_UNDECIDED: "The unit of a PET channel is not decided; the network gets the values as stored.",

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from monai.deploy.core import ExecutionContext, Fragment, InputContext, Operator, OperatorSpec, OutputContext
 
+from core.backend import Backend
 from core.errors import StudyRejected
 from core.label_map import LabelMap
 from core.study_warning import StudyWarning
@@ -38,6 +39,8 @@ class ModelRun:
         The channels on one grid.
     label_map
         The mask, from the engine or post-processed.
+    backend
+        What computed its networks.
     outputs
         Names of the files written so far, relative to the study's output folder.
     seg_uid
@@ -55,6 +58,7 @@ class ModelRun:
     selection: Selection | None = None
     volume: Volume | None = None
     label_map: LabelMap | None = None
+    backend: Backend | None = None
     outputs: tuple[str, ...] = ()
     seg_uid: str | None = None
     timings_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))

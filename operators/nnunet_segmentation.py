@@ -67,4 +67,5 @@ class NnunetSegmentationOperator(ModelRunOperator):
             raise ValueError("nnunet_segmentation got a run without a volume; it must come after series_to_volume")
         name = run.package.config.name
         result = self._segment(run.package, run.volume, lambda done: self._on_progress(name, done), self._shared)
-        return replace(run, label_map=result.label_map).timed(**result.timings_s)
+        ran = replace(run, label_map=result.label_map, package=result.package, backend=result.backend)
+        return ran.timed(**result.timings_s)

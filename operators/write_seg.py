@@ -27,7 +27,7 @@ class WriteSegOperator(ModelRunOperator):
         sources = [instance for series in run.selection.channels for instance in series.instances]
         package = run.package
         written = self._outbox.put_seg(
-            run.label_map, run.volume, sources, package.config, package.options, package.sha256
+            run.label_map, run.volume, sources, package.config, package.options, package.sha256, run.backend
         )
         if written is None:
             return run

@@ -11,6 +11,7 @@ from socketserver import BaseServer
 import pytest
 from hypothesis import HealthCheck, settings
 
+from segmentation.backends.openvino_network import is_installed
 from tests.support.node_process import free_port
 from tests.support.peers import ORTHANC_PLUGINS, Orthanc, find_program
 from tests.support.postgres import Postgres, find_postgres
@@ -99,6 +100,13 @@ def peer() -> Callable[[str], str]:
         return str(path)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def openvino() -> None:
+    """The optional backend; its tests are skipped where it is not installed."""
+    if not is_installed():
+        missing("openvino is not installed")
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from app.progress import phase
 from core.errors import PackageInvalid
 
 if TYPE_CHECKING:
+    from core.model_config import Profile
     from segmentation.package.golden_results import Outcome
     from segmentation.package.package import Package
     from segmentation.package.profile_results import Measurement
@@ -22,9 +23,8 @@ def facts_of(package: "Package") -> dict[str, Any]:
     """Return the facts of a package and what is known of it, for JSON."""
     from segmentation.package.golden_results import read_outcomes
     from segmentation.package.open_decisions import standing_questions
-    from segmentation.package.profile_results import measurement_of
+    from segmentation.package.profile_results import measurements_of
 
-    measured = measurement_of(package)
     size = sum((package.folder / name).stat().st_size for name in package.sums)
     return {
         "name": package.name,
@@ -49,7 +49,7 @@ def facts_of(package: "Package") -> dict[str, Any]:
         "golden_cases": [outcome.model_dump() for outcome in read_outcomes(package.folder).cases],
         "profile": package.config.inference.profile,
         "fast": package.config.inference.fast.model_dump(),
-        "fast_measured": measured.model_dump() | {"worst_dice": measured.worst_dice} if measured else None,
+        "measured": [facts_of_measurement(one) for one in measurements_of(package)],
     }
 
 
@@ -79,7 +79,7 @@ def state_of(folder: Path) -> dict[str, Any]:
 
 def table_of(package: "Package") -> Table:
     """Write the same for people."""
-    from segmentation.package.profile_results import measurement_of
+    from segmentation.package.profile_results import measurements_of
 
     facts = facts_of(package)
     table = Table(Column(), Column(overflow="fold"), show_header=False)  # a hash that is cut is no hash
@@ -109,10 +109,11 @@ def table_of(package: "Package") -> Table:
     table.add_row(
         "open questions", "\n".join(f"line {one['line']}: {one['text']}" for one in facts["questions"]) or "none"
     )
-    measured = measurement_of(package)
-    table.add_row("profile", facts["profile"])
+    measured = measurements_of(package)
+    used = ", written by models measure --use" if package.used_profile == facts["profile"] else ""
+    table.add_row("profile", f"{facts['profile']}{used}")
     table.add_row("fast", ", ".join(f"{name} {_said(value)}" for name, value in facts["fast"].items()))
-    table.add_row("fast, measured", _loss_of(measured) if measured else "not with these weights and settings")
+    table.add_row("measured", _losses_of(measured) if measured else "not with these weights and settings")
     return table
 
 
@@ -141,31 +142,78 @@ def table_of_outcome(outcome: "Outcome") -> Table:
     return table
 
 
-def table_of_measurement(measurement: "Measurement") -> Table:
-    """For each label what profile ``fast`` loses, and what it saves."""
-    with_truth = any(case.truth_sha256 for case in measurement.cases)
-    truths = ("exact to truth", "fast to truth") if with_truth else ()
-    table = Table("Label", "fast to exact, mean", "worst case", *truths, title="profile fast, Dice")
-    for label, worst in measurement.worst_dice.items():
-        cells = [_mean([case.dice[label] for case in measurement.cases]), _figure(worst)]
-        if with_truth:
-            for runs in ([case.exact for case in measurement.cases], [case.fast for case in measurement.cases]):
-                cells.append(_mean([run.truth_dice[label] for run in runs if run.truth_dice]))
-        table.add_row(label, *cells)
-    table.caption = _loss_of(measurement)
+def facts_of_measurement(measurement: "Measurement") -> dict[str, Any]:
+    """Return a measurement for JSON, with what follows from its cases."""
+    worst = {profile: measurement.worst_dice(profile) for profile in measurement.profiles}
+    return measurement.model_dump() | {"profiles": measurement.summary(), "worst_dice": worst}
+
+
+def tables_of_measurement(measurement: "Measurement") -> list[Table]:
+    """Write for each profile what it loses and saves, and for each label what it loses."""
+    return [_table_of_profiles(measurement), *(_table_of_labels(measurement, one) for one in measurement.profiles)]
+
+
+def said_of_use(package: "Package", measurement: "Measurement", profile: "Profile") -> str:
+    """Write what ``--use`` has written, and on which grounds."""
+    summary = measurement.summary()
+    seconds = {name: one["seconds"] for name, one in summary.items()}
+    said = f"{package.folder / 'model.yaml'}: profile: {profile}"
+    if profile == "exact":
+        return f"{said}: no other profile was faster and lost no more than is allowed."
+    one = summary[profile]
+    lost = f"{one['mismatches']} voxels differ from exact"
+    if one["components_lost"]:
+        lost += f", {one['components_lost']} components are lost, the largest of {one['largest_lost_ml']:g} ml"
+    return (
+        f"{said}, by {one['backend']}: {seconds[profile]:.1f} s instead of {seconds['exact']:.1f} s; {lost}. "
+        f"It counts on this kind of processor ({measurement.processor}); on one that was not measured exact runs."
+    )
+
+
+def _table_of_profiles(measurement: "Measurement") -> Table:
+    columns = ("Voxels that differ", "Lowest Dice", "Components lost, gained", "Volume changes by")
+    title = f"{len(measurement.cases)} cases, {measurement.processor or measurement.device}"
+    table = Table("Profile", "Backend", "Seconds", "Peak GB", *columns, title=title)
+    for profile, one in measurement.summary().items():
+        peak = f"{one['peak_bytes'] / 1e9:.2f}" if one["peak_bytes"] else "not known"
+        row = [profile, one["backend"] or "torch", f"{one['seconds']:.1f}", peak]
+        if profile != "exact":
+            lost, change = one["components_lost"], one["volume_change_ml"]
+            row += [str(one["mismatches"]), _figure(one["lowest_dice"])]
+            row.append("not counted" if lost is None else f"{lost}, {one['components_gained']}")
+            row.append("not counted" if change is None else f"{change:.3g} ml")
+        table.add_row(*row)
     return table
 
 
-def _loss_of(measurement: "Measurement") -> str:
+def _table_of_labels(measurement: "Measurement", profile: "Profile") -> Table:
+    with_truth = any(case.truth_sha256 for case in measurement.cases)
+    truths = ("exact to truth", f"{profile} to truth") if with_truth else ()
+    table = Table("Label", f"{profile} to exact, mean", "worst case", *truths, title=f"profile {profile}, Dice")
+    for label, worst in measurement.worst_dice(profile).items():
+        cells = [_mean([case.losses[profile].dice[label] for case in measurement.cases]), _figure(worst)]
+        if with_truth:
+            for name in ("exact", profile):
+                truth_dice = [case.runs[name].truth_dice for case in measurement.cases]
+                cells.append(_mean([dice[label] for dice in truth_dice if dice]))
+        table.add_row(label, *cells)
+    return table
+
+
+def _losses_of(measurements: "Sequence[Measurement]") -> str:
+    return "\n".join(_loss_of(measurement, profile) for measurement in measurements for profile in measurement.profiles)
+
+
+def _loss_of(measurement: "Measurement", profile: "Profile") -> str:
     cases = measurement.cases
-    known = [value for value in measurement.worst_dice.values() if value is not None]
-    mismatches, voxels = sum(case.mismatches for case in cases), sum(case.voxels for case in cases)
-    peaks = [max(run.peak_bytes or 0 for run in runs) for runs in zip(*[(c.exact, c.fast) for c in cases], strict=True)]
+    mismatches, voxels = measurement.mismatches(profile), sum(case.voxels for case in cases)
+    peaks = [max(case.runs[one].peak_bytes or 0 for case in cases) for one in ("exact", profile)]
     memory = f", {peaks[0] / 1e9:.2f} to {peaks[1] / 1e9:.2f} GB" if all(peaks) else ""
     return (
-        f"{len(cases)} cases on {measurement.device}: worst Dice {_figure(min(known) if known else None)}, "
+        f"{profile}: {len(cases)} cases on {measurement.processor or measurement.device}: "
+        f"worst Dice {_figure(measurement.lowest_dice(profile))}, "
         f"{mismatches} of {voxels} voxels differ ({mismatches / voxels:.3%}), "
-        f"{sum(c.exact.seconds for c in cases):.1f} to {sum(c.fast.seconds for c in cases):.1f} s{memory}"
+        f"{measurement.seconds('exact'):.1f} to {measurement.seconds(profile):.1f} s{memory}"
     )
 
 

@@ -11,15 +11,17 @@ from rich.table import Column, Table
 from app.cli.model_tables import (
     after_adding,
     facts_of,
+    facts_of_measurement,
     hashing,
     print_json,
+    said_of_use,
     state_of,
     table_of,
-    table_of_measurement,
     table_of_outcome,
+    tables_of_measurement,
 )
 from app.cli.options import Device
-from app.progress import progress_of
+from app.progress import phase, progress_of
 from core.errors import ConfigInvalid, PackageInvalid
 from runtime.processor import settle_threads
 
@@ -99,6 +101,7 @@ def add(
             checkpoint=checkpoint.value,
             configurations=configuration or (),
         )
+    _convert(package, shown=not as_json)
     if as_json:
         print_json(facts_of(package) | {"decide_lines": [question.line for question in package.questions]})
         return
@@ -136,6 +139,7 @@ def add_totalsegmentator(
         raise ConfigInvalid(f"{folder}: no such folder")
     with progress_of("converting weights", shown=not as_json) as on_progress:
         package = add_parts(folder, name, folder_for_new_packages(), on_progress)
+    _convert(package, shown=not as_json)
     if as_json:
         print_json(facts_of(package))
         return
@@ -173,7 +177,7 @@ def list_models(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(name: Name, as_json: AsJson = False) -> None:
-    """Show what a package holds: networks, labels, channels, orientation, golden cases, what profile fast loses.
+    """Show what a package holds: networks, labels, channels, orientation, golden cases, what each profile loses.
 
     \b
     Examples:
@@ -263,36 +267,56 @@ def measure(
     truth: Annotated[
         Path | None, typer.Option("--truth", help="Folder of true masks CASE.nii.gz, as nnU-Net's labelsTr.")
     ] = None,
+    use: Annotated[
+        bool, typer.Option("--use", help="Write the fastest profile that lost no label into model.yaml.")
+    ] = False,
+    dice: Annotated[
+        float | None,
+        typer.Option("--dice", min=0, max=1, help="With --use: the lowest Dice that a label may have, say 0.998."),
+    ] = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
-    """Measure what profile fast loses against exact, and what it saves.
+    """Measure what profiles equal and fast lose against exact, and what they save.
 
     \b
     Examples:
       segnode models measure liver imagesTs
       segnode models measure liver imagesTs --truth labelsTs --device cuda
+      segnode models measure liver imagesTs --use --dice 0.998
 
-    Both profiles segment every case. Dice of every label, voxels that differ,
-    seconds and peak memory are kept with the package for its present weights
-    and settings (hashes of the files, not the files); show prints them. Until
-    then fast runs with a warning.
+    Every profile segments every case, in each backend that can run it; the
+    quicker one runs it from then on. Seconds, peak memory, voxels that differ,
+    Dice, components and volumes are kept with the package for its present
+    weights and settings and this kind of processor (hashes of the files, not
+    the files); show prints them. Until then equal and fast run with a warning.
+
+    --use marks its line in model.yaml. On a kind of processor that was not
+    measured such a profile is not used, and exact runs.
 
     Exit codes: 0 measured, 2 usage, 3 a case cannot be segmented, 4 the
     package is damaged.
     """
+    if dice is not None and not use:
+        raise ConfigInvalid("--dice says what --use may choose; give both")
     settle_threads()
     with hashing(shown=not as_json):
         package = _open(name)
-    from segmentation.verification.profile_benchmark import find_cases, measure
+    from segmentation.verification.profile_benchmark import find_cases, measure, quickest_profile, use_profile
 
     found = find_cases(cases, len(package.manifest.channels), truth)
-    with progress_of(f"{len(found)} cases, both profiles", shown=not as_json) as on_progress:
+    with progress_of(f"{len(found)} cases, every profile", shown=not as_json) as on_progress:
         measurement = measure(package, found, device, on_progress)
+    profile = quickest_profile(measurement, dice) if use else None
+    if profile is not None:
+        use_profile(package, profile, dice)
     if as_json:
-        print_json(measurement.model_dump() | {"worst_dice": measurement.worst_dice})
-    else:
-        Console().print(table_of_measurement(measurement))
+        print_json(facts_of_measurement(measurement) | {"used": profile})
+        return
+    for table in tables_of_measurement(measurement):
+        Console().print(table)
+    if profile is not None:
+        typer.echo(said_of_use(package, measurement, profile))
 
 
 @app.command()
@@ -318,6 +342,16 @@ def remove(
         print_json({"removed": str(folder)})
     else:
         typer.echo(f"Removed {folder}.")
+
+
+def _convert(package: "Package", *, shown: bool) -> None:
+    """Convert the networks for OpenVINO, so that no worker has to; what goes wrong is told, and the package stays."""
+    from segmentation.backends.converted import convert_all
+
+    with phase("converting networks for OpenVINO", shown=shown):
+        problem = convert_all(package)
+    if problem:
+        typer.echo(problem, err=True)
 
 
 def _open(name: str) -> "Package":

@@ -40,7 +40,9 @@ def run(
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
     profile: Annotated[
         Profile | None,
-        typer.Option(help="exact: nnU-Net's labels; fast: fewer seconds, see docs/models.md. Default: model.yaml's."),
+        typer.Option(
+            help="exact: nnU-Net's labels; equal, fast: fewer seconds, docs/models.md. Default: model.yaml's."
+        ),
     ] = None,
 ) -> None:
     """Segment every study of a folder.

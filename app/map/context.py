@@ -8,6 +8,7 @@
     ├── app.yaml             → /var/holoscan: the application's configuration, which the SDK wants to find
     ├── app/                 → /opt/holoscan/app: the rooms that run, and the distribution's metadata
     ├── models/NAME/         → /opt/holoscan/models
+    ├── converted/           → /opt/holoscan/models/.converted, of an image with OpenVINO alone
     ├── docs/                → /opt/holoscan/docs: licences, SBOM, what the models are for
     ├── requirements/        what is installed, pinned
     └── wheels/              the wheelhouse; fetched where the image is built, and no part of the digest
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 
+import typer
 import yaml
 
 from app.map.distributions import licence_files, pinned, read_names, read_pins
@@ -90,6 +92,7 @@ def write_context(image: Image, folder: Path) -> str:
     _write_program(folder / "app")
     for package in image.packages:
         _write_model(package, folder / "models" / package.name)
+    _write_converted(image, folder / "converted")
     _write_requirements(folder / "requirements")
     _write_docs(image, folder / "docs", epoch)
     _write_manifests(image, folder)
@@ -120,7 +123,18 @@ def _files(context: Path) -> Iterator[Path]:
 
 
 def _make_room(folder: Path) -> None:
-    known = {"Dockerfile", "app.json", "app.yaml", "pkg.json", "app", "models", "docs", "requirements", WHEELS}
+    known = {
+        "Dockerfile",
+        "app.json",
+        "app.yaml",
+        "pkg.json",
+        "app",
+        "models",
+        "converted",
+        "docs",
+        "requirements",
+        WHEELS,
+    }
     folder.mkdir(parents=True, exist_ok=True)
     found = {path.name for path in folder.iterdir()}
     if found - known:
@@ -155,6 +169,16 @@ def _write_model(package: Package, target: Path) -> None:
             copy = target / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(package.folder / name, copy)
+
+
+def _write_converted(image: Image, target: Path) -> None:
+    """Write the networks in OpenVINO's form, where it is installed here; a GPU has no use for them."""
+    from segmentation.backends.converted import convert_all
+
+    target.mkdir()
+    problems = [convert_all(package, target) for package in image.packages if image.torch == "cpu"]
+    for problem in filter(None, problems):
+        typer.echo(problem, err=True)
 
 
 def _write_dockerfile(target: Path) -> None:

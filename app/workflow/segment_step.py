@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from app.study_run import RunGraph, StudyRun
+from app.study_run import Choices, RunGraph, StudyRun
 from app.workflow.outcome import make_outcome, outcome_of, warnings_of
 from app.workflow.study_places import StudyPlace, StudyPlaces
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, StudyRejected, Superseded
@@ -172,6 +172,8 @@ class SegmentStep:
                 revision.number,
                 known.notes,
                 tuple(WarningReport(code=one.code, message=one.message) for one in known.of_reception),
+                choices=known.choices,
+                on_choice=lambda choices: _note(claim, choices),
             )
             try:
                 with self._time_limit(revision.key, revision.number) as clock:
@@ -190,6 +192,13 @@ class SegmentStep:
             self._counters.add("segnode_stage_seconds", seconds, label=stage)
             self._counters.add("segnode_stage_runs", label=stage)
         self._counters.raise_to("gpu_memory_peak", gpu_memory_peak())
+
+
+def _note(claim: Claim, choices: Choices) -> None:
+    """Keep profile and backend of each model, so that another try, perhaps elsewhere, makes the same results."""
+    with claim.held() as revision:
+        if revision.read_state().choices != choices:
+            revision.write_state(choices=choices)
 
 
 def publish(claim: Claim, outcome: Outcome, warnings: Sequence[RecordedWarning] = ()) -> None:

@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from uuid import uuid4
 
+from core.backend import Backend
 from core.errors import ConfigInvalid, RetryLater
 from core.files import sync_folder, sync_tree
 from core.label_map import LabelMap
@@ -111,8 +112,14 @@ class StudyOutbox:
         config: ModelConfig,
         options: RunOptions,
         sha256: str,
+        backend: Backend | None = None,
     ) -> WrittenSeg | None:
         """Write ``<model>.seg.dcm`` and read it back; nothing for an empty mask whose model asks for no object.
+
+        Parameters
+        ----------
+        config, options, sha256, backend
+            As `dicom_io.results.seg.build.SegContext` has them.
 
         Raises
         ------
@@ -124,7 +131,7 @@ class StudyOutbox:
         if label_map.is_empty and config.output.when_empty == "none":
             return None
         name = f"{config.name}.seg.dcm"
-        context = SegContext(config, sha256, VERSION, self._revision, options)
+        context = SegContext(config, sha256, VERSION, self._revision, options, backend)
         agreement = agreement_of(volume, sources)
         seg = build_seg(label_map, volume, sources, context, agreement)
         with _writing(self._staging):

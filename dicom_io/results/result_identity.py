@@ -6,7 +6,8 @@ Version 1 of the list, in this order:
 2. the inputs: the UIDs of series and images in the order of the volume, frame numbers, and all other images used
 3. the package: its SHA-256, which stands for weights, plans and ``model.yaml``
 4. the run options that change labels, and the output settings: ``model.yaml`` as this run uses it
-   (`core.settled_json.settled_json`, so a later key at its default is no part)
+   (`core.settled_json.settled_json`, so a later key at its default is no part); and the backend with its version, where
+   it is not torch as it was before there was a choice
 5. the program's version
 6. the revision
 
@@ -64,4 +65,5 @@ class ResultIdentity:
 
     def _settings(self) -> str:
         inference = self.options.inference(self.config)
-        return settled_json(self.config.model_copy(update={"inference": inference}))
+        settings = settled_json(self.config.model_copy(update={"inference": inference}))
+        return settings if self.options.backend is None else f"{settings}\n{self.options.backend}"

@@ -222,6 +222,54 @@ class Plan:
         }
 
 
+@dataclass(frozen=True)
+class RecordedChoice:
+    """The profile and backend in which a model's networks run on a revision, noted before they start.
+
+    Attributes
+    ----------
+    package
+        SHA-256 of the package; for another one it is void.
+    profile
+        The profile.
+    backend, version, precision
+        What computes the networks (`core.backend.Backend`).
+    as_before
+        Whether that is what computed them before there was a choice, so that it is no part of results' UIDs.
+    unknown
+        What another version wrote.
+    """
+
+    package: str
+    profile: str
+    backend: str
+    version: str
+    precision: str
+    as_before: bool
+    _: KW_ONLY
+    unknown: Unknown = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read it; `ValueError` or `KeyError` where it is damaged."""
+        package, profile, backend, version, precision = (_typed(str, content[key]) for key in _CHOICE_TEXTS)
+        as_before = _typed(bool, content["as_before"])
+        unknown = _unknown(content, (*_CHOICE_TEXTS, "as_before"))
+        return cls(package, profile, backend, version, precision, as_before, unknown=unknown)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that is written to disk."""
+        return {
+            "package": self.package,
+            "profile": self.profile,
+            "backend": self.backend,
+            "version": self.version,
+            "precision": self.precision,
+            "as_before": self.as_before,
+            **self.unknown,
+        }
+
+
 class StateChanges(TypedDict, total=False):
     """The attributes of a `RevisionState` that may be changed."""
 
@@ -235,6 +283,7 @@ class StateChanges(TypedDict, total=False):
     overtimes: int
     claim: RecordedClaim | None
     plan: Plan | None
+    choices: Mapping[str, RecordedChoice]
 
 
 @dataclass(frozen=True)
@@ -261,6 +310,8 @@ class RevisionState:
         Who may write what comes of the work; None where nobody has taken it up.
     plan
         What the routes asked for when a run began; None where none has begun, or by an earlier version.
+    choices
+        By model, the profile and backend of its networks; empty before they have started.
     unknown
         What another version wrote.
     """
@@ -276,6 +327,7 @@ class RevisionState:
     overtimes: int = 0
     claim: RecordedClaim | None = None
     plan: Plan | None = None
+    choices: Mapping[str, RecordedChoice] = field(default_factory=dict)
     unknown: Unknown = field(default_factory=dict)
 
     @classmethod
@@ -315,6 +367,10 @@ class RevisionState:
             overtimes=_typed(int, content.get("overtimes", 0)),
             claim=_optional(RecordedClaim, content.get("claim")),
             plan=_optional(Plan, content.get("plan")),
+            choices={
+                model: RecordedChoice.from_json(_typed(dict, one))
+                for model, one in _typed(dict, content.get("choices", {})).items()
+            },
             unknown=_unknown(content, _STATE_KEYS),
         )
 
@@ -331,6 +387,7 @@ class RevisionState:
             **({"overtimes": self.overtimes} if self.overtimes else {}),
             **({"claim": self.claim.to_json()} if self.claim is not None else {}),
             **({"plan": self.plan.to_json()} if self.plan is not None else {}),
+            **({"choices": {model: one.to_json() for model, one in self.choices.items()}} if self.choices else {}),
             **self.unknown,
         }
 
@@ -486,6 +543,7 @@ class Delivery:
         }
 
 
+_CHOICE_TEXTS = ("package", "profile", "backend", "version", "precision")
 _STATE_KEYS = tuple(StateChanges.__annotations__)
 _DELIVERY_KEYS = (
     *("files", "sent", "state", "attempts", "reason", "rounds"),

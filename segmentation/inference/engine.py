@@ -5,31 +5,40 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.backend import Backend
 from core.cancellation import NEVER, Cancellation
-from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid
+from core.errors import ConfigInvalid, OutOfMemory
 from core.label_map import LabelMap
 from core.volume import Volume
 from segmentation.inference.shared_images import SharedImages
-from segmentation.package.hashes import sha256_of_bytes
-from segmentation.package.network import build_network, check_weights
-from segmentation.package.network_spec import Configuration
 from segmentation.package.package import Package
-from segmentation.package.weights import read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import torch
 
 Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)
 class EngineResult:
-    """Labels on the volume's grid, and the seconds spent in each of ``preprocess``, ``network`` and ``labels``."""
+    """The outcome of one volume.
+
+    Attributes
+    ----------
+    label_map
+        The labels on the volume's grid.
+    timings_s
+        The seconds spent in each of ``preprocess``, ``network`` and ``labels``.
+    package
+        The package with the profile and backend that its networks ran in.
+    backend
+        The backend that computed them.
+    """
 
     label_map: LabelMap
     timings_s: dict[str, float]
+    package: Package
+    backend: Backend
 
 
 def resolve_device(device: str) -> str:
@@ -78,16 +87,30 @@ class Engine:
         If weights changed since the package was loaded, or do not fit their network.
     RetryLater
         If the GPU has too little free memory now to hold the networks.
+
+    Attributes
+    ----------
+    package
+        The package with the profile and backend in which it runs.
+    backend
+        What computes its networks.
     """
 
     def __init__(self, package: Package, device: str = "auto") -> None:
         import torch
 
-        self.package = package
+        from segmentation.backends.choice import backend_of, settle
+        from segmentation.backends.loading import load_networks
+
         self.device = resolve_device(device)
+        self.package = settle(package, self.device)
+        self.backend = backend_of(self.package, self.device)
         self._torch_device = torch.device(self.device)
         with _out_of_memory_is_transient():
-            self._networks = {c.id: self._load(c) for c in package.manifest.configurations}
+            self._networks = {
+                configuration.id: load_networks(self.package, configuration, self.backend, self._torch_device)
+                for configuration in package.manifest.configurations
+            }
 
     def segment(
         self,
@@ -156,25 +179,7 @@ class Engine:
         with _out_of_memory_is_transient():
             array = predictor.labels()
         specs = tuple(sorted(self.package.config.labels, key=lambda spec: spec.value))
-        return EngineResult(LabelMap(array, volume.geometry, specs), predictor.timings)
-
-    def _load(self, configuration: Configuration) -> list["torch.nn.Module"]:
-        networks = []
-        for fold in self.package.folds_of(configuration):
-            path = self.package.folder / fold.file
-            try:
-                content = path.read_bytes()
-            except OSError as error:
-                raise PackageInvalid(f"{path}: {error.strerror or error}") from error
-            # Hashed again: the bytes that count are those that are used.
-            if sha256_of_bytes(content) != self.package.sums[fold.file]:
-                raise PackageInvalid(f"{path}: the file changed since the package was loaded; load the package again")
-            weights = read_weights(content, str(path))
-            network = build_network(configuration.network)
-            check_weights(network, weights, str(path))
-            network.load_state_dict(weights, strict=True)
-            networks.append(network.to(self._torch_device))
-        return networks
+        return EngineResult(LabelMap(array, volume.geometry, specs), predictor.timings, self.package, self.backend)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from core.backend import BackendName
 from core.errors import ReasonCode, StudyRejected
 from core.volume import Geometry
 from segmentation.inference.available_memory import Memory
@@ -19,7 +20,7 @@ from segmentation.preprocessing.field_of_view import blocks_of
 from segmentation.preprocessing.orientation import reorientation
 from segmentation.preprocessing.target_grid import Shape3, resampled_shape
 
-HELD_AT_ONCE = 9
+HELD_AT_ONCE: Mapping[BackendName, int] = {"torch": 9, "openvino": 5}
 """Copies of the first stage's features that a network holds at its widest: skip, upsampled, both, their result."""
 BAND_PLANES = 2 * 21 + 16
 """Number of planes that a spline reaches, plus those that are computed from them at a time."""
@@ -84,7 +85,7 @@ def predict(package: Package, geometry: Geometry, device: str, *, results_on_gpu
     Parameters
     ----------
     package
-        The model, with its active profile.
+        The model, in the profile and backend in which it runs (`segmentation.backends.choice.settle`).
     geometry
         The grid of the image.
     device
@@ -120,6 +121,8 @@ def predict(package: Package, geometry: Geometry, device: str, *, results_on_gpu
     host = max(one.host + (0 if on_gpu else held) for one, held in zip(passes, waiting, strict=True))
     gpu = max(one.gpu + (held if on_gpu else 0) for one, held in zip(passes, waiting, strict=True))
     host += (3 if manifest.parts else 2) * labels + kept + copies
+    # OpenVINO keeps the weights twice: as they were read, and in the order in which it computes.
+    host += package.weight_bytes if _backend_of(package) == "openvino" else 0
     return Need(volume, host, after, gpu, labels)
 
 
@@ -264,12 +267,17 @@ def _of_tile(package: Package, configuration: Configuration) -> int:
     """Estimate the bytes of one tile's logits, and of the network while it computes them."""
     patch, spec = configuration.patch_size, configuration.network
     mirrored = package.inference.active.mirroring and bool(configuration.mirror_axes)
-    return prod(patch) * 4 * spec.outputs * (3 if mirrored else 2) + _of_network(spec, patch)
+    held = HELD_AT_ONCE[_backend_of(package)]
+    return prod(patch) * 4 * spec.outputs * (3 if mirrored else 2) + _of_network(spec, patch, held)
 
 
-def _of_network(spec: NetworkSpec, patch: tuple[int, ...]) -> int:
+def _backend_of(package: Package) -> BackendName:
+    return package.options.backend.name if package.options.backend is not None else "torch"
+
+
+def _of_network(spec: NetworkSpec, patch: tuple[int, ...], held: int) -> int:
     """Estimate the bytes of a network's own values on one patch, in single precision."""
     features = spec.arguments.get("features_per_stage")
     first = features[0] if isinstance(features, list) else features
     widest = first if isinstance(first, int) else 32
-    return 4 * HELD_AT_ONCE * widest * prod(patch)
+    return 4 * held * widest * prod(patch)

@@ -11,9 +11,11 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.backend import Backend
 from core.cancellation import NEVER, Cancellation
 from core.errors import RetryLater, StudyRejected
 from core.event_log import EventLog
+from core.run_options import RunOptions
 from core.volume import Geometry, Volume
 from segmentation.inference.available_memory import Memory, gpu_memory, host_memory
 from segmentation.inference.engine import Engine, EngineResult, Progress, resolve_device
@@ -56,6 +58,11 @@ class ModelPool:
     host, gpu
         Functions that measure the memory of the host and of the GPU.
 
+    Attributes
+    ----------
+    processor
+        Kind of the processor that networks run on (`segmentation.backends.processor_kind`).
+
     Raises
     ------
     ConfigInvalid
@@ -74,7 +81,9 @@ class ModelPool:
         self._host, self._gpu = host, gpu
         share = gpu().total * GPU_SHARE if self.device == "cuda" else host().total * HOST_SHARE
         self._budget = int(share) if budget is None else budget
-        self._engines: OrderedDict[tuple[str, str], Engine] = OrderedDict()
+        self.processor = _kind_of_processor(self.device)
+        self._settled: dict[tuple[str, RunOptions], Package] = {}
+        self._engines: OrderedDict[tuple[str, str, Backend | None], Engine] = OrderedDict()
         self._running = threading.Lock()
         self._reserved: dict[int, Need] = {}
         self._changed = threading.Condition()
@@ -119,6 +128,21 @@ class ModelPool:
                 tiles_at_once=tiles,
             )
 
+    def settled(self, package: Package) -> Package:
+        """Return a package with the profile and backend in which it runs here, the same in every call.
+
+        Raises
+        ------
+        PackageInvalid
+            As :func:`segmentation.backends.choice.settle`.
+        """
+        from segmentation.backends.choice import settle
+
+        key = package.sha256, package.options
+        if key not in self._settled:
+            self._settled[key] = settle(package, self.device)
+        return self._settled[key]
+
     def warm(self, packages: Sequence[Package]) -> None:
         """Load networks before the first study needs them, as many as the budget and the device hold now.
 
@@ -159,7 +183,8 @@ class ModelPool:
                 self._changed.notify_all()
 
     def _load(self, package: Package) -> Engine:
-        key = package.sha256, package.inference.model_dump_json()
+        package = self.settled(package)
+        key = package.sha256, package.inference.model_dump_json(), package.options.backend
         if key in self._engines:
             self._engines.move_to_end(key)
             return self._engines[key]
@@ -180,7 +205,7 @@ class ModelPool:
         return self._gpu().free - need
 
     def _unload_oldest(self) -> None:
-        (sha256, _), engine = self._engines.popitem(last=False)
+        (sha256, *_), engine = self._engines.popitem(last=False)
         _log.info("model_unloaded", model=engine.package.name, sha256=sha256[:12])
         del engine
         if self.device == "cuda":
@@ -248,6 +273,12 @@ class MemoryReservation:
             If the machine has enough memory, but other processes hold it.
         """
         return self._models._admit(self, requests)
+
+
+def _kind_of_processor(device: str) -> str:
+    from segmentation.backends.processor_kind import kind_of_processor
+
+    return kind_of_processor(device)
 
 
 def resident_bytes() -> int:

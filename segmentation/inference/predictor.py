@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from core.cancellation import Cancellation
 from core.volume import Volume
+from segmentation.backends.tile_network import TileNetwork
 from segmentation.inference import sliding_window
 from segmentation.inference.shared_images import SharedImages, frame_key, image_key
 from segmentation.labels.composite import overlay
@@ -24,17 +25,6 @@ from segmentation.preprocessing.preprocess import Grids, preprocess
 
 Result = TypeVar("Result")
 STAGES = ("preprocess", "network", "labels")
-
-
-def precision_of(device: torch.device, *, bf16: bool) -> torch.dtype | None:
-    """Choose the precision of the networks: nnU-Net's, or bfloat16 if it is requested and the hardware computes it.
-
-    ``None`` means single precision throughout.
-    """
-    if device.type == "cuda":
-        return torch.bfloat16 if bf16 else torch.float16
-    # Without such units it takes several times as long as single precision.
-    return torch.bfloat16 if bf16 and torch.cpu.get_capabilities().get("amx_bf16") else None
 
 
 class Predictor:
@@ -68,7 +58,7 @@ class Predictor:
     def __init__(
         self,
         package: Package,
-        networks: Mapping[str, Sequence[torch.nn.Module]],
+        networks: Mapping[str, Sequence[TileNetwork]],
         volume: Volume,
         shared: SharedImages,
         on_progress: Callable[[float], None] | None,
@@ -184,7 +174,6 @@ class Predictor:
             configuration.patch_size,
             settings.step_size,
             configuration.mirror_axes if settings.mirroring else (),
-            precision_of(self._device, bf16=settings.bf16),
             self._tiles_at_once,
         )
         slabs = sliding_window.predict_slabs(

@@ -20,6 +20,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from core.errors import PackageInvalid
+from segmentation.backends.tile_network import TileNetwork
 
 GAUSSIAN_SIGMA = 1 / 8
 GAUSSIAN_SCALE = 10.0
@@ -40,8 +41,6 @@ class Window:
         Distance of neighbouring tiles as a fraction of the patch.
     mirror_axes
         Spatial axes over whose flips predictions are averaged.
-    precision
-        Type for the operations that may run in less than single precision; ``None`` runs all in single precision.
     tiles_at_once
         Tiles that a network sees together; with more than one, logits differ in their last bits.
     """
@@ -49,13 +48,12 @@ class Window:
     patch_size: Sequence[int]
     step_size: float
     mirror_axes: Sequence[int]
-    precision: torch.dtype | None = None
     tiles_at_once: int = 1
 
 
 @torch.inference_mode()
 def predict_slabs(
-    networks: Sequence[torch.nn.Module],
+    networks: Sequence[TileNetwork],
     data: torch.Tensor,
     window: Window,
     device: torch.device,
@@ -67,11 +65,11 @@ def predict_slabs(
     Parameters
     ----------
     networks
-        The folds, in evaluation mode, on ``device``.
+        The folds, on ``device``.
     data
         float32 ``(channel, z, y, x)``, on any device.
     window
-        The tiles and the precision.
+        The tiles.
     device
         Device on which the networks run.
     results_device
@@ -113,7 +111,7 @@ class _Rows:
 
     def __init__(
         self,
-        networks: Sequence[torch.nn.Module],
+        networks: Sequence[TileNetwork],
         padded: torch.Tensor,
         window: Window,
         starts: Sequence[Sequence[int]],
@@ -152,8 +150,7 @@ class _Rows:
         """Predict the logits ``(output, z, y, x)`` of each tile of a group."""
         tiles = [self._padded[(slice(None), planes, *window)] for window in group]
         patches = torch.stack([tile[:, 0] if self._is_2d else tile for tile in tiles])
-        with torch.autocast(self._device.type, self._window.precision, enabled=self._window.precision is not None):
-            predictions = _predict_mirrored(self._networks[index], patches.to(self._device), self._window.mirror_axes)
+        predictions = _predict_mirrored(self._networks[index], patches.to(self._device), self._window.mirror_axes)
         del patches
         for prediction in predictions:
             yield (prediction[:, None] if self._is_2d else prediction).to(self._padded.device)
@@ -234,18 +231,12 @@ def gaussian_weights(patch_size: Sequence[int]) -> torch.Tensor:
     return half
 
 
-def _predict_mirrored(network: torch.nn.Module, patch: torch.Tensor, mirror_axes: Sequence[int]) -> torch.Tensor:
-    prediction = _logits_of(network, patch)
+def _predict_mirrored(network: TileNetwork, patch: torch.Tensor, mirror_axes: Sequence[int]) -> torch.Tensor:
+    prediction = network(patch)
     axes = [axis + 2 for axis in mirror_axes]
     combinations = [c for count in range(1, len(axes) + 1) for c in itertools.combinations(axes, count)]
     for flipped in combinations:
-        prediction += torch.flip(_logits_of(network, torch.flip(patch, flipped)), flipped)
+        prediction += torch.flip(network(torch.flip(patch, flipped)), flipped)
     if combinations:
         prediction /= len(combinations) + 1
     return prediction
-
-
-def _logits_of(network: torch.nn.Module, patch: torch.Tensor) -> torch.Tensor:
-    logits: torch.Tensor = network(patch)
-    # Sums are made in half precision, which has three more bits for a logit than bfloat16.
-    return logits.half() if logits.dtype is torch.bfloat16 else logits

@@ -37,12 +37,19 @@ class ImportRecord(Frozen):
 
     Attributes
     ----------
+    schema_version
+        2 for packages whose networks other backends than torch may compute in profile ``fast``; 1 for those of before.
     segnode
         Version of the program that made the package.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     segnode: str
+
+    @property
+    def knows_backends(self) -> bool:
+        """True of packages that were made when there were several backends."""
+        return self.schema_version >= 2
 
 
 def write_record(folder: Path) -> None:

@@ -10,7 +10,7 @@
     ├── added.json                        version of the program that made it (import_record.py)
     ├── SHA256SUMS                        of all of the above except model.yaml
     ├── commissioning.json                outcomes of golden cases (golden_results.py)
-    └── measurements.json                 loss and gain of profile fast (profile_results.py)
+    └── measurements.json                 loss and gain of each profile (profile_results.py)
 
 ``Package.sha256`` is the SHA-256 of the line-wise hashes of ``SHA256SUMS`` and ``model.yaml``: another weight, plan,
 label or rule is another package, while a golden case that is added later is not.
@@ -30,6 +30,7 @@ from segmentation.package.hashes import SUMS, check_sums, parse_sums, sha256_of_
 from segmentation.package.import_record import RECORD, ImportRecord, parse_record, shipped_record
 from segmentation.package.network_spec import Configuration, Fold, PackageManifest
 from segmentation.package.questions import Question, questions_in
+from segmentation.package.used_profile import used_profile
 
 MODEL_YAML = "model.yaml"
 MANIFEST = "manifest.json"
@@ -57,6 +58,8 @@ class Package:
         Which version of this program made it; ``None`` if it is older than that record.
     questions
         The open questions of its ``model.yaml``.
+    used_profile
+        The profile that ``segnode models measure --use`` wrote into it; ``None`` if a person did, or nobody.
     options
         The options of the runs for which it is handed on, beside what it holds.
     """
@@ -69,6 +72,7 @@ class Package:
     sha256: str
     record: ImportRecord | None = None
     questions: tuple[Question, ...] = ()
+    used_profile: Profile | None = None
     options: RunOptions = NO_OPTIONS
 
     @property
@@ -152,6 +156,7 @@ def open_package(folder: Path) -> Package:
         sha256=sha256_of_bytes(identity.encode()),
         record=_read_record(folder / RECORD, sums) or shipped_record(seal),
         questions=questions_in(text.decode("utf-8")),
+        used_profile=used_profile(text.decode("utf-8")),
     )
 
 

@@ -13,19 +13,26 @@ from segmentation.package.profile_results import warning_of
 _log = EventLog()
 
 
-def warnings_of(package: Package) -> tuple[StudyWarning, ...]:
+def warnings_of(package: Package, processor: str) -> tuple[StudyWarning, ...]:
     """Return the warnings about a package that concern every study it runs on; each names the model.
+
+    Parameters
+    ----------
+    package
+        In the profile in which it really runs.
+    processor
+        The kind of processor that it runs on.
 
     Raises
     ------
     PackageInvalid
         If what was measured of the package is damaged.
     """
-    found = (warning_of(package), _undecided(package), *_undecided_units(package.config))
+    found = (warning_of(package, processor), _undecided(package), *_undecided_units(package.config))
     return tuple(warning for warning in found if warning is not None)
 
 
-def warnings_at_loading(package: Package) -> tuple[StudyWarning, ...]:
+def warnings_at_loading(package: Package, processor: str) -> tuple[StudyWarning, ...]:
     """Return every warning about a package: those of `warnings_of`, and what concerns the package alone.
 
     Raises
@@ -34,7 +41,7 @@ def warnings_at_loading(package: Package) -> tuple[StudyWarning, ...]:
         If what was measured of the package is damaged.
     """
     old = () if package.record is not None else (_without_record(package),)
-    return (*warnings_of(package), *old)
+    return (*warnings_of(package, processor), *old)
 
 
 def log_warnings(warnings: Iterable[StudyWarning]) -> None:

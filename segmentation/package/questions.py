@@ -43,7 +43,7 @@ def questions_in(text: str) -> tuple[Question, ...]:
     text
         Valid YAML; the mark counts in comments alone, not in values.
     """
-    lines = _without_scalars(text).split("\n")
+    lines = without_scalars(text).split("\n")
     whole = text.split("\n")
     found = []
     for number, line in enumerate(lines):
@@ -71,7 +71,7 @@ def _rest_of_comment(lines: list[str]) -> list[str]:
     return rest
 
 
-def _without_scalars(text: str) -> str:
+def without_scalars(text: str) -> str:
     """Replace keys and values by blanks, lines kept, so that every ``#`` left begins a comment."""
     characters = list(text)
     for token in yaml.scan(text, Loader=yaml.SafeLoader):

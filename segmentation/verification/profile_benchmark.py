@@ -1,4 +1,4 @@
-"""The benchmark of both profiles of a package on cases, which measures the loss and gain of ``fast``."""
+"""The benchmark of a package's profiles on cases, which measures the loss and gain of each against ``exact``."""
 
 import re
 import time
@@ -9,27 +9,35 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from core.backend import BackendName
 from core.errors import ConfigInvalid
+from core.files import replace_file
 from core.image_files.reader import read_image, read_mask
 from core.model_config import Profile
 from core.version import VERSION
 from core.volume import Volume
-from segmentation.inference.engine import Engine
+from segmentation.backends.choice import with_backend
+from segmentation.backends.processor_kind import kind_of_processor
+from segmentation.inference.engine import Engine, resolve_device
 from segmentation.package.golden_results import compare
 from segmentation.package.hashes import sha256_of_file
-from segmentation.package.package import Package
+from segmentation.package.package import MODEL_YAML, Package
 from segmentation.package.profile_results import (
     UNUSED_SETTINGS,
     CaseMeasurement,
     Dice,
+    Loss,
     Measurement,
     ProfileRun,
     store_measurement,
 )
 from segmentation.package.results_file import now, settings_hash
+from segmentation.package.used_profile import with_profile
+from segmentation.verification.loss import loss_of
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
-PROFILES: tuple[Profile, Profile] = ("exact", "fast")
+PROFILES: tuple[Profile, ...] = ("exact", "equal", "fast")
+"""The profiles in the order of their runs; what the others lose is counted against the first one."""
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
 
@@ -84,7 +92,9 @@ def measure(
     device: str = "auto",
     on_progress: Callable[[float], None] | None = None,
 ) -> Measurement:
-    """Segment every case in both profiles, compare, and keep the outcome with the package.
+    """Segment every case in every profile, compare, and keep the outcome with the package.
+
+    Where several backends can run a profile, each does, and the one that was quicker is written down.
 
     Parameters
     ----------
@@ -96,7 +106,8 @@ def measure(
     ConfigInvalid, RetryLater, StudyRejected
         If a file cannot be read, or a case cannot be segmented.
     """
-    engines = {profile: Engine(package.in_profile(profile), device) for profile in PROFILES}
+    device = resolve_device(device)
+    engines = {profile: _engines_of(package, profile, device) for profile in PROFILES}
     measured = []
     for number, case in enumerate(cases):
 
@@ -104,42 +115,127 @@ def measure(
             if on_progress:
                 on_progress(before + done / len(cases))
 
-        measured.append(_measure_case(engines, case, tell))
+        measured.append(_MeasuredCase.of(engines, case, tell))
+    tried = {
+        profile: {
+            name: round(sum(case.runs[profile][name].seconds for case in measured), 3) for name in engines[profile]
+        }
+        for profile in PROFILES
+    }
+    quickest = {profile: min(seconds, key=lambda name: seconds[name]) for profile, seconds in tried.items()}
     measurement = Measurement(
         when=now(),
         segnode=VERSION,
         seal=package.seal,
         settings=settings_hash(package.config, UNUSED_SETTINGS),
-        device=engines["fast"].device,
-        cases=tuple(measured),
+        device=device,
+        processor=kind_of_processor(device),
+        backends=quickest,
+        tried=tried,
+        cases=tuple(case.with_backends(quickest) for case in measured),
     )
     store_measurement(package.folder, measurement)
     return measurement
 
 
-def _measure_case(engines: dict[Profile, Engine], case: Case, tell: Callable[[float], None]) -> CaseMeasurement:
-    package = engines["exact"].package
-    volume = read_image(case.images, len(package.manifest.channels))
-    truth = read_mask(case.truth, volume.geometry) if case.truth is not None else None
-    outputs = package.manifest.labels.outputs.items()
-    masks, runs = {}, {}
-    for number, profile in enumerate(PROFILES):
+def quickest_profile(measurement: Measurement, dice: float | None) -> Profile:
+    """Return the fastest profile that lost no label, or, where less is allowed, whose every Dice is high enough.
 
-        def told(done: float, before: int = number) -> None:
-            tell((before + done) / len(PROFILES))
+    Parameters
+    ----------
+    dice
+        The lowest Dice that is allowed of any label in any case; ``None`` allows no label to differ.
+    """
 
-        masks[profile], seconds, peak = _run(engines[profile], volume, told)
-        dice: Dice | None = compare(masks[profile], truth, outputs)[0] if truth is not None else None
-        runs[profile] = ProfileRun(seconds=round(seconds, 3), peak_bytes=peak, truth_dice=dice)
-    return CaseMeasurement(
-        image_sha256=tuple(sha256_of_file(path) for path in case.images),
-        truth_sha256=sha256_of_file(case.truth) if case.truth is not None else None,
-        voxels=int(masks["exact"].size),
-        mismatches=int((masks["exact"] != masks["fast"]).sum()),
-        dice=compare(masks["fast"], masks["exact"], outputs)[0],
-        exact=runs["exact"],
-        fast=runs["fast"],
-    )
+    def is_allowed(profile: Profile) -> bool:
+        if profile == "exact" or measurement.mismatches(profile) == 0:
+            return True
+        lowest = measurement.lowest_dice(profile)
+        return dice is not None and lowest is not None and lowest >= dice
+
+    return min(filter(is_allowed, PROFILES), key=measurement.seconds)
+
+
+def use_profile(package: Package, profile: Profile, dice: float | None) -> None:
+    """Write a profile into ``model.yaml``, with the mark that a measurement chose it.
+
+    Parameters
+    ----------
+    dice
+        What was allowed, as for :func:`quickest_profile`.
+
+    Raises
+    ------
+    ConfigInvalid
+        If the file is written in a way in which the line cannot be found or added.
+    """
+    path = package.folder / MODEL_YAML
+    limits = "" if dice is None else f" --dice {dice:g}"
+    replace_file(path, with_profile(path.read_text(encoding="utf-8"), profile, limits, path).encode())
+
+
+def _engines_of(package: Package, profile: Profile, device: str) -> dict[BackendName, Engine]:
+    """Load a profile in each backend that can run it; in torch, ``equal`` would be ``exact``."""
+    asked = package.in_profile(profile)
+    if profile == "exact" or device == "cuda":
+        return {"torch": Engine(asked, device)}
+    names: tuple[BackendName, ...] = ("openvino",) if profile == "equal" else ("openvino", "torch")
+    engines = [Engine(with_backend(asked, name), device) for name in names]
+    return {engine.backend.name: engine for engine in engines}
+
+
+@dataclass(frozen=True)
+class _MeasuredCase:
+    """One case in every profile and backend."""
+
+    images: tuple[str, ...]
+    truth: str | None
+    voxels: int
+    runs: dict[Profile, dict[BackendName, ProfileRun]]
+    losses: dict[Profile, dict[BackendName, Loss]]
+
+    @classmethod
+    def of(
+        cls, engines: dict[Profile, dict[BackendName, Engine]], case: Case, tell: Callable[[float], None]
+    ) -> "_MeasuredCase":
+        package = engines["exact"]["torch"].package
+        volume = read_image(case.images, len(package.manifest.channels))
+        truth = read_mask(case.truth, volume.geometry) if case.truth is not None else None
+        outputs = package.manifest.labels.outputs.items()
+        runs: dict[Profile, dict[BackendName, ProfileRun]] = {}
+        losses: dict[Profile, dict[BackendName, Loss]] = {}
+        every = [(profile, name, engine) for profile in PROFILES for name, engine in engines[profile].items()]
+        exact: NDArray[Any] | None = None
+        for number, (profile, name, engine) in enumerate(every):
+
+            def told(done: float, before: int = number) -> None:
+                tell((before + done) / len(every))
+
+            mask, seconds, peak = _run(engine, volume, told)
+            dice: Dice | None = compare(mask, truth, outputs)[0] if truth is not None else None
+            run = ProfileRun(seconds=round(seconds, 3), peak_bytes=peak, truth_dice=dice)
+            runs.setdefault(profile, {})[name] = run
+            if exact is None:
+                exact = mask  # the first profile's
+            else:
+                losses.setdefault(profile, {})[name] = loss_of(mask, exact, outputs, volume.geometry)
+        return cls(
+            images=tuple(sha256_of_file(path) for path in case.images),
+            truth=sha256_of_file(case.truth) if case.truth is not None else None,
+            voxels=int(volume.array[0].size),
+            runs=runs,
+            losses=losses,
+        )
+
+    def with_backends(self, chosen: dict[Profile, BackendName]) -> CaseMeasurement:
+        """Return the runs of one backend for each profile."""
+        return CaseMeasurement(
+            image_sha256=self.images,
+            truth_sha256=self.truth,
+            voxels=self.voxels,
+            runs={profile: runs[chosen[profile]] for profile, runs in self.runs.items()},
+            losses={profile: losses[chosen[profile]] for profile, losses in self.losses.items()},
+        )
 
 
 def _run(engine: Engine, volume: Volume, tell: Callable[[float], None]) -> tuple[NDArray[Any], float, int | None]:

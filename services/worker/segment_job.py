@@ -141,7 +141,7 @@ class SegmentJob:
 
     def _part(self, request: SegmentationRequest) -> _Part:
         # Asked for once: between two, the alias may come to stand for a package whose channels have another order.
-        package = self.packages.of(request.name)
+        package = self.networks.settled(self.packages.of(request.name))
         named = request.paths(package.config.channels)
         images = {field: self.roots.find(one.path, field) for field, one in named.items()}
         if len({image.path for image in images.values()}) < len(images):
@@ -155,7 +155,8 @@ class SegmentJob:
         digests = [self.reader.open(image, name).digest for name, image in images.items()]
         if len(set(digests)) < len(digests):
             raise RequestRefused(RequestCode.INVALID_REQUEST, f"{' and '.join(images)} are copies of one image.")
-        key = key_of(request.name, *digests, package.sha256, package.inference.profile, registration)
+        backend = f" {package.options.backend}" if package.options.backend else ""
+        key = key_of(request.name, *digests, package.sha256, package.inference.profile + backend, registration)
         return _Part(request, package, images, place_of(request.name, next(iter(images.values()))), key)
 
     def _inputs(self, parts: Sequence[_Part], stack: ExitStack, cancellation: Cancellation) -> dict[_Part, _Input]:
@@ -206,7 +207,7 @@ class SegmentJob:
             model_sha256=part.package.sha256,
             labels=label_map.labels,
             volumes_ml=label_map.volumes_ml(),
-            warnings=tuple(_warnings(part.package, volume)),
+            warnings=tuple(_warnings(part.package, self.networks.processor, volume)),
         )
         record = folder.write(label_map, record, seg)
         return MaskResult.of(part.place, record, timings_s=result.timings_s)
@@ -230,9 +231,9 @@ def _existing(part: _Part, folder: MaskFolder) -> MaskResult | None:
     return None if record is None else MaskResult.of(part.place, record, existing=True)
 
 
-def _warnings(package: Package, volume: Volume) -> list[str]:
+def _warnings(package: Package, processor: str, volume: Volume) -> list[str]:
     # Details about a package name its folder, which callers are not told; the log has them.
-    of_package = [f"{warning.code}: {warning.code.sentence}" for warning in warnings_of(package)]
+    of_package = [f"{warning.code}: {warning.code.sentence}" for warning in warnings_of(package, processor)]
     return of_package + [warning.finding for warning in volume.warnings]
 
 

@@ -5,6 +5,8 @@ from typing import Final
 
 from core.errors import RequestCode, RequestRefused
 from core.run_options import RunOptions
+from segmentation.backends.processor_kind import kind_of_processor
+from segmentation.inference.engine import resolve_device
 from segmentation.package.hashes import SUMS
 from segmentation.package.open_decisions import forbidding_questions
 from segmentation.package.package import MODEL_YAML, Package, load_package
@@ -49,7 +51,7 @@ class Packages:
         known = self._known.get(folder)
         if known is None or known[0] != stamp:
             known = stamp, load_package(folder)
-            log_warnings(warnings_at_loading(known[1]))
+            log_warnings(warnings_at_loading(known[1], kind_of_processor(resolve_device("auto"))))
             self._known[folder] = known
         check_fits(alias, known[1])
         _require_decided(known[1])

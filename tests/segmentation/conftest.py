@@ -25,7 +25,8 @@ def _one_thread() -> Iterator[None]:
 def _no_units_that_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     # torch asks the processor itself for units that make bf16, also where the environment masks its instruction sets.
     if "ATEN_CPU_CAPABILITY" in os.environ:
-        found = {**torch.cpu.get_capabilities(), "amx_bf16": False}
+        masked = dict.fromkeys(("amx_bf16", "avx512_bf16", "avx512_f"), False)
+        found = {**torch.cpu.get_capabilities(), **masked}
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
 
 

@@ -20,6 +20,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.encoders.base import RLELosslessEncoder
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless
 
+from core.backend import Backend
 from core.dicom_text import LONGEST
 from core.errors import ReasonCode, StudyRejected
 from core.label_map import LabelMap
@@ -67,6 +68,8 @@ class SegContext:
         Counts deliberate repeats of the same work, so that their results are new objects.
     options
         The options of the run beside ``model.yaml``.
+    backend
+        What computed the networks; ``None`` where nobody says.
     """
 
     config: ModelConfig
@@ -74,6 +77,7 @@ class SegContext:
     software_version: str
     revision: int = 0
     options: RunOptions = NO_OPTIONS
+    backend: Backend | None = None
 
     @property
     def inference(self) -> Inference:
@@ -176,7 +180,9 @@ def _template(
         source_images=[image],
         pixel_array=np.zeros((1, rows, columns), dtype=np.uint8),
         segmentation_type=config.output.segmentation_type,
-        segment_descriptions=describe(specs, config, context.inference, context.model_sha256, identity),
+        segment_descriptions=describe(
+            specs, config, context.inference, context.backend, context.model_sha256, identity
+        ),
         series_instance_uid=derive_uid("series", identity),
         series_number=_series_number(header, config),
         sop_instance_uid=derive_uid("instance", identity),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from core.backend import Backend
 from core.model_config import Code, Inference, LabelSpec, ModelConfig
 from dicom_io.uids import derive_uid
 
@@ -15,6 +16,7 @@ def describe(
     specs: Sequence[LabelSpec],
     config: ModelConfig,
     inference: Inference,
+    backend: Backend | None,
     model_sha256: str,
     identity: Sequence[str | int],
 ) -> list["SegmentDescription"]:
@@ -30,7 +32,7 @@ def describe(
         family=codes.cid7162.ArtificialIntelligence,
         version=config.version,
         source="nnU-Net v2",
-        parameters={"model_sha256": model_sha256, **_how_it_ran(inference)},
+        parameters={"model_sha256": model_sha256, **_how_it_ran(inference, backend)},
     )
     result = []
     for number, spec in enumerate(specs, start=1):
@@ -52,8 +54,8 @@ def describe(
     return result
 
 
-def _how_it_ran(inference: Inference) -> dict[str, str]:
-    """Return the profile and the settings in which it differs from another."""
+def _how_it_ran(inference: Inference, backend: Backend | None) -> dict[str, str]:
+    """Return the profile, the settings in which it differs from another, and what computed it."""
     settings = inference.active
     parameters = {
         "profile": inference.profile,
@@ -67,6 +69,8 @@ def _how_it_ran(inference: Inference) -> dict[str, str]:
             "crop_to_body": str(settings.crop_to_body).lower(),
             "finest_useful_spacing": "none" if finest is None else f"{finest:g} mm",
         }
+    if backend is not None:
+        parameters["backend"] = str(backend)
     return parameters
 
 

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from app.cli.models import app
 from core.errors import ConfigInvalid, PackageInvalid
+from segmentation.backends.converted import conversions_of
+from segmentation.package.package import open_package
 from tests.support import stock_nnunet as stock
 from tests.support.tiny_models import make_results_folder, make_volume
 from tests.support.totalsegmentator_folder import DATASETS, RESULTS, make_totalsegmentator
@@ -199,11 +201,38 @@ def test_adding_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_loss_of_profile_fast_is_measured_and_shown(tmp_path: Path) -> None:
     run("add", make_results_folder(tmp_path / "source", "3d_fullres"), "--name", "tiny")
     stock.write_images(make_volume(shape=(10, 24, 22)), tmp_path / "images")
-    assert run_json("show", "tiny")["fast_measured"] is None
+    assert run_json("show", "tiny")["measured"] == []
     assert "not with these weights" in run("show", "tiny")
+    assert "worst case" in run("measure", "tiny", tmp_path / "images", "--device", "cpu")
     measured = run_json("measure", "tiny", tmp_path / "images", "--device", "cpu")
     (case,) = measured["cases"]
-    assert case["dice"] == measured["worst_dice"]
-    assert "worst case" in run("measure", "tiny", tmp_path / "images", "--device", "cpu")
-    assert run_json("show", "tiny")["fast_measured"]["cases"][0]["mismatches"] == case["mismatches"]
+    assert case["losses"]["fast"]["dice"] == measured["worst_dice"]["fast"]
+    assert measured["profiles"]["equal"]["mismatches"] == case["losses"]["equal"]["mismatches"]
+    assert measured["used"] is None
+    (shown,) = run_json("show", "tiny")["measured"]
+    assert shown["cases"][0]["losses"] == case["losses"]
     assert "worst Dice" in run("show", "tiny")
+
+
+@pytest.mark.usefixtures("openvino")
+def test_add_converts_the_networks_beside_the_package(tmp_path: Path) -> None:
+    run("add", make_results_folder(tmp_path / "source", "3d_fullres", folds=(0, 1)), "--name", "tiny")
+    folder = Path(run_json("show", "tiny")["folder"])
+    assert [one.read() is not None for one in conversions_of(open_package(folder))] == [True, True]
+
+
+def test_use_writes_the_profile_that_was_measured_and_says_so(tmp_path: Path) -> None:
+    run("add", make_results_folder(tmp_path / "source", "3d_fullres"), "--name", "tiny")
+    folder = Path(run_json("show", "tiny")["folder"])
+    stock.write_images(make_volume(shape=(10, 24, 22)), tmp_path / "images")
+    said = run("measure", "tiny", tmp_path / "images", "--device", "cpu", "--use")
+    used = open_package(folder).used_profile
+    assert used is not None
+    assert f"model.yaml: profile: {used}" in " ".join(said.split())
+    assert used in ("exact", "equal")  # fast loses labels of a random network
+    measured = run_json("measure", "tiny", tmp_path / "images", "--device", "cpu", "--use", "--dice", "0.01")
+    seconds = {profile: one["seconds"] for profile, one in measured["profiles"].items()}
+    assert measured["used"] == min(seconds, key=lambda profile: seconds[profile])
+    assert open_package(folder).config.inference.profile == measured["used"]
+    with pytest.raises(ConfigInvalid, match="--dice says what --use may choose"):
+        run("measure", "tiny", tmp_path / "images", "--dice", "0.9")

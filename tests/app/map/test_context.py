@@ -20,6 +20,7 @@ from app.map.manifests import parse_tag
 from core.errors import ConfigInvalid
 from core.project_files import PROJECT
 from core.version import VERSION
+from segmentation.backends.converted import conversions_of
 from segmentation.package.package import load_package
 
 WITHOUT_A_TEXT = {"pyjpegls", "wheel-axle-runtime"}
@@ -192,3 +193,18 @@ def test_image_has_the_python_that_fetches_the_wheels(context: Path) -> None:
     text = (context / "Dockerfile").read_text(encoding="utf-8")
     assert re.findall(r"(?m)^ARG PYTHON=(.*)$", text) == [version]
     assert re.findall(r"python\d\.\d+", text) == []
+
+
+@pytest.mark.usefixtures("openvino")
+def test_converted_networks_are_apart_from_the_models(image: Image, context: Path) -> None:
+    """An image with OpenVINO takes them; nothing of them is in the others."""
+    for package in image.packages:
+        for conversion in conversions_of(package, context / "converted"):
+            assert conversion.read() is not None
+    assert not list((context / "models").rglob("*.xml"))
+    assert not list((context / "converted").rglob(".*"))
+
+
+def test_a_context_for_a_gpu_has_no_converted_networks(image: Image, tmp_path: Path) -> None:
+    write_context(replace(image, torch="cuda"), tmp_path / "context")
+    assert not list((tmp_path / "context" / "converted").rglob("*"))

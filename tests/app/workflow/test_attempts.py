@@ -12,14 +12,15 @@ import pytest
 from pydicom.uid import generate_uid
 
 import dicom_io.spool.records
-from app.study_run import StudyRun
+from app.study_run import Choices, StudyRun
 from app.workflow.segment_step import SegmentStep
 from app.workflow.study_places import StudyPlaces
+from core.errors import RetryLater
 from core.files import replace_file
 from core.report import Report
 from dicom_io.spool.claims import Claim, take
 from dicom_io.spool.ingest import Ingest
-from dicom_io.spool.records import State
+from dicom_io.spool.records import RecordedChoice, State
 from dicom_io.spool.revision import Revision
 from dicom_io.spool.spool import Spool
 from dicom_io.spool.study_actions import run_again
@@ -121,6 +122,26 @@ def test_the_models_are_told_what_was_noted_of_the_study(spool: Spool, revision:
     segmenter = Filling()
     segment_step(spool, segmenter, max_deaths=1).run(claimed(spool, revision), ["m"], waits=0, max_waits=9)
     assert segmenter.notes == [("Images were still coming.",)]
+
+
+def test_another_try_is_told_what_the_first_chose(spool: Spool, revision: Revision) -> None:
+    chosen = RecordedChoice("0" * 64, "fast", "openvino", "2026.4.1", "bfloat16", as_before=False)
+    told: list[Choices] = []
+    running: list[Choices] = []
+
+    def graph(run: StudyRun) -> Report:
+        told.append(run.choices)
+        run.on_choice({"m": chosen})
+        running.append(revision.read_state().choices)  # before the network starts
+        if len(told) == 1:
+            raise RetryLater("another process holds the memory")
+        return Report(study="1.2", outcome="nothing_found", device="cpu")
+
+    step = SegmentStep(spool.root, graph, no_limit, Attempts(), 1, StudyPlaces())
+    for waits, expected in enumerate(("waiting", "nothing_found")):
+        assert step.run(claimed(spool, revision), ["m"], waits=waits, max_waits=9) == expected
+    assert told == [{}, {"m": chosen}]
+    assert running == [{"m": chosen}] * 2
 
 
 def test_deaths_are_counted_and_a_person_may_forgive_them(spool: Spool, revision: Revision) -> None:

@@ -37,6 +37,16 @@ STATE = {
         "run": 3,
         "destinations": {"pacs": {"models": ["liver"], "notices": ["refused"], "outputs": ["seg"]}},
     },
+    "choices": {
+        "liver": {
+            "package": "0" * 64,
+            "profile": "equal",
+            "backend": "openvino",
+            "version": "2026.4.1",
+            "precision": "float32",
+            "as_before": False,
+        }
+    },
 }
 OUTCOME = {"outcome": "refused", "reason": {"code": "x", "message": "words"}, "files": {"a": ["1/a.dcm"], "b": []}}
 DELIVERY = {
@@ -88,6 +98,8 @@ def test_keys_of_a_later_version_are_kept(kind: type[Delivery], content: dict[st
     if "plan" in content:
         (planned,) = content["plan"]["destinations"].values()
         later["plan"] = {"run": 3, "destinations": {"pacs": {**planned, **LATER}}, **LATER}
+    if "choices" in content:
+        later["choices"] = {model: {**one, **LATER} for model, one in content["choices"].items()}
     assert again(kind, written(tmp_path / "r.json", later)) == later
 
 

@@ -38,12 +38,15 @@ from tests.support.tiny_models import volume_of
 def rss(name):
     return int(Path("/proc/self/status").read_text().split(name)[1].split()[0]) * 1024
 
-package = load_package(Path(sys.argv[1]))
+package = load_package(Path(sys.argv[1])).in_profile(sys.argv[4])
 shape, spacing = (tuple(map(kind, text.split(","))) for kind, text in zip((int, float), sys.argv[2:4]))
 channels = len(package.manifest.channels)
-engine = Engine(package, "cpu")
+# Warm is everything but the networks that are measured: OpenVINO keeps the memory of its first tile.
+warmed = Engine(package.in_profile("exact"), "cpu")
+engine = warmed if sys.argv[4] == "exact" else Engine(package, "cpu")
+package = engine.package
 warm = Geometry((8, 32, 32), (3.0, 1.5, 1.5), (0.0, 0.0, 0.0), np.eye(3))
-engine.segment(volume_of(np.ones((channels, 8, 32, 32), np.float32), warm))
+warmed.segment(volume_of(np.ones((channels, 8, 32, 32), np.float32), warm))
 array = np.empty((channels, *shape), np.float32)
 noise = np.random.default_rng(0).normal(0, 300, shape[1:]).astype(np.float32)
 for plane in array.reshape(-1, *shape[1:]):
@@ -71,11 +74,13 @@ def package_of(folder: Path, kind: str = "3d_fullres", **changes: Any) -> Packag
 
 @pytest.mark.skipif(not RESET.exists(), reason="the kernel keeps no peak of memory that can be reset")
 @pytest.mark.parametrize(
-    ("kind", "classes", "patch", "shape", "spacing"),
+    ("kind", "classes", "patch", "shape", "spacing", "profile"),
     [
-        ("3d_fullres", 60, (64, 64, 64), (60, 160, 160), (1.5, 0.78, 0.78)),
-        ("two_channels", 4, (32, 64, 64), (60, 200, 200), (2.5, 1.5, 1.5)),
-        ("cascade", 4, (64, 64, 64), (60, 200, 200), (2.5, 1.5, 1.5)),
+        ("3d_fullres", 60, (64, 64, 64), (60, 160, 160), (1.5, 0.78, 0.78), "exact"),
+        ("two_channels", 4, (32, 64, 64), (60, 200, 200), (2.5, 1.5, 1.5), "exact"),
+        ("cascade", 4, (64, 64, 64), (60, 200, 200), (2.5, 1.5, 1.5), "exact"),
+        ("3d_fullres", 60, (64, 64, 64), (60, 160, 160), (1.5, 0.78, 0.78), "equal"),
+        ("two_channels", 4, (32, 64, 64), (60, 200, 200), (2.5, 1.5, 1.5), "equal"),
     ],
 )
 def test_the_prediction_is_near_the_measured_peak(
@@ -84,8 +89,12 @@ def test_the_prediction_is_near_the_measured_peak(
     patch: tuple[int, int, int],
     shape: tuple[int, int, int],
     spacing: tuple[float, float, float],
+    profile: str,
     tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if profile == "equal":
+        request.getfixturevalue("openvino")
     changes: dict[str, Any] = {"labels": labels(classes), "patch_size": patch}
     if kind != "two_channels":  # whose mirror axes and masks are its point
         changes["mirror_axes"] = None
@@ -96,7 +105,7 @@ def test_the_prediction_is_near_the_measured_peak(
         .replace("step_size: 0.5", "step_size: 1.0", 1)
         .replace("mirroring: true", "mirroring: false", 1)
     )
-    arguments = [str(package.folder), ",".join(map(str, shape)), ",".join(map(str, spacing))]
+    arguments = [str(package.folder), ",".join(map(str, shape)), ",".join(map(str, spacing)), profile]
     command = [sys.executable, "-c", PROGRAM, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter and program text
     assert done.returncode == 0, done.stderr

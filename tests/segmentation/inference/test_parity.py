@@ -14,7 +14,6 @@ from segmentation.importing.add import add_package
 from segmentation.inference.engine import Engine
 from segmentation.package.package import load_package, open_package
 from segmentation.verification.golden_case import run_golden_case
-from segmentation.verification.profile_benchmark import PROFILES
 from tests.conftest import PARITY
 from tests.support import stock_nnunet as stock
 from tests.support.tiny_models import KINDS, make_results_folder, make_volume
@@ -47,6 +46,14 @@ def compare(kind: str, ours: NDArray[Any], theirs: NDArray[Any], labels: int, re
     assert len(shares) == labels + 1
     assert shares.min() > 0.01, f"a label is nearly absent: {text}"
     assert mismatches == 0
+
+
+def record_difference(row: str, exact: NDArray[Any], other: NDArray[Any], record_property: Record) -> int:
+    """Count voxels with other labels than those of profile exact, and record the row of the table."""
+    mismatches = int((exact != other).sum())
+    shares = " ".join(f"{share:.1%}" for share in np.bincount(other.ravel(), minlength=4) / other.size)
+    record_property(PARITY, f"{row:<24}{exact.size:>9}{mismatches:>12}   {shares}")
+    return mismatches
 
 
 def predict_with_nnunet(kind: str, source: Path, files: list[str], work: Path) -> NDArray[Any]:
@@ -96,11 +103,26 @@ def test_loss_of_profile_fast_is_recorded(kind: str, tmp_path: Path, record_prop
     package = add_package(make_results_folder(tmp_path, kind), "tiny", tmp_path / "models")
     # So many rows that fast takes fewer tiles: without mirroring and bf16, profiles of a model differ by nothing else.
     volume = volume_for(kind, rows=48)
-    exact, fast = (Engine(package.in_profile(profile), "cpu").segment(volume).label_map.array for profile in PROFILES)
-    mismatches = int((exact != fast).sum())
-    shares = " ".join(f"{share:.1%}" for share in np.bincount(fast.ravel(), minlength=4) / fast.size)
-    record_property(PARITY, f"{f'{kind}, fast':<24}{exact.size:>9}{mismatches:>12}   {shares}")
+    exact, fast = (
+        Engine(package.in_profile(profile), "cpu").segment(volume).label_map.array for profile in ("exact", "fast")
+    )
+    mismatches = record_difference(f"{kind}, fast", exact, fast, record_property)
     assert 0 < mismatches < 0.6 * exact.size  # unrelated masks of four labels differ on three quarters
+
+
+@pytest.mark.usefixtures("openvino")
+@pytest.mark.filterwarnings("ignore:Detected old nnU-Net plans format:UserWarning")
+@pytest.mark.parametrize("kind", KINDS)
+def test_labels_of_profile_equal_are_those_of_exact(kind: str, tmp_path: Path, record_property: Record) -> None:
+    """`exact` gives nnU-Net's. A random network has near ties everywhere, so a voxel may turn."""
+    package = add_package(make_results_folder(tmp_path, kind), "tiny", tmp_path / "models")
+    volume = volume_for(kind)
+    engine = Engine(package.in_profile("equal"), "cpu")
+    assert engine.backend.name == "openvino"
+    assert engine.backend.precision == "float32"
+    exact, equal = (one.segment(volume).label_map.array for one in (Engine(package, "cpu"), engine))
+    mismatches = record_difference(f"{kind}, equal", exact, equal, record_property)
+    assert mismatches <= exact.size // 10_000
 
 
 def test_labels_equal_those_of_predict_from_files(tmp_path: Path, record_property: Record) -> None:

@@ -1,5 +1,6 @@
 """Profile fast against profile exact: equal where it is told to do the same, near where it is not."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from core.backend import Backend
 from core.volume import Volume
 from phantom.anatomy import make_phantom, trunk_geometry
+from segmentation.backends.choice import backend_of
 from segmentation.importing.add import add_package
-from segmentation.inference import sliding_window
 from segmentation.inference.engine import Engine
-from segmentation.inference.predictor import precision_of
 from segmentation.package.package import Package, load_package
 from tests.support.tiny_models import make_results_folder, make_volume, volume_of
 
@@ -45,7 +46,7 @@ def package(tmp_path: Path) -> Package:
 
 def test_fast_with_the_settings_of_exact_gives_equal_labels(package: Package) -> None:
     volume = make_volume()
-    same = edited(package, mirroring="true", step_size="0.5", bf16="false", crop_to_body="false")
+    same = edited(replace(package, record=None), mirroring="true", step_size="0.5", bf16="false", crop_to_body="false")
     same = edited(same, finest_useful_spacing="null")
     assert np.array_equal(segmented(same, "fast", volume), segmented(same, "exact", volume))
 
@@ -73,22 +74,17 @@ def test_each_setting_of_fast_counts(package: Package, setting: str) -> None:
     assert not np.array_equal(before, after)
 
 
-def test_bf16_is_used_where_the_processor_has_it(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[torch.dtype | None] = []
-    original = sliding_window.predict_slabs
-
-    def predict(networks: Any, data: Any, window: Any, *others: Any) -> Any:
-        seen.append(window.precision)
-        return original(networks, data, window, *others)
-
-    monkeypatch.setattr(sliding_window, "predict_slabs", predict)
-    for there in (True, False):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda there=there: {"amx_bf16": there})
-        for profile in ("exact", "fast"):
-            segmented(package, profile, make_volume(shape=(10, 24, 22)))
-    assert seen == [None, torch.bfloat16, None, None]
-    gpu = torch.device("cuda")
-    assert [precision_of(gpu, bf16=wanted) for wanted in (False, True)] == [torch.float16, torch.bfloat16]
+def test_an_old_package_computes_bf16_with_amx_alone(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = replace(package, record=None)
+    for units, precision in (({"amx_bf16": True}, "bfloat16"), ({"avx512_bf16": True}, "float32"), ({}, "float32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda units=units: units)
+        for profile, expected in (("exact", "float32"), ("fast", precision)):
+            engine = Engine(old.in_profile(profile), "cpu")
+            assert engine.backend == Backend("torch", torch.__version__.partition("+")[0], expected)
+            assert engine.package.options.backend is None  # no part of a result's UID
+            (network,) = engine._networks[package.manifest.members[0]]
+            assert network.precision is (torch.bfloat16 if expected == "bfloat16" else None)
+    assert [backend_of(old.in_profile(one), "cuda").precision for one in ("exact", "fast")] == ["float16", "bfloat16"]
 
 
 def test_the_demo_model_loses_little_on_a_patient() -> None:
@@ -101,6 +97,7 @@ def test_the_demo_model_loses_little_on_a_patient() -> None:
     config = package.config.model_copy(update={"inference": inference})
     package = Package(package.folder, config, package.manifest, package.sums, package.seal, package.sha256)
     exact, found = segmented(package, "exact", volume), segmented(package, "fast", volume)
+    assert np.array_equal(segmented(package, "equal", volume), exact)
     for value in (1, 3):
         a, b = exact == value, found == value
         assert a.sum() > 10_000

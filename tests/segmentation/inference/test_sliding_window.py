@@ -28,7 +28,7 @@ def slabs_of(engine: Engine, data: torch.Tensor, seen: list[float], tiles_at_onc
     configuration = engine.package.manifest.configuration(member)
     inference = engine.package.config.inference
     networks = engine._networks[member]
-    window = Window(configuration.patch_size, inference.step_size, configuration.mirror_axes, None, tiles_at_once)
+    window = Window(configuration.patch_size, inference.step_size, configuration.mirror_axes, tiles_at_once)
     return predict_slabs(networks, data, window, CPU, CPU, seen.append)
 
 

@@ -91,10 +91,10 @@ def test_new_package_is_not_loaded_by_a_route_until_every_question_is_deleted(pa
         require_decided(package)
     for words in ("package_undecided", f"{package.folder / MODEL_YAML}: line", "acquired", "the right code"):
         assert words in str(caught.value)
-    assert [one.code for one in warnings_of(package)] == [WarningCode.PACKAGE_UNDECIDED]
+    assert [one.code for one in warnings_of(package, "cpu avx2")] == [WarningCode.PACKAGE_UNDECIDED]
     decided = edit(package, r"\s*#.*DECIDE.*$", "")
     require_decided(decided)
-    assert warnings_at_loading(decided) == ()
+    assert warnings_at_loading(decided, "cpu avx2") == ()
 
 
 def test_golden_case_settles_orientation_alone(package: Package) -> None:
@@ -114,8 +114,8 @@ def test_package_without_record_runs_on_with_a_warning(package: Package) -> None
     old = without_record(package)
     assert old.questions
     require_decided(old)
-    assert warnings_of(old) == ()
-    (warning,) = warnings_at_loading(old)
+    assert warnings_of(old, "cpu avx2") == ()
+    (warning,) = warnings_at_loading(old, "cpu avx2")
     assert warning.code == WarningCode.PACKAGE_WITHOUT_RECORD
     assert all(f"{one.line}" in warning.detail for one in old.questions)
     assert str(old.folder) in warning.detail

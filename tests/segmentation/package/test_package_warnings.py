@@ -15,9 +15,9 @@ def with_channel(package: Package, modality: str, unit: str | None) -> Package:
 
 def test_a_pet_channel_without_a_unit_is_undecided(package: Package) -> None:
     package = replace(package, questions=())
-    assert warnings_of(package) == ()
-    (warning,) = warnings_of(with_channel(package, "PT", None))
+    assert warnings_of(package, "cpu avx2") == ()
+    (warning,) = warnings_of(with_channel(package, "PT", None), "cpu avx2")
     assert (warning.code, warning.model) == (WarningCode.UNIT_UNDECIDED, package.config.name)
     assert "SUVbw" in warning.detail
-    assert warnings_of(with_channel(package, "PT", "SUVbw")) == ()
-    assert warnings_of(with_channel(package, "MR", None)) == ()
+    assert warnings_of(with_channel(package, "PT", "SUVbw"), "cpu avx2") == ()
+    assert warnings_of(with_channel(package, "MR", None), "cpu avx2") == ()

@@ -12,11 +12,12 @@ import SimpleITK as sitk
 
 from app.graph_runner import Segmenter
 from core.errors import ConfigInvalid, PackageInvalid
+from segmentation.backends.processor_kind import kind_of_processor
 from segmentation.importing.add import add_package
 from segmentation.inference.engine import Engine
 from segmentation.package.package import MODEL_YAML, Package, load_package
-from segmentation.package.profile_results import MEASUREMENTS, measurement_of, warning_of
-from segmentation.verification.profile_benchmark import find_cases, measure
+from segmentation.package.profile_results import MEASUREMENTS, measurements_of, warning_of
+from segmentation.verification.profile_benchmark import PROFILES, find_cases, measure
 from tests.support import stock_nnunet as stock
 from tests.support.tiny_models import make_results_folder, make_volume
 
@@ -42,10 +43,7 @@ def images(tmp_path: Path) -> Path:
 
 def test_a_measurement_equals_the_results_of_two_engines(package: Package, images: Path, tmp_path: Path) -> None:
     volumes = [make_volume(shape=(10, 24, 22), seed=number) for number in range(2)]
-    exact, fast = (
-        [Engine(package.in_profile(profile), "cpu").segment(volume).label_map.array for volume in volumes]
-        for profile in ("exact", "fast")
-    )
+    exact = [Engine(package, "cpu").segment(volume).label_map.array for volume in volumes]
     (tmp_path / "truth").mkdir()
     for number, (mask, volume) in enumerate(zip(exact, volumes, strict=True)):
         image = sitk.GetImageFromArray(mask)
@@ -56,33 +54,45 @@ def test_a_measurement_equals_the_results_of_two_engines(package: Package, image
     measured = measure(package, find_cases([images], 1, tmp_path / "truth"), "cpu", told.append)
     assert told == sorted(told)
     assert told[-1] == pytest.approx(1.0)
-    for case, ours, theirs in zip(measured.cases, exact, fast, strict=True):
-        assert case.mismatches == int((ours != theirs).sum()) > 0
-        for name, value in package.manifest.labels.outputs.items():
-            a, b = ours == value, theirs == value
-            assert case.dice[name] == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()), abs=1e-6)
-        assert case.exact.truth_dice == dict.fromkeys(package.manifest.labels.outputs, 1.0)
-        assert case.fast.truth_dice == case.dice
-        assert case.exact.seconds > 0
-        assert case.exact.peak_bytes is None or case.exact.peak_bytes > 10_000_000
-    first, second = (case.dice["liver"] for case in measured.cases)
+    # In the backend that was quicker, which runs the profile from now on.
+    engines = {profile: Engine(package.in_profile(profile), "cpu") for profile in PROFILES[1:]}
+    assert {profile: engine.backend.name for profile, engine in engines.items()}.items() <= measured.backends.items()
+    masks = {
+        profile: [engine.segment(volume).label_map.array for volume in volumes] for profile, engine in engines.items()
+    }
+    for number, case in enumerate(measured.cases):
+        for profile in measured.profiles:
+            ours, theirs, loss = exact[number], masks[profile][number], case.losses[profile]
+            assert loss.mismatches == int((ours != theirs).sum())
+            for name, value in package.manifest.labels.outputs.items():
+                a, b = ours == value, theirs == value
+                assert loss.dice[name] == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()), abs=1e-6)
+            assert case.runs[profile].truth_dice == loss.dice
+        assert case.losses["fast"].mismatches > 0
+        assert case.runs["exact"].truth_dice == dict.fromkeys(package.manifest.labels.outputs, 1.0)
+        assert case.runs["exact"].seconds > 0
+        assert case.runs["exact"].peak_bytes is None or case.runs["exact"].peak_bytes > 10_000_000
+    first, second = (case.losses["fast"].dice["liver"] for case in measured.cases)
     assert first is not None
     assert second is not None
-    assert measured.worst_dice["liver"] == min(first, second)
+    assert measured.worst_dice("fast")["liver"] == min(first, second)
     assert "secret" not in (package.folder / MEASUREMENTS).read_text()  # a file's name can be a patient's
     assert load_package(package.folder).sha256 == package.sha256
 
 
 def test_a_measurement_counts_for_the_settings_it_was_made_with(package: Package, images: Path) -> None:
     fast = package.in_profile("fast")
-    assert warning_of(package) is None
-    assert "segnode models measure tiny" in str(warning_of(fast))
+    here = kind_of_processor("cpu")
+    assert warning_of(package, here) is None
+    assert "segnode models measure tiny" in str(warning_of(fast, here))
     measure(package, find_cases([images], 1, None), "cpu")
-    assert warning_of(fast) is None
-    assert measurement_of(package) == measurement_of(fast)
+    assert warning_of(fast, here) is None
+    assert warning_of(package.in_profile("equal"), here) is None
+    assert "on this kind of processor (cpu of another make)" in str(warning_of(fast, "cpu of another make"))
+    assert measurements_of(package) == measurements_of(fast) != ()
     path = package.folder / "model.yaml"
     path.write_text(path.read_text().replace("    step_size: 0.8", "    step_size: 0.9"))
-    assert measurement_of(load_package(package.folder)) is None
+    assert measurements_of(load_package(package.folder)) == ()
 
 
 def test_profile_fast_without_a_measurement_is_warned_about(package: Package, caplog: pytest.LogCaptureFixture) -> None:
@@ -99,7 +109,7 @@ def test_profile_fast_without_a_measurement_is_warned_about(package: Package, ca
 def test_a_damaged_file_is_named(package: Package) -> None:
     (package.folder / MEASUREMENTS).write_text(json.dumps({"measurements": [{}]}))
     with pytest.raises(PackageInvalid, match=r"measurements\.json"):
-        measurement_of(package)
+        measurements_of(package)
 
 
 def test_cases_are_found_by_nnunets_names(tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+"""The backend ``openvino``: networks of nnU-Net on a CPU, converted once and compiled where they run.
+
+Networks are converted by OpenVINO's front end itself. ``openvino.convert_model`` does the same and reports each call
+to its makers' server unless a file in the user's home forbids it; nothing here calls it (ADR 16).
+
+References
+----------
+OpenVINO documentation, "CPU device: supported properties", "Precision control".
+"""
+
+import importlib.util
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch.jit._trace import TracerWarning  # torch exports it without saying so
+
+if TYPE_CHECKING:
+    pass
+
+HINTS: dict[str, str] = {"float32": "f32", "bfloat16": "bf16"}
+"""OpenVINO's names of the types in which a network is computed."""
+
+
+def is_installed() -> bool:
+    """Return whether OpenVINO can be imported here."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def installed_version() -> str:
+    """Return OpenVINO's version; only where it is installed."""
+    return version("openvino")
+
+
+def convert(module: torch.nn.Module, shape: Sequence[int], graph: Path, numbers: Path) -> None:
+    """Write a network in OpenVINO's form, with its weights in single precision.
+
+    Parameters
+    ----------
+    module
+        The network, in evaluation mode, on the CPU.
+    shape
+        ``(1, channel, *patch)``: the only shape that it will take.
+    graph, numbers
+        Paths of the new files, ``.xml`` and ``.bin``.
+    """
+    import openvino
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with torch.inference_mode(), warnings.catch_warnings():
+        # OpenVINO traces with what torch calls deprecated, and a trace holds for one shape, which is all that is asked.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", TracerWarning)
+        example = (torch.zeros(tuple(shape)),)
+        decoder = TorchScriptPythonDecoder(module, example_input=example, trace_kwargs={"check_trace": False})
+        front_end = FrontEndManager().load_by_framework("pytorch")
+        model = front_end.convert(front_end.load(decoder))
+    model.reshape(list(shape))
+    openvino.serialize(model, graph, numbers)
+
+
+class OpenVinoNetwork:
+    """A converted network, compiled for the processor that is here.
+
+    Parameters
+    ----------
+    graph, numbers
+        Contents of the two files that :func:`convert` writes.
+    precision
+        ``float32`` or ``bfloat16``: the type in which it is computed.
+    threads
+        Number of threads that it computes on.
+    """
+
+    def __init__(self, graph: bytes, numbers: bytes, precision: Literal["float32", "bfloat16"], threads: int) -> None:
+        import openvino
+
+        core = openvino.Core()
+        model = core.read_model(graph, numbers)
+        settings = {
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            # Several workers would pin their threads to the same cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+        self._request: openvino.InferRequest = core.compile_model(model, "CPU", settings).create_infer_request()
+        self._shape = tuple(model.output(0).shape)
+
+    def __call__(self, tiles: torch.Tensor) -> torch.Tensor:
+        """Compute the logits of tiles, as `segmentation.backends.tile_network.TileNetwork` says."""
+        logits = torch.empty((len(tiles), *self._shape[1:]))
+        for tile, out in zip(tiles.contiguous(), logits, strict=True):
+            self._compute(tile[None], out[None])
+        return logits
+
+    def _compute(self, tile: torch.Tensor, out: torch.Tensor) -> None:
+        """Compute one tile from torch's memory into torch's memory, without a copy."""
+        import openvino
+
+        self._request.set_input_tensor(openvino.Tensor(tile.numpy(), shared_memory=True))
+        self._request.set_output_tensor(openvino.Tensor(out.numpy(), shared_memory=True))
+        self._request.infer()
