@@ -10,7 +10,7 @@ segment is identified by its codes and its label, never by its number. An object
 label, with one blank frame each, as an object without frames is not legal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,11 +31,11 @@ from dicom_io.images.headers.attributes import integer, text
 from dicom_io.images.headers.instance import Instance
 from dicom_io.results.local_time import set_times
 from dicom_io.results.result_identity import ResultIdentity
-from dicom_io.results.seg.frames import FrameKey, binary_frames, labelmap_planes, slices_by_value
+from dicom_io.results.seg.frames import FrameKey, Rows, binary_frames, labelmap_planes, rows_by_value
 from dicom_io.results.seg.functional_groups import PER_FRAME_GROUPS, functional_groups
 from dicom_io.results.seg.read_back import SegContent, read_seg, verify_seg
 from dicom_io.results.seg.segments import describe
-from dicom_io.results.seg.sources import add_references, frame_numbers, source_slices
+from dicom_io.results.seg.sources import add_references, frame_numbers, headers_by_uid, source_slices
 from dicom_io.results.seg.write import write_seg
 from dicom_io.results.source_agreement import Agreement, agree
 from dicom_io.results.source_attributes import REQUIRED, choose_character_set, decimal_strings, equipment_of, texts_of
@@ -87,8 +87,7 @@ class SegContext:
 
 def agreement_of(volume: Volume, sources: Sequence[Instance]) -> Agreement:
     """Read what the images of channel 0 say of patient and study."""
-    headers = {str(source.header.SOPInstanceUID): source.header for source in sources}
-    return agree([headers[uid] for uid in dict.fromkeys(volume.sop_instance_uids)])
+    return _agreement(volume, headers_by_uid(sources))
 
 
 def build_seg(
@@ -122,35 +121,39 @@ def build_seg(
     """
     if not label_map.geometry.same_grid(volume.geometry):
         raise ValueError("the mask is not on the volume's grid")
-    slices = source_slices(volume, sources)
-    headers = {str(source.header.SOPInstanceUID): source.header for source in sources}
+    headers = headers_by_uid(sources)
+    slices = source_slices(volume, headers)
     first = headers[volume.sop_instance_uids[0]]
-    found = slices_by_value(label_map)
+    found = rows_by_value(label_map)
     specs = [spec for spec in sorted(label_map.labels, key=lambda s: s.value) if spec.value in found or not found]
-    identity = _identity(volume, sources, context).parts()
+    identity = _identity(volume, headers, context).parts()
 
-    agreement = agreement or agreement_of(volume, sources)
+    agreement = agreement or _agreement(volume, headers)
     seg = _template(first, agreement, volume, specs, context, identity)
     numbers = {spec.value: number for number, spec in enumerate(specs, start=1)}
     if context.config.output.segmentation_type == "LABELMAP":
         keys = _add_labelmap_pixels(seg, label_map, numbers)
     else:
-        middle = [label_map.geometry.shape[0] // 2]
+        middle = {label_map.geometry.shape[0] // 2: (0, 0)}
         keys = _add_binary_pixels(seg, label_map, numbers, found or dict.fromkeys(numbers, middle))
     seg[PER_FRAME_GROUPS] = functional_groups(keys, slices)
     seg.NumberOfFrames = len(keys)
-    add_references(seg, volume, sources)
+    add_references(seg, volume, headers)
 
     return seg
 
 
-def _identity(volume: Volume, sources: Sequence[Instance], context: SegContext) -> ResultIdentity:
+def _agreement(volume: Volume, headers: Mapping[str, Dataset]) -> Agreement:
+    return agree([headers[uid] for uid in dict.fromkeys(volume.sop_instance_uids)])
+
+
+def _identity(volume: Volume, headers: Mapping[str, Dataset], context: SegContext) -> ResultIdentity:
     frames = [str(frame) for frame in volume.frame_numbers]
-    others = sorted({str(s.header.SOPInstanceUID) for s in sources} - set(volume.sop_instance_uids))
+    others = sorted(headers.keys() - set(volume.sop_instance_uids))
     # Two volumes of one multi-frame image have its UIDs in common.
     parts = volume.volume_names if any(volume.volume_names) else ()
     return ResultIdentity(
-        study_uid=str(sources[0].header.StudyInstanceUID),
+        study_uid=str(next(iter(headers.values())).StudyInstanceUID),
         inputs=(*volume.series_uids, *volume.sop_instance_uids, *frames, *others, *parts),
         package_sha256=context.model_sha256,
         config=context.config,
@@ -284,7 +287,7 @@ def _series_number(header: Dataset, config: ModelConfig) -> int:
 
 
 def _add_binary_pixels(
-    seg: Dataset, label_map: LabelMap, numbers: dict[int, int], slices: dict[int, list[int]]
+    seg: Dataset, label_map: LabelMap, numbers: dict[int, int], slices: dict[int, dict[int, Rows]]
 ) -> list[FrameKey]:
     frames = sum(len(slices[value]) for value in numbers)
     if frames * seg.Rows * seg.Columns / 8 > LARGEST_PIXEL_DATA:

@@ -5,13 +5,16 @@ such objects (FIELD-NOTES 1) counted frames instead of reading their positions; 
 position and its source image. A LABELMAP object has a frame for every slice, as one costs next to nothing there.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.label_map import LabelMap
+
+Rows = tuple[int, int]
+"""A range of rows: the first one, and the one after the last."""
 
 
 @dataclass(frozen=True)
@@ -22,23 +25,44 @@ class FrameKey:
     segment: int | None
 
 
-def slices_by_value(label_map: LabelMap) -> dict[int, list[int]]:
-    """Find the slices in which each label has voxels, by the label's value; labels without voxels are not listed."""
-    result: dict[int, list[int]] = {}
+def rows_by_value(label_map: LabelMap) -> dict[int, dict[int, Rows]]:
+    """Find the slices in which each label has voxels, and there its rows; labels without voxels are not listed.
+
+    Runs of equal voxels are looked at, which are few beside the voxels.
+
+    Returns
+    -------
+    dict
+        By the label's value the slices, ascending, with the first row of the label and the one after its last.
+
+    Raises
+    ------
+    ValueError
+        If the mask has a value that no label has.
+    """
+    result: dict[int, dict[int, Rows]] = {}
     known = {spec.value for spec in label_map.labels}
+    columns = label_map.geometry.shape[2]
     for index, plane in enumerate(label_map.array):
-        for value in np.flatnonzero(np.bincount(plane.ravel())):
+        flat = plane.ravel()
+        ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1)
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        values, first = np.unique(flat[ends], return_index=True)
+        _, last = np.unique(flat[ends][::-1], return_index=True)
+        for value, start, end in zip(values.tolist(), starts[first], ends[::-1][last], strict=True):
             if value:
-                result.setdefault(int(value), []).append(index)
+                result.setdefault(value, {})[index] = (int(start) // columns, int(end) // columns + 1)
     if not result.keys() <= known:
         raise ValueError(f"the mask has values without a label: {sorted(result.keys() - known)}")
     return result
 
 
 def binary_frames(
-    label_map: LabelMap, numbers: dict[int, int], slices: dict[int, list[int]]
+    label_map: LabelMap, numbers: dict[int, int], slices: Mapping[int, Mapping[int, Rows]]
 ) -> tuple[list[FrameKey], bytes]:
     """Return frames and packed pixels of a BINARY object, segment by segment.
+
+    Frames follow each other without padding (PS3.5 section 8.1.1, D.1); the whole is padded to an even length.
 
     Parameters
     ----------
@@ -47,27 +71,22 @@ def binary_frames(
     numbers
         Segment number of each label's value, ascending.
     slices
-        For each value the slices that get a frame.
+        For each value the slices that get a frame, with the rows outside of which the frame is empty.
     """
-    array = label_map.array
-    keys = [FrameKey(index, number) for value, number in numbers.items() for index in slices[value]]
-    masks = (array[index] == value for value in numbers for index in slices[value])
-    return keys, pack_bits(masks)
-
-
-def pack_bits(masks: Iterable[NDArray[np.bool_]]) -> bytes:
-    """Pack boolean frames into 1-bit pixels, without padding between frames (PS3.5 section 8.1.1, D.1)."""
-    parts: list[bytes] = []
-    rest = np.zeros(0, dtype=np.bool_)
-    for mask in masks:
-        bits = np.concatenate([rest, mask.ravel()]) if rest.size else mask.ravel()
-        whole = bits.size - bits.size % 8
-        parts.append(np.packbits(bits[:whole], bitorder="little").tobytes())
-        rest = bits[whole:]
-    if rest.size:
-        parts.append(np.packbits(rest, bitorder="little").tobytes())
-    packed = b"".join(parts)
-    return packed + b"\0" * (len(packed) % 2)
+    frames = [(value, index, rows) for value in numbers for index, rows in slices[value].items()]
+    keys = [FrameKey(index, numbers[value]) for value, index, _ in frames]
+    columns = label_map.geometry.shape[2]
+    size = label_map.geometry.shape[1] * columns
+    whole = -(-len(frames) * size // 8)
+    packed = np.zeros(whole + whole % 2, dtype=np.uint8)
+    for number, (value, index, (first, stop)) in enumerate(frames):
+        start = number * size + first * columns
+        bits = label_map.array[index, first:stop].ravel() == value
+        if start % 8:
+            bits = np.concatenate([np.zeros(start % 8, dtype=np.bool_), bits])
+        part = np.packbits(bits, bitorder="little")
+        packed[start // 8 : start // 8 + part.size] |= part  # its first and last byte may hold other rows' bits too
+    return keys, packed.tobytes()
 
 
 def labelmap_planes(

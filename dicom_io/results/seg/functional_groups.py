@@ -47,8 +47,8 @@ def functional_groups(keys: Sequence[FrameKey], sources: Sequence[SourceSlice]) 
     """
     used = sorted({key.slice_index for key in keys})
     ordinal = {index: number for number, index in enumerate(used, start=1)}
-    positions = {index: _sequence("PlanePositionSequence", _position(sources[index])) for index in used}
-    derivations = {index: _sequence("DerivationImageSequence", _derivation(sources[index])) for index in used}
+    positions = {index: _position(sources[index]) for index in used}
+    derivations = _derivations(sources, used)
     segments = {number: _segment(number) for number in {key.segment for key in keys}}
     parts = []
     for key in keys:
@@ -64,9 +64,13 @@ def functional_groups(keys: Sequence[FrameKey], sources: Sequence[SourceSlice]) 
 def _content(dimension_index: tuple[int, ...]) -> bytes:
     """Encode ``FrameContentSequence`` with ``DimensionIndexValues``, which differs between any two frames."""
     values = struct.pack(f"<{len(dimension_index)}I", *dimension_index)
-    element = struct.pack("<HH2sH", 0x0020, 0x9157, b"UL", len(values)) + values
-    item = _ITEM + struct.pack("<I", len(element)) + element
-    return struct.pack("<HH2sHI", 0x0020, 0x9111, b"SQ", 0, len(item)) + item
+    return _sequence_of(0x9111, struct.pack("<HH2sH", 0x0020, 0x9157, b"UL", len(values)) + values)
+
+
+def _sequence_of(element: int, content: bytes) -> bytes:
+    """Encode a sequence of group 0020 with one item."""
+    item = _ITEM + struct.pack("<I", len(content)) + content
+    return struct.pack("<HH2sHI", 0x0020, element, b"SQ", 0, len(item)) + item
 
 
 def _segment(number: int | None) -> bytes:
@@ -75,8 +79,11 @@ def _segment(number: int | None) -> bytes:
     return _sequence("SegmentIdentificationSequence", _item(ReferencedSegmentNumber=number))
 
 
-def _position(source: SourceSlice) -> Dataset:
-    return _item(ImagePositionPatient=decimal_strings(source.position))
+def _position(source: SourceSlice) -> bytes:
+    """Encode ``PlanePositionSequence`` with ``ImagePositionPatient``, which differs between any two slices."""
+    text = "\\".join(map(str, decimal_strings(source.position))).encode("ascii")
+    text += b" " * (len(text) % 2)
+    return _sequence_of(0x9113, struct.pack("<HH2sH", 0x0020, 0x0032, b"DS", len(text)) + text)
 
 
 def _sequence(keyword: str, item: Dataset) -> bytes:
@@ -92,6 +99,26 @@ def _sequence(keyword: str, item: Dataset) -> bytes:
 def reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     """Build an item that names a SOP instance (PS3.3 table 10-11)."""
     return _item(ReferencedSOPClassUID=sop_class_uid, ReferencedSOPInstanceUID=sop_instance_uid)
+
+
+def _derivations(sources: Sequence[SourceSlice], used: Sequence[int]) -> dict[int, bytes]:
+    """Encode the derivation of each slice: pydicom does it once for all slices whose UIDs are equally long.
+
+    The others are that one with their UID in its place, so hundreds of nested items need not be built.
+    """
+    made: dict[tuple[str, int, int | None], tuple[bytes, bytes]] = {}
+    result = {}
+    for index in used:
+        source = sources[index]
+        uid = source.sop_instance_uid.encode("ascii")
+        alike = source.sop_class_uid, len(uid), source.frame_number
+        if alike not in made:
+            made[alike] = uid, _sequence("DerivationImageSequence", _derivation(source))
+        place, encoded = made[alike]
+        if encoded.count(place) != 1:
+            encoded = _sequence("DerivationImageSequence", _derivation(source))
+        result[index] = encoded.replace(place, uid)
+    return result
 
 
 def _derivation(source: SourceSlice) -> Dataset:

@@ -1,6 +1,6 @@
 """The source images of a SEG, slice by slice: instance, frame and position."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -50,15 +50,19 @@ def grid_slices(positions: ArrayLike, grid: Geometry) -> list[int]:
     return [int(value) for value in nearest]
 
 
-def source_slices(volume: Volume, sources: Sequence[Instance]) -> list[SourceSlice]:
+def headers_by_uid(sources: Sequence[Instance]) -> dict[str, Dataset]:
+    """Return the instances' headers by SOP Instance UID, each unpacked once."""
+    return {str(header.SOPInstanceUID): header for header in (source.header for source in sources)}
+
+
+def source_slices(volume: Volume, headers: Mapping[str, Dataset]) -> list[SourceSlice]:
     """Return reference and position of every slice of a volume.
 
     Raises
     ------
     ValueError
-        If a slice's instance is not among ``sources``, or its position is not the volume's.
+        If a slice's instance is not among the headers, or its position is not the volume's.
     """
-    headers = {str(source.header.SOPInstanceUID): source.header for source in sources}
     result = []
     for index, (uid, frame) in enumerate(zip(volume.sop_instance_uids, volume.frame_numbers, strict=True)):
         if uid not in headers:
@@ -89,9 +93,8 @@ def frame_numbers(header: Dataset, frame: int, group: str, keyword: str, count: 
     return None if place is None else numbers(place, keyword, count)
 
 
-def add_references(seg: Dataset, volume: Volume, sources: Sequence[Instance]) -> None:
+def add_references(seg: Dataset, volume: Volume, headers: Mapping[str, Dataset]) -> None:
     """Name every source instance in ReferencedSeriesSequence and SourceImageSequence, channel 0's slices first."""
-    headers = {str(source.header.SOPInstanceUID): source.header for source in sources}
     ordered = dict.fromkeys((*volume.sop_instance_uids, *headers))
     series: dict[str, list[Dataset]] = {}
     for uid in ordered:
