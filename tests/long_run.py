@@ -31,6 +31,7 @@ HEADER_SEEDS, HEADER_TRIES = 2, "10000"
 VOXEL_BLOCKS, VOXEL_CASES = 10, 10
 """A hundred cases of 6.5 million labels."""
 SOAKS, SOAK_SECONDS = 6, "1200"
+TRAINING_KILLS = "50"
 FIGURE = re.compile(r"^(?:INFO:\w+:)?(\S.*?\S) {2,}(\d+(?:\.\d+)?)$", re.MULTILINE)
 ENDED = re.compile(r"(\d+) (passed|failed|skipped|errors?)\b")
 
@@ -75,6 +76,8 @@ def parts() -> Iterator[Part]:
         cases = ("-m", "tests.last_voxel", "--first", str(first), "--cases", str(VOXEL_CASES))
         yield Part(f"labels, cases from {first}", cases)
     yield Part("memory of 50,000 headers", ("-m", "tests.support.many_headers", "--count", "50000"))
+    kills = ("-m", "tests.training.runs.kills", "--kills", TRAINING_KILLS)
+    yield Part(f"trainings killed {TRAINING_KILLS} times", kills)
     for seed in range(1, SOAKS + 1):
         soak = ("-m", "tests.faults.kills.soak", "--seconds", SOAK_SECONDS, "--seed", str(seed))
         yield Part(f"kills for {SOAK_SECONDS} s, seed {seed}", soak)

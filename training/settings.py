@@ -59,7 +59,7 @@ class TrainingSettings(Frozen):
 
     folders: Folders
     group: str | None = Field(default=None, description="the Unix group that shares the folders; left out: nobody does")
-    database: str = Field(default="training.sqlite", min_length=1, description="the queue: a file, or postgresql://…")
+    database: str = Field(default="", description="the queue: a file, or postgresql://…; left out: a file in queue")
     devices: Workers = Field(default=(None,), description="how many runs at a time, or this machine's devices")
     runs_per_device: int = Field(default=1, ge=1, le=16, description="how many runs may share a device, if they may")
     executor: ExecutorName = Field(default_factory=this_host, description="this machine's name in the queue")
@@ -75,7 +75,9 @@ class TrainingSettings(Frozen):
     @classmethod
     def _database_is_a_url(cls, content: Any, info: ValidationInfo) -> Any:
         if isinstance(content, dict):
-            database = content.get("database", "training.sqlite")
+            database = content.get("database", "")
+            if not database and isinstance(folders := content.get("folders"), dict):
+                database = str(Path(str(folders.get("queue", ""))) / "training.sqlite")
             if isinstance(database, str) and not DATABASE_URL.match(database):
                 if "://" in database:
                     raise problem_at(("database",), "the URL is neither sqlite nor postgresql")

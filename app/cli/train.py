@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from app.cli.options import AsJson
-from core.errors import ConfigInvalid
+from core.errors import ConfigInvalid, PackageInvalid
 
 if TYPE_CHECKING:
     from training.runs.records import RunFolder
@@ -93,6 +93,7 @@ def start(
     epochs: Annotated[int | None, typer.Option(help="How many; left out: the trainer's own, 1000 mostly.")] = None,
     iterations: Annotated[int | None, typer.Option(help="In an epoch; left out: the trainer's own, 250.")] = None,
     pretrained: Annotated[Path | None, typer.Option(help="An nnU-Net checkpoint to begin with.")] = None,
+    from_package: Annotated[str | None, typer.Option("--from", help="A model package to begin with.")] = None,
     devices: Annotated[int, typer.Option(help="How many GPUs together for one run.")] = 1,
     shared: Annotated[bool, typer.Option("--shared", help="Other runs may use the device meanwhile.")] = False,
     priority: Annotated[int, typer.Option(help="A smaller one comes first.")] = 100,
@@ -118,6 +119,10 @@ def start(
 
     check_trainer(trainer)
     name = find_dataset(settings, dataset)
+    if from_package is not None:
+        if pretrained is not None:
+            raise ConfigInvalid("--from and --pretrained: both say what to begin with; give one")
+        pretrained = _weights_of(settings, from_package, configuration)
     try:
         requests = [
             RunRequest(
@@ -156,11 +161,15 @@ def work(
     """
     settings = _site(config)
     from runtime.logs import configure_logging
-    from training.runs.worker import work as serve
+    from training.runs.worker_lock import is_needed
 
     if settings.launcher == "slurm":
         raise ConfigInvalid("launcher: slurm: SLURM runs the queue itself, so this machine needs no worker")
     configure_logging("training", settings.logs)
+    if until_idle and not is_needed(settings):
+        return
+    from training.runs.worker import work as serve
+
     serve(settings, until_idle=until_idle)
 
 
@@ -255,6 +264,149 @@ def resume(
     _begin(settings, config, resumed, queue_only=queue_only)
 
 
+@app.command()
+def best(
+    dataset: Dataset,
+    fold: Annotated[list[int] | None, typer.Option("--fold", "-f", help="Compare over these; else all.")] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the best configuration, or ensemble of two, by cross-validation, and the post-processing that helps.
+
+    \b
+    Example:
+      segnode train best Liver
+
+    nnU-Net compares what is trained and validated in all folds. A table, plots and
+    pictures of the worst cases are written beside the results.
+    """
+    settings = _site(config)
+    from runtime.processor import usable_cores
+    from training.promotion.best import find_best, folds_of
+    from training.runs.choice import find_dataset
+
+    name = find_dataset(settings, dataset)
+    won = find_best(settings, name, folds_of(settings, name, fold or ()), usable_cores())
+    facts: dict[str, Any] = {"scores": won.scores, "members": [path.name for path in won.members]}
+    facts |= {"dice_before_postprocessing": won.before, "dice": won.after}
+    raw = settings.folders.raw / name
+    report = settings.folders.results / name / "comparison"
+    shown = _evaluated(won.predictions, raw, report, facts)
+    if as_json:
+        typer.echo(json.dumps(facts | {"means": shown, "report": str(report)}, indent=1))
+        return
+    table = Table("Model", "Mean Dice", title=f"cross-validation of {name}")
+    for model, score in sorted(won.scores.items(), key=lambda item: -item[1]):
+        table.add_row(model, f"{score:.4f}")
+    table.caption = f"best: {' and '.join(facts['members'])}; with post-processing {won.after:.4f}"
+    Console().print(table, _table_of(shown))
+    typer.echo(f"table, plots and worst cases: {report}")
+    typer.echo(f"next: segnode train package {name} --name NAME")
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="Folder of predicted masks, named as the true ones.")],
+    dataset: Dataset,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the report.")],
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare masks of any origin with a data set's own: Dice, 95 % surface distance, volumes, worst cases.
+
+    \b
+    Example:
+      segnode train evaluate predicted/ Liver --out report
+    """
+    settings = _site(config)
+    from training.runs.choice import find_dataset
+
+    raw = settings.folders.raw / find_dataset(settings, dataset)
+    shown = _evaluated(predictions, raw, out, {"predictions": str(predictions)})
+    if as_json:
+        typer.echo(json.dumps({"means": shown, "report": str(out)}, indent=1))
+        return
+    Console().print(_table_of(shown))
+    typer.echo(f"table, plots and worst cases: {out}")
+
+
+@app.command()
+def package(
+    dataset: Dataset,
+    name: Annotated[str, typer.Option("--name", help="Name of the new package: a-z, 0-9, '.', '_', '-'.")],
+    configuration: Annotated[
+        list[str] | None,
+        typer.Option("--configuration", "-C", help="Instead of the best; may be repeated to average."),
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Make a model package of the best that was trained, proven against stock nnU-Net's own prediction.
+
+    \b
+    Example:
+      segnode train package Liver --name liver
+
+    What the data set's lock knows answers the questions of model.yaml, so that
+    segnode run takes the package at once.
+    Exit codes: 0 made and proven, 2 nothing to make it of, 4 the golden case failed.
+    """
+    settings = _site(config)
+    from app.progress import progress_of
+    from runtime.processor import settle_threads
+    from segmentation.package.open_decisions import standing_questions
+    from segmentation.package.store import folder_for_new_packages
+    from segmentation.verification.golden_case import explain_failure
+    from training.promotion.package import chosen_members, make_package
+    from training.runs.choice import find_dataset
+
+    settle_threads()
+    found = find_dataset(settings, dataset)
+    members = chosen_members(settings, found, configuration or [])
+    with progress_of("converting weights", shown=True) as on_progress:
+        made = make_package(settings, found, members, name, folder_for_new_packages(), on_progress)
+    typer.echo(f"{made.package.folder}: made of {', '.join(path.name for path in members)}")
+    if made.outcome is None:
+        typer.echo("no golden case: the network finds nothing in the smallest cases; prove it: segnode models verify")
+    elif not made.outcome.passed:
+        raise PackageInvalid(explain_failure(made.package, made.outcome))
+    else:
+        typer.echo(f"golden case {made.case}: {made.outcome.agreement:.4%} of the voxels as stock nnU-Net's")
+    for question in standing_questions(made.package):
+        typer.echo(f"{made.package.folder / 'model.yaml'} asks you: {question}")
+    typer.echo(f"next: segnode run DICOM_FOLDER OUT --model {name}")
+
+
+def _weights_of(settings: "TrainingSettings", name: str, configuration: str) -> Path:
+    from segmentation.package.package import open_package
+    from segmentation.package.store import default_models_path, find_package
+    from training.runs.pretrained import write_pretrained
+
+    return write_pretrained(open_package(find_package(name, default_models_path())), configuration, settings.folders)
+
+
+def _evaluated(predictions: Path, raw: Path, report: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    from training.promotion.evaluation import evaluate_folder, labels_of, means, worst_cases, write_report
+    from training.promotion.pictures import draw_case, draw_figures
+
+    description = json.loads((raw / "dataset.json").read_text())
+    ending = description["file_ending"]
+    labels, ignore = labels_of(description)
+    found = evaluate_folder(predictions, raw / "labelsTr", labels, ending, ignore)
+    write_report(report, found, facts)
+    draw_figures(report, found)
+    for rank, case in enumerate(worst_cases(found), start=1):
+        files = (raw / "imagesTr" / f"{case}_0000{ending}", raw / "labelsTr" / f"{case}{ending}")
+        draw_case(report / f"worst-{rank}-{case}.png", *files, predictions / f"{case}{ending}")
+    return means(found)
+
+
+def _table_of(shown: dict[str, Any]) -> Table:
+    table = Table("Label", "Dice", "HD95, mm", "True, ml", "Predicted, ml")
+    for label, row in shown.items():
+        table.add_row(label, *("" if value is None else f"{value:.3f}" for value in row.values()))
+    return table
+
+
 def _site(config: Path | None) -> "TrainingSettings":
     if any(find_spec(package) is None for package in ("nnunetv2",)):
         raise ConfigInvalid("the training's packages are not installed; see: pip install 'segnode[training]'")
@@ -276,11 +428,9 @@ def _shape_of(configuration: dict[str, Any]) -> str:
 
 
 def _begin(settings: "TrainingSettings", config: Path | None, runs: Sequence["RunFolder"], *, queue_only: bool) -> None:
-    """Give runs to SLURM; or start a worker on this machine that ends when nothing is left, unless one is there."""
-    from core.file_locks import is_locked
+    """Give runs to SLURM; or start a worker on this machine that ends when nothing is left for it."""
     from runtime.child import PYTHON
     from training.runs.slurm import submit
-    from training.runs.worker_lock import worker_lock
     from training.settings import settings_file
 
     if settings.launcher == "slurm":
@@ -289,9 +439,6 @@ def _begin(settings: "TrainingSettings", config: Path | None, runs: Sequence["Ru
             typer.echo(f"SLURM has it as job {submit(settings, settings_file(config), together)}; see also: squeue")
         return
     if queue_only:
-        return
-    lock = worker_lock(settings)
-    if lock.exists() and is_locked(lock):
         return
     place = ["--config", str(config.absolute())] if config else []
     log = settings.folders.queue / f"{settings.executor}.log"

@@ -31,23 +31,29 @@ def make_site(folder: Path, **changes: Any) -> TrainingSettings:
     return site
 
 
-def write_raw(raw: Path, dataset: str = DATASET, cases: Sequence[str] = CASES) -> Path:
-    """An nnU-Net raw folder: in each case a ball, bright in noise, its label 1."""
+def write_raw(
+    raw: Path,
+    dataset: str = DATASET,
+    cases: Sequence[str] = CASES,
+    shape: tuple[int, int, int] = SHAPE,
+    spacing: tuple[float, float, float] = (2.0, 1.0, 1.0),
+) -> Path:
+    """Write an nnU-Net raw folder: in each case a ball, bright in noise, its label 1."""
     folder = raw / dataset
     for name in ("imagesTr", "labelsTr"):
         (folder / name).mkdir(parents=True)
-    grid = np.indices(SHAPE)
+    grid = np.indices(shape, sparse=True)
     for seed, case in enumerate(cases):
         rng = np.random.default_rng(seed)
-        centre = rng.uniform(10, np.array(SHAPE) - 10)
+        centre = rng.uniform(10, np.array(shape) - 10)
         ball = (sum((axis - at) ** 2 for axis, at in zip(grid, centre, strict=True)) < 36).astype(np.uint8)
-        image = rng.normal(0, 50, SHAPE) + 400.0 * ball
+        image = rng.normal(0, 50, shape) + 400.0 * ball
         for path, array in (
             (folder / "imagesTr" / f"{case}_0000.nii.gz", image.astype(np.int16)),
             (folder / "labelsTr" / f"{case}.nii.gz", ball),
         ):
             written = SimpleITK.GetImageFromArray(array)
-            written.SetSpacing((1.0, 1.0, 2.0))
+            written.SetSpacing(spacing[::-1])
             SimpleITK.WriteImage(written, str(path))
     content = {
         "channel_names": {"0": "CT"},

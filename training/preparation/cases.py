@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from training.preparation.raw import RawCase
+
 _ENDINGS = (".pkl", "_seg.b2nd", ".b2nd")
 """Files of a prepared case; the last is what nnU-Net lists cases by."""
 
@@ -96,7 +98,7 @@ def _aside(target: Path, name: str) -> Iterator[Path]:
         aside.rmdir()
 
 
-def made_of(plans: Mapping[str, Any], configuration: Mapping[str, Any], raw: Path) -> str:
+def made_of(plans: Mapping[str, Any], configuration: Mapping[str, Any], raw: Path, cases: Mapping[str, RawCase]) -> str:
     """Return the hash of all that a folder of prepared cases depends on, so that it is known whether it is current.
 
     Parameters
@@ -104,9 +106,11 @@ def made_of(plans: Mapping[str, Any], configuration: Mapping[str, Any], raw: Pat
     configuration
         With what it inherits.
     raw
-        The raw data set; its files by size and time of change.
+        The raw data set.
+    cases
+        Its cases; their files count by size and time of change.
     """
-    files = sorted(path for folder in ("imagesTr", "labelsTr") for path in (raw / folder).iterdir())
+    files = [path for _, case in sorted(cases.items()) for path in (*case.images, case.label)]
     sizes = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     parts = [{key: configuration.get(key) for key in _OF_THE_IMAGES}, {key: plans.get(key) for key in _OF_ALL}, sizes]
     parts.append(json.loads((raw / "dataset.json").read_text())["labels"])

@@ -6,6 +6,7 @@ image and of the resampled one.
 
 from collections.abc import Sequence
 from math import prod
+from pathlib import Path
 from typing import Any
 
 BASE_BYTES = 700 * 2**20
@@ -14,19 +15,19 @@ BYTES_PER_VOXEL = 34.0
 BYTES_PER_TARGET_VOXEL = 26.0
 
 
-def token_bytes(images: Sequence[str], spacing: Sequence[float], channels: int) -> int:
+def token_bytes(image: Path, spacing: Sequence[float], channels: int) -> int:
     """Predict the memory of one case in bytes.
 
     Parameters
     ----------
-    images
-        Its files; the header of the first is read where it can be.
+    image
+        Its first channel, of which the header is read where it can be.
     spacing
         Of the configuration in mm, ``(slice, row, column)`` after the plans' transposition, or of the plane alone.
     channels
         Of the image.
     """
-    shape, own = _grid(images[0])
+    shape, own = _grid(image)
     voxels = prod(shape)
     extent = sorted(size * step for size, step in zip(shape, own, strict=True))
     # Which axis is which does not matter to the product, unless only two are resampled.
@@ -34,11 +35,11 @@ def token_bytes(images: Sequence[str], spacing: Sequence[float], channels: int) 
     return int(BASE_BYTES + channels * (voxels * BYTES_PER_VOXEL + target * BYTES_PER_TARGET_VOXEL))
 
 
-def _grid(path: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
+def _grid(path: Path) -> tuple[tuple[int, ...], tuple[float, ...]]:
     import SimpleITK as sitk
 
     reader: Any = sitk.ImageFileReader()  # type: ignore[no-untyped-call]
-    reader.SetFileName(path)
+    reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError:

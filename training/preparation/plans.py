@@ -10,6 +10,7 @@ from typing import Any
 from core.errors import ConfigInvalid
 from core.files import replace_file
 from training.folders import nnunet_environment
+from training.preparation.raw import raw_cases
 from training.settings import TrainingSettings
 
 SPLITS = "splits_final.json"
@@ -96,7 +97,8 @@ def _is_current(raw: Path, prepared: Path) -> bool:
     except ValueError:
         return False  # nnU-Net was killed while it wrote it
     made = fingerprint.stat().st_mtime_ns
-    parts = [raw / "dataset.json", *(raw / "imagesTr").iterdir(), *(raw / "labelsTr").iterdir()]
+    files = [path for case in raw_cases(raw).values() for path in (*case.images, case.label)]
+    parts = [raw / "dataset.json", *files]
     return all(part.stat().st_mtime_ns < made for part in parts)
 
 
@@ -108,7 +110,7 @@ def fix_split(raw: Path, prepared: Path) -> None:
     ConfigInvalid
         If the split names cases that the data set has not, or there are fewer than two cases.
     """
-    cases = case_names(raw)
+    cases = sorted(raw_cases(raw))
     place = prepared / SPLITS
     own = raw / SPLITS
     if own.exists():
@@ -131,18 +133,3 @@ def _draw(cases: Sequence[str]) -> list[Mapping[str, list[str]]]:
 
     drawn = generate_crossval_split(sorted(cases), seed=_SEED, n_splits=min(5, len(cases)))
     return [{side: [str(case) for case in split[side]] for side in ("train", "val")} for split in drawn]
-
-
-def case_names(raw: Path) -> list[str]:
-    """Return the names of the training cases, as nnU-Net reads them from the folder.
-
-    Raises
-    ------
-    ConfigInvalid
-        If the folder has no description.
-    """
-    from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
-
-    if not (raw / "dataset.json").is_file():
-        raise ConfigInvalid(f"{raw}: no dataset.json there; register the data set, or bring an nnU-Net raw folder")
-    return sorted(get_filenames_of_train_images_and_targets(str(raw)))

@@ -22,6 +22,7 @@ from core.files import replace_file, replacing
 from training.folders import nnunet_environment
 from training.preparation.cases import MADE_OF, CaseTask, made_of, prepare_case
 from training.preparation.memory import token_bytes
+from training.preparation.raw import RawCase, raw_cases
 from training.settings import TrainingSettings
 
 ALL = ("2d", "3d_fullres", "3d_lowres")
@@ -90,7 +91,7 @@ def prepare(
         for result, task in _in_parallel(todo, workers, memory):
             done.prepared += 1
             done.largest, done.token = max((result, task.token), (done.largest, done.token))
-            on_progress(done.prepared / len(todo))
+            on_progress((done.known + done.prepared) / len(tasks))
     return done
 
 
@@ -125,28 +126,26 @@ def _result(future: Future[int], task: CaseTask) -> int:
 
 def _tasks(settings: TrainingSettings, wanted: Wanted) -> list[CaseTask]:
     """List the cases of one configuration, their folder made and cleared of what is not current."""
-    from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
-
     raw, base = settings.folders.raw / wanted.dataset, settings.folders.preprocessed / wanted.dataset
     plans_path = base / f"{wanted.plans}.json"
     plans: dict[str, Any] = json.loads(plans_path.read_text())
     chosen = _whole(plans["configurations"], wanted.configuration)
     target = base / chosen["data_identifier"]
-    _clear(target, made_of(plans, chosen, raw))
-    cases = get_filenames_of_train_images_and_targets(str(raw))
+    cases = raw_cases(raw)
+    _clear(target, made_of(plans, chosen, raw, cases))
     _copy_labels(base / "gt_segmentations", cases)
     return [
         CaseTask(
             name=name,
-            images=tuple(files["images"]),
-            label=files["label"],
+            images=tuple(map(str, case.images)),
+            label=str(case.label),
             plans=str(plans_path),
             configuration=wanted.configuration,
             description=str(raw / "dataset.json"),
             target=str(target),
-            token=token_bytes(files["images"], chosen["spacing"], len(chosen["normalization_schemes"])),
+            token=token_bytes(case.images[0], chosen["spacing"], len(chosen["normalization_schemes"])),
         )
-        for name, files in sorted(cases.items())
+        for name, case in sorted(cases.items())
     ]
 
 
@@ -167,15 +166,15 @@ def _clear(target: Path, current: str) -> None:
     replace_file(note, json.dumps(current).encode())
 
 
-def _copy_labels(folder: Path, cases: Mapping[str, Mapping[str, Any]]) -> None:
+def _copy_labels(folder: Path, cases: Mapping[str, RawCase]) -> None:
     """Copy the true masks to where nnU-Net's validation looks for them."""
     folder.mkdir(exist_ok=True)
-    for name, files in cases.items():
-        label = Path(files["label"])
-        copy = folder / label.name
+    for name, case in cases.items():
+        label = case.label
+        copy = folder / f"{name}{''.join(label.suffixes)}"
         if copy.exists() and copy.stat().st_mtime_ns >= label.stat().st_mtime_ns:
             continue
-        with replacing(folder / f"{name}{label.name.removeprefix(name)}") as temporary:
+        with replacing(copy) as temporary:
             shutil.copyfile(label, temporary)
 
 

@@ -77,12 +77,13 @@ def _try_again(run: RunFolder, environment: Mapping[str, str], pace: Pace, must_
         run.take_ended()  # of a process before, which nobody lived to hear
         code = _one_process(run, environment, pace, must_end)
         ended = run.take_ended()
-        if ended is not None and ended.why == "stopped" and not run.is_to_stop:
-            raise Interrupted
-        if ended is not None:
+        was_told = ended is not None and ended.why == "stopped" and not run.is_to_stop
+        if ended is not None and not was_told:
             return _finish(run, ended)
         if must_end():
             raise Interrupted
+        if was_told:
+            continue  # by somebody else, who knew its process; its last epoch is saved
         if (state := _after_crash(run, code)).state.is_over:
             return state
         _pause(run, pace.retry_s, must_end)

@@ -22,7 +22,7 @@ def write_checkpoint(path: Path, save: Callable[[Path], None]) -> None:
     path
         Its place.
     save
-        Writes the file it is given, or nothing where this process is not the one that saves.
+        Writes the file it is given, or nothing where checkpoints are turned off.
 
     Raises
     ------

@@ -67,8 +67,13 @@ def build_trainer(request: RunRequest, keeping: Keeping) -> Any:
     return trainer
 
 
-def begin(trainer: Any, run: RunFolder, request: RunRequest) -> None:
+def begin(trainer: Any, run: RunFolder, request: RunRequest) -> Path | None:
     """Initialise the networks from the newest checkpoint, from pretrained weights, or anew where nothing is lost by it.
+
+    Returns
+    -------
+    Path or None
+        The checkpoint that the training goes on from.
 
     Raises
     ------
@@ -96,6 +101,7 @@ def begin(trainer: Any, run: RunFolder, request: RunRequest) -> None:
         say(f"training begins, with epoch 1 of {trainer.num_epochs}; no epoch was saved before")
     if trainer.local_rank == 0:
         run.write_progress(progress.model_copy(update={"starts": progress.starts + 1}))
+    return path
 
 
 def _load_pretrained(trainer: Any, path: Path) -> None:
@@ -113,8 +119,8 @@ def _load_pretrained(trainer: Any, path: Path) -> None:
 def train(work: Work, trainer: Any, request: RunRequest) -> None:
     """Train to the last epoch, then validate; what is done is not done again."""
     output = Path(trainer.output_folder)
-    begin(trainer, work.run, request)
-    if not (output / FINAL).exists():
+    checkpoint = begin(trainer, work.run, request)
+    if checkpoint is None or checkpoint.name != FINAL:
         trainer.run_training()
     # Of fold "all" every case was trained on, so that its validation would say nothing.
     if request.fold != "all" and not _is_validated(output):

@@ -84,6 +84,7 @@ def check_request(settings: TrainingSettings, request: RunRequest) -> None:
     if not prepared:
         raise ConfigInvalid(f"{data}: no prepared case; make them with: segnode train plan {request.dataset}")
     _check_fold(base, request, prepared)
+    _check_previous_stage(settings, request, configurations, prepared)
     batch = _inherited(configurations, request.configuration, "batch_size")
     if request.devices > batch:
         raise ConfigInvalid(f"--devices {request.devices}: more than the plans' batch, which is {batch}")
@@ -106,6 +107,22 @@ def _check_fold(base: Path, request: RunRequest, prepared: set[str]) -> None:
     if missing:
         remedy = f"prepare them with: segnode train plan {request.dataset}"
         raise ConfigInvalid(f"{len(missing)} cases of the split are not prepared, such as {missing[0]}; {remedy}")
+
+
+def _check_previous_stage(
+    settings: TrainingSettings, request: RunRequest, configurations: dict[str, dict[str, Any]], prepared: set[str]
+) -> None:
+    previous = configurations[request.configuration].get("previous_stage")
+    if previous is None:
+        return
+    model = f"{request.trainer}__{request.plans}__{previous}"
+    folder = settings.folders.results / request.dataset / model / "predicted_next_stage" / request.configuration
+    missing = sorted(prepared - {path.stem for path in folder.glob("*.b2nd")})
+    if missing:
+        raise ConfigInvalid(
+            f"{request.configuration}: {previous} has not predicted {len(missing)} cases, such as {missing[0]}; train "
+            f"all folds of {previous} first"
+        )
 
 
 def _inherited(configurations: dict[str, dict[str, Any]], name: str, key: str) -> Any:

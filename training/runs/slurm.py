@@ -1,6 +1,6 @@
 """``launcher: slurm``: runs as jobs of a SLURM cluster, the folds of one start as a job array.
 
-SLURM queues, places and requeues them; each job brings one run to its end as the local worker does (`slurm_job`). The
+SLURM queues, places and requeues them; each job brings one run to its end as the local worker does (`cluster_job`). The
 folders of ``training.yaml`` lie where all nodes see them.
 """
 
@@ -54,7 +54,7 @@ def submit(settings: TrainingSettings, config: Path, runs: Sequence[RunFolder]) 
     given += [f"--account={options.account}"] if options.account else []
     gpus = options.gpu_option
     given += [gpus.format(gpus=runs[0].request().devices)] if gpus else []
-    words = [*PYTHON, "training.runs.slurm_job", str(config.absolute()), *(run.key for run in runs)]
+    words = [*PYTHON, "training.runs.cluster_job", str(config.absolute()), *(run.key for run in runs)]
     script = "#!/bin/sh\nexec " + " ".join(_quoted(word) for word in words) + "\n"
     job = _run(["sbatch", *given, *options.options], script).strip().partition(";")[0]
     for number, run in enumerate(runs):

@@ -78,6 +78,8 @@ class _Kept(Trainer):  # type: ignore[misc] # nnU-Net is published without types
             forget_latest(Path(self.output_folder))
 
     def save_checkpoint(self, filename: str) -> None:
+        if self.local_rank != 0:
+            return  # of several processes the first one saves
         path = Path(filename)
         write_checkpoint(path, lambda aside: super(_Kept, self).save_checkpoint(str(aside)))
         if path.name == LATEST:

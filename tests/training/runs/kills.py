@@ -145,7 +145,7 @@ def _forget(site: TrainingSettings, folder: Path) -> None:
     for place in (site.folders.queue, site.folders.results):
         for path in place.glob("Dataset*"):
             path.rename(Path(tempfile.mkdtemp(dir=folder)) / path.name)
-    for path in folder.glob("training.sqlite*"):
+    for path in site.folders.queue.glob("training.sqlite*"):
         path.unlink()
 
 

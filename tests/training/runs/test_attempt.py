@@ -85,6 +85,12 @@ def test_a_stop_ends_it_and_the_shutdown_of_the_machine_does_not(run: RunFolder,
     assert not run.is_to_stop
 
 
+def test_a_process_that_somebody_else_ended_is_begun_again(run: RunFolder, processes: list[Any]) -> None:
+    processes += [Ended(why="stopped"), Ended(why="done")]
+    state = bring_to_end(run, {}, PACE)
+    assert (state.state, state.crashes) == (State.DONE, ())
+
+
 @pytest.mark.peers
 def test_lost_checkpoints_are_not_replaced_by_a_new_training(site: TrainingSettings) -> None:
     run = RunFolder.create(site.folders.queue, REQUEST)

@@ -1,6 +1,7 @@
-"""A job of SLURM's: ``python -m training.runs.slurm_job training.yaml RUN...``, of an array the run of its number.
+"""A job of a cluster: ``python -m training.runs.cluster_job training.yaml RUN...``, of an array the run of its number.
 
-It brings the run to its end as the local worker does. Where its time runs out first, it has itself queued again.
+It brings the run to its end as the local worker does. Where its time runs out first, SLURM is asked to queue it again;
+Kubernetes does so by itself for a pod that ends with another exit code than 0.
 """
 
 import os
@@ -8,17 +9,23 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from core.errors import ConfigInvalid, RetryLater
 from core.event_log import EventLog
 from runtime.child import run_child
 from runtime.logs import configure_logging
+from runtime.processor import usable_cores
 from training.folders import nnunet_environment, open_site
 from training.runs.attempt import Interrupted, Pace, bring_to_end
 from training.runs.records import RunFolder, State
 from training.runs.slurm import requeue
 from training.settings import TrainingSettings, load_training_settings
+
+NUMBERS = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
+"""Variables in which SLURM and Kubernetes give a job its number in its array."""
 
 _log = EventLog()
 
@@ -36,27 +43,30 @@ def _work() -> None:
 
     signal.signal(signal.SIGTERM, on_term)
     settings = load_training_settings(Path(sys.argv[1]))
-    configure_logging("slurm", settings.logs)
+    configure_logging("job", settings.logs)
     open_site(settings)
-    run = RunFolder(settings.folders.queue / sys.argv[2 + int(os.environ["SLURM_ARRAY_TASK_ID"])])
-    if run.state().state.is_over:
+    number = next(int(os.environ[name]) for name in NUMBERS if name in os.environ)
+    run = RunFolder(settings.folders.queue / sys.argv[2 + number])
+    if run.state().state in (State.STOPPED, State.DONE):
         return  # it was stopped while it waited
     run.change(host=socket.gethostname(), device=os.environ.get("CUDA_VISIBLE_DEVICES", ""))
     pace = Pace(60.0 * settings.checkpoint_minutes, settings.retry_seconds)
     try:
         state = bring_to_end(run, _environment(settings), pace, ending.is_set)
     except Interrupted:
-        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-        run.change(state=State.QUEUED, reason=f"its allocation ended; {job} is queued again")
-        _log.info("run_requeued", run=run.key, job=job)
-        requeue(job)
+        run.change(state=State.QUEUED, reason="its allocation ended; it is queued again")
+        _log.info("run_requeued", run=run.key)
+        if "SLURM_ARRAY_JOB_ID" not in os.environ:
+            sys.exit(RetryLater.exit_code)
+        with suppress(ConfigInvalid):  # SLURM has queued it again itself: it was preempted, or somebody asked for it
+            requeue(f"{os.environ['SLURM_ARRAY_JOB_ID']}_{number}")
         return
     if state.state is State.FAILED:
         sys.exit(1)
 
 
 def _environment(settings: TrainingSettings) -> dict[str, str]:
-    cores = os.environ.get("SLURM_CPUS_PER_TASK", "1")
+    cores = os.environ.get("SLURM_CPUS_PER_TASK", str(usable_cores()))
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", cores), "OMP_WAIT_POLICY": "PASSIVE"}
     return {**threads, **nnunet_environment(settings.folders)}
 

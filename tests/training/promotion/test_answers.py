@@ -1,0 +1,59 @@
+"""Answers of a data set's lock, put into the template of a package's ``model.yaml``."""
+
+from pathlib import Path
+
+import yaml
+
+from core.model_config import Code, LabelSpec, SeriesRule
+from segmentation.importing.add import add_package
+from segmentation.package.package import MODEL_YAML, open_package
+from tests.support.tiny_models import make_results_folder
+from training.datasets.lock import DatasetLock, LockedCase, LockedChannel, LockedFile
+from training.promotion.package import answer
+
+HASH = "0" * 64
+FILE = LockedFile(sha256=HASH, content=HASH)
+
+
+def lock_of(*labels: LabelSpec) -> DatasetLock:
+    """A lock of one case, whose channel is CT in HU."""
+    case = LockedCase(
+        images=(FILE,),
+        label=FILE,
+        shape=(4, 4, 4),
+        spacing=(1.0, 1.0, 1.0),
+        origin=(0.0, 0.0, 0.0),
+        direction=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
+        kind="dicom_seg",
+        source="s",
+        patient="p",
+        labelled_by="somebody",
+        looked_for=tuple(label.name for label in labels),
+        voxels={label.name: 1 for label in labels},
+    )
+    rule = SeriesRule(modality=["CT"], description=["venous"])
+    return DatasetLock(
+        name="TINY",
+        number=101,
+        version=HASH,
+        segnode_version="0",
+        channels=(LockedChannel(name="CT", nnunet_name="CT", unit="HU", series=rule),),
+        labels=labels,
+        cases={"a": case},
+    )
+
+
+def test_answered_questions_are_gone_and_the_package_still_opens(tmp_path: Path) -> None:
+    package = add_package(make_results_folder(tmp_path, "3d_fullres"), "tiny", tmp_path / "models")
+    path = package.folder / MODEL_YAML
+    assert {question.key for question in package.questions} >= {"orientation"}
+    code = Code(value="10200004", scheme="SCT", meaning="Liver")
+    names = ("liver", "left kidney", "tumour")
+    answer(path, lock_of(*(LabelSpec(value=n, name=name, type=code) for n, name in enumerate(names, start=1))))
+    answered = open_package(package.folder)
+    assert answered.questions == ()
+    assert answered.config.orientation == "acquired"
+    assert answered.config.channels[0].series.description == ("venous",)
+    assert {label.type.meaning for label in answered.config.labels} == {"Liver"}
+    before, after = yaml.safe_load(path.read_text()), answered.config
+    assert before["inference"]["step_size"] == after.inference.step_size
