@@ -56,6 +56,7 @@ def read_header(file: BinaryIO) -> StoredImage:
     for name, expected in AS_STATED.items():
         if fields.get(name, expected) != expected:
             raise FileDefect(f"the field '{name}' of its header must be {expected} or missing")
+    one_of(fields.get("DistanceUnits", "mm"), ("mm", "?"), "DistanceUnits")
     one_of(required(fields, "BinaryData"), ("True",), "BinaryData")
     order = ">" if one_of(_either(fields, "BinaryDataByteOrderMSB"), TRUTH, "BinaryDataByteOrderMSB") == "True" else "<"
     is_packed = one_of(required(fields, "CompressedData"), TRUTH, "CompressedData") == "True"

@@ -79,6 +79,7 @@ FIELDS: Final = frozenset(
 )
 """Every field of the format; a name that is none of them is damage."""
 ELSEWHERE: Final = ("data file", "datafile", "line skip", "lineskip", "byte skip", "byteskip")
+_MILLIMETRES: Final = frozenset({"mm", "millimeter", "millimeters", "???"})
 _VECTOR: Final = re.compile(r"\(([^()]*)\)")
 
 
@@ -100,6 +101,8 @@ def read_header(file: BinaryIO) -> StoredImage:
     counts(required(fields, "dimension"), 1, "dimension")
     if fields["dimension"].strip() != "3":
         raise FileDefect(f"it has {fields['dimension'].strip()} axes; expected a single 3d image")
+    if any(unit not in _MILLIMETRES for unit in re.findall(r"[^\s\"]+", fields.get("space units", ""))):
+        raise FileDefect("the field 'space units' of its header must be mm or missing: lengths are read as mm")
     kinds = fields.get("kinds", "").split()
     if any(kind not in ("domain", "space") for kind in kinds) or len(kinds) not in (0, 3):
         raise FileDefect("its axes (kinds) are not three of space; expected one value a voxel")

@@ -136,6 +136,11 @@ REFUSED: dict[str, tuple[str, Change, str]] = {
     "an NRRD as text": ("raw.nrrd", swap(b"encoding: raw", b"encoding: ascii"), "must be raw or gzip"),
     "an NRRD with a field twice": ("raw.nrrd", swap(b"endian: little", b"sizes: 7 6 5"), "field 'sizes' twice"),
     "an NRRD with a field that there is not": ("raw.nrrd", swap(b"kinds:", b"kinda:"), "no field of NRRD"),
+    "an NRRD in centimetres": (
+        "raw.nrrd",
+        swap(b"endian: little", b'space units: "cm" "cm" "cm"\nendian: little'),
+        "'space units' of its header must be mm",
+    ),
     "an NRRD of a cut gzip stream": ("packed.nrrd", lambda c: c[:-9], "gzip stream is cut short"),
     "an NRRD of a damaged gzip stream": ("packed.nrrd", lambda c: c[:-8] + bytes(8), "is damaged"),
     # MetaImage
@@ -156,6 +161,11 @@ REFUSED: dict[str, tuple[str, Change, str]] = {
     ),
     "a MetaImage that skips bytes": ("raw.mha", swap(b"ElementType", b"HeaderSize = -1\nElementType"), "must be 0"),
     "a MetaImage without a place": ("raw.mha", swap(b"Offset", b"Comment"), "no field 'Offset'"),
+    "a MetaImage in micrometres": (
+        "raw.mha",
+        swap(b"ElementType", b"DistanceUnits = um\nElementType"),
+        "'DistanceUnits' of its header must be mm",
+    ),
     "a MetaImage with two places": ("raw.mha", swap(b"ElementSpacing", b"Origin = 0 0 0\nElementSpacing"), "the same"),
     "a MetaImage whose axes are not at right angles": (
         "raw.mha",
