@@ -17,7 +17,10 @@ from pydicom.dataset import Dataset
 from core.units import EFFECTIVE_Z, ELECTRON_DENSITY, HU, HU_MODIFIED, UNSPECIFIED
 from dicom_io.images.headers.attributes import first_item, items, text, texts
 
-_HOUNSFIELD_WORDS = frozenset({"HU", "HOUNSFIELD", "HOUNSFIELD UNIT", "HOUNSFIELD UNITS", "[HNSF'U]", "HNSF'U"})
+_HOUNSFIELD_WORDS = frozenset(
+    {"HU", "HOUNSFIELD", "HOUNSFIELDUNIT", "HOUNSFIELDUNITS", "HNSF'U", "CTNUMBER", "CTNUMBERS", "CTNUMBERHU"}
+)
+"""Without blanks and brackets."""
 _SILENT = frozenset(
     {
         "",
@@ -77,6 +80,9 @@ def unit_of_frame(
         return mapped
     if not is_ct:
         return stated or UNSPECIFIED
+    beside = _plain(text(header, "Units"))  # of the PET module; a CT that has it is of what it says
+    if beside not in (HU, UNSPECIFIED, ""):
+        return beside
     by_type = next((_OF_IMAGE_TYPE[value] for value in map(str.upper, image_type) if value in _OF_IMAGE_TYPE), HU)
     return by_type if by_type != HU else stated or HU
 
@@ -84,7 +90,7 @@ def unit_of_frame(
 def _plain(words: str) -> str:
     """Return a Rescale Type or a code as it is compared: HU, US, or itself; empty where there is none."""
     upper = words.upper()
-    if upper in _HOUNSFIELD_WORDS:
+    if re.sub(r"[\s()\[\]]", "", upper) in _HOUNSFIELD_WORDS:
         return HU
     if not upper:
         return ""

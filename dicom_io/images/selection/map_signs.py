@@ -72,6 +72,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "MR": {
             **_WORDS_OF_ALL,
             **dict.fromkeys(("ADC", "EADC", "DADC", "FA", "COLFA", "TENSOR", "ANISOTROPY", "PDFF", "FF", "KEP"), _MAP),
+            **dict.fromkeys(("RFA", "QSM", "SUSCEPTIBILITY", "STIFFNESS", "ELASTOGRAM"), _MAP),
             **dict.fromkeys(("IAUGC", "IAUC", "WASHIN", "WASHOUT", "PEI", "R2STAR"), _MAP),
             "IMAGINARY": _PHASE,
             "MOSAIC": MOSAIC,
@@ -82,7 +83,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 _MAP_AT_END = re.compile(r"[A-Z0-9]{2,}MAPS?")
 """Vendors join the words: FATMAP, IODINEMAP."""
-_PHASE_VALUE = re.compile(r"P(_\w+)?|PHASE(_(MAP|SUBTRACT))?|VELOCITY_MAP")
+_PHASE_VALUE = re.compile(r"P(_\w+)?|PHASE(_(MAP|SUBTRACT))?|VELOCITY(_MAP)?")
 _PART_VALUE = re.compile(r"[IR](_[A-Z]\w*)?")
 _MAGNITUDE = re.compile(r"M(_\w+)?")
 _THIRD = 2

@@ -60,7 +60,7 @@ _MAP_OF_ALL = (
     r"perf(?:usion)?[ _-]?maps?|parametric[ _-]?maps?",
     r"(?<=_)sub(?=$)",  # as scanners append it
     r"minus|differences?|differenz\w*|diff[ée]rence|diferencia|differenza",
-    r"maps?(?=[ _.)\]0-9]*$)|[a-zäöüé]*(?:karten?|kaart)|cartographie|マップ|맵",
+    r"maps?(?=[ _.)\]0-9]*$)|[a-z0-9]+maps?|[a-zäöüé]*(?:karten?|kaart)|cartographie|マップ|맵",
     r"(?:mu|µ|μ|u)[ _-]?maps?|attenuation[ _-]*(?:corr\w*[ _-]*)?maps?",
     r"fused|(?:pet|spect)[ _/-]*(?:ct|mri?)?[ _/-]*fusion|fusion[ _/-]*(?:of[ _-]*)?(?:pet|spect)",
     r"screen[ _-]?(?:saves?|shots?|captures?)|dose[ _-]?(?:report|info|summary)",
@@ -78,6 +78,7 @@ _MAP = {
         r"fract\w*[ _.-]*an(?:iso|sio|is)\w*|tensor|(?<=_)fa(?=$)",
         r"t[12](?:\*|[ _-]?star)?[ _-]?maps?|r2[ _-]?maps?|r2(?:\*|[ _-]?star)(?:[ _-]?maps?)?",
         r"iau?gc|pdff|fat[ _-]?frac\w*",
+        r"qsm|susceptibility[ _-]?(?:maps?|quant\w*)|stiffness|elastograms?|mre[ _-]?(?:waves?|conf\w*)|k[ _-]?pa",
         r"(?:swan|swip?|venobold)[ _-]*pha(?:se)?|pha(?:se)?[ _-]?(?:images?|maps?|bild\w*|diff\w*)",
         r"filt(?:ered)?[ _-]?pha(?:se)?",
     ),
@@ -87,7 +88,10 @@ _HINT_OF_ALL = (
     r"perfusion",
     r"maps?(?=[ _.)\]]*$)",
 )
-_HINT = {"CT": _spoken(*_HINT_OF_ALL), "MR": _spoken(*_HINT_OF_ALL, r"fa(?![ _=-]*[0-9])")}
+_HINT = {
+    "CT": _spoken(*_HINT_OF_ALL),
+    "MR": _spoken(*_HINT_OF_ALL, r"fa(?![ _=-]*[0-9])", r"mapping|elastography"),
+}
 _SILENT_AS_ORIGINAL = "perfusion"
 """The images of which such maps are made say so too."""
 

@@ -95,6 +95,7 @@ CT_MAPS_BY_WORDS = (
 MR_MAPS_BY_WORDS = (
     *("FatFrac: IDEAL IQ", "R2*: IDEAL IQ", "LiverLab_R2*", "Average DC", "Fractional Ansio.", "SWAN phase"),
     *("ep2d_diffADC", "t1_vibe_SUB", "ep2d_diff_FA", "Pha_Images", "T2* map"),
+    *("B1map", "Fieldmap phase", "QSM", "Stiffness (kPa)", "MRE wave", "Elastogram"),
 )
 
 
@@ -236,6 +237,8 @@ LEFT: dict[str, tuple[Callable[[], list[Dataset]], str]] = {
     "perfusion by type": (lambda: ct(ImageType=[*DERIVED, "PERFUSION"], RescaleType="US"), "a map of perfusion"),
     "blood flow by type": (lambda: ct(ImageType=[*DERIVED, "CBF"], RescaleType="US"), "a map (Image Type)"),
     "blood volume by its words": (lambda: ct("Head CBV", ImageType=DERIVED), "words of its description"),
+    "unit of the PET module": (lambda: ct(Units="BQML"), "unit is BQML, not HU"),
+    "unit of the PET module, enhanced": (lambda: enhanced_ct(Units="MGML"), "unit is MGML, not HU"),
     "map by the end of a vendor's word": (lambda: ct(ImageType=[*DERIVED, "DE_FATMAP"]), "a map (Image Type)"),
     "screen": (lambda: ct(ImageType=["DERIVED", "SECONDARY", "SCREEN SAVE"]), "a picture of a screen (Image Type)"),
     "MIP by value 3": (lambda: ct(ImageType=["DERIVED", "SECONDARY", "MIP"]), "a projection (Image Type)"),
@@ -372,6 +375,8 @@ TAKEN: dict[str, tuple[str, Callable[[], list[Dataset]]]] = {
     "no rescale type": ("CT", lambda: ct(RescaleType=None)),
     "HU": ("CT", lambda: ct(RescaleType="HU")),
     "unspecified": ("CT", lambda: ct(RescaleType="US")),
+    "HU in a device's words": ("CT", lambda: ct(RescaleType="CT Number (HU)")),
+    "HU in brackets": ("CT", lambda: ct(RescaleType="[hu]")),
     "mapped to HU": ("CT", lambda: ct(RealWorldValueMappingSequence=mapping("[hnsf'U]"))),
     "mapped to 1": ("CT", lambda: ct(RealWorldValueMappingSequence=mapping("1"))),
     "mapped to no units": ("CT", lambda: ct(RealWorldValueMappingSequence=mapping("{no units}"))),
