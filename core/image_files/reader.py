@@ -29,6 +29,7 @@ READERS: Final = {
 HEADER_TOLERANCE: Final = 1e-2
 """Distance in mm within which two files lie on one grid: NIfTI headers are float32."""
 GZIP_MAGIC: Final = b"\x1f\x8b"
+CHANGED: Final = "it was changed while it was read"
 
 
 def read_image(paths: Sequence[Path], channels: int) -> Volume:
@@ -131,7 +132,7 @@ def read_itk(path: Path) -> Any:
         # Two readers of one header: where they do not see the same, neither is believed.
         _check_agrees(image, stored)
         if _stamp(path) != stamp:
-            raise FileDefect("it was changed while it was read")
+            raise FileDefect(CHANGED)
     return image
 
 

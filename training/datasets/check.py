@@ -13,6 +13,7 @@ from core.volume import Geometry
 from training.datasets.lock import DATASET_JSON, SPLITS, DatasetLock, LockedCase, LockedFile, read_lock
 from training.datasets.register import dataset_json
 from training.datasets.splits import check_splits
+from training.datasets.steady import steadily
 from training.datasets.writing import content_of, sha256_of
 
 GRID_TOLERANCE_MM = 1e-2
@@ -84,7 +85,7 @@ def _of_file(
     if sha256_of(path) != locked.sha256:
         yield Fault(name, "was changed since it was registered")
     try:
-        array, geometry = read_array(path)
+        array, geometry = steadily(lambda: read_array(path))
     except UnreadableImage as error:
         yield Fault(name, error.detail)
         return

@@ -50,11 +50,12 @@ def picture_of(
     """
     low, high = _window(image, unit)
     counted = (labels != 0) & (labels != ignore)
+    from_above = counted.sum(axis=0, dtype=np.int32)
+    per_plane = (np.count_nonzero(counted, axis=(1, 2)), from_above.sum(axis=1), from_above.sum(axis=0))
     tiles = []
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)
-        per_plane = counted.sum(axis=others)
-        index = int(per_plane.argmax()) if per_plane.any() else image.shape[axis] // 2
+        index = int(per_plane[axis].argmax()) if per_plane[axis].any() else image.shape[axis] // 2
         cut = np.moveaxis(image, axis, 0)[index]
         grey = np.clip((cut - low) / max(high - low, 1e-6) * 255, 0, 255).astype(np.uint8)
         plane = _coloured(grey, np.moveaxis(labels, axis, 0)[index], ignore)

@@ -11,6 +11,7 @@ from training.datasets.case import CaseNote, Note
 from training.datasets.lock import DatasetLock, LockedCase
 from training.datasets.pictures import colour_of, inline, picture_of
 from training.datasets.statistics import CaseStatistics
+from training.datasets.steady import steadily
 from training.datasets.table import IGNORE
 
 REPORT_HTML, REPORT_JSON = "report.html", "report.json"
@@ -162,8 +163,8 @@ def _names(content: Mapping[str, Any]) -> str:
 
 
 def _case(folder: Path, lock: DatasetLock, case: str, notes: Sequence[Note]) -> str:
-    image, _ = read_array(folder / lock.image_file(case, 0))
-    labels, _ = read_array(folder / lock.label_file(case))
+    image, _ = steadily(lambda: read_array(folder / lock.image_file(case, 0)))
+    labels, _ = steadily(lambda: read_array(folder / lock.label_file(case)))
     locked = lock.cases[case]
     png = picture_of(image.astype("float32"), labels, locked.spacing, lock.channels[0].unit, lock.ignore)
     said = "".join(f"<li><code>{note.code}</code> {escape(note.detail or note.code.sentence)}</li>" for note in notes)

@@ -93,11 +93,15 @@ def test_no_file_holds_an_attribute_of_a_patient(registered: Registration) -> No
             assert word.decode().lower() not in str(path.relative_to(place)).lower()
 
 
-@pytest.mark.peers  # nnU-Net lists a folder in processes of its own
-def test_nnunets_own_check_finds_it_whole(registered: Registration) -> None:
-    from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
+def test_nnunets_own_check_finds_each_case_whole(registered: Registration) -> None:
+    from nnunetv2.experiment_planning.verify_dataset_integrity import check_cases, verify_labels
+    from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
-    verify_dataset_integrity(str(registered.folder), num_processes=1)
+    folder, lock = registered.folder, registered.lock
+    for case in lock.cases:
+        label = str(folder / lock.label_file(case))
+        assert check_cases([str(folder / lock.image_file(case, 0))], label, 1, SimpleITKIO)
+        assert verify_labels(label, SimpleITKIO, [0, 1, 2])
 
 
 def test_the_same_again_is_the_version_that_is_there(registered: Registration, dicom: Path) -> None:
@@ -183,8 +187,8 @@ def test_mask_of_images_that_are_not_there_is_refused(tmp_path: Path) -> None:
 
 def nifti(folder: Path, cases: int = 6) -> Path:
     for seed in range(cases):
-        write_image(folder / f"p{seed // 2}" / f"c{seed}" / "ct.nii.gz", image_of(seed))
-        write_image(folder / f"p{seed // 2}" / f"c{seed}" / "seg.nii.gz", mask_of(seed))
+        write_image(folder / f"Canarius{seed // 2}" / f"c{seed}" / "ct.nii.gz", image_of(seed))
+        write_image(folder / f"Canarius{seed // 2}" / f"c{seed}" / "seg.nii.gz", mask_of(seed))
     return folder
 
 
@@ -206,22 +210,23 @@ def test_files_by_pattern_are_split_by_patient(tmp_path: Path) -> None:
 
 def test_clean_files_are_linked_and_those_with_text_are_written_anew(tmp_path: Path) -> None:
     source = nifti(tmp_path / "in", 3)
-    write_image(source / "p0" / "c0" / "ct.nii.gz", image_of(0), notes="Canarius^Zebulon 1970")
-    name_in_gzip(source / "p0" / "c1" / "ct.nii.gz", "Canarius_Zebulon.nii")
+    write_image(source / "Canarius0" / "c0" / "ct.nii.gz", image_of(0), notes="Canarius^Zebulon 1970")
+    name_in_gzip(source / "Canarius0" / "c1" / "ct.nii.gz", "Canarius_Zebulon.nii")
     done = register("FILES", [source], tmp_path / "out", BY_PATIENT)
-    for path in done.folder.glob("*Tr/*.gz"):
+    for path in (path for path in done.folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
-        assert b"Canarius" not in content + gzip.decompress(content)
+        assert b"Canarius" not in content + (gzip.decompress(content) if path.suffix == ".gz" else b"")
+        assert "Canarius" not in path.name
     masks = {path.read_bytes() for path in source.rglob("seg.nii.gz")}
     assert {path.read_bytes() for path in (done.folder / "labelsTr").iterdir()} == masks
-    clean = (source / "p1" / "c2" / "ct.nii.gz").read_bytes()
+    clean = (source / "Canarius1" / "c2" / "ct.nii.gz").read_bytes()
     assert clean in {path.read_bytes() for path in (done.folder / "imagesTr").iterdir()}
     assert check_dataset(done.folder)[1] == []
 
 
 def test_extension_with_a_dicom_header_is_not_taken_along(tmp_path: Path) -> None:
     source = nifti(tmp_path / "in", 2)
-    path = source / "p0" / "c0" / "ct.nii.gz"
+    path = source / "Canarius0" / "c0" / "ct.nii.gz"
     content = bytearray(gzip.decompress(path.read_bytes()))
     extension = struct.pack("<2i", 32, 2) + b"Canarius^Zebulon".ljust(24)
     content[108:112] = struct.pack("<f", 352 + 32)
@@ -245,7 +250,7 @@ def test_extension_with_a_dicom_header_is_not_taken_along(tmp_path: Path) -> Non
 )
 def test_files_that_cannot_be_right_are_refused(mask: np.ndarray, code: CaseCode, tmp_path: Path) -> None:
     source = nifti(tmp_path / "in", 3)
-    write_image(source / "p0" / "c0" / "seg.nii.gz", mask)
+    write_image(source / "Canarius0" / "c0" / "seg.nii.gz", mask)
     done = register("FILES", [source], tmp_path / "out", BY_PATIENT)
     assert [one.code for one in done.lock.refused] == [code]
     assert len(done.lock.cases) == 2
@@ -253,7 +258,7 @@ def test_files_that_cannot_be_right_are_refused(mask: np.ndarray, code: CaseCode
 
 def test_damaged_image_is_refused_by_its_code(tmp_path: Path) -> None:
     source = nifti(tmp_path / "in", 3)
-    path = source / "p0" / "c0" / "ct.nii.gz"
+    path = source / "Canarius0" / "c0" / "ct.nii.gz"
     path.write_bytes(path.read_bytes()[:-200])
     done = register("FILES", [source], tmp_path / "out", BY_PATIENT)
     assert [one.code for one in done.lock.refused] == ["unreadable_image"]
@@ -262,8 +267,8 @@ def test_damaged_image_is_refused_by_its_code(tmp_path: Path) -> None:
 def test_same_image_is_taken_once_or_not_at_all_where_masks_differ(tmp_path: Path) -> None:
     source = nifti(tmp_path / "in", 6)
     for first, second in ((0, 1), (2, 3)):
-        write_image(source / f"p{second // 2}" / f"c{second}" / "ct.nii.gz", image_of(first))
-    write_image(source / "p0" / "c1" / "seg.nii.gz", mask_of(0))
+        write_image(source / f"Canarius{second // 2}" / f"c{second}" / "ct.nii.gz", image_of(first))
+    write_image(source / "Canarius0" / "c1" / "seg.nii.gz", mask_of(0))
     done = register("FILES", [source], tmp_path / "out", BY_PATIENT)
     assert sorted(one.code for one in done.lock.refused) == ["duplicate_case", "labels_conflict", "labels_conflict"]
     assert len(done.lock.cases) == 3
@@ -272,8 +277,8 @@ def test_same_image_is_taken_once_or_not_at_all_where_masks_differ(tmp_path: Pat
 
 def test_cases_that_share_slices_count_as_one_patient(tmp_path: Path) -> None:
     source = nifti(tmp_path / "in", 4)
-    write_image(source / "p1" / "c2" / "ct.nii.gz", image_of(0)[2:6])
-    write_image(source / "p1" / "c2" / "seg.nii.gz", mask_of(0)[2:6])
+    write_image(source / "Canarius1" / "c2" / "ct.nii.gz", image_of(0)[2:6])
+    write_image(source / "Canarius1" / "c2" / "seg.nii.gz", mask_of(0)[2:6])
     done = register("FILES", [source], tmp_path / "out", BY_PATIENT)
     assert len({case.patient for case in done.lock.cases.values()}) == 1
     assert sum("shared_slices" in case.notes for case in done.lock.cases.values()) == 2
@@ -282,9 +287,9 @@ def test_cases_that_share_slices_count_as_one_patient(tmp_path: Path) -> None:
 
 def test_far_spacing_and_values_are_noted(tmp_path: Path) -> None:
     source = nifti(tmp_path / "in", 8)
-    write_image(source / "p0" / "c0" / "ct.nii.gz", image_of(0), spacing=(0.9, 1.2, 9.0))
-    write_image(source / "p0" / "c0" / "seg.nii.gz", mask_of(0), spacing=(0.9, 1.2, 9.0))
-    write_image(source / "p1" / "c3" / "ct.nii.gz", image_of(3) // 10 + 900)
+    write_image(source / "Canarius0" / "c0" / "ct.nii.gz", image_of(0), spacing=(0.9, 1.2, 9.0))
+    write_image(source / "Canarius0" / "c0" / "seg.nii.gz", mask_of(0), spacing=(0.9, 1.2, 9.0))
+    write_image(source / "Canarius1" / "c3" / "ct.nii.gz", image_of(3) // 10 + 900)
     done = register("FILES", [source], tmp_path / "out", BY_PATIENT)
     found = {note.code for notes in done.notes.values() for note in notes}
     assert {CaseNote.SPACING_OUTLIER, CaseNote.INTENSITY_OUTLIER} <= found
@@ -461,3 +466,34 @@ def test_mask_pairs_by_frame_of_reference_only_if_asked(tmp_path: Path, real_dat
     array, _ = read_array(source / "mask.nii.gz")
     assert case.voxels == {"GTV_Mass_CT": int((array > 0).sum())}
     assert done.without_mask == 0
+
+
+def test_empty_mask_and_values_without_air_are_noted(tmp_path: Path) -> None:
+    source = nnunet_folder(tmp_path / "Dataset003_In", 3)
+    write_image(source / "labelsTr" / "c0.nii.gz", mask_of(0) * 0)
+    disc = np.hypot(*np.ogrid[-12:12, -14:14]) < 7
+    raw = np.where(disc, 1040, 24) + image_of(1) // 100  # stored values, never rescaled
+    write_image(source / "imagesTr" / "c1_0000.nii.gz", raw.astype(np.int16))
+    done = register("IN", [source], tmp_path / "out", Request())
+    found = [str(note.code) for notes in done.notes.values() for note in notes]
+    assert found.count("empty_mask") == 1
+    assert found.count("unit_implausible") == 1
+
+
+def test_file_that_gets_another_name_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = nnunet_folder(tmp_path / "Dataset003_In", 2)
+    linked: list[Path] = []
+
+    def link(path: Path, *rest: object, **options: object) -> object:
+        if len(linked) < 3:
+            linked.append(tmp_path / f"link{len(linked)}")
+            linked[-1].hardlink_to(path)
+        return read_image(path, *rest, **options)
+
+    read_image = sitk.ReadImage
+    monkeypatch.setattr(sitk, "ReadImage", link)
+    done = register("IN", [source], tmp_path / "out", Request())
+    assert len(linked) == 3
+    assert done.lock.refused == ()

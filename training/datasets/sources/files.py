@@ -22,6 +22,7 @@ from training.datasets.case import CaseNote, Found, FoundCase, LoadedCase, Note,
 from training.datasets.compose import Composed, compose, finish, from_values
 from training.datasets.linking import is_clean
 from training.datasets.lock import Kind
+from training.datasets.steady import steadily
 from training.datasets.table import LabelTable
 
 GRID_TOLERANCE_MM = 1e-2
@@ -153,7 +154,7 @@ def _load(files: Files, labelled_by: str, patient_unknown: bool, table: LabelTab
 
 def _read_channels(paths: Sequence[Path]) -> Volume:
     try:
-        return read_image(paths, len(paths))
+        return steadily(lambda: read_image(paths, len(paths)))
     except UnreadableImage:
         raise
     except ConfigInvalid as error:
@@ -211,7 +212,7 @@ def _mask_of(files: Files, grid: Geometry, table: LabelTable) -> tuple[Composed,
 
 def _on_grid(path: Path, grid: Geometry) -> NDArray[np.generic]:
     try:
-        array, geometry = read_array(path)
+        array, geometry = steadily(lambda: read_array(path))
     except UnreadableImage as error:
         raise CaseRefused(CaseCode.UNREADABLE_MASK, error.detail) from error
     if not geometry.same_grid(grid, GRID_TOLERANCE_MM):
