@@ -19,6 +19,7 @@ class WarningCode(StrEnum):
     DESCRIPTION_CHANGED = "description_changed"
     INHERITED_TOO_LONG = "inherited_too_long"
     INHERITED_LEFT_OUT = "inherited_left_out"
+    INHERITED_INCOMPLETE = "inherited_incomplete"
     INHERITED_DIFFERS = "inherited_differs"
     RESAMPLED = "resampled"
     REGISTERED = "registered"
@@ -52,6 +53,7 @@ _SENTENCES = {
     WarningCode.DESCRIPTION_CHANGED: "Images came again with the same pixels and geometry and another description.",
     WarningCode.INHERITED_TOO_LONG: "Values of patient or study are longer than DICOM allows; results have them whole.",
     WarningCode.INHERITED_LEFT_OUT: "Values of patient or study have a form that DICOM forbids; results lack them.",
+    WarningCode.INHERITED_INCOMPLETE: "The images lack values that DICOM requires of a trial; so do results.",
     WarningCode.INHERITED_DIFFERS: "The images do not agree on patient or study; results have what most images say.",
     WarningCode.RESAMPLED: "A channel was resampled.",
     WarningCode.REGISTERED: "A channel was registered.",

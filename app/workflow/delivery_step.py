@@ -299,10 +299,12 @@ class DeliveryStep:
     def _look(self, revision: Revision, commitment: Commitment, delivery: Delivery, transaction: str) -> Delivery:
         if self._transactions.report(transaction) is not None:
             return self._judge(revision, delivery, transaction)
-        # Waits are added up, as a clock that jumps must not end one.
+        # A clock that jumps must not end a wait, and neither must one that was ended early: both have to be over.
         waited = delivery.waited_s + _look_wait_s(delivery)
         delivery = replace(delivery, looked=delivery.looked + 1, waited_s=waited)
-        if waited <= commitment.deadline_seconds:
+        elapsed = _elapsed_s(delivery)
+        is_soon = elapsed is not None and 0.0 <= elapsed <= commitment.deadline_seconds
+        if is_soon or waited <= commitment.deadline_seconds:
             return delivery
         reason = f"the destination has not confirmed storage within {commitment.deadline_seconds:.0f} s"
         return replace(delivery.without_transaction(), state="failed", reason=reason)

@@ -37,10 +37,11 @@ class Agreement:
     differing: frozenset[int]
 
     def warnings(self, series_uid: str | None = None) -> tuple[StudyWarning, ...]:
-        """Tell what is too long, left out or not the same in all images, by keywords alone."""
+        """Tell what is too long, left out, missing or not the same in all images, by keywords alone."""
         found = (
             (WarningCode.INHERITED_TOO_LONG, set(map(tag_of, self.inherited.too_long))),
             (WarningCode.INHERITED_LEFT_OUT, set(map(tag_of, self.inherited.left_out))),
+            (WarningCode.INHERITED_INCOMPLETE, set(map(tag_of, self.inherited.missing))),
             (WarningCode.INHERITED_DIFFERS, set(self.differing)),
         )
         return tuple(StudyWarning(code, f"They are: {keywords_of(tags)}.", series_uid) for code, tags in found if tags)

@@ -54,11 +54,14 @@ class Inherited:
         Keywords of those that are longer than their VR allows, and stand as they came.
     left_out
         Keywords of those that their VR forbids.
+    missing
+        Keywords of type 1 that the source lacks beside others of their module; nothing is made up for them.
     """
 
     dataset: Dataset = field(default_factory=Dataset)
     too_long: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
 
 def inherit(source: Dataset) -> Inherited:
@@ -77,6 +80,8 @@ def inherit(source: Dataset) -> Inherited:
             for keyword in (keyword for keyword, kind in types.items() if kind == "2"):
                 if keyword not in found.dataset:
                     setattr(found.dataset, keyword, "")
+        if any(copied):
+            found.missing += [key for key, kind in types.items() if kind == "1" and key not in found.dataset]
     if found.dataset.PatientSex not in ("", *_SEXES):
         found.dataset.PatientSex = ""
         found.left_out.append("PatientSex")

@@ -1,6 +1,6 @@
 """The work of one job: its images, each decoded once; models; masks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from core.errors import RequestCode, RequestRefused
 from core.label_map import LabelMap
 from core.model_config import Phase
 from core.run_options import RunOptions
+from core.study_warning import StudyWarning
 from core.version import VERSION
 from core.volume import Geometry, Volume
 from segmentation.inference.model_pool import MemoryRequest, ModelPool
@@ -197,7 +198,7 @@ class SegmentJob:
         result = self.networks.segment(part.package, volume, on_progress, shared, cancellation)
         label_map = postprocess(result.label_map, config.postprocessing)
         cancellation.raise_if_cancelled()
-        seg = self._seg(part, label_map, given) if part.request.output else None
+        seg, inherited = self._seg(part, label_map, given) if part.request.output else (None, ())
         cancellation.raise_if_cancelled()
         record = MaskRecord(
             key=part.key,
@@ -207,22 +208,24 @@ class SegmentJob:
             model_sha256=part.package.sha256,
             labels=label_map.labels,
             volumes_ml=label_map.volumes_ml(),
-            warnings=tuple(_warnings(part.package, self.networks.processor, volume)),
+            warnings=tuple(_warnings(part.package, self.networks.processor, volume, inherited)),
         )
         record = folder.write(label_map, record, seg)
         return MaskResult.of(part.place, record, timings_s=result.timings_s)
 
-    def _seg(self, part: _Part, label_map: LabelMap, given: _Input) -> bytes:
-        from dicom_io.results.seg.build import SegContext, build_seg, verify_seg, write_seg
+    def _seg(self, part: _Part, label_map: LabelMap, given: _Input) -> tuple[bytes, tuple[StudyWarning, ...]]:
+        """Make the DICOM SEG, and tell what it takes over from its source only in part."""
+        from dicom_io.results.seg.build import SegContext, agreement_of, build_seg, verify_seg, write_seg
 
         series = [image.series for image in given.images if image.series is not None]
         instances = [instance for one in series for instance in one.instances]
         context = SegContext(part.package.config, part.package.sha256, VERSION, options=part.package.options)
         with TemporaryDirectory(prefix="segnode-") as folder:
             path = Path(folder) / "mask.seg.dcm"
-            write_seg(build_seg(label_map, given.volume, instances, context), path)
+            agreement = agreement_of(given.volume, instances)
+            write_seg(build_seg(label_map, given.volume, instances, context, agreement), path)
             verify_seg(path, label_map)
-            return path.read_bytes()
+            return path.read_bytes(), agreement.warnings()
 
 
 def _existing(part: _Part, folder: MaskFolder) -> MaskResult | None:
@@ -231,10 +234,11 @@ def _existing(part: _Part, folder: MaskFolder) -> MaskResult | None:
     return None if record is None else MaskResult.of(part.place, record, existing=True)
 
 
-def _warnings(package: Package, processor: str, volume: Volume) -> list[str]:
+def _warnings(package: Package, processor: str, volume: Volume, inherited: Iterable[StudyWarning]) -> list[str]:
     # Details about a package name its folder, which callers are not told; the log has them.
     of_package = [f"{warning.code}: {warning.code.sentence}" for warning in warnings_of(package, processor)]
-    return of_package + [warning.finding for warning in volume.warnings]
+    of_seg = [f"{warning.code}: {warning.message}" for warning in inherited]
+    return of_package + [warning.finding for warning in volume.warnings] + of_seg
 
 
 def _share_of(on_progress: Progress, number: int, count: int) -> Progress:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -279,6 +280,20 @@ def test_patience_is_not_used_up_by_waits_that_were_ended_early(tmp_path: Path) 
         # One that an older version began is judged by its waits as planned.
         case.revision.write_delivery(NAME, replace(case.delivery, state="waiting", tried_since=None))
         assert case.advance().state == "failed"
+
+
+def test_commitment_is_waited_for_by_the_clock_where_waits_were_ended_early(tmp_path: Path) -> None:
+    with Pacs(0x0000).running() as destination:
+        case = Case(tmp_path, {**destination, "commitment": {"deadline_seconds": 60}})
+        asked = replace(case.delivery, state="committing", sent=(SEG,), transaction="2.25.1", waited_s=60.0)
+        case.revision.write_delivery(NAME, replace(asked, tried_since=time.time()))
+        assert case.advance().state == "committing"
+        for since in (time.time() - 61, time.time() + 3600, None):  # a clock that was set back does not tell
+            case.revision.write_delivery(NAME, replace(asked, tried_since=since))
+            end = case.advance()
+            assert (end.state, end.reason) == ("failed", "the destination has not confirmed storage within 60 s")
+        case.revision.write_delivery(NAME, replace(asked, waited_s=0.0, tried_since=time.time() - 86400))
+        assert case.advance().state == "committing"
 
 
 def test_a_connection_that_was_refused_brought_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from core.errors import PackageInvalid, RequestCode, RequestRefused, StudyReject
 from core.image_files.reader import read_image
 from core.volume import Geometry
 from phantom import make_phantom
-from phantom.series import write_series
+from phantom.series import make_series, save_series, write_series
 from phantom.tags import StudyTags
 from segmentation.inference.engine import Engine
 from segmentation.inference.model_pool import ModelPool
@@ -259,8 +259,14 @@ def test_an_image_that_changes_while_it_is_read_gives_no_mask(
 
 def test_a_dicom_folder_gives_mask_and_seg(jobs: Jobs, volume: Path) -> None:
     grid = Geometry((10, 24, 24), (3.0, 1.5, 1.5), (20.0, -10.0, 0.0), np.eye(3))
-    write_series(make_phantom(grid), volume / "0002" / "dicom")
+    series = make_series(make_phantom(grid))
+    for dataset in series:
+        dataset.ClinicalTrialSubjectID = "S1"
+    save_series(series, volume / "0002" / "dicom")
     found = jobs.run(task="tumor", image_path="cases:0002/dicom", output=["dicom_seg"])["tumor"]
+    (told,) = found.warnings
+    assert told.startswith("inherited_incomplete: ")
+    assert told.endswith("They are: ClinicalTrialSponsorName, ClinicalTrialProtocolID.")
     assert found.mask_path == "cases:0002/mask/tumor_dicom.nii.gz"
     assert found.seg_path == "cases:0002/mask/tumor_dicom.seg.dcm"
     assert (volume / "0002" / "mask" / "tumor_dicom.seg.dcm").exists()

@@ -16,6 +16,7 @@ from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import make_series, save_series
 from phantom.tags import StudyTags
 from tests.support.seg_cases import LABELS, Case, context, label_map, read_case
+from tests.support.series_helpers import ct_series
 
 KOREAN = "Hong^Gildong=洪^吉洞=홍^길동"
 JAPANESE = "Yamada^Tarou=山田^太郎=やまだ^たろう"
@@ -267,3 +268,16 @@ def test_inherit_of_an_empty_header() -> None:
 
 def test_a_source_without_a_character_set_gives_utf8() -> None:
     assert choose_character_set(Dataset(), True, ["liver"]) == "ISO_IR 192"
+
+
+def test_attributes_that_a_trial_lacks_beside_its_subject_are_told_and_not_made_up(tmp_path: Path) -> None:
+    series = ct_series()
+    for dataset in series:
+        dataset.ClinicalTrialSubjectID, dataset.ClinicalTrialSponsorName = "S1", "Sponsor"
+    save_series(series, tmp_path / "series")
+    case = read_case(tmp_path / "series")
+    agreement = agreement_of(case.volume, case.sources)
+    (warning,) = agreement.warnings()
+    assert (warning.code, warning.detail) == (WarningCode.INHERITED_INCOMPLETE, "They are: ClinicalTrialProtocolID.")
+    assert "ClinicalTrialProtocolID" not in agreement.inherited.dataset
+    assert agreement.inherited.dataset.ClinicalTrialSubjectID == "S1"
