@@ -16,8 +16,11 @@ import SimpleITK as sitk
 
 from core.errors import CaseCode, CaseRefused, ConfigInvalid, RetryLater
 from core.image_files.reader import read_array
+from core.label_map import LabelMap
+from core.model_config import LabelSpec
 from dicom_io.images.study import read_studies
 from dicom_io.images.volume import read_volume
+from dicom_io.results.seg.build import build_seg, write_seg
 from tests.support.data_sources import (
     SHAPE,
     decathlon_folder,
@@ -28,6 +31,7 @@ from tests.support.data_sources import (
     nnunet_folder,
     write_image,
 )
+from tests.support.seg_cases import context, read_case
 from training.datasets.case import CaseNote, Request
 from training.datasets.check import check_dataset
 from training.datasets.lock import read_lock
@@ -497,3 +501,19 @@ def test_file_that_gets_another_name_while_it_is_read_is_read_again(
     done = register("IN", [source], tmp_path / "out", Request())
     assert len(linked) == 3
     assert done.lock.refused == ()
+
+
+def test_structure_without_a_voxel_proves_nothing(tmp_path: Path) -> None:
+    """A SEG may hold blank frames, and a LABELMAP describe what it does not hold."""
+    for number, kind in enumerate(("BINARY", "LABELMAP")):
+        folder = dicom_patient(tmp_path / "in" / kind, number, ("Liver",))
+        case = read_case(folder / "ct")
+        mask = np.zeros(SHAPE, np.uint8)
+        mask[2:6, 4:14, 3:8] = 1
+        labels = tuple(LabelSpec(value=n, name=name) for n, name in enumerate(("Liver", "GTV"), 1))
+        settings = context(labels, segmentation_type=kind, when_empty="object")
+        seg = build_seg(LabelMap(mask, case.volume.geometry, labels), case.volume, case.sources, settings)
+        write_seg(seg, folder / "seg.dcm")
+    done = register("LIVER", [tmp_path / "in"], tmp_path / "out", Request(TABLE))
+    assert [case.looked_for for case in done.lock.cases.values()] == [("liver",)] * 2
+    assert all("ignore" in case.voxels for case in done.lock.cases.values())

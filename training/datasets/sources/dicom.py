@@ -178,9 +178,13 @@ def _load(
             if label.name in masks:
                 code = CaseCode.STRUCTURE_TWICE if label.name in own else CaseCode.SEVERAL_MASKS
                 raise CaseRefused(code, f"Label: {label.name}.")
-            masks[label.name], said = opened.mask(number, volume)
-            own.add(label.name)
+            mask, said = opened.mask(number, volume)
             notes += [Note(CaseNote(code), label.name) for code in said]
+            if not mask.any():  # blank frames, a LABELMAP without the number, contours around no voxel's centre
+                notes.append(Note(CaseNote.EMPTY_STRUCTURE, label.name))
+                continue
+            masks[label.name] = mask
+            own.add(label.name)
             people[_person(structure.generation, structure.person, ids)] = None
     if not masks and not all(label.looked_for == "always" for label in table.labels):
         raise CaseRefused(CaseCode.NOTHING_LABELLED, "No structure of the mask is in the labels table.")
