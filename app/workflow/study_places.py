@@ -70,10 +70,11 @@ class StudyPlaces:
     Parameters
     ----------
     gives_way
-        Tells why a study that waits for its turn gives way to what is queued, given whether it is urgent; empty for no.
+        Tells why a study that comes to its turn gives its place back, given whether it is urgent, and whether the
+        network of another runs now; empty where it keeps it.
     """
 
-    def __init__(self, gives_way: Callable[[bool], str] = lambda is_urgent: "") -> None:
+    def __init__(self, gives_way: Callable[[bool, bool], str] = lambda is_urgent, is_busy: "") -> None:
         self._gives_way = gives_way
         self._changed = threading.Condition()
         self._outside: list[StudyPlace] = []
@@ -142,4 +143,5 @@ class StudyPlaces:
         with self._changed:
             if not place.is_urgent and any(one.is_urgent and one.lacks_memory for one in self._taken):
                 return "an urgent study needs the memory"
-        return self._gives_way(place.is_urgent)
+            is_busy = self._at_network is not None
+        return self._gives_way(place.is_urgent, is_busy)

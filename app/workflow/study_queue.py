@@ -5,7 +5,7 @@ from typing import Protocol
 from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.workflow.study_places import PLACES
+from app.workflow import study_places
 from app.workflow.workflow_ids import QUEUE_PRIORITIES, STUDY_QUEUE
 from core.event_log import EventLog
 from runtime.durable_queue import executors_at, has_waiting, let_each_take
@@ -53,20 +53,22 @@ class StudyQueue:
         """
         several = len(self._workers.live) > 1
         is_one_idle = several and self._workers.live - executors_at(STUDY_QUEUE)
-        let_each_take(STUDY_QUEUE, 1 if is_one_idle else PLACES)
+        let_each_take(STUDY_QUEUE, 1 if is_one_idle else study_places.PLACES)
 
-    def gives_way(self, is_urgent: bool) -> str:
-        """Tell why a study that waits for its network gives its place back; empty where it keeps it.
+    def gives_way(self, is_urgent: bool, is_busy: bool) -> str:
+        """Tell why a study that comes to its turn gives its place back; empty where it keeps it.
 
         Parameters
         ----------
         is_urgent
             Whether the study is.
+        is_busy
+            Whether the network of another study runs at this worker.
         """
         try:
             if not is_urgent and has_waiting(STUDY_QUEUE, QUEUE_PRIORITIES["stat"]):
                 return "an urgent study needs the place"
-            others = self._workers.live - {self._workers.executor}
+            others = self._workers.live - {self._workers.executor} if is_busy else frozenset()
             return "another worker is idle" if others and others - executors_at(STUDY_QUEUE) else ""
         except SQLAlchemyError as error:
             _log.warning("queue_not_asked", reason=reason_of(error))

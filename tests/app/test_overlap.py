@@ -2,6 +2,9 @@
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +12,14 @@ import pytest
 
 from app.graph_runner import Segmenter, timed_studies
 from app.study_run import StudyRun
+from core.errors import RetryLater
 from dicom_io.images.study import Study
 from dicom_io.images.volume import VolumeReader
 from dicom_io.results.outbox import StudyOutbox
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import make_series, save_series
 from phantom.tags import StudyTags
+from segmentation.inference.available_memory import Memory
 from segmentation.inference.engine import Engine
 from segmentation.package.package import load_package
 from tests.e2e.conftest import make_model
@@ -113,3 +118,31 @@ def test_an_error_of_the_network_ends_its_own_study_with_its_own_type(
     for thread in threads:
         thread.join(LONG_S)
     assert set(ended) == {NetworkBrokeError, "segmented"}
+
+
+class GivesWay:
+    """Turns of a study that gives its place back when it comes to its network."""
+
+    @contextmanager
+    def network(self) -> Iterator[None]:
+        raise RetryLater("an urgent study needs the memory")
+        yield
+
+    def waiting(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+def test_a_study_that_gives_way_leaves_the_graph_and_its_memory_before_its_network(
+    segmenter: Segmenter, studies: list[Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = StudyRun(tmp_path / "in", tmp_path / "out", ("tiny",))
+    with monkeypatch.context() as patched:
+        patched.setattr(Engine, "segment", lambda *arguments, **more: pytest.fail("its network ran"))
+        with pytest.raises(RetryLater, match="an urgent study needs the memory"):
+            segmenter.run_study(studies[0], replace(run, turns=GivesWay()))
+    # With no memory that is free, the second would wait for ever if the first one's were still reserved.
+    monkeypatch.setattr(segmenter._models, "_host", lambda: Memory(0, 2**40))
+    with pytest.raises(RetryLater, match="not enough memory now"):
+        segmenter.run_study(studies[1], run)
+    monkeypatch.undo()
+    assert segmenter.run_study(studies[1], run).outcome == "segmented"

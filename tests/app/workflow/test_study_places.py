@@ -66,7 +66,7 @@ def queued() -> list[str]:
 
 @pytest.fixture
 def begin(queued: list[str]) -> Iterator[Begin]:
-    places = StudyPlaces(lambda is_urgent: queued[0] if queued and not is_urgent else "")
+    places = StudyPlaces(lambda is_urgent, is_busy: queued[0] if queued and not is_urgent else "")
     studies: list[Study] = []
 
     def make(name: str, *, is_urgent: bool = False, is_alone: bool = False, waits: bool = False) -> Study:

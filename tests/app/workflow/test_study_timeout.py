@@ -115,6 +115,27 @@ def test_each_of_two_studies_at_once_has_its_own_time(tmp_path: Path) -> None:
     assert spool.revision(first, 0).read_state().overtimes == 0
 
 
+def test_overtime_is_the_fault_of_its_study_though_the_network_of_another_ran(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.prepare()
+    for study in ("1.2.1", "1.2.2"):
+        put(Ingest(spool), Sent("SEGNODE", study, "1.2.3", True, b"image"))
+    at_network, written = (study_key("SEGNODE", study) for study in ("1.2.1", "1.2.2"))
+    blamed, spared = spool.revision(at_network, 0).tries, spool.revision(written, 0).tries
+    for mark in (blamed.mark(2), blamed.mark(12), spared.mark(9), spared.spared_mark(10)):
+        mark.touch()
+    with subprocess.Popen(["/bin/sleep", "600"]) as process:
+        watchdog = StudyWatchdog(process, spool)
+        watchdog.hear(f"busy {at_network} 0 600.0\n".encode())
+        watchdog.hear(f"busy {written} 0 0.01\n".encode())
+        assert process.wait(PATIENCE_S) == -signal.SIGKILL
+        wait_until(lambda: spool.revision(written, 0).read_state().overtimes == 1)
+        watchdog.stop()
+    assert blamed.counted() == [blamed.mark(2)]
+    assert sorted(spared.counted()) == sorted([spared.mark(9), spared.mark(10)])
+    assert spool.revision(at_network, 0).read_state().overtimes == 0
+
+
 def test_a_worker_that_has_ended_has_no_time_any_more(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.prepare()
