@@ -14,7 +14,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import machine
 from bench.cases import DATA
 from runtime.processor import settle_threads
 
@@ -38,7 +37,7 @@ def main() -> None:
             other = stack.enter_context(subprocess.Popen(BUSY))  # noqa: S603 - our own interpreter
             stack.callback(other.kill)
             busy.append(network())
-    figures = {"machine": machine.describe("cpu"), "quiet_s": quiet, "busy_s": busy, "slower": min(busy) / min(quiet)}
+    figures = {"quiet_s": quiet, "busy_s": busy, "slower": min(busy) / min(quiet)}
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
 
 

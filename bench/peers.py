@@ -28,8 +28,9 @@ from bench.table import PAGE, page_with, table_of
 from segmentation.package.package import load_package
 
 RESULTS = Path(__file__).parent / "results" / "peers.json"
-OTHERS = ("cold_start", "seg_writing", "postprocessing")
+OTHERS = ("cold_start", "seg_writing", "postprocessing", "busy_core", "node_queue")
 SMALL_SERIES = DATA / "sts-002-ct" / "dicom"
+WHOLE_SERIES, ON_WHOLE_SERIES = DATA / "crlm-ct-1006", ("busy_core", "node_queue")
 
 
 def main() -> None:
@@ -134,6 +135,8 @@ def other(name: str, work: Path) -> dict[str, Any] | None:
     """Measure one of the figures beside the cases; return ``None`` if its real series is missing."""
     if name == "cold_start":
         return cold_start.measure(SMALL_SERIES) if SMALL_SERIES.is_dir() else None
+    if name in ON_WHOLE_SERIES and not WHOLE_SERIES.is_dir():
+        return None
     folder = work / name
     folder.mkdir(parents=True, exist_ok=True)
     arguments = [str(folder)] if name == "seg_writing" else []

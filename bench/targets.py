@@ -73,6 +73,21 @@ def targets_of(results: Results) -> list[Target]:
         ),
         Target("post-processing of a chest, 275 slices", "at most", 3.0, "s", after["total_s"] if after else None),
         *_targets_of_profiles(results),
+        *_targets_of_load(results),
+    ]
+
+
+def _targets_of_load(results: Results) -> list[Target]:
+    busy, queue = results.get("busy_core"), results.get("node_queue")
+    return [
+        Target("network beside one busy core", "at most", 1.7, "times as long", busy["slower"] if busy else None),
+        Target(
+            "two studies in the node's queue, against one after the other",
+            "at least",
+            1.15,
+            "times the studies an hour",
+            queue["ratio"] if queue else None,
+        ),
     ]
 
 
