@@ -117,10 +117,11 @@ class StudyPlaces:
             if reason := self._reason_to_give_way(place):
                 raise RetryLater(reason)
             with self._changed:
-                if self._changed.wait_for(lambda: self._is_its_turn(place), LOOK_EVERY_S):
+                if self._is_its_turn(place):
                     place.is_before_network = False
                     self._at_network = place
                     return
+                self._changed.wait_for(lambda: self._is_its_turn(place), LOOK_EVERY_S)
 
     def end_turn(self) -> None:
         """Let the next network run."""
@@ -141,6 +142,8 @@ class StudyPlaces:
 
     def _reason_to_give_way(self, place: StudyPlace) -> str:
         with self._changed:
+            if not place.is_urgent and any(one.is_urgent for one in self._outside):
+                return "an urgent study needs the place"
             if not place.is_urgent and any(one.is_urgent and one.lacks_memory for one in self._taken):
                 return "an urgent study needs the memory"
             is_busy = self._at_network is not None

@@ -143,6 +143,29 @@ def test_a_routine_study_gives_its_place_to_an_urgent_one_that_is_queued(begin: 
     assert urgent.network.wait(PATIENCE_S)
 
 
+def test_an_urgent_study_that_is_queued_at_the_last_moment_goes_first_too(
+    begin: Begin, queued: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study_places, "LOOK_EVERY_S", PATIENCE_S)
+    first, second = at_network(begin("first")), begin("second")
+    second.reaches_gate.set()
+    assert stays(second.network)
+    queued.append("an urgent study needs the place")
+    first.ends_network.set()
+    second.wait_for_end()
+    assert second.gave_way
+    assert not second.network.is_set()
+
+
+def test_a_routine_study_gives_its_place_to_an_urgent_one_that_stands_outside(begin: Begin) -> None:
+    """Studies that are recovered at a start do not come from the queue."""
+    at_network(begin("first"))
+    second, urgent = begin("second"), begin("urgent", is_urgent=True, waits=True)
+    second.reaches_gate.set()
+    assert urgent.is_in.wait(PATIENCE_S)
+    assert second.gave_way
+
+
 def test_a_routine_study_gives_its_memory_to_an_urgent_one(begin: Begin) -> None:
     routine, urgent = begin("routine"), begin("urgent", is_urgent=True)
     assert urgent.place is not None
