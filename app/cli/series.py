@@ -119,9 +119,8 @@ def _volume_lines(one: "SeriesOverview", volume: "VolumeOverview", selection: "S
         grid = f"{shape[0]} x {shape[1]} x {shape[2]}, {spacing[0]:.4g} mm"
     name = part.words if part is not None else "whole series"
     phase = one.phase.phase or "-"
-    yield _row(number, traits.modality or "?", name, grid, volume.unit, phase)
-    if len(name) > _WIDTHS[2]:
-        yield from _indented(name)
+    unit = "-" if volume.unit == "not stated" else volume.unit
+    yield _row(number, traits.modality or "?", name, grid, unit, phase)
     if part is not None and part.named:
         from dicom_io.images.selection.candidates import written_rule
 

@@ -275,7 +275,9 @@ def _decide(
         return Decision(uid, "taken", names[index], _why_taken(traits, matches[index]), part)
     refusal = next((match.refusals[key] for match in matches if traits in match.refused), None)
     if refusal is not None:
-        return Decision(uid, "refused", None, f"{refusal.code}: {refusal.message}", part)
+        # The reason of the study lists what could be named; each volume of the series need not.
+        why = refusal.message if part is None or refusal is traits.refusal else refusal.code.sentence
+        return Decision(uid, "refused", None, f"{refusal.code}: {why}", part)
     reasons = []
     for index, match in enumerate(matches):
         unmet = match.unmet[key]

@@ -98,7 +98,7 @@ def name_parts(parts: Sequence[Values]) -> list[Part]:
     """Name volumes by what sets each apart from the others, in as few keys as will do for all of them."""
     varying = [key for key in _ORDER if any(part[key] != parts[0][key] for part in parts)]
     subsets = [keys for size in range(1, _MOST_KEYS + 1) for keys in combinations(varying, size)]
-    names = next((found for keys in subsets if all(found := [_named(part, parts, keys) for part in parts])), None)
+    names = next((found for keys in subsets if (found := _names_of_all(parts, keys))), None)
     if names is None:
         names = [next((f for keys in subsets if (f := _named(part, parts, keys))), {}) for part in parts]
     words = [words_of(name) if name else f"volume {number} of {len(parts)}" for number, name in enumerate(names, 1)]
@@ -116,6 +116,18 @@ def words_of(named: Mapping[str, Any]) -> str:
 def unit_of(key: str) -> str:
     """Return the unit of a key of ``volume``; empty without one."""
     return _UNITS.get(key, "")
+
+
+def _names_of_all(parts: Sequence[Values], keys: Sequence[str]) -> list[dict[str, Any]] | None:
+    """Return what keys name of each part; ``None`` as soon as one has no name."""
+    if len({tuple(part[key] for key in keys) for part in parts}) < len(parts):
+        return None
+    names = []
+    for part in parts:
+        if not (name := _named(part, parts, keys)):
+            return None
+        names.append(name)
+    return names
 
 
 def _named(part: Values, parts: Sequence[Values], keys: Sequence[str]) -> dict[str, Any]:

@@ -32,6 +32,9 @@ _MAY_COME_APART = frozenset(
 )
 """Refusals of a series that several volumes in it may have caused."""
 
+MOST_VOLUMES = 1000
+"""A series of more is not taken apart: no model names one of so long a list, and each has to be held against all."""
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -128,7 +131,7 @@ def _taken_apart(series: Series, refusal: StudyRejected) -> Split | None:
 
     rest = [row for row in range(len(table)) if row not in strays]
     groups = [rest] if strays and is_whole(rest) else group_frames(table, rest, is_whole)
-    if not any(map(is_whole, groups)):
+    if len(groups) > MOST_VOLUMES or not any(map(is_whole, groups)):
         return None
     names: list[Part] | list[None] = [None]
     if len(groups) > 1:

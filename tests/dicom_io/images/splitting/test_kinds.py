@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 from core.errors import ReasonCode, StudyRejected
 from dicom_io.images.grid.geometry import layout_of
 from dicom_io.images.headers.series import Series
+from dicom_io.images.splitting import volumes
 from dicom_io.images.splitting.volumes import split_of
 from tests.support.several_volumes import names, names_of, private, series_of, stack, uids_of
 from tests.support.volume_kinds import (
@@ -147,3 +148,10 @@ def test_stations_that_share_a_slice_are_pieces() -> None:
     split = split_of(series_of(first, stack("second", [28.0, 32.0], modality="CT", AcquisitionNumber=2)))
     assert names(split) == ["acquisition 1", "acquisition 2"]
     assert split.is_piece(split.volumes[0], [split.volumes[1]])
+
+
+def test_a_series_of_more_volumes_than_anybody_names_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    stacks = [stack(t, HEIGHTS[:2], TemporalPositionIdentifier=t) for t in range(4)]
+    assert len(names_of(*stacks)) == 4
+    monkeypatch.setattr(volumes, "MOST_VOLUMES", 3)
+    assert names_of(*stacks) == [""]
