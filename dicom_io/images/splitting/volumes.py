@@ -66,7 +66,8 @@ class Split:
         volume
             One of ``volumes``.
         stations
-            Those of ``volumes`` that make it a piece too where they only follow it along the table.
+            Those of ``volumes`` that make it a piece too where they only follow it along the table, or lie between its
+            slices.
         """
         if self.table is None or not self.is_apart:
             return False
@@ -77,8 +78,8 @@ class Split:
         apart = [rows for rows in others if not heights & set(self.table.heights(rows).round(2))]
         if apart and any(are_one_stack(self.table, own, *rows) for rows in (*((one,) for one in apart), apart)):
             return True
-        beside = (self.rows[self.volumes.index(one)] for one in stations)
-        return any(are_stations(self.table, own, rows) for rows in beside)
+        beside = [self.rows[self.volumes.index(one)] for one in stations]
+        return any(rows in apart or are_stations(self.table, own, rows) for rows in beside)
 
     def _kind(self, rows: Sequence[int]) -> object:
         assert self.table is not None  # noqa: S101 - for the type checker; a series that came apart has one

@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from core.errors import StudyRejected
+from core.model_config import SeriesRule
 from dicom_io.images.grid.geometry import layout_of
 from dicom_io.images.headers.series import Series
+from dicom_io.images.selection.selection import select_series
 from dicom_io.images.splitting.volumes import split_of
+from dicom_io.images.study import Study
+from tests.support.series_helpers import config
 from tests.support.several_volumes import series_of, stack, uids_of
 
 WAYS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
@@ -104,3 +108,40 @@ def test_the_order_of_files_changes_nothing(case: Made, data: st.DataObject) -> 
         return {frozenset(uids_of(volume)) for volume in split_of(series_of(images)).volumes}
 
     assert parts(data.draw(st.permutations(case.images))) == parts(case.images)
+
+
+NOISE: Mapping[str, tuple[Any, ...]] = {
+    "KVP": (120, 80, 100),
+    "ConvolutionKernel": ("B30f", "B70f", "B31f"),
+    "AcquisitionNumber": (1, 2, 3),
+    "ImageType": (
+        ["ORIGINAL", "PRIMARY", "AXIAL"],
+        ["ORIGINAL", "PRIMARY", "AXIAL", "X"],
+        ["DERIVED", "PRIMARY", "AXIAL"],
+    ),
+    "SliceThickness": (4, 5, 6),
+    "PhotometricInterpretation": ("MONOCHROME2", "MONOCHROME1", "MONOCHROME2"),
+    "GantryDetectorTilt": (0, 1, 2),
+}
+
+
+@st.composite
+def one_scan(draw: st.DrawFn) -> list[Dataset]:
+    """One scan of even slices, in which some attributes change on the way, and from which slices may be lost."""
+    images = stack("scan", [4.0 * number for number in range(draw(st.integers(4, 14)))], modality="CT")
+    for keyword in draw(st.lists(st.sampled_from(sorted(NOISE)), min_size=1, max_size=2, unique=True)):
+        period = draw(st.integers(1, len(images) - 1))
+        for number, image in enumerate(images):
+            setattr(image, keyword, NOISE[keyword][number // period % 3])
+    for _ in range(draw(st.integers(0, 2))):
+        del images[draw(st.integers(0, len(images) - 1))]
+    return images
+
+
+@settings(max_examples=80, deadline=None)
+@given(one_scan())
+def test_no_part_of_a_scan_is_taken_for_all_of_it(images: list[Dataset]) -> None:
+    series = series_of(images)
+    selection = select_series(Study("1.2", (series,)), config(SeriesRule(modality=("CT",))))
+    for taken in selection.channels:
+        assert len(uids_of(taken)) == len(images)
