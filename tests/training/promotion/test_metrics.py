@@ -9,7 +9,7 @@ from training.promotion.evaluation import CaseFigures, means, worst_cases
 from training.promotion.metrics import LabelFigures, compare_masks
 
 
-@pytest.mark.filterwarnings("ignore:Please import .correlate.:DeprecationWarning")  # in surface-distance itself
+@pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")  # in surface-distance itself
 @pytest.mark.parametrize("seed", range(6))
 def test_figures_agree_with_an_independent_implementation(seed: int) -> None:
     rng = np.random.default_rng(seed)
