@@ -22,6 +22,7 @@ FACES = (
     "The files hold no attribute of a patient, but voxels are as they were: images of a head still show the face. Do "
     "not give them away without defacing."
 )
+_BY = "&nbsp;×&nbsp;"
 _WEIGHTS = {
     CaseNote.UNIT_IMPLAUSIBLE: 5,
     CaseNote.EMPTY_MASK: 4,
@@ -131,7 +132,7 @@ def _summary(lock: DatasetLock, content: Mapping[str, Any]) -> str:
         swatch = "rgb({},{},{})".format(*colour_of(value or 1, lock.ignore))
         rows.append(
             (
-                f'<i style="background:{swatch}"></i> {escape(name)}',
+                f'<i style="background:{swatch}"></i>&nbsp;{escape(name)}',
                 str(value),
                 "" if name == IGNORE else f"{looked} of {len(drawn)}",
                 f"{sum(count > 0 for count in drawn)} of {len(drawn)}",
@@ -168,8 +169,8 @@ def _case(folder: Path, lock: DatasetLock, case: str, notes: Sequence[Note]) -> 
     locked = lock.cases[case]
     png = picture_of(image.astype("float32"), labels, locked.spacing, lock.channels[0].unit, lock.ignore)
     said = "".join(f"<li><code>{note.code}</code> {escape(note.detail or note.code.sentence)}</li>" for note in notes)
-    size = " × ".join(map(str, locked.shape))
-    spacing = " × ".join(f"{mm:.3g}" for mm in locked.spacing)
+    size = _BY.join(map(str, locked.shape))
+    spacing = _BY.join(f"{mm:.3g}" for mm in locked.spacing)
     return (
         f'<figure><img alt="Three planes of {escape(case)}" src="{inline(png)}"><figcaption><b>{escape(case)}</b> '
         f"{size} voxels of {spacing} mm<ul>{said}</ul></figcaption></figure>"
@@ -198,8 +199,8 @@ def _all_cases(lock: DatasetLock, notes: Mapping[str, Sequence[Note]]) -> str:
         (
             escape(case),
             escape(locked.patient),
-            " × ".join(map(str, locked.shape)),
-            " × ".join(f"{mm:.3g}" for mm in locked.spacing),
+            _BY.join(map(str, locked.shape)),
+            _BY.join(f"{mm:.3g}" for mm in locked.spacing),
             escape(", ".join(f"{name} {count:,}" for name, count in locked.voxels.items() if count)),
             " ".join(dict.fromkeys(f"<code>{note.code}</code>" for note in notes[case])),
         )
