@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from core.dicom_text import LONGEST, LongString, ShortString, one_line
 from core.errors import PackageInvalid
@@ -32,9 +32,16 @@ Preference = Literal[
 ]
 
 
+def _in_capitals(modality: str) -> str:
+    if modality != modality.upper() or not modality.strip():
+        raise ValueError(f"DICOM writes a modality in capitals; did you mean {modality.strip().upper() or 'CT'}?")
+    return modality
+
+
 MODEL_NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 """Pattern that the whole name of a model must match, because it names folders, queues and reports."""
 ModelName = Annotated[str, Field(pattern=f"^{MODEL_NAME}$")]
+Modality = Annotated[str, AfterValidator(_in_capitals)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -103,7 +110,7 @@ class VolumeRule(Frozen):
 class SeriesRule(Frozen):
     """The series that may feed a channel. Every condition given must hold; patterns are searched for, ignoring case."""
 
-    modality: tuple[str, ...] = Field(min_length=1, description="DICOM Modality, any of")
+    modality: tuple[Modality, ...] = Field(min_length=1, description="DICOM Modality, any of")
     body_part: tuple[Pattern, ...] = Field(default=(), description="any of; a series without one is kept")
     description: tuple[Pattern, ...] = Field(default=(), description="SeriesDescription or ProtocolName, any of")
     exclude_description: tuple[Pattern, ...] = Field(default=(), description="none of")

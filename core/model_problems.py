@@ -65,6 +65,7 @@ EXAMPLES: Mapping[str, str] = {
     "channels.series.volume.dimension": "FlipAngle=2",
     "channels.series.prefer": "[thinnest, most_slices]",
     "on_other_grid": "refuse",
+    "geometry": "regular",
     "labels": f"[{{value: 1, name: liver, type: {_CODE}}}]",
     "labels.value": "1",
     "labels.name": "liver",

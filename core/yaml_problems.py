@@ -80,6 +80,8 @@ def finding_of(problem: ErrorDetails) -> str:
             value = context.get("tag", value)
         choices = str(context.get("expected") or context.get("expected_tags")).replace("'", "")
         return f"{short(value)} is none of {choices}"
+    if kind == "string_pattern_mismatch":
+        return f"{short(value)} has a form that is not allowed"
     if kind in ("too_short", "too_long"):
         context = problem.get("ctx", {})
         most = f"at most {context['max_length']}" if kind == "too_long" else f"at least {context['min_length']}"

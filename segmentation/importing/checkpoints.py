@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import PackageInvalid
-from segmentation.importing.source_files import refuse_lfs_pointer
+from segmentation.importing.source_files import refuse_stand_in
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +65,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     PackageInvalid
         If the file is not an nnU-Net v2 checkpoint, is damaged, compressed or too large, or holds more than tensors.
     """
-    refuse_lfs_pointer(path)
+    refuse_stand_in(path)
     _check_archive(path)
     content = _load(path)
     try:
@@ -93,7 +93,7 @@ def read_weights(path: Path) -> dict[str, "torch.Tensor"]:
     PackageInvalid
         If the file has no ``network_weights``, is damaged, compressed or too large, or holds more than tensors.
     """
-    refuse_lfs_pointer(path)
+    refuse_stand_in(path)
     _check_archive(path)
     content = _load(path)
     if not isinstance(content, dict) or not isinstance(content.get("network_weights"), Mapping):

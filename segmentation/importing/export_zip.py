@@ -10,7 +10,7 @@ from typing import IO
 
 from core.errors import PackageInvalid
 from segmentation.importing.results_folder import CHECKPOINTS, CheckpointKind, is_results_folder
-from segmentation.importing.source_files import KEPT_JSON, MAX_JSON_BYTES, refuse_lfs_pointer
+from segmentation.importing.source_files import KEPT_JSON, MAX_JSON_BYTES, refuse_stand_in
 
 MAX_ZIP_BYTES = 32 * 2**30
 MAX_ZIP_ENTRIES = 100_000
@@ -44,7 +44,7 @@ def extract_export(archive: Path, folder: Path, kind: CheckpointKind = "final") 
     PackageInvalid
         If an entry leads out of the folder, is a link or exceeds the size limits, or the zip holds no model.
     """
-    refuse_lfs_pointer(archive)
+    refuse_stand_in(archive)
     try:
         with zipfile.ZipFile(archive) as zipped:
             entries = [entry for entry in zipped.infolist() if not entry.is_dir()]

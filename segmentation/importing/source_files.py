@@ -10,6 +10,7 @@ KEPT_JSON = ("plans.json", "dataset.json", "dataset_fingerprint.json", "postproc
 """Files of a results folder that a package keeps. Others record where it was trained: host, paths, case names."""
 MAX_JSON_BYTES = 64 * 2**20
 _LFS = b"version https://git-lfs.github.com/spec/"
+_LOOKED_AT = 256
 
 
 def read_small(path: Path) -> bytes:
@@ -38,30 +39,36 @@ def read_json(path: Path) -> dict[str, Any]:
     PackageInvalid
         If it cannot be read; the text names file and reason.
     """
-    refuse_lfs_pointer(path)
+    refuse_stand_in(path)
     try:
         content = json.loads(read_small(path).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise PackageInvalid(f"{path.name}: {error}") from error
+        raise PackageInvalid(f"{path.name}: not JSON in UTF-8: {error}; copy the file again") from error
     if not isinstance(content, dict):
         raise PackageInvalid(f"{path.name}: not a JSON object")
     return content
 
 
-def refuse_lfs_pointer(path: Path) -> None:
-    """Refuse the short text that Git leaves in place of a large file.
+def refuse_stand_in(path: Path) -> None:
+    """Refuse what lies in place of a file: the short text of Git, a web page, nothing.
 
     Raises
     ------
     PackageInvalid
-        If the file is one; the text says how to get the file itself.
+        If it is one of these; the text says how to get the file itself.
     """
     try:
         with path.open("rb") as file:
-            start = file.read(len(_LFS))
+            start = file.read(_LOOKED_AT)
     except OSError:
         return  # the reader that comes next says why
-    if start == _LFS:
+    if not start:
+        raise PackageInvalid(f"{path.name}: the file is empty; copy it again")
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html")):
+        raise PackageInvalid(
+            f"{path.name}: a web page, not the file itself; download the file again, a login may be needed"
+        )
+    if start.startswith(_LFS):
         raise PackageInvalid(
             f"{path.name}: a Git LFS pointer, not the file itself; run `git lfs pull` where it came from, "
             "or download the file, and add it again"

@@ -52,6 +52,7 @@ def test_a_good_manifest_is_read() -> None:
         ("step: keep_largest", "step: keep_smallest", 13, "keep_smallest"),
         ("labels: [1]}", "labels: [9]}", 13, "no label has the value 9"),
         ("name: kidney_right", "name: kidney_left", 11, "an earlier label has the same name"),
+        ("modality: [CT]", "modality: [ct]", 7, "channels.0.series.modality.0: DICOM writes a modality in capitals"),
         ("modality: [CT]", "modality: [CT]\n      modality: [MR]", 8, "modality is given twice, first on line 7"),
     ],
 )

@@ -136,6 +136,15 @@ def test_git_lfs_pointer_is_named(name: str, results: Path, tmp_path: Path) -> N
     refused(results, tmp_path, f"{Path(name).name}: a Git LFS pointer", "git lfs pull")
 
 
+@pytest.mark.parametrize("name", ["plans.json", "dataset.json", "fold_0/checkpoint_final.pth"])
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "the file is empty"), (b"\n<!DOCTYPE html><html>Sign in</html>", "a web page, not the")]
+)
+def test_web_page_and_empty_file_are_named(name: str, content: bytes, said: str, results: Path, tmp_path: Path) -> None:
+    (results / name).write_bytes(content)
+    refused(results, tmp_path, f"{Path(name).name}: {said}")
+
+
 def test_git_lfs_pointer_in_place_of_a_zip(tmp_path: Path) -> None:
     (tmp_path / "export.zip").write_text(LFS)
     refused(tmp_path / "export.zip", tmp_path, "export.zip: a Git LFS pointer")
