@@ -29,6 +29,12 @@ CELL = 64
 """Edge of the cells, in voxels of the input, whose doubtful voxels share a window."""
 NEIGHBOURS = 4
 """Neighbours of a cubic spline along an axis."""
+DOUBT = 4e-15
+"""Largest difference between two orders of summation, as a part of the largest value: three times what was seen."""
+REACH, BEYOND = 12, 1e-6
+"""Voxels around a place whose largest value counts there, and the share of the image's largest value that may add."""
+FEW = 8
+"""Voxels of a cell that are looked at one by one before a window is filtered for them."""
 PLATEAU = 1e-7
 """Part of an image's largest value, below which a value at a voxel of exactly 0 is what a spline leaves there.
 
@@ -62,17 +68,21 @@ class NearBorders:
     ) -> None:
         self._read, self._size_in, self._result = read, size_in, result
         self._order, self._bounds = order, bounds
-        self._least = PLATEAU * max(abs(bounds[0]), abs(bounds[1]))
+        self._largest = max(abs(bounds[0]), abs(bounds[1]))
         self._voxels: list[NDArray[np.int64]] = []
+        self._values: list[NDArray[np.float64]] = []
 
-    def add(self, voxels: NDArray[np.int64]) -> None:
-        """Add voxels ``(voxel, axis)`` of the result, whose values are there already but for the last bit."""
+    def add(self, voxels: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+        """Add voxels ``(voxel, axis)`` of the result, and their values before they were clipped and rounded."""
         if not len(voxels):
             return
-        small = np.abs(self._result.numpy()[tuple(voxels.T)]) <= self._least
-        self._voxels.append(voxels[~small])
+        small = np.abs(values) <= PLATEAU * self._largest
         if small.any():
-            self._voxels.append(self._without_zeros(voxels[small]))
+            left = ~small
+            left[small] = self._is_not_zero(voxels[small])
+            voxels, values = voxels[left], values[left]
+        self._voxels.append(voxels)
+        self._values.append(values)
         if sum(map(len, self._voxels)) >= VOXELS_AT_ONCE:
             self.settle()
 
@@ -80,18 +90,39 @@ class NearBorders:
         """Give all of them the values that ``skimage.transform.resize`` gives them."""
         if not self._voxels:
             return
-        voxels = np.concatenate(self._voxels)
-        self._voxels = []
+        voxels, values = np.concatenate(self._voxels), np.concatenate(self._values)
+        self._voxels, self._values = [], []
+        voxels = voxels[self._in_doubt(voxels, values)]
         values = scipy_values(self._read, self._size_in, self._result.shape, self._order, voxels)
         self._result.numpy()[tuple(voxels.T)] = np.clip(values, *self._bounds)
 
-    def _without_zeros(self, voxels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Leave out the voxels whose nearest voxel of the image is exactly 0."""
+    def _is_not_zero(self, voxels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell for each voxel whether the nearest voxel of the image is anything but exactly 0."""
         sizes = zip(self._size_in, self._result.shape, voxels.T, strict=True)
         nearest = [nearest_index(size_in, size_out)[at] for size_in, size_out, at in sizes]
         part = self._read(tuple(slice(int(at.min()), int(at.max()) + 1) for at in nearest)).numpy()
-        left: NDArray[np.int64] = voxels[part[tuple(at - at.min() for at in nearest)] != 0]
-        return left
+        found: NDArray[np.bool_] = part[tuple(at - at.min() for at in nearest)] != 0
+        return found
+
+    def _in_doubt(self, voxels: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Leave out voxels that are certain by the largest value around them, where a window would serve few."""
+        places = _places(self._size_in, self._result.shape, voxels)
+        result = np.ones(len(voxels), dtype=np.bool_)
+        for chosen in _by_cell(places):
+            if len(chosen) <= FEW:
+                largest = np.array([self._largest_around(place) for place in places[chosen]])
+                result[chosen] = rounds_apart(values[chosen], DOUBT * (largest + BEYOND * self._largest))
+        return result
+
+    def _largest_around(self, place: NDArray[np.float64]) -> float:
+        box = [slice(max(0, int(at) - REACH), int(at) + REACH + 2) for at in place]
+        return float(self._read(tuple(box)).abs().max())
+
+
+def rounds_apart(values: NDArray[np.float64], doubt: NDArray[np.float64] | float) -> NDArray[np.bool_]:
+    """Tell which values, if they were larger or smaller by ``doubt``, would be another number of single precision."""
+    apart: NDArray[np.bool_] = (values - doubt).astype(np.float32) != (values + doubt).astype(np.float32)
+    return apart
 
 
 def scipy_values(
@@ -116,12 +147,17 @@ def scipy_values(
         ``(voxel,)``.
     """
     pad = PREPAD if order > 1 else 0
-    sizes = zip(size_in, size_out, voxels.T, strict=True)
-    places = np.stack([coordinates(old, new)[at] + pad for old, new, at in sizes], axis=1)
+    places = _places(size_in, size_out, voxels) + pad
     values = np.empty(len(voxels))
     for chosen in _by_cell(places):
         values[chosen] = _Window(read, size_in, order, places[chosen]).values()
     return values
+
+
+def _places(size_in: Sequence[int], size_out: Sequence[int], voxels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Compute where voxels of the result lie in the image, in voxels: ``(voxel, axis)``."""
+    sizes = zip(size_in, size_out, voxels.T, strict=True)
+    return np.stack([coordinates(old, new)[at] for old, new, at in sizes], axis=1)
 
 
 def _by_cell(places: NDArray[np.float64]) -> list[NDArray[np.int64]]:

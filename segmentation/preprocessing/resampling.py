@@ -18,13 +18,10 @@ import torch
 from numpy.typing import NDArray
 
 from segmentation.preprocessing.interpolation import axis_matrix, nearest_index
-from segmentation.preprocessing.near_borders import NearBorders, ReadBox
+from segmentation.preprocessing.near_borders import DOUBT, NearBorders, ReadBox
 
 NEGLIGIBLE = 1e-17
 """Smaller weights are left out: a spline's influence falls by a factor of 3.7 from voxel to voxel."""
-DOUBT = 4e-15
-"""Largest difference between two orders of summation, as a part of the image's largest value: three times what was
-seen."""
 BLOCK = 32
 """Number of output voxels whose part of the matrix is multiplied at once."""
 BLOCK_PLANES = 16
@@ -104,12 +101,12 @@ def _resample_apart(
         stop = min(start + step, count)
         slices = read((slice(start, stop),))
         low, high = slices.amin((1, 2), keepdim=True), slices.amax((1, 2), keepdim=True)
-        resampled, doubtful = _rounded(in_plane(slices), low, high, order)
+        resampled, doubtful, values = _rounded(in_plane(slices), low, high, order)
         for number in np.unique(doubtful[:, 0]):
-            voxels = doubtful[doubtful[:, 0] == number, 1:]
+            mine = doubtful[:, 0] == number
             bounds = float(low[number]), float(high[number])
             again = NearBorders(slices[number].__getitem__, old_plane, resampled[int(number)], order, bounds)
-            again.add(voxels)
+            again.add(doubtful[mine, 1:], values[mine])
             again.settle()
         targets = torch.nonzero((wanted >= start) & (wanted < stop)).flatten()
         out[targets] = resampled[wanted[targets] - start]
@@ -134,21 +131,24 @@ def _resample_together(
         held = torch.cat(parts) if len(parts) > 1 else parts[0]
         needed = held[block.columns.start - start : block.columns.stop - start]
         combined = needed if block.weights.numel() == 1 else torch.tensordot(block.weights, needed, dims=1)
-        out[block.rows], doubtful = _rounded(combined, low, high, order)
-        if len(doubtful):
-            again.add(doubtful + np.array([block.rows.start, 0, 0]))
+        out[block.rows], doubtful, values = _rounded(combined, low, high, order)
+        again.add(doubtful + np.array([block.rows.start, 0, 0]), values)
     again.settle()
 
 
 def _rounded(
     values: torch.Tensor, low: torch.Tensor, high: torch.Tensor, order: int
-) -> tuple[torch.Tensor, NDArray[np.int64]]:
-    """Clip and round to single precision; also list the voxels ``(n, 3)`` where another last bit would round apart."""
+) -> tuple[torch.Tensor, NDArray[np.int64], NDArray[np.float64]]:
+    """Clip and round to single precision; also list the voxels ``(n, 3)`` where another last bit would round apart.
+
+    Of these the values are given as they were.
+    """
+    rounded = torch.clamp(values.float(), low, high)
     if values.dtype is torch.float32 or order == 0:
-        return torch.clamp(values.float(), low, high), np.empty((0, 3), dtype=np.int64)
+        return rounded, np.empty((0, 3), dtype=np.int64), np.empty(0)
     doubt = torch.maximum(low.abs(), high.abs()).double() * DOUBT
     apart = (values - doubt).float() != (values + doubt).float()
-    return torch.clamp(values.float(), low, high), torch.nonzero(apart).numpy()
+    return rounded, torch.nonzero(apart).numpy(), values[apart].numpy()
 
 
 class _InPlane:

@@ -94,7 +94,7 @@ def test_collected_voxels_are_settled_when_they_are_many(monkeypatch: pytest.Mon
     again = NearBorders(lambda box: torch.from_numpy(image[box]), image.shape, result, 3, bounds)
     for plane in range(6):
         voxels = np.argwhere(np.ones((1, 12, 9), dtype=np.bool_))
-        again.add(voxels + np.array([plane, 0, 0]))
+        again.add(voxels + np.array([plane, 0, 0]), np.ones(len(voxels)))
         assert result[plane].any()
     again.settle()
     assert np.array_equal(result.numpy(), np.clip(resized(image, (6, 12, 9), 3), *bounds).astype(np.float32))
@@ -107,9 +107,32 @@ def test_a_background_of_zero_stays() -> None:
     image[5, 5, 30] = 1e-9
     result = torch.full((12, 12, 31), 1e-9)
     again = NearBorders(lambda box: torch.from_numpy(image[box]), image.shape, result, 3, (0.0, 1.0))
-    again.add(np.array([[5, 5, 23], [5, 5, 20], [5, 5, 4]]))
+    numbers = np.array([1e-9, 1e-9, 0.5], dtype=np.float32)
+    borders = (numbers.astype(np.float64) + np.nextafter(numbers, np.float32(1))) / 2
+    again.add(np.array([[5, 5, 23], [5, 5, 20], [5, 5, 4]]), borders)
     again.settle()
     expected = np.clip(resized(image, (12, 12, 31), 3), 0, 1).astype(np.float32)
     changed = np.argwhere(result.numpy() != np.float32(1e-9))
     assert changed.tolist() == [[5, 5, 4], [5, 5, 23]]
     assert result[5, 5, 23] == expected[5, 5, 23]
+
+
+def test_larger_values_far_away_cast_no_doubt() -> None:
+    """A value that only sums of the far larger ones at the image's other end could change is left as it is."""
+    image = np.full((6, 6, 90), 1e-3, dtype=np.float32)
+    image[..., :8] = 1000
+    reads: list[int] = []
+
+    def read(box: tuple[slice, ...]) -> torch.Tensor:
+        part = torch.from_numpy(image[box])
+        reads.append(part.numel())
+        return part
+
+    again = NearBorders(read, image.shape, torch.zeros((6, 6, 61)), 3, (0.0, 1000.0))
+    number = np.float32(1e-3)
+    border = (float(number) + float(np.nextafter(number, np.float32(1)))) / 2
+    again.add(np.array([[3, 3, 50], [3, 3, 55]]), np.array([border, border + 1e-13]))
+    again.settle()
+    assert len(reads) == 3  # both are looked at, and a window is read for the first alone
+    assert again._result[3, 3, 50] != 0
+    assert again._result[3, 3, 55] == 0
