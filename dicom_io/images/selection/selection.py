@@ -155,6 +155,10 @@ class _Match:
 
 
 def _refuse_study(study: Study) -> StudyRejected | None:
+    if not study.series:
+        kinds = "; ".join(dict.fromkeys(aside.reason for aside in study.set_aside)) or "nothing"
+        detail = f"The study has no image of which a volume is made; set aside: {kinds}."
+        return StudyRejected(ReasonCode.NO_MATCHING_SERIES, detail)
     if not study.uid and study.series:
         return StudyRejected(ReasonCode.EMPTY_UID, "StudyInstanceUID.")
     patients = set().union(*(patient_of(series) for series in study.series)) if study.series else set()

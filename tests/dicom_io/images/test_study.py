@@ -19,7 +19,14 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 from pydicom.sequence import Sequence
-from pydicom.uid import BasicTextSRStorage, DeflatedExplicitVRLittleEndian, RLELossless, SegmentationStorage
+from pydicom.uid import (
+    BasicTextSRStorage,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from core.errors import ReasonCode, RetryLater, StudyRejected
 from core.study_warning import WarningCode
@@ -239,6 +246,19 @@ def test_repeats_that_differ_are_refused(where: str, tmp_path: Path) -> None:
     selection = select_series(one_study(tmp_path), config())
     assert selection.rejection is not None
     assert selection.rejection.code is ReasonCode.DUPLICATE_UID
+
+
+def test_a_study_of_nothing_but_other_objects_says_which(tmp_path: Path) -> None:
+    series = ct_series()
+    for dataset in series:
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    series[0].SOPClassUID = series[0].file_meta.MediaStorageSOPClassUID = CTImageStorage
+    series[0].ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    save_series(series, tmp_path)
+    rejection = select_series(one_study(tmp_path), config()).rejection
+    assert rejection is not None
+    assert rejection.code is ReasonCode.NO_MATCHING_SERIES
+    assert rejection.detail.endswith("set aside: a localizer; Secondary Capture Image Storage.")
 
 
 def test_an_image_of_two_series_refuses_both_and_no_third(tmp_path: Path) -> None:
