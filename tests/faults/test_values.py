@@ -13,7 +13,7 @@ from phantom.series import save_series
 from tests.faults.table import FAULT
 from tests.support.pet_headers import Pet, pet_series
 from tests.support.series_helpers import config, run
-from tests.support.value_cases import another, changed, ct, iodine_map_beside_ct, mapping, mr
+from tests.support.value_cases import another, changed, ct, enhanced_ct, iodine_map_beside_ct, mapping, mr
 
 DERIVED = ["DERIVED", "PRIMARY", "AXIAL"]
 ROWS: list[tuple[str, Callable[[], list[Dataset]], str, str]] = [
@@ -50,16 +50,42 @@ ROWS: list[tuple[str, Callable[[], list[Dataset]], str, str]] = [
         "CT",
         "no_matching_series",
     ),
+    ("a MinIP for a CT model", lambda: ct(ImageType=["DERIVED", "SECONDARY", "MINIP"]), "CT", "no_matching_series"),
+    (
+        "a curved reformat of a CT",
+        lambda: ct(ImageType=["DERIVED", "SECONDARY", "CURVED_MPR"]),
+        "CT",
+        "no_matching_series",
+    ),
+    ("a CT that has the Units of another quantity", lambda: ct(Units="BQML"), "CT", "no_matching_series"),
+    ("a CT of which one image is a projection", lambda: one_of_another_kind(), "CT", "no_matching_series"),
+    ("an enhanced CT whose mapping is to mg/mL", lambda: enhanced_map(), "CT", "no_matching_series"),
     ("a CT without rescaling", lambda: no_rescale(), "CT", "no_rescale"),
     ("a CT of slope 1 and intercept 0 that an anonymiser wrote", lambda: lost_rescale(), "CT", "unit_implausible"),
     ("a Rescale Slope of 0 over values that differ from 0", lambda: ct(RescaleSlope="0"), "CT", "unreadable_pixels"),
     ("Float Pixel Data with an infinite voxel in a CT", lambda: float_pixels(), "CT", "unreadable_pixels"),
     ("an ADC map for an MR model", lambda: mr(ImageType=["DERIVED", "PRIMARY", "ADC"]), "MR", "no_matching_series"),
+    ("an FA map for an MR model", lambda: mr(ImageType=[*DERIVED[:2], "DIFFUSION", "FA"]), "MR", "no_matching_series"),
+    ("a T1 map for an MR model", lambda: mr(ImageType=[*DERIVED[:2], "T1 MAP"]), "MR", "no_matching_series"),
+    ("a T2 map by its unit for an MR model", lambda: mr(RescaleType="ms"), "MR", "no_matching_series"),
+    ("a subtraction for an MR model", lambda: mr(ImageType=[*DERIVED[:2], "SUBTRACT"]), "MR", "no_matching_series"),
     ("a phase image for an MR model", lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "P"]), "MR", "no_matching_series"),
     ("a mosaic for an MR model", lambda: mr(ImageType=["ORIGINAL", "PRIMARY", "MOSAIC"]), "MR", "no_matching_series"),
     ("a PET in Bq/ml of a patient without weight", lambda: pet_series(Pet(weight=0)), "PT", "no_suv"),
     ("a PET that is not corrected for decay", lambda: pet_series(Pet(decay_correction="NONE")), "PT", "no_suv"),
 ]
+
+
+def one_of_another_kind() -> list[Dataset]:
+    series = ct()
+    series[3].ImageType = [*series[3].ImageType[:3], "MIP"]
+    return series
+
+
+def enhanced_map() -> list[Dataset]:
+    (dataset,) = enhanced_ct()
+    dataset.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence = mapping("mg/mL")
+    return [dataset]
 
 
 def no_rescale() -> list[Dataset]:
