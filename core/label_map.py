@@ -1,5 +1,6 @@
 """The mask that leaves the engine: one integer per voxel, and the meaning of each integer."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,16 +40,31 @@ class LabelMap:
 
     def voxel_counts(self) -> dict[str, int]:
         """Count the voxels of every label, by name; a label without voxels counts 0."""
-        counts = np.zeros(max((spec.value for spec in self.labels), default=0) + 1, dtype=np.int64)
-        for plane in self.array:  # bincount makes 8 bytes of every voxel it is given
-            found = np.bincount(plane.ravel(), minlength=counts.size)
-            counts += found[: counts.size]
+        counts = np.zeros(self._last + 1, dtype=np.int64)
+        for found in self._counts_by_slice():
+            counts += found
         return {spec.name: int(counts[spec.value]) for spec in self.labels}
 
     def volumes_ml(self) -> dict[str, float]:
-        """Compute the volume of every label in millilitres, by name, rounded to 0.001 ml."""
-        ml = self.geometry.voxel_volume_mm3 / 1000.0
-        return {name: round(count * ml, 3) for name, count in self.voxel_counts().items()}
+        """Compute the volume of every label in millilitres, by name, rounded to 0.001 ml.
+
+        In an irregular stack a voxel counts by its slice's share along the normal: half the distance to each neighbour.
+        """
+        if self.geometry.is_regular:
+            ml = self.geometry.voxel_volume_mm3 / 1000.0
+            return {name: round(count * ml, 3) for name, count in self.voxel_counts().items()}
+        volumes = np.zeros(self._last + 1)
+        for found, mm3 in zip(self._counts_by_slice(), self.geometry.slice_volumes_mm3, strict=True):
+            volumes += found * mm3
+        return {spec.name: round(float(volumes[spec.value]) / 1000.0, 3) for spec in self.labels}
+
+    @property
+    def _last(self) -> int:
+        return max((spec.value for spec in self.labels), default=0)
+
+    def _counts_by_slice(self) -> Iterator[NDArray[np.int64]]:
+        for plane in self.array:  # bincount makes 8 bytes of every voxel it is given
+            yield np.bincount(plane.ravel(), minlength=self._last + 1)[: self._last + 1]
 
     @property
     def is_empty(self) -> bool:

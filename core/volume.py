@@ -190,6 +190,9 @@ class Volume:
         the first), or ``None`` where the images state none; such voxels keep their values.
     volume_names
         For each channel, what sets its volume apart from the others of its series; empty for a series that is one.
+    acquired
+        bool ``(slice, row, column)``: the voxels that lie within an acquired slice, in an image that was made of an
+        irregular stack; ``None`` where all do.
 
     Raises
     ------
@@ -206,6 +209,7 @@ class Volume:
     warnings: tuple[StudyWarning, ...] = ()
     padding_values: tuple[float | None, ...] = ()
     volume_names: tuple[str, ...] = ()
+    acquired: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         """Check that the array lies on the grid and that every slice is named."""

@@ -9,6 +9,7 @@ from core.backend import Backend
 from core.cancellation import NEVER, Cancellation
 from core.errors import ConfigInvalid, OutOfMemory
 from core.label_map import LabelMap
+from core.regular_grid import regular_grid
 from core.volume import Volume
 from segmentation.inference.shared_images import SharedImages
 from segmentation.package.package import Package
@@ -33,12 +34,15 @@ class EngineResult:
         The package with the profile and backend that its networks ran in.
     backend
         The backend that computed them.
+    regular
+        The labels on the regular grid of an irregular stack, where they were asked for.
     """
 
     label_map: LabelMap
     timings_s: dict[str, float]
     package: Package
     backend: Backend
+    regular: LabelMap | None = None
 
 
 def resolve_device(device: str) -> str:
@@ -121,6 +125,7 @@ class Engine:
         cancellation: Cancellation = NEVER,
         results_on_gpu: bool = True,
         tiles_at_once: int = 1,
+        regular_too: bool = False,
     ) -> EngineResult:
         """Segment a volume; it is not modified.
 
@@ -138,6 +143,8 @@ class Engine:
             True keeps image, logits and accumulators on the GPU, too; False keeps there only one tile at a time.
         tiles_at_once
             Tiles that a network sees together; with one, labels equal nnU-Net's own.
+        regular_too
+            Whether the labels on an irregular stack's regular grid are wanted beside those at its own voxels.
 
         Returns
         -------
@@ -175,11 +182,15 @@ class Engine:
             self._torch_device,
             self._torch_device if results_on_gpu else torch.device("cpu"),
             tiles_at_once,
+            regular_too=regular_too,
         )
         with _out_of_memory_is_transient():
             array = predictor.labels()
         specs = tuple(sorted(self.package.config.labels, key=lambda spec: spec.value))
-        return EngineResult(LabelMap(array, volume.geometry, specs), predictor.timings, self.package, self.backend)
+        beside = predictor.regular_labels
+        regular = None if beside is None else LabelMap(beside, regular_grid(volume.geometry), specs)
+        found = LabelMap(array, volume.geometry, specs)
+        return EngineResult(found, predictor.timings, self.package, self.backend, regular)
 
 
 @contextmanager

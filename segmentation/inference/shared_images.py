@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from core.volume import Volume
 from segmentation.package.network_spec import Configuration
 from segmentation.package.package import Package
+from segmentation.preprocessing.regular_image import fills
 
 Result = TypeVar("Result")
 
@@ -63,7 +64,7 @@ def frame_key(package: Package) -> Hashable:
     """Build a key that is equal for models that look at the same part of an image."""
     settings = package.inference.active
     is_ct = package.config.channels[0].series.modality == ("CT",)
-    return settings.finest_useful_spacing, settings.crop_to_body and is_ct
+    return settings.finest_useful_spacing, settings.crop_to_body and is_ct, fills(package.config)
 
 
 def image_key(package: Package, configuration: Configuration) -> Hashable:

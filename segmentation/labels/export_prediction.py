@@ -5,7 +5,7 @@ References
 nnU-Net v2 ``inference/export_prediction.py``, ``ensembling/ensemble.py``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,8 +122,28 @@ def labels_of_ensemble(predictions: Sequence[Prediction], labels: Labels) -> NDA
         for start in range(0, len(rows), VOXELS_AT_ONCE):
             part = slice(start, start + VOXELS_AT_ONCE)
             voxels = (np.full(len(rows[part]), plane), rows[part], columns[part])
-            result[voxels] = values[_index_of_mean([_probabilities(p, voxels, labels) for p in predictions], labels)]
+            result[voxels] = values[index_of_mean([_probabilities(p, voxels, labels) for p in predictions], labels)]
     return result
+
+
+def regular_batches(
+    grids: Grids, configuration: Configuration, labels: Labels, device: torch.device
+) -> tuple[NDArray[np.integer[Any]], Iterator[tuple[slice, Callable[[torch.Tensor], None]]]]:
+    """Return an array of background on the image's grid, and the batches that label it, as `labels_of_slabs` would.
+
+    A batch is the planes of the logits that it needs and the call that labels with them; batches ascend.
+    """
+    decision = decision_of(labels)
+    result, crop = _empty(grids, configuration, decision)
+    labeller = _labeller(grids.new_shape, grids, configuration, decision)
+
+    def call(slab: Slab) -> Callable[[torch.Tensor], None]:
+        def label(logits: torch.Tensor) -> None:
+            crop[slab.target] = labeller.label(logits, slab).cpu().numpy()
+
+        return label
+
+    return result, ((slab.source, call(slab)) for slab in labeller.slabs(device))
 
 
 def decision_of(labels: Labels) -> Decision:
@@ -209,7 +229,7 @@ def _probabilities(prediction: Prediction, voxels: Sequence[NDArray[np.int64]], 
     return torch.sigmoid(values) if labels.has_regions else torch.softmax(values, 0)
 
 
-def _index_of_mean(probabilities: Sequence[torch.Tensor], labels: Labels) -> NDArray[np.int64]:
+def index_of_mean(probabilities: Sequence[torch.Tensor], labels: Labels) -> NDArray[np.int64]:
     """Compute the index into the decision's values by nnU-Net's rules for averaged probabilities."""
     mean = probabilities[0]
     for further in probabilities[1:]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from segmentation.boxes import Box
 
 
-def nonzero_box(image: NDArray[np.float32]) -> Box:
+def nonzero_box(image: NDArray[np.float32], acquired: NDArray[np.bool_] | None = None) -> Box:
     """Find the smallest box around all voxels that differ from zero in at least one channel.
 
     The box of an image that is zero throughout is the whole image.
@@ -22,16 +22,23 @@ def nonzero_box(image: NDArray[np.float32]) -> Box:
     ----------
     image
         ``(channel, z, y, x)``.
+    acquired
+        ``(z, y, x)``: the voxels that count; all by default.
     """
     box: list[slice] = [slice(None)] * 3
     for axis in range(3):
         planes = np.moveaxis(image[(slice(None), *box)], 1 + axis, 0)
-        first = next((index for index, plane in enumerate(planes) if plane.any()), None)
+        counted = None if acquired is None else np.moveaxis(acquired[tuple(box)], axis, 0)
+        first = next((index for index in range(len(planes)) if _is_used(planes, counted, index)), None)
         if first is None:
             return slice(0, image.shape[1]), slice(0, image.shape[2]), slice(0, image.shape[3])
-        last = next(index for index in reversed(range(len(planes))) if planes[index].any())
+        last = next(index for index in reversed(range(len(planes))) if _is_used(planes, counted, index))
         box[axis] = slice(first, last + 1)
     return box[0], box[1], box[2]
+
+
+def _is_used(planes: NDArray[np.float32], counted: NDArray[np.bool_] | None, index: int) -> bool:
+    return bool(planes[index].any() if counted is None else (planes[index] != 0)[:, counted[index]].any())
 
 
 def nonzero_mask(image: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -54,7 +54,12 @@ class Scaling:
             part /= self.scale
 
 
-def measure(channel: NDArray[np.float32], normalisation: Normalisation, mask: NDArray[np.bool_] | None) -> Scaling:
+def measure(
+    channel: NDArray[np.float32],
+    normalisation: Normalisation,
+    mask: NDArray[np.bool_] | None,
+    acquired: NDArray[np.bool_] | None = None,
+) -> Scaling:
     """Find the scaling of one channel, already cropped.
 
     Parameters
@@ -63,6 +68,8 @@ def measure(channel: NDArray[np.float32], normalisation: Normalisation, mask: ND
         float32 ``(z, y, x)``; not modified.
     mask
         The nonzero voxels with holes filled, ``(z, y, x)``; needed only if the normalisation uses a mask.
+    acquired
+        The voxels ``(z, y, x)`` that are measured, though all are scaled; all by default.
 
     Raises
     ------
@@ -74,6 +81,8 @@ def measure(channel: NDArray[np.float32], normalisation: Normalisation, mask: ND
     shift, scale = np.float32(0), np.float32(1)
     masked = normalisation.use_mask and normalisation.scheme == "ZScoreNormalization"
     if masked and mask is not None:
+        if acquired is not None:
+            return _masked_of_acquired(channel, mask, acquired)
         inside, outside = channel[mask], channel[~mask]
         if inside.size == 0:
             return Scaling(None, shift, scale, False, (float(least), float(greatest)))
@@ -82,11 +91,12 @@ def measure(channel: NDArray[np.float32], normalisation: Normalisation, mask: ND
         extremes += [outside.min(), outside.max()] if outside.size else []
         return Scaling(None, shift, scale, True, (float(min(extremes)), float(max(extremes))))
     if normalisation.scheme == "ZScoreNormalization":
-        shift, scale = _mean_and_deviation(channel)
+        shift, scale = _mean_and_deviation(channel if acquired is None else channel[acquired])
     elif normalisation.scheme == "CTNormalization":
         clip, shift, scale = _of_training(normalisation)
     elif normalisation.scheme == "RescaleTo01Normalization":
-        shift, scale = least, np.float32(max(greatest - least, np.float32(LEAST_SCALE)))
+        low, high = (least, greatest) if acquired is None else _extremes(channel[acquired])
+        shift, scale = low, np.float32(max(high - low, np.float32(LEAST_SCALE)))
     elif normalisation.scheme == "RGBTo01Normalization":
         if least < 0 or greatest > 255:
             raise StudyRejected(
@@ -98,6 +108,21 @@ def measure(channel: NDArray[np.float32], normalisation: Normalisation, mask: ND
     scaling = Scaling(clip, shift, scale, False, (0.0, 0.0))
     scaling.apply(ends)
     return Scaling(clip, shift, scale, False, (float(ends[0]), float(ends[1])))
+
+
+def _masked_of_acquired(channel: NDArray[np.float32], mask: NDArray[np.bool_], acquired: NDArray[np.bool_]) -> Scaling:
+    """Measure the acquired voxels of a mask; those of the mask that were not acquired are scaled with them."""
+    known = channel[mask & acquired]
+    if known.size == 0:
+        return Scaling(None, np.float32(0), np.float32(1), False, (float(channel.min()), float(channel.max())))
+    shift, scale = _mean_and_deviation(known)
+    ends = [(end - shift) / scale for end in _extremes(channel[mask])]
+    ends += _extremes(channel[~mask]) if not mask.all() else []
+    return Scaling(None, shift, scale, True, (float(min(ends)), float(max(ends))))
+
+
+def _extremes(values: NDArray[np.float32]) -> tuple[np.float32, np.float32]:
+    return np.float32(values.min()), np.float32(values.max())
 
 
 def _mean_and_deviation(values: NDArray[np.float32]) -> tuple[np.float32, np.float32]:

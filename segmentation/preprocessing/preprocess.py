@@ -64,6 +64,7 @@ def preprocess(
     labels: Labels,
     previous: NDArray[np.integer[Any]] | None = None,
     device: torch.device | None = None,
+    acquired: NDArray[np.bool_] | None = None,
 ) -> tuple[torch.Tensor, Grids]:
     """Bring an image to the network's grid and range.
 
@@ -82,6 +83,8 @@ def preprocess(
         For a cascade, the first stage's labels on the image's grid; they become further channels, one for each label.
     device
         Device on which the image is resampled and the result lies; the CPU by default.
+    acquired
+        ``(z, y, x)`` as the image: the voxels by which it is cropped and its values are measured; all by default.
 
     Returns
     -------
@@ -98,7 +101,9 @@ def preprocess(
     """
     forward = configuration.transpose_forward
     turned = image.transpose(0, *(1 + axis for axis in forward))
-    grids = _grids(turned, [spacing[axis] for axis in forward], configuration)
+    known = acquired.transpose(forward) if acquired is not None else None
+    grids = _grids(turned, [spacing[axis] for axis in forward], configuration, known)
+    known = known[grids.box] if known is not None else None
     cropped = turned[(slice(None), *grids.box)]
     uses_mask = previous is not None or any(n.use_mask for n in configuration.normalisation)
     mask = nonzero_mask(cropped) if uses_mask else None
@@ -116,7 +121,7 @@ def preprocess(
             # A sum in single precision depends on the memory's order, which in nnU-Net is the one of a file's array.
             whole = np.ascontiguousarray(whole)
         channel = whole.transpose(forward)[grids.box]
-        _resample(channel, measure(channel, normalisation, mask), mask, result[index], grids, configuration)
+        _resample(channel, measure(channel, normalisation, mask, known), mask, result[index], grids, configuration)
     if stage is not None:
         resampled = torch.from_numpy(_resample_stage(stage, grids, configuration)).to(result.device)
         for value, out in zip(labels.foreground_values, result[len(image) :], strict=True):
@@ -124,8 +129,13 @@ def preprocess(
     return result, grids
 
 
-def _grids(image: NDArray[np.float32], spacing: Sequence[float], configuration: Configuration) -> Grids:
-    box = nonzero_box(image)
+def _grids(
+    image: NDArray[np.float32],
+    spacing: Sequence[float],
+    configuration: Configuration,
+    acquired: NDArray[np.bool_] | None,
+) -> Grids:
+    box = nonzero_box(image, acquired)
     # A 2d network leaves the distance of the slices as it is.
     new_spacing = (*spacing[: 3 - len(configuration.spacing)], *configuration.spacing)
     cropped = [part.stop - part.start for part in box]
