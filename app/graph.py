@@ -82,6 +82,7 @@ class StudyApplication(Application):
             segment=job.segment,
             turn=job.network_turn,
             on_progress=job.on_progress,
+            regular_too=job.outbox.nifti,
         )
         post = PostprocessOperator(self, name="postprocess", on_phase=tell)
         seg = WriteSegOperator(self, name="write_seg", on_phase=tell, outbox=job.outbox)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from core.regular_grid import regular_grid
 from core.report import LabelReport, ModelReport, Outcome, Reason, Report, SeriesReport, WarningReport
 from core.study_warning import StudyWarning, distinct
 from dicom_io.images.selection.selection import Decision
@@ -63,10 +64,23 @@ def _model_report(run: ModelRun) -> ModelReport:
         profile=run.package.inference.profile,
         backend=str(run.backend) if run.backend is not None else None,
         spacing_mm=spacing and (round(spacing[0], 6), round(spacing[1], 6), round(spacing[2], 6)),
+        geometry=_geometry_of(run),
         volumes_ml=run.label_map.volumes_ml() if run.label_map is not None else {},
         labels=tuple(map(LabelReport.of, run.label_map.labels)) if run.label_map is not None else (),
         outputs=run.outputs,
         seg_sop_instance_uid=run.seg_uid,
+    )
+
+
+def _geometry_of(run: ModelRun) -> str | None:
+    """Say what was irregular in the stack, and what was done with it."""
+    grid = run.volume.geometry if run.volume is not None else None
+    if grid is None or grid.stack is None:
+        return None
+    shape = " x ".join(map(str, regular_grid(grid).shape))
+    return (
+        f"{grid.stack}; interpolated once to a grid of {shape} voxels, {grid.spacing[0]:.3f} mm apart along the "
+        "normal; labels at the true place of every voxel"
     )
 
 

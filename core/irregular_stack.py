@@ -8,6 +8,11 @@ from numpy.typing import NDArray
 LEAST_OFFSET_MM = 1e-9
 """Offsets that are nowhere larger count as none."""
 
+_EQUAL = 1e-3
+"""Relative difference at which two gaps are written as one."""
+_NAMED = 5
+"""As many runs of gaps are written."""
+
 
 @dataclass(frozen=True, eq=False)
 class IrregularStack:
@@ -79,6 +84,27 @@ class IrregularStack:
         inwards, outwards = np.concatenate([gaps[:1], gaps]), np.concatenate([gaps, gaps[-1:]])
         shares: NDArray[np.float64] = (inwards + outwards) / 2
         return shares
+
+    @property
+    def tilt_degrees(self) -> float:
+        """The angle in degrees between the normal and the line along which slices follow each other; 0 if straight."""
+        return float(np.degrees(np.arctan2(np.linalg.norm(self.offsets[-1]), self.heights[-1])))
+
+    @property
+    def distances(self) -> str:
+        """The runs of equal gaps, at most five, as ``12 x 2.5 mm, 8 x 5 mm``."""
+        runs: list[tuple[int, float]] = []
+        for gap in (round(float(gap), 3) for gap in self.gaps):
+            if runs and abs(runs[-1][1] - gap) <= _EQUAL * gap:
+                runs[-1] = (runs[-1][0] + 1, runs[-1][1])
+            else:
+                runs.append((1, gap))
+        return ", ".join(f"{count} x {gap:g} mm" for count, gap in runs[:_NAMED]) + (", ..." * (len(runs) > _NAMED))
+
+    def __str__(self) -> str:
+        """Name what is irregular, for a report."""
+        tilt = [f"gantry tilt of {self.tilt_degrees:.1f} degrees"] if self.is_shifted else []
+        return " and ".join([*tilt, *([] if self.is_even else [f"uneven spacing ({self.distances})"])])
 
     def at(self, index: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return height and offsets ``(..., 2)`` at slice indices, fractions interpolated, the end gaps continued."""

@@ -50,13 +50,17 @@ class LabelMap:
 
         In an irregular stack a voxel counts by its slice's share along the normal: half the distance to each neighbour.
         """
+        return {name: round(ml, 3) for name, ml in self.exact_volumes_ml().items()}
+
+    def exact_volumes_ml(self) -> dict[str, float]:
+        """Compute as :meth:`volumes_ml`, without rounding."""
         if self.geometry.is_regular:
             ml = self.geometry.voxel_volume_mm3 / 1000.0
-            return {name: round(count * ml, 3) for name, count in self.voxel_counts().items()}
+            return {name: count * ml for name, count in self.voxel_counts().items()}
         volumes = np.zeros(self._last + 1)
         for found, mm3 in zip(self._counts_by_slice(), self.geometry.slice_volumes_mm3, strict=True):
             volumes += found * mm3
-        return {spec.name: round(float(volumes[spec.value]) / 1000.0, 3) for spec in self.labels}
+        return {spec.name: float(volumes[spec.value]) / 1000.0 for spec in self.labels}
 
     @property
     def _last(self) -> int:

@@ -103,6 +103,8 @@ class ModelReport(Frozen):
         The profile in which its networks ran.
     backend
         What computed them: library, version and type of numbers.
+    geometry
+        What was irregular in the stack of images, and what was done; none for a regular grid.
     volumes_ml
         Volumes by label, in the order of ``labels``.
     labels
@@ -120,6 +122,7 @@ class ModelReport(Frozen):
     profile: Profile | None = None
     backend: str | None = None
     spacing_mm: tuple[float, float, float] | None = None
+    geometry: str | None = None
     volumes_ml: dict[str, float] = Field(default={})
     labels: tuple[LabelReport, ...] = ()
     outputs: tuple[str, ...] = ()

@@ -129,7 +129,7 @@ class Geometry:
         """Convert patient coordinates ``(..., 3)`` in mm to voxel indices ``(..., 3)``; undoes `index_to_lps`."""
         away = np.asarray(position, dtype=np.float64) - self.origin
         if self.stack is None:
-            return away @ np.linalg.inv(self.affine[:3, :3]).T
+            return np.asarray(np.linalg.solve(self.affine[:3, :3], away[..., None])[..., 0], dtype=np.float64)
         local = away @ self.direction
         index = self.stack.index_of(local[..., 2])
         _, offset = self.stack.at(index)

@@ -41,6 +41,8 @@ class ModelRun:
         The mask, from the engine or post-processed.
     backend
         What computed its networks.
+    regular_label_map
+        The mask on the regular grid of an irregular stack, where a file wants it.
     outputs
         Names of the files written so far, relative to the study's output folder.
     seg_uid
@@ -59,6 +61,7 @@ class ModelRun:
     volume: Volume | None = None
     label_map: LabelMap | None = None
     backend: Backend | None = None
+    regular_label_map: LabelMap | None = None
     outputs: tuple[str, ...] = ()
     seg_uid: str | None = None
     timings_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))

@@ -18,7 +18,13 @@ class Segment(Protocol):
     """The call that runs a package's warm networks: :meth:`segmentation.inference.model_pool.ModelPool.segment`."""
 
     def __call__(
-        self, package: Package, volume: Volume, on_progress: Progress | None, shared: SharedImages | None
+        self,
+        package: Package,
+        volume: Volume,
+        on_progress: Progress | None,
+        shared: SharedImages | None,
+        *,
+        regular_too: bool = False,
     ) -> EngineResult:
         """Segment one volume."""
         ...
@@ -39,15 +45,25 @@ class NnunetSegmentationOperator(ModelRunOperator):
         The turn that the study takes for all its models together; none where there is nothing to segment.
     on_progress
         Called with the model's name and the fraction of its tiles that are done.
+    regular_too
+        Whether a file wants the mask of an irregular stack on its regular grid as well.
     """
 
     phase = "preparing the image, then the network"
 
     def __init__(
-        self, fragment: Fragment, *args: Any, segment: Segment, turn: NetworkTurn, on_progress: Tell, **kwargs: Any
+        self,
+        fragment: Fragment,
+        *args: Any,
+        segment: Segment,
+        turn: NetworkTurn,
+        on_progress: Tell,
+        regular_too: bool = False,
+        **kwargs: Any,
     ) -> None:
         self._segment = segment
         self._turn = turn
+        self._regular_too = regular_too
         self._on_progress = on_progress
         self._shared = SharedImages([])
         super().__init__(fragment, *args, **kwargs)
@@ -66,6 +82,12 @@ class NnunetSegmentationOperator(ModelRunOperator):
         if run.volume is None:
             raise ValueError("nnunet_segmentation got a run without a volume; it must come after series_to_volume")
         name = run.package.config.name
-        result = self._segment(run.package, run.volume, lambda done: self._on_progress(name, done), self._shared)
+        result = self._segment(
+            run.package,
+            run.volume,
+            lambda done: self._on_progress(name, done),
+            self._shared,
+            regular_too=self._regular_too,
+        )
         ran = replace(run, label_map=result.label_map, package=result.package, backend=result.backend)
-        return ran.timed(**result.timings_s)
+        return replace(ran, regular_label_map=result.regular).timed(**result.timings_s)

@@ -46,5 +46,7 @@ class OutboxOperator(ModelRunOperator):
         """Write the overlay picture and, if requested, the NIfTI file."""
         if run.label_map is None or run.volume is None or run.selection is None:
             raise ValueError("outbox got a run without a mask, volume or selection; it must come after postprocess")
-        names = self._outbox.put_pictures(run.label_map, run.volume, run.selection.channels, run.package.config)
+        names = self._outbox.put_pictures(
+            run.label_map, run.volume, run.selection.channels, run.package.config, run.regular_label_map
+        )
         return replace(run, outputs=run.outputs + names)

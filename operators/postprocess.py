@@ -16,4 +16,9 @@ class PostprocessOperator(ModelRunOperator):
         """Post-process the mask."""
         if run.label_map is None:
             raise ValueError("postprocess got a run without a mask; it must come after nnunet_segmentation")
-        return replace(run, label_map=postprocess(run.label_map, run.package.config.postprocessing))
+        steps, beside = run.package.config.postprocessing, run.regular_label_map
+        return replace(
+            run,
+            label_map=postprocess(run.label_map, steps),
+            regular_label_map=None if beside is None else postprocess(beside, steps),
+        )

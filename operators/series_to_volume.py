@@ -57,4 +57,5 @@ def _memory_request(run: ModelRun) -> MemoryRequest:
     if run.selection is None:
         raise ValueError("series_to_volume got a run without a selection; it must come after select_series")
     channels = run.selection.channels
-    return MemoryRequest(run.package, layout_of(channels[0]).geometry, tuple(series.key for series in channels))
+    geometry = layout_of(channels[0], run.package.config.geometry).geometry
+    return MemoryRequest(run.package, geometry, tuple(series.key for series in channels))

@@ -31,6 +31,8 @@ def resample(array: NDArray[np.float32], geometry: Geometry, grid: Geometry) -> 
         of the outermost voxels of ``geometry`` their values go on; further out the result is the lowest value of
         ``array``.
     """
+    if not (geometry.is_regular and grid.is_regular):
+        return _resample_slices(array, geometry, grid)
     to_array = np.linalg.inv(geometry.affine) @ grid.affine
     matrix, offset = to_array[:3, :3], to_array[:3, 3]
     off_diagonal = np.abs(matrix - np.diag(np.diag(matrix)))
@@ -41,6 +43,20 @@ def resample(array: NDArray[np.float32], geometry: Geometry, grid: Geometry) -> 
         array, matrix, offset, output_shape=grid.shape, output=np.float32, order=1, mode="nearest"
     )
     _fill_outside(result, array.shape, to_array, float(array.min()))
+    return result
+
+
+def _resample_slices(array: NDArray[np.float32], geometry: Geometry, grid: Geometry) -> NDArray[np.float32]:
+    """Interpolate as `resample` where slices of either lie at places of their own, slice by slice of the grid."""
+    ndimage = importlib.import_module("scipy.ndimage")
+    upper, lowest = np.array(array.shape) - 0.5, float(array.min())
+    result = np.empty(grid.shape, np.float32)
+    plane = np.moveaxis(np.indices((1, *grid.shape[1:]), dtype=np.float64), 0, -1)[0]
+    for number, out in enumerate(result):
+        plane[..., 0] = number
+        index = geometry.lps_to_index(grid.index_to_lps(plane))
+        ndimage.map_coordinates(array, np.moveaxis(index, -1, 0), output=out, order=1, mode="nearest")
+        out[((index < -0.5 - _ROUNDING) | (index > upper + _ROUNDING)).any(axis=-1)] = lowest
     return result
 
 
@@ -57,8 +73,12 @@ def _fill_outside(
 
 def share_outside(inner: Geometry, grid: Geometry) -> float:
     """Measure the share of the grid, 0 to 1, outside of another grid's voxels, at up to 64³ points of it."""
-    to_inner = np.linalg.inv(inner.affine) @ grid.affine
     upper = np.array(inner.shape) - 0.5
     axes = [(np.arange(count) + 0.5) * (n / count) - 0.5 for n in grid.shape for count in (min(n, _POINTS),)]
-    index = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) @ to_inner[:3, :3].T + to_inner[:3, 3]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    if inner.is_regular and grid.is_regular:
+        to_inner = np.linalg.inv(inner.affine) @ grid.affine
+        index = points @ to_inner[:3, :3].T + to_inner[:3, 3]
+    else:
+        index = inner.lps_to_index(grid.index_to_lps(points))
     return float(((index < -0.5) | (index > upper)).any(axis=-1).mean())

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ReasonCode, StudyRejected
-from core.model_config import ModelConfig
+from core.model_config import GeometryRule, ModelConfig
 from core.run_options import NO_OPTIONS, RunOptions
 from core.study_warning import StudyWarning, WarningCode
 from core.units import HU, PT_UNITS, UNSPECIFIED
@@ -48,7 +48,7 @@ class SelectionRejectedError(StudyRejected):
         self.selection = selection
 
 
-def read_volume(series: Series, unit: str | None = None) -> Volume:
+def read_volume(series: Series, unit: str | None = None, geometry: GeometryRule = "regular") -> Volume:
     """Read the voxels of a series, sorted along the normal, rescaled, as float32.
 
     Every slice is rescaled in float64 and cast once, which is what SimpleITK's values are after a cast to float32.
@@ -60,6 +60,8 @@ def read_volume(series: Series, unit: str | None = None) -> Volume:
         Its images.
     unit
         The unit that PET is brought to (`core.units.PT_UNITS`); ``None`` leaves it as stored. Others are not changed.
+    geometry
+        Whether an irregular stack is refused, or read slice by slice as it is.
 
     Raises
     ------
@@ -67,16 +69,16 @@ def read_volume(series: Series, unit: str | None = None) -> Volume:
         If the series is no regular grid (see ``dicom_io.images.grid.geometry.lay_out``), its pixels are
         ``truncated_pixels`` or ``unreadable_pixels``, or PET cannot be brought to the unit (``no_suv``).
     """
-    layout = _in_unit(layout_of(series), unit)
-    frames, geometry = layout.frames, layout.geometry
+    layout = _in_unit(layout_of(series, geometry), unit)
+    frames, grid = layout.frames, layout.geometry
     _check_size(layout)
-    array = np.empty((1, *geometry.shape), np.float32)
+    array = np.empty((1, *grid.shape), np.float32)
     _fill(array[0], layout)
     slices = [int(index) for index in layout.order]
     padding = padding_range(frames)
     return Volume(
         array=array,
-        geometry=geometry,
+        geometry=grid,
         sop_instance_uids=tuple(uid(frames.instances[i].header, "SOPInstanceUID") for i in slices),
         frame_numbers=tuple(frames.numbers[i] for i in slices),
         series_uids=(series.uid,),
@@ -255,7 +257,7 @@ class VolumeReader:
             if selection.rejection is not None:
                 raise SelectionRejectedError(selection.rejection, selection)
             try:
-                volumes = [self._read(*one) for one in zip(selection.channels, units, strict=True)]
+                volumes = [self._read(*one, config.geometry) for one in zip(selection.channels, units, strict=True)]
             except StudyRejected:
                 refused = {key: why for (key, unit), why in self._refused.items() if unit in units}
                 if not any(series.key in refused for series in selection.channels):
@@ -265,14 +267,14 @@ class VolumeReader:
                 volume = combine_channels(volumes, config.on_other_grid)
                 return replace(volume, warnings=(*volume.warnings, *selection.warnings)), selection
 
-    def _read(self, series: Series, unit: str | None) -> Volume:
+    def _read(self, series: Series, unit: str | None, geometry: GeometryRule) -> Volume:
         wanted = series.key, unit
         if wanted in self._refused:
             raise self._refused[wanted]
         if wanted not in self._volumes:
             self.reads += 1
             try:
-                self._volumes[wanted] = read_volume(series, unit)
+                self._volumes[wanted] = read_volume(series, unit, geometry)
             except StudyRejected as error:
                 self._refused[wanted] = error
                 raise

@@ -22,6 +22,8 @@ def write_nifti(path: Path, label_map: LabelMap, notes: str = "") -> None:
     notes
         Text of its header (``descrip``), at most 79 characters of ASCII.
     """
+    if not label_map.geometry.is_regular:
+        raise ValueError("NIfTI holds a regular grid alone, not an irregular stack")
     import SimpleITK as sitk  # its documentation's own name
 
     image: Any = sitk.GetImageFromArray(np.ascontiguousarray(label_map.array))  # its setters carry no types

@@ -104,6 +104,11 @@ class StudyOutbox:
             _remove_abandoned(output_folder)
             self._staging = self._stagings.make(output_folder)
 
+    @property
+    def nifti(self) -> bool:
+        """True if ``<model>_seg.nii.gz`` is written too."""
+        return self._nifti
+
     def put_seg(
         self,
         label_map: LabelMap,
@@ -140,9 +145,17 @@ class StudyOutbox:
         return WrittenSeg(name, str(seg.SOPInstanceUID), agreement.warnings(volume.series_uids[0] or None))
 
     def put_pictures(
-        self, label_map: LabelMap, volume: Volume, series: Sequence[Series], config: ModelConfig
+        self,
+        label_map: LabelMap,
+        volume: Volume,
+        series: Sequence[Series],
+        config: ModelConfig,
+        regular: LabelMap | None = None,
     ) -> tuple[str, ...]:
-        """Write ``<model>.png`` and, if set, ``<model>_seg.nii.gz``; return the names written."""
+        """Write ``<model>.png`` and, if set, ``<model>_seg.nii.gz``; return the names written.
+
+        The file holds the mask on the ``regular`` grid of an irregular stack, since NIfTI knows no other.
+        """
         from dicom_io.results.preview import caption_of, write_overlay
 
         model, headers = config.name, [one.instances[0].header for one in series]
@@ -155,7 +168,7 @@ class StudyOutbox:
                 from dicom_io.results.nifti import write_nifti
 
                 names.append(f"{model}_seg.nii.gz")
-                write_nifti(self._staging / names[1], label_map)
+                write_nifti(self._staging / names[1], regular or label_map)
         return tuple(names)
 
     def publish(self, report: Report) -> Path:

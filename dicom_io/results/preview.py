@@ -91,8 +91,8 @@ def write_overlay(path: Path, volume: Volume, label_map: LabelMap, caption: Capt
     counts = label_map.voxel_counts()
     found = [spec for spec in label_map.labels if counts[spec.name]]
     missing = [spec.name for spec in label_map.labels if not counts[spec.name]]
-    voxel_ml = label_map.geometry.voxel_volume_mm3 / 1000
-    entries = [(spec, counts[spec.name] * voxel_ml) for spec in found]
+    volumes = label_map.exact_volumes_ml()
+    entries = [(spec, volumes[spec.name]) for spec in found]
     _compose(draw_views(volume, label_map, found, unit), entries, missing, caption).save(path, format="PNG")
 
 

@@ -6,11 +6,12 @@ accumulators of the tiles, one tile with the network's own values, the labels. A
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from core.backend import BackendName
 from core.errors import ReasonCode, StudyRejected
+from core.regular_grid import regular_grid
 from core.volume import Geometry
 from segmentation.inference.available_memory import Memory
 from segmentation.inference.shared_images import image_key
@@ -87,7 +88,7 @@ def predict(package: Package, geometry: Geometry, device: str, *, results_on_gpu
     package
         The model, in the profile and backend in which it runs (`segmentation.backends.choice.settle`).
     geometry
-        The grid of the image.
+        The grid of the image, or the places of an irregular stack's slices.
     device
         ``cpu`` or ``cuda``.
     results_on_gpu
@@ -103,6 +104,8 @@ def predict(package: Package, geometry: Geometry, device: str, *, results_on_gpu
     StudyRejected
         ``too_small``, if the image is smaller than half a voxel of a network along an axis.
     """
+    if not geometry.is_regular:
+        return _of_stack(package, geometry, device, results_on_gpu=results_on_gpu)
     config, manifest = package.config, package.manifest
     turn = reorientation(geometry, config.orientation)
     blocks = blocks_of(geometry.spacing, geometry.shape, package.inference.active.finest_useful_spacing)
@@ -124,6 +127,14 @@ def predict(package: Package, geometry: Geometry, device: str, *, results_on_gpu
     # OpenVINO keeps the weights twice: as they were read, and in the order in which it computes.
     host += package.weight_bytes if _backend_of(package) == "openvino" else 0
     return Need(volume, host, after, gpu, labels)
+
+
+def _of_stack(package: Package, geometry: Geometry, device: str, *, results_on_gpu: bool) -> Need:
+    """Estimate as for the regular grid, with the slices themselves, the mask of acquired voxels and a second mask."""
+    grid = regular_grid(geometry)
+    need = predict(package, grid, device, results_on_gpu=results_on_gpu)
+    own = 4 * len(package.manifest.channels) * prod(geometry.shape)
+    return replace(need, volume=need.volume + own, host=need.host + prod(grid.shape) + need.labels)
 
 
 def least(package: Package, geometry: Geometry, device: str) -> Need:

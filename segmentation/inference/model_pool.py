@@ -96,6 +96,8 @@ class ModelPool:
         on_progress: Progress | None = None,
         shared: SharedImages | None = None,
         cancellation: Cancellation = NEVER,
+        *,
+        regular_too: bool = False,
     ) -> EngineResult:
         """Run a package's networks on a volume as soon as the device is free.
 
@@ -107,6 +109,8 @@ class ModelPool:
             The images that the models of one study share.
         cancellation
             Asked after each tile of a network.
+        regular_too
+            As :meth:`segmentation.inference.engine.Engine.segment` takes it.
 
         Raises
         ------
@@ -116,7 +120,7 @@ class ModelPool:
         with self._running:
             engine = self._load(package)
             if self.device != "cuda":
-                return engine.segment(volume, on_progress, shared, cancellation=cancellation)
+                return engine.segment(volume, on_progress, shared, cancellation=cancellation, regular_too=regular_too)
             spare = self._make_room(package, volume.geometry)
             tiles = tiles_that_fit(package, spare)
             return engine.segment(
@@ -126,6 +130,7 @@ class ModelPool:
                 cancellation=cancellation,
                 results_on_gpu=spare >= 0,
                 tiles_at_once=tiles,
+                regular_too=regular_too,
             )
 
     def settled(self, package: Package) -> Package:

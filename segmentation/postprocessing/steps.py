@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.label_map import LabelMap
-from core.model_config import FillHoles, KeepLargest, Open, PostprocessingStep, RemoveSmall
+from core.model_config import FillHoles, KeepLargest, Open, PostprocessingStep, RemoveSmall, Smooth
 from segmentation.boxes import Box, bounding_boxes, union
 from segmentation.postprocessing.distances import deeper_than
 from segmentation.postprocessing.smoothing import smooth_labels
+from segmentation.postprocessing.stack_lattice import StackLattice
 
 FULL_CONNECTIVITY: Final = 26
 """Voxels that share a corner are one component, as in nnU-Net's post-processing."""
@@ -24,7 +25,10 @@ FACE_CONNECTIVITY: Final = 6
 """Holes are joined through faces only, since the label around them is joined through corners."""
 
 Mask = NDArray[np.bool_]
-Unwanted = Callable[[NDArray[np.int64]], Mask]
+Sizes = NDArray[np.int64] | NDArray[np.float64]
+Shares = NDArray[np.float64] | None
+"""Weight of a voxel in each slice, in median gaps; ``None`` on a regular grid, where each counts 1."""
+Unwanted = Callable[[Sizes], Mask]
 
 
 def postprocess(label_map: LabelMap, steps: Sequence[PostprocessingStep]) -> LabelMap:
@@ -33,7 +37,8 @@ def postprocess(label_map: LabelMap, steps: Sequence[PostprocessingStep]) -> Lab
     Parameters
     ----------
     label_map
-        The mask; volumes in mm³ and lengths in mm follow from its geometry.
+        The mask; volumes in mm³ and lengths in mm follow from its geometry: of an irregular stack by its slices'
+        shares, true heights, and offsets to the nearest pixel.
     steps
         From ``model.yaml``. A step without labels concerns every label of the map.
 
@@ -46,40 +51,59 @@ def postprocess(label_map: LabelMap, steps: Sequence[PostprocessingStep]) -> Lab
         return label_map
     array = label_map.array.copy()
     everything = tuple(spec.value for spec in label_map.labels)
-    volume_mm3 = label_map.geometry.voxel_volume_mm3
+    lattice = StackLattice.of(label_map.geometry)
     for step in steps:
         values = step.labels or everything
-        if isinstance(step, KeepLargest):
-            _keep_largest(array, values, step)
-        elif isinstance(step, RemoveSmall):
-            _remove_small(array, values, step, volume_mm3)
-        elif isinstance(step, FillHoles):
-            _fill_holes(array, values, step, volume_mm3)
-        elif isinstance(step, Open):
-            _open(array, values, step.radius_mm, label_map.geometry.spacing)
-        else:
+        if isinstance(step, Open):
+            _open(array, values, step.radius_mm, label_map.geometry.spacing, lattice)
+        elif isinstance(step, Smooth):
+            if lattice is not None:
+                raise ValueError("the step smooth needs a regular grid; such a series is refused before")
             smooth_labels(array, values, step.sigma_mm, label_map.geometry.spacing)
+        elif lattice is None:
+            _by_components(array, values, step, label_map.geometry.voxel_volume_mm3, None)
+        else:
+            aligned = lattice.aligned(array)
+            _by_components(aligned, values, step, lattice.voxel_mm3, lattice.shares)
+            lattice.put_back(aligned, array)
     return replace(label_map, array=array)
 
 
-def _keep_largest(array: NDArray[Any], values: Iterable[int], step: KeepLargest) -> None:
-    def unwanted(sizes: NDArray[np.int64]) -> Mask:
+def _by_components(
+    array: NDArray[Any],
+    values: Iterable[int],
+    step: KeepLargest | RemoveSmall | FillHoles,
+    volume_mm3: float,
+    shares: Shares,
+) -> None:
+    if isinstance(step, KeepLargest):
+        _keep_largest(array, values, step, shares)
+    elif isinstance(step, RemoveSmall):
+        _remove_small(array, values, step, volume_mm3, shares)
+    else:
+        _fill_holes(array, values, step, volume_mm3, shares)
+
+
+def _keep_largest(array: NDArray[Any], values: Iterable[int], step: KeepLargest, shares: Shares) -> None:
+    def unwanted(sizes: Sizes) -> Mask:
         wanted = np.sort(sizes)[::-1][: step.components]
         smaller: Mask = sizes < wanted[-1]
         return smaller
 
     if step.together:
-        _clear_joint_components(array, tuple(values), unwanted)
+        _clear_joint_components(array, tuple(values), unwanted, shares)
     else:
-        _clear_components(array, values, unwanted)
+        _clear_components(array, values, unwanted, shares)
 
 
-def _remove_small(array: NDArray[Any], values: Iterable[int], step: RemoveSmall, volume_mm3: float) -> None:
+def _remove_small(
+    array: NDArray[Any], values: Iterable[int], step: RemoveSmall, volume_mm3: float, shares: Shares
+) -> None:
     least = step.min_volume_mm3 / volume_mm3 * (1 - 1e-9)  # a component of exactly the volume stays
-    _clear_components(array, values, lambda sizes: sizes < least)
+    _clear_components(array, values, lambda sizes: sizes < least, shares)
 
 
-def _clear_joint_components(array: NDArray[Any], values: tuple[int, ...], unwanted: Unwanted) -> None:
+def _clear_joint_components(array: NDArray[Any], values: tuple[int, ...], unwanted: Unwanted, shares: Shares) -> None:
     """Set the components of labels that count as one, as far as ``unwanted`` picks them by their sizes, to 0."""
     boxes = bounding_boxes(array)
     box = union(boxes[value] for value in values if value in boxes)
@@ -87,10 +111,10 @@ def _clear_joint_components(array: NDArray[Any], values: tuple[int, ...], unwant
         return
     part = array[box]
     components = cc3d.connected_components(_is_any(part, values), connectivity=FULL_CONNECTIVITY)
-    _clear(part, components, np.concatenate([[False], unwanted(_sizes(components)[1:])]))
+    _clear(part, components, np.concatenate([[False], unwanted(_sizes(components, _of(shares, box))[1:])]))
 
 
-def _clear_components(array: NDArray[Any], values: Iterable[int], unwanted: Unwanted) -> None:
+def _clear_components(array: NDArray[Any], values: Iterable[int], unwanted: Unwanted, shares: Shares) -> None:
     """Set the components of each label that ``unwanted`` picks by their sizes to background.
 
     Labels whose boxes overlap so much that one pass over all of them is shorter are taken in one.
@@ -102,16 +126,16 @@ def _clear_components(array: NDArray[Any], values: Iterable[int], unwanted: Unwa
         return
     if sum(map(_size, found.values())) <= _size(whole):
         for value, box in found.items():
-            _clear_in_box(array[box], {value}, unwanted)
+            _clear_in_box(array[box], {value}, unwanted, _of(shares, box))
     else:
-        _clear_in_box(array[whole], set(found), unwanted)
+        _clear_in_box(array[whole], set(found), unwanted, _of(shares, whole))
 
 
-def _clear_in_box(part: NDArray[Any], values: set[int], unwanted: Unwanted) -> None:
+def _clear_in_box(part: NDArray[Any], values: set[int], unwanted: Unwanted, shares: Shares) -> None:
     chosen = part == next(iter(values)) if len(values) == 1 else part * _is_any(part, tuple(values))
     components = cc3d.connected_components(chosen, connectivity=FULL_CONNECTIVITY)
     drop = np.zeros(int(components.max()) + 1, dtype=np.bool_)
-    sizes, owners = _sizes_and_owners(components, chosen)
+    sizes, owners = _sizes_and_owners(components, chosen, shares)
     for owner in np.unique(owners[1:]):
         mine = np.flatnonzero(owners == owner)
         drop[mine] = unwanted(sizes[mine])
@@ -125,14 +149,15 @@ def _clear(part: NDArray[Any], components: NDArray[Any], drop: Mask) -> None:
             plane[drop[numbers]] = 0
 
 
-def _fill_holes(array: NDArray[Any], values: Iterable[int], step: FillHoles, volume_mm3: float) -> None:
+def _fill_holes(array: NDArray[Any], values: Iterable[int], step: FillHoles, volume_mm3: float, shares: Shares) -> None:
     """Give the background inside a label to it; nested labels go from the inside out, so that each fills its own."""
     boxes = bounding_boxes(array)
     for value in sorted((v for v in values if v in boxes), key=lambda v: (_size(boxes[v]), v)):
         part = array[boxes[value]]
         outside = np.pad(part != value, 1, constant_values=True)
         components = cc3d.connected_components(outside, connectivity=FACE_CONNECTIVITY)
-        sizes = _sizes(components)
+        around = None if shares is None else np.pad(shares[boxes[value][0]], 1, mode="edge")
+        sizes = _sizes(components, around)
         hole = np.ones(sizes.size, dtype=np.bool_)
         hole[[0, components[0, 0, 0]]] = False
         if step.max_volume_mm3 is not None:
@@ -141,15 +166,29 @@ def _fill_holes(array: NDArray[Any], values: Iterable[int], step: FillHoles, vol
             part[hole[components[1:-1, 1:-1, 1:-1]] & (part == 0)] = value
 
 
-def _open(array: NDArray[Any], values: Iterable[int], radius_mm: float, spacing: tuple[float, ...]) -> None:
+def _open(
+    array: NDArray[Any],
+    values: Iterable[int],
+    radius_mm: float,
+    spacing: tuple[float, ...],
+    lattice: StackLattice | None,
+) -> None:
     """Set voxels that no ball inside the label covers to background; the label continues beyond the image's faces."""
     boxes = bounding_boxes(array)
     for value in (v for v in values if v in boxes):
         # One voxel more on every side: a face of the box is no face of the image.
-        part = array[tuple(slice(max(0, side.start - 1), side.stop + 1) for side in boxes[value])]
+        sides = boxes[value]
+        if lattice is not None:  # a box of shifted slices has no fixed rows and columns
+            sides = (sides[0], slice(0, array.shape[1]), slice(0, array.shape[2]))
+        part = array[tuple(slice(max(0, side.start - 1), side.stop + 1) for side in sides)]
         mask = part == value
-        core = deeper_than(mask, radius_mm, spacing)
-        mask &= deeper_than(~core, radius_mm, spacing)
+        if lattice is None:
+            core = deeper_than(mask, radius_mm, spacing)
+            mask &= deeper_than(~core, radius_mm, spacing)
+        else:
+            first = max(0, sides[0].start - 1)
+            core = lattice.deeper_than(mask, radius_mm, first)
+            mask &= lattice.deeper_than(~core, radius_mm, first)
         part[mask] = 0
 
 
@@ -163,24 +202,30 @@ def _is_any(part: NDArray[Any], values: Sequence[int]) -> Mask:
     return mask
 
 
-def _sizes(components: NDArray[Any]) -> NDArray[np.int64]:
-    """Count the voxels of each component by its number; number 0 counts those of no component."""
-    return _sizes_and_owners(components, components)[0]
+def _sizes(components: NDArray[Any], shares: Shares) -> Sizes:
+    """Count the voxels of each component by its number, each by its slice's share; number 0 are those of none."""
+    return _sizes_and_owners(components, components, shares)[0]
 
 
-def _sizes_and_owners(components: NDArray[Any], array: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+def _of(shares: Shares, box: Box) -> Shares:
+    return None if shares is None else shares[box[0]]
+
+
+def _sizes_and_owners(components: NDArray[Any], array: NDArray[Any], shares: Shares) -> tuple[Sizes, NDArray[Any]]:
     """Count the voxels of each component, and find the value that an array has in it; number 0 is no component.
 
     Runs of equal numbers are counted, plane by plane: they are few, and numpy.bincount would first make eight bytes of
     each voxel.
     """
     count = int(components.max()) + 1
-    sizes, owners = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=array.dtype)
-    for plane, values in zip(components, array, strict=True):
+    sizes: Sizes = np.zeros(count, np.int64) if shares is None else np.zeros(count, np.float64)
+    owners = np.zeros(count, dtype=array.dtype)
+    for number, (plane, values) in enumerate(zip(components, array, strict=True)):
         numbers = plane.ravel()
         starts = np.concatenate([[0], np.flatnonzero(numbers[1:] != numbers[:-1]) + 1])
         runs = numbers[starts]
-        np.add.at(sizes, runs, np.diff(starts, append=numbers.size))
+        lengths = np.diff(starts, append=numbers.size)
+        np.add.at(sizes, runs, lengths if shares is None else lengths * shares[number])
         owners[runs] = values.ravel()[starts]
     return sizes, owners
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 from scipy.ndimage import spline_filter1d
 
-from core.model_config import ModelConfig
+from core.model_config import Channel, ModelConfig
 from core.regular_grid import regular_grid
 from core.units import HU, PT_UNITS, default_unit, same_unit
 from core.volume import Geometry, Volume
@@ -37,10 +37,15 @@ _PLANES = 16
 
 def fills(config: ModelConfig) -> tuple[float | None, ...]:
     """Return the value of voxels without a source for each channel: air in CT, 0 in PET, ``None`` for the minimum."""
-    units = [channel.unit or default_unit(channel.series.modality) for channel in config.channels]
-    return tuple(
-        AIR_HU if unit is not None and same_unit(unit, HU) else 0.0 if unit in PT_UNITS else None for unit in units
-    )
+    return tuple(map(fill_of, config.channels))
+
+
+def fill_of(channel: Channel) -> float | None:
+    """Return the value of voxels without a source for one channel, as :func:`fills`."""
+    unit = channel.unit or default_unit(channel.series.modality)
+    if unit is not None and same_unit(unit, HU):
+        return AIR_HU
+    return 0.0 if unit in PT_UNITS else None
 
 
 def regular_volume(volume: Volume, fill: Sequence[float | None]) -> Volume:

@@ -10,6 +10,7 @@ from core.cancellation import NEVER, Cancellation
 from core.errors import RequestCode, RequestRefused, StudyRejected, UnreadableImage
 from core.image_files.reader import read_grid, read_image
 from core.model_config import ModelConfig, Phase
+from core.regular_grid import regular_grid
 from core.run_options import RunOptions
 from core.volume import Geometry, Volume
 from dicom_io.images.grid.geometry import layout_of
@@ -19,6 +20,7 @@ from dicom_io.images.selection.selection import Selection, select_series
 from dicom_io.images.splitting.volumes import split_of
 from dicom_io.images.study import Study, read_studies
 from dicom_io.images.volume import VolumeReader
+from segmentation.preprocessing.regular_image import fill_of, regular_volume
 from services.images.limits import Limits
 from services.images.opened_image import OpenImage
 from services.images.safe_open import read_small
@@ -98,7 +100,9 @@ class ImageReader:
         opened = self.open(image, field)
         if not opened.is_folder:
             return grid_of(opened.path, field, self._limits)
-        return layout_of(self._select(image.path, field, options, config).channels[0]).geometry
+        return regular_grid(
+            layout_of(self._select(image.path, field, options, config).channels[0], config.geometry).geometry
+        )
 
     def read(self, image: SharedFile, field: str, options: RunOptions, config: ModelConfig) -> Image:
         """Decode an image for a channel of a model.
@@ -143,6 +147,9 @@ class ImageReader:
         chosen = self._select(folder, field, options, config)
         reader = self._series.setdefault(folder, VolumeReader())
         volume, selection = reader.read(self._studies[folder], config, chosen, options)
+        if not volume.geometry.is_regular:
+            # the mask becomes a file, which can hold a regular grid alone
+            volume = regular_volume(volume, [fill_of(channel) for channel in options.channels(config)])
         return Image(volume, selection.channels[0])
 
     def _select(self, folder: Path, field: str, options: RunOptions, config: ModelConfig) -> Selection:
@@ -167,7 +174,7 @@ class ImageReader:
 
 def _shape_of(series: Series) -> tuple[int, int, int] | None:
     try:
-        return layout_of(series).geometry.shape
+        return regular_grid(layout_of(series, "any").geometry).shape
     except StudyRejected:
         return None  # no volume is made of it
 

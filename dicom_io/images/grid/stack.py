@@ -86,8 +86,6 @@ class Stack:
         mm; of an irregular stack the median gap.
     places
         Of an irregular stack; ``None`` for a regular grid.
-    found
-        An irregular stack in a few words for a report; empty for a regular grid.
     refusal
         Code and detail for a model that takes regular grids alone; ``None`` for a regular grid.
     """
@@ -95,7 +93,6 @@ class Stack:
     origin: NDArray[np.float64]
     spacing: float
     places: IrregularStack | None = None
-    found: str = ""
     refusal: tuple[ReasonCode, str] | None = None
 
 
@@ -112,7 +109,6 @@ def find_stack(slices: Slices) -> Stack:
     slope = _drift(slices)
     heights = slices.heights
     origin, step, fitted = slices.positions[0], _mean_step(slices.positions), None
-    uneven = ""
     if not _is_even(heights):
         line = _rounded_grid(slices)
         if line is not None:
@@ -120,23 +116,25 @@ def find_stack(slices: Slices) -> Stack:
             heights = origin @ slices.direction[:, 2] + np.arange(len(heights)) * float(step @ slices.direction[:, 2])
         else:
             fitted = _even_runs(slices)
-            uneven = _words_of(np.diff(fitted))
     if slope is None and fitted is None:
         return Stack(origin, float(np.linalg.norm(step)))
     if fitted is None:
         fitted = np.linspace(heights[0], heights[-1], len(heights))
     fitted = fitted - fitted[0]
     places = IrregularStack(fitted, fitted[:, None] * (np.zeros(2) if slope is None else slope))
-    tilt = ""
-    if slope is not None:
-        angle = float(np.degrees(np.arctan(np.linalg.norm(slope))))
-        tilt = f"The shift is up to {np.linalg.norm(places.offsets[-1]):.2f} mm, an angle of {angle:.1f} degrees."
-        words = [f"gantry tilt of {angle:.1f} degrees", *([f"uneven spacing ({uneven})"] if uneven else [])]
-    else:
-        words = [f"uneven spacing ({uneven})"]
-    detail = " ".join([*([tilt] if tilt else []), *([f"Distances: {uneven}."] if uneven else []), WOULD_RUN])
-    code = ReasonCode.GANTRY_TILT if slope is not None else ReasonCode.UNEVEN_SPACING
-    return Stack(origin, places.median_gap, places, " and ".join(words), (code, detail))
+    return Stack(origin, places.median_gap, places, _refusal(places))
+
+
+def _refusal(places: IrregularStack) -> tuple[ReasonCode, str]:
+    """Return code and detail for a model that takes regular grids alone."""
+    said = []
+    if places.is_shifted:
+        shift = np.linalg.norm(places.offsets[-1])
+        said.append(f"The shift is up to {shift:.2f} mm, an angle of {places.tilt_degrees:.1f} degrees.")
+    if not places.is_even:
+        said.append(f"Distances: {places.distances}.")
+    code = ReasonCode.GANTRY_TILT if places.is_shifted else ReasonCode.UNEVEN_SPACING
+    return code, " ".join([*said, WOULD_RUN])
 
 
 def _mean_step(positions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -273,9 +271,8 @@ def _check_headers(slices: Slices, ends: NDArray[np.intp], of_runs: NDArray[np.f
     # the slices at both ends of a run belong to its neighbours as well
     inner = [slices.thicknesses[a + 1 : b] for a, b in pairwise(ends)]
     if any(not (np.isfinite(part) & (part > 0)).all() for part in inner):
-        detail = (
-            f"Distances: {_words_of(gaps)}; Slice Thickness, which would tell lost slices from thick ones, is missing."
-        )
+        said = IrregularStack(slices.heights - slices.heights[0], np.zeros((len(gaps) + 1, 2))).distances
+        detail = f"Distances: {said}; Slice Thickness, which tells lost slices from thick ones, is missing."
         raise StudyRejected(ReasonCode.UNEVEN_SPACING, detail)
     thickness = np.array([float(part.min()) for part in inner])
     run_on = _run_on(slices.numbers)
@@ -303,16 +300,3 @@ def _run_on(numbers: Sequence[int | None]) -> bool:
         return False
     steps = set(np.diff(np.array(numbers, dtype=np.int64)).tolist())
     return steps in ({1}, {-1})
-
-
-def _words_of(gaps: NDArray[np.float64]) -> str:
-    """Write the runs of equal distances, at most five, as ``12 x 2.5 mm, 8 x 5 mm``."""
-    rounded = [round(float(gap), 3) for gap in gaps]
-    runs: list[list[float]] = []
-    for gap in rounded:
-        if runs and abs(runs[-1][1] - gap) <= 1e-3 * gap:
-            runs[-1][0] += 1
-        else:
-            runs.append([1, gap])
-    said = [f"{int(count)} x {gap:g} mm" for count, gap in runs[:5]]
-    return ", ".join(said) + (", ..." if len(runs) > 5 else "")

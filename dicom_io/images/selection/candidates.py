@@ -6,7 +6,7 @@ from dataclasses import replace
 import yaml
 
 from core.errors import ReasonCode, StudyRejected
-from core.model_config import SeriesRule
+from core.model_config import GeometryRule, ModelConfig, SeriesRule, Smooth
 from core.study_warning import WarningCode
 from dicom_io.images.headers.series import Part, Series
 from dicom_io.images.selection.rules import too_few_slices
@@ -27,6 +27,8 @@ class Candidates:
         As read.
     refused
         Series and volumes that are refused already, by ``Series.key``.
+    config
+        The model's: whether irregular stacks are refused, and its post-processing; ``None`` refuses them.
     alone
         Whether the model has one channel, so that the frame of reference need not be that of another series.
 
@@ -40,9 +42,15 @@ class Candidates:
         Traits of the series as it was read.
     """
 
-    def __init__(self, series: Series, refused: Mapping[str, StudyRejected], *, alone: bool) -> None:
+    def __init__(
+        self, series: Series, refused: Mapping[str, StudyRejected], config: ModelConfig | None, *, alone: bool
+    ) -> None:
+        geometry: GeometryRule = "regular" if config is None else config.geometry
         self.split = split_of(series)
-        self.volumes = [_traits(volume, refused.get(volume.key), alone=alone) for volume in self.split.volumes]
+        self.volumes = [
+            _on_stack(_traits(volume, refused.get(volume.key), geometry, alone=alone), config)
+            for volume in self.split.volumes
+        ]
         # A series that holds several volumes is refused as it is, which saves looking for its grid again.
         whole = self.split.is_apart
         self.as_series = traits_of(series, self.split.refusal) if whole else self.volumes[0]
@@ -99,8 +107,22 @@ class Candidates:
         return StudyRejected(code, detail.strip(), uid)
 
 
-def _traits(volume: Series, refusal: StudyRejected | None, *, alone: bool) -> Traits:
-    traits = traits_of(volume, refusal)
+def _on_stack(traits: Traits, config: ModelConfig | None) -> Traits:
+    """Refuse an irregular stack whose labels the model's post-processing would clean as if it were a grid."""
+    layout = traits.layout
+    if config is None or layout is None or layout.irregularity is None:
+        return traits
+    unfit = [step.step for step in config.postprocessing if isinstance(step, Smooth)]
+    if not unfit:
+        return traits
+    found = layout.irregularity
+    detail = f"{layout.geometry.stack}; the post-processing step {unfit[0]} of the model needs a regular grid."
+    refusal = StudyRejected(found.code, f"{detail[:1].upper()}{detail[1:]}", found.series_uid)
+    return replace(traits, layout=None, refusal=refusal)
+
+
+def _traits(volume: Series, refusal: StudyRejected | None, geometry: GeometryRule, *, alone: bool) -> Traits:
+    traits = traits_of(volume, refusal, geometry)
     if alone or traits.layout is None:
         return traits
     if all(one.code is not WarningCode.FRAME_OF_REFERENCE_DERIVED for one in traits.layout.warnings):

@@ -91,7 +91,7 @@ class SeriesOverview:
 
 def overview_of(study: Study) -> list[SeriesOverview]:
     """Look at every series of a study, in order of their numbers."""
-    candidates = [Candidates(series, _NOTHING_REFUSED, alone=True) for series in study.series]
+    candidates = [Candidates(series, _NOTHING_REFUSED, None, alone=True) for series in study.series]
     phases = find_phases([one.as_series for one in candidates])
     found = [
         SeriesOverview(series, tuple(map(_volume, one.volumes)), phases[series.uid])

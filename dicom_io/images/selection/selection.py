@@ -96,7 +96,7 @@ def select_series(
         decisions = tuple(Decision(s.uid, "refused", None, rejection.message) for s in study.series)
         return Selection((), decisions + aside, rejection, _unread_warnings(study))
     channels = options.channels(config)
-    candidates = [Candidates(one, refused, alone=len(channels) == 1) for one in study.series]
+    candidates = [Candidates(one, refused, config, alone=len(channels) == 1) for one in study.series]
     series = [traits for one in candidates for traits in one.volumes]
     phases = _phases(candidates) if any(channel.series.phase for channel in channels) else {}
     matches = [_Match(channel, candidates, phases) for channel in channels]

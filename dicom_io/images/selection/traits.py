@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import StudyRejected
-from core.model_config import Plane
+from core.model_config import GeometryRule, Plane
 from dicom_io.images.grid.frame_unit import image_type_of
 from dicom_io.images.grid.geometry import Layout, layout_of
 from dicom_io.images.headers.acquired import acquired_at
@@ -98,12 +98,15 @@ class Traits:
         return plane_of(self.layout.geometry.direction[:, 2])
 
 
-def traits_of(series: Series, refusal: StudyRejected | None = None) -> Traits:
-    """Gather the traits of a series; a refusal that is known already saves finding the grid."""
+def traits_of(series: Series, refusal: StudyRejected | None = None, geometry: GeometryRule = "regular") -> Traits:
+    """Gather the traits of a series; a refusal that is known already saves finding the grid.
+
+    ``geometry`` is the model's: whether an irregular stack is refused.
+    """
     layout = None
     if refusal is None:
         try:
-            layout = layout_of(series)
+            layout = layout_of(series, geometry)
         except StudyRejected as error:
             refusal = error
     first = series.instances[0].header

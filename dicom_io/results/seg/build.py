@@ -26,7 +26,7 @@ from core.errors import ReasonCode, StudyRejected
 from core.label_map import LabelMap
 from core.model_config import Inference, LabelSpec, ModelConfig, Profile
 from core.run_options import NO_OPTIONS, RunOptions
-from core.volume import Volume
+from core.volume import Geometry, Volume
 from dicom_io.images.headers.attributes import integer, text
 from dicom_io.images.headers.instance import Instance
 from dicom_io.results.local_time import set_times
@@ -218,17 +218,21 @@ def _template(
     set_times(seg, agreement.speaker)
     keep = config.output.character_set == "source"
     seg.SpecificCharacterSet = choose_character_set(agreement.speaker, keep, texts_of(seg))
-    _settle_dimensions(seg, derive_uid("dimensions", identity), labelmap)
+    _settle_dimensions(seg, derive_uid("dimensions", identity), labelmap, volume.geometry)
     return seg
 
 
-def _settle_dimensions(seg: Dataset, uid: UID, labelmap: bool) -> None:
+def _settle_dimensions(seg: Dataset, uid: UID, labelmap: bool, geometry: Geometry) -> None:
     seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = uid
     for dimension in seg.DimensionIndexSequence:
         dimension.DimensionOrganizationUID = uid
-    if labelmap:
-        seg.DimensionOrganizationType = "3D"
     shared = seg.SharedFunctionalGroupsSequence[0]
+    if not geometry.is_regular:
+        # each frame lies where its source does; nothing may tell a reader that frames are evenly spaced
+        seg.pop("DimensionOrganizationType", None)
+        shared.PixelMeasuresSequence[0].pop("SpacingBetweenSlices", None)
+    elif labelmap:
+        seg.DimensionOrganizationType = "3D"
     if "SegmentIdentificationSequence" in shared:
         del shared.SegmentIdentificationSequence  # every frame has its own: viewers look there
 
@@ -263,13 +267,21 @@ def _source_image(header: Dataset, volume: Volume) -> Dataset:
 def _series_description(config: ModelConfig, profile: Profile, volume: Volume) -> str:
     """Return the Series Description, which names the volumes of a series that holds several.
 
-    Results that are not exactly nnU-Net's own name their profile in it too.
+    Results that are not exactly nnU-Net's own name their profile in it too, and those of an irregular stack say so.
     """
     text = config.output.series_description or config.name
     if parts := _parts(volume):
         text = f"{text}, {parts}"
-    suffix = "" if profile == "exact" else f" ({profile})"
+    notes = [*([] if profile == "exact" else [profile]), *_irregular(volume.geometry)]
+    suffix = f" ({', '.join(notes)})" if notes else ""
     return text[: LONGEST - len(suffix)].rstrip() + suffix if len(text) + len(suffix) > LONGEST else text + suffix
+
+
+def _irregular(geometry: Geometry) -> list[str]:
+    stack = geometry.stack
+    if stack is None:
+        return []
+    return [*(["tilt corrected"] if stack.is_shifted else []), *([] if stack.is_even else ["uneven spacing"])]
 
 
 def _parts(volume: Volume) -> str:

@@ -16,12 +16,18 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 
 from core.errors import ReasonCode, StudyRejected
+from core.irregular_stack import IrregularStack
 from core.label_map import LabelMap
 from core.model_config import Code
 from core.volume import Geometry
 from dicom_io.images.grid.geometry import orthonormal_direction
 from dicom_io.images.headers.attributes import MALFORMED
-from dicom_io.results.seg.sources import functional_group, grid_slices
+from dicom_io.results.seg.sources import (
+    IN_PLANE_TOLERANCE_MM,
+    SLICE_TOLERANCE,
+    functional_group,
+    grid_slices,
+)
 
 DIRECTION_TOLERANCE = 2e-3
 """Largest difference of direction cosines: a grid's are orthonormal, a source's may be rounded to three digits."""
@@ -134,12 +140,13 @@ class SegContent:
 def read_seg(path: Path) -> SegContent:
     """Read a DICOM SEG, of this program or of another.
 
-    The grid spans the positions that the frames occupy; slices between them that have no frame are part of it.
+    The grid spans the positions that the frames occupy; slices between them that have no frame are part of it. Frames
+    that state no spacing and lie on no even grid are the slices of an irregular stack.
 
     Raises
     ------
     ValueError
-        If the file is not a segmentation on parallel, regularly spaced planes.
+        If the file is not a segmentation on parallel planes.
     """
     dataset = pydicom.dcmread(path)
     if "SegmentSequence" not in dataset or "PerFrameFunctionalGroupsSequence" not in dataset:
@@ -240,9 +247,25 @@ def _geometry(dataset: Dataset, frames: Sequence[Frame]) -> Geometry:
     spacing = between or (float(gaps.min()) if gaps.size else float(measures.get("SliceThickness") or 1))
     count = round(float(distances[-1] - distances[0]) / spacing) + 1
     height, width = (float(value) for value in measures.PixelSpacing)
+    stack = None if between else _irregular_stack(positions, direction, spacing)
+    if stack is not None:
+        count, spacing = len(positions), stack.median_gap
     return Geometry(
         shape=(count, int(dataset.Rows), int(dataset.Columns)),
         spacing=(spacing, height, width),
         origin=tuple(float(v) for v in positions[0]),  # type: ignore[arg-type]  # three values by construction
         direction=direction,
+        stack=stack,
     )
+
+
+def _irregular_stack(
+    positions: NDArray[np.float64], direction: NDArray[np.float64], spacing: float
+) -> IrregularStack | None:
+    """Return the places of frames that state no spacing and are on no even grid; ``None`` where they are on one."""
+    local = (positions - positions[0]) @ direction
+    places = local[:, 2] / spacing
+    on_grid = np.abs(places - places.round()).max() <= SLICE_TOLERANCE
+    if on_grid and np.linalg.norm(local[:, :2], axis=1).max() <= IN_PLANE_TOLERANCE_MM:
+        return None
+    return IrregularStack(local[:, 2], local[:, 1::-1])

@@ -31,15 +31,14 @@ def grid_slices(positions: ArrayLike, grid: Geometry) -> list[int]:
     positions
         ``(n, 3)``, LPS mm of the centres of first voxels.
     grid
-        The grid.
+        The grid, or the places of an irregular stack's slices.
 
     Raises
     ------
     ValueError
         If no slice lies at a position.
     """
-    offsets = np.asarray(positions, dtype=np.float64).reshape(-1, 3) - np.array(grid.origin)
-    indices = np.linalg.solve(grid.affine[:3, :3], offsets.T).T
+    indices = grid.lps_to_index(np.asarray(positions, dtype=np.float64).reshape(-1, 3))
     nearest = indices[:, 0].round()
     along = float(np.abs(indices[:, 0] - nearest).max())
     within = float(np.abs(indices[:, 1:] * grid.spacing[1:]).max())

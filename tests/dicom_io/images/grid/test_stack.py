@@ -216,7 +216,7 @@ def test_a_tilt_is_a_drift_in_proportion_to_the_height(degrees: float) -> None:
     assert found.places is not None
     assert found.places.is_even
     assert np.allclose(found.places.offsets[:, 0], slope * 5.0 * np.arange(30), atol=2e-3)
-    assert f"{abs(degrees):.1f} degrees" in found.found
+    assert str(found.places) == f"gantry tilt of {abs(degrees):.1f} degrees"
     assert found.refusal is not None
     assert found.refusal[0] is ReasonCode.GANTRY_TILT
     assert "would run with geometry: any" in found.refusal[1]
