@@ -1,7 +1,7 @@
 """The backend ``openvino``: networks of nnU-Net on a CPU, converted once and compiled where they run.
 
 Networks are converted by OpenVINO's front end itself. ``openvino.convert_model`` does the same and reports each call
-to its makers' server unless a file in the user's home forbids it; nothing here calls it (ADR 16).
+to its makers' server unless a file in the user's home forbids it; nothing here calls it (ADR 18).
 
 References
 ----------
