@@ -17,6 +17,7 @@ from core.backend import Backend, BackendName, Precision
 from core.event_log import EventLog
 from segmentation.backends import openvino_network
 from segmentation.backends.converted import ConversionFailed, conversions_of
+from segmentation.backends.openvino_network import OpenVinoNetwork
 from segmentation.backends.processor_kind import computes_bfloat16, has_amx, kind_of_processor
 from segmentation.package.package import Package
 from segmentation.package.profile_results import measured_backend, was_measured
@@ -52,11 +53,9 @@ def settle(package: Package, device: str) -> Package:
 
 def with_backend(package: Package, wanted: BackendName) -> Package:
     """Return a package that runs on the CPU with this backend, or with torch where the backend cannot be had."""
-    name = wanted
-    if wanted == "openvino" and not _has_openvino(package):
-        name = "torch"
     active = package.inference.active
-    precision: Precision = "bfloat16" if active.bf16 and computes_bfloat16() else "float32"
+    precision: Literal["bfloat16", "float32"] = "bfloat16" if active.bf16 and computes_bfloat16() else "float32"
+    name = "torch" if wanted == "openvino" and not _has_openvino(package, precision) else wanted
     return package.with_options(replace(package.options, backend=Backend(name, _version_of(name), precision)))
 
 
@@ -78,7 +77,9 @@ def can_run(backend: Backend, package: Package, device: str) -> bool:
         return False
     if backend.precision == "bfloat16" and not computes_bfloat16():
         return False
-    return backend.name == "torch" or _has_openvino(package)
+    if backend.name == "torch":
+        return True
+    return backend.precision != "float16" and _has_openvino(package, backend.precision)
 
 
 def _falls_back(package: Package, kind: str) -> bool:
@@ -94,17 +95,18 @@ def _is_as_before(package: Package) -> bool:
     return old and package.inference.profile == "fast" and package.used_profile != "fast"
 
 
-def _has_openvino(package: Package) -> bool:
-    """Return whether every network that runs is there in OpenVINO's form; convert those that are not."""
+def _has_openvino(package: Package, precision: Literal["float32", "bfloat16"]) -> bool:
+    """Return whether every network that runs is there in OpenVINO's form, and compiles; convert those that are not."""
     if not openvino_network.is_installed():
         _log.warning("backend_not_used", model=package.name, backend="openvino", problem="it is not installed")
         return False
     try:
         for conversion in conversions_of(package):
-            if conversion.fold in package.folds_of(conversion.configuration) and conversion.read() is None:
-                conversion.make()
-    except (OSError, ConversionFailed) as error:
-        problem = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            if conversion.fold in package.folds_of(conversion.configuration):
+                # Units that the environment masks show when a network is compiled, and nowhere before.
+                OpenVinoNetwork(*(conversion.read() or conversion.make()), precision, torch.get_num_threads())
+    except (OSError, ConversionFailed, RuntimeError) as error:
+        problem = (error.strerror if isinstance(error, OSError) else None) or " ".join(str(error).split())[:300]
         _log.warning("backend_not_used", model=package.name, backend="openvino", problem=problem)
         return False
     return True

@@ -69,7 +69,7 @@ def test_a_choice_that_this_machine_does_not_have_is_logged(
     package: Package, backend: Backend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
-    monkeypatch.setattr(choice, "_has_openvino", lambda package: False)
+    monkeypatch.setattr(choice, "_has_openvino", lambda package, precision: False)
     noted = {package.name: choice_of(package.with_options(RunOptions("fast", backend=backend)), "cpu")}
     if backend.name == "openvino":
         monkeypatch.setattr(choice.openvino_network, "installed_version", lambda: "2026.4.1")

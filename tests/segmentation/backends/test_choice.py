@@ -53,7 +53,7 @@ def on(monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def converted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every network is there in OpenVINO's form."""
-    monkeypatch.setattr(choice, "_has_openvino", lambda package: True)
+    monkeypatch.setattr(choice, "_has_openvino", lambda package, precision: True)
     monkeypatch.setattr(openvino_network, "installed_version", lambda: "2026.4.1")
 
 
@@ -198,6 +198,21 @@ class TestTorchInstead:
         result = engine.segment(volume)
         assert np.array_equal(result.label_map.array, exact.label_map.array)
         assert result.package.inference.profile == "equal"
+
+    @pytest.mark.usefixtures("openvino")
+    def test_where_a_network_does_not_compile(
+        self, package: Package, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """As bfloat16 where the environment masks its units, though the processor names them."""
+
+        def compile_nothing(*_: object) -> None:
+            raise RuntimeError("could not create a primitive descriptor")
+
+        monkeypatch.setattr(choice, "OpenVinoNetwork", compile_nothing)
+        with caplog.at_level(logging.WARNING, "segnode"):
+            backend = settle(package.in_profile("equal"), "cpu").options.backend
+        assert backend == Backend("torch", TORCH, "float32")
+        assert [one.problem for one in caplog.records] == ["could not create a primitive descriptor"]
 
     @pytest.mark.usefixtures("openvino")
     def test_where_nothing_can_be_written(self, package: Package, caplog: pytest.LogCaptureFixture) -> None:
