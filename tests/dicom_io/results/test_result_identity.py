@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from core.backend import Backend
 from core.model_config import ModelConfig, parse_model_config
 from core.run_options import NO_OPTIONS, RunOptions
 from dicom_io.results.result_identity import ResultIdentity
@@ -95,6 +96,19 @@ def test_no_two_profiles_share_a_uid_even_with_equal_settings(config: ModelConfi
 
 
 PROFILES: tuple[Any, ...] = ("exact", "fast")
+
+
+def test_backend_and_its_version_are_a_part_where_it_is_not_torch_as_before(config: ModelConfig) -> None:
+    backends = (
+        None,
+        Backend("openvino", "2026.4.1", "float32"),
+        Backend("openvino", "2026.5.0", "float32"),
+        Backend("openvino", "2026.4.1", "bfloat16"),
+        Backend("torch", "2026.4.1", "float32"),
+    )
+    found = [uid(identity(config, RunOptions(profile="fast", backend=backend))) for backend in backends]
+    assert len(set(found)) == len(backends)
+    assert found[0] == GOLDEN[RunOptions(profile="fast"), 0]
 
 
 @pytest.mark.parametrize(

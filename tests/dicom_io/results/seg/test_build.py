@@ -12,8 +12,10 @@ import pytest
 import SimpleITK as sitk  # its documentation's own name
 from numpy.typing import NDArray
 
+from core.backend import Backend
 from core.errors import ReasonCode, StudyRejected
 from core.model_config import Inference, LabelSpec, ProfileSettings
+from core.run_options import RunOptions
 from core.volume import Geometry
 from dicom_io.results.seg import build as seg_module
 from dicom_io.results.seg.build import SegContext, build_seg, verify_seg, write_seg
@@ -200,6 +202,19 @@ def test_the_profile_is_told_and_makes_another_object(case: Case) -> None:
     assert [seg.SeriesDescription for seg in (exact, fast)] == ["x" * 62, "x" * 57 + " (fast)"]
     ours = [e for e in fast.ContributingEquipmentSequence if e.ManufacturerModelName == "organs"]
     assert ours[0].ContributionDescription.endswith("profile fast")
+
+
+def test_the_backend_is_told_and_its_version_makes_another_object(case: Case) -> None:
+    backend = Backend("openvino", "2026.4.1", "float32")
+    before = build_seg(label_map(case), case.volume, case.sources, replace(context(), backend=backend))
+    assert before.SOPInstanceUID == build_seg(label_map(case), case.volume, case.sources, context()).SOPInstanceUID
+    other = replace(context(), backend=backend, options=RunOptions(profile="equal", backend=backend))
+    seg = build_seg(label_map(case), case.volume, case.sources, other)
+    (algorithm,) = seg.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence
+    assert "backend=openvino 2026.4.1 float32" in algorithm.AlgorithmParameters
+    assert "profile=equal" in algorithm.AlgorithmParameters
+    assert seg.SeriesDescription == "organs (equal)"
+    assert seg.SOPInstanceUID != before.SOPInstanceUID
 
 
 def test_an_empty_result_is_a_legal_object_with_every_label(case: Case, tmp_path: Path) -> None:
