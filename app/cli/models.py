@@ -28,6 +28,8 @@ from runtime.processor import settle_threads
 if TYPE_CHECKING:
     from segmentation.package.package import Package
 
+SHA256_DIGITS = 64
+
 app = typer.Typer(
     name="models",
     help="Model packages: add a trained nnU-Net v2, list, show, verify, measure, remove.",
@@ -332,12 +334,16 @@ def remove(
       segnode models remove liver
       segnode models remove liver --yes
     """
+    from segmentation.backends.converted import forget
+    from segmentation.package.hashes import SUMS
     from segmentation.package.store import default_models_path, find_package, remove_package
 
     folder = find_package(name, default_models_path())
     if not yes and not as_json:
         typer.confirm(f"Remove {folder} with all of its files?", abort=True)
+    held = (folder / SUMS).read_text(encoding="utf-8").split() if (folder / SUMS).is_file() else []
     remove_package(folder)
+    forget(folder.parent, [word for word in held if len(word) == SHA256_DIGITS])
     if as_json:
         print_json({"removed": str(folder)})
     else:

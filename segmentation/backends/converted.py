@@ -15,7 +15,7 @@ loaded. A person who may write to the folder of packages may change them, as the
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,7 +30,7 @@ from core.file_locks import locked
 from core.files import sync_folder, sync_tree, write_synced
 from core.frozen import Frozen
 from segmentation.backends import openvino_network
-from segmentation.package.hashes import sha256_of_bytes, sha256_of_file
+from segmentation.package.hashes import SUMS, sha256_of_bytes, sha256_of_file
 from segmentation.package.network import build_network, check_weights
 from segmentation.package.network_spec import Configuration, Fold
 from segmentation.package.package import Package
@@ -225,6 +225,23 @@ def convert_all(package: Package, cache: Path | None = None) -> str:
         if cache is not None:
             (cache / LOCK).unlink(missing_ok=True)
     return ""
+
+
+def forget(models_folder: Path, weights: Iterable[str]) -> None:
+    """Remove the converted forms of weights that no package of a folder holds any more.
+
+    Parameters
+    ----------
+    models_folder
+        The folder of packages.
+    weights
+        SHA-256 of files that a package held.
+    """
+    listings = [path.read_text(encoding="utf-8") for path in models_folder.glob(f"[!.]*/{SUMS}")]
+    for digest in weights:
+        if not any(digest in listing for listing in listings):
+            for place in (models_folder / FOLDER).glob(f"*/{digest[:16]}-*"):
+                shutil.rmtree(place, ignore_errors=True)
 
 
 def load_module(package: Package, configuration: Configuration, fold: Fold) -> torch.nn.Module:

@@ -221,6 +221,18 @@ def test_add_converts_the_networks_beside_the_package(tmp_path: Path) -> None:
     assert [one.read() is not None for one in conversions_of(open_package(folder))] == [True, True]
 
 
+@pytest.mark.usefixtures("openvino")
+def test_remove_takes_the_converted_networks_of_no_other_package(tmp_path: Path) -> None:
+    source = make_results_folder(tmp_path / "source", "3d_fullres")
+    for name in ("tiny", "twin"):
+        run("add", source, "--name", name)
+    (conversion,) = conversions_of(open_package(Path(run_json("show", "tiny")["folder"])))
+    run("remove", "tiny", "--yes")
+    assert conversion.place.is_dir()
+    run("remove", "twin", "--yes")
+    assert not conversion.place.exists()
+
+
 def test_use_writes_the_profile_that_was_measured_and_says_so(tmp_path: Path) -> None:
     run("add", make_results_folder(tmp_path / "source", "3d_fullres"), "--name", "tiny")
     folder = Path(run_json("show", "tiny")["folder"])
