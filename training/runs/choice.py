@@ -99,6 +99,8 @@ def _check_fold(base: Path, request: RunRequest, prepared: set[str]) -> None:
     if request.fold == "all":
         return
     splits: list[dict[str, list[str]]] = json.loads((base / "splits_final.json").read_text())
+    if not splits:
+        raise ConfigInvalid(f"{request.dataset}: too few patients for folds; train all cases with: --fold all")
     if request.fold >= len(splits):
         # nnU-Net would draw a split by itself, and say so in the middle of a log.
         raise ConfigInvalid(f"fold {request.fold}: the split of {request.dataset} has folds 0 to {len(splits) - 1}")

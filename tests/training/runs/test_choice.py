@@ -81,6 +81,12 @@ def test_checkpoints_of_another_training_are_not_written_over(site: TrainingSett
         check_request(site, request)
 
 
+def test_a_data_set_without_folds_says_so(site: TrainingSettings) -> None:
+    (site.folders.preprocessed / DATASET / "splits_final.json").write_text("[]")
+    with pytest.raises(ConfigInvalid, match="too few patients for folds; train all cases with: --fold all"):
+        check_request(site, RunRequest(dataset=DATASET, configuration="3d_fullres", fold=0))
+
+
 def test_a_missing_case_is_named(site: TrainingSettings) -> None:
     (site.folders.preprocessed / DATASET / "nnUNetPlans_3d_fullres" / "ball_3.b2nd").unlink()
     with pytest.raises(ConfigInvalid, match="1 cases of the split are not prepared, such as ball_3"):
