@@ -113,6 +113,11 @@ def words_of(named: Mapping[str, Any]) -> str:
     return ", ".join(f"{_WORDS[key]} {_with_unit(key, value)}" for key, value in named.items())
 
 
+def volume_keys() -> tuple[str, ...]:
+    """Return the keys of ``volume``, in the order in which they name volumes."""
+    return _ORDER
+
+
 def unit_of(key: str) -> str:
     """Return the unit of a key of ``volume``; empty without one."""
     return _UNITS.get(key, "")
