@@ -157,7 +157,8 @@ def _whole(configurations: Mapping[str, Mapping[str, Any]], name: str) -> dict[s
 
 
 def _clear(target: Path, current: str) -> None:
-    note = target / MADE_OF
+    # Beside the folder: nnU-Net tells the kind of the cases in it by the endings of all of its files.
+    note = target.with_name(f"{target.name}.{MADE_OF}")
     if target.exists() and (not note.exists() or json.loads(note.read_text()) != current):
         shutil.rmtree(target)
     for aside in target.glob(".*.part"):

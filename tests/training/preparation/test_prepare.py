@@ -7,6 +7,7 @@ from typing import Any
 import blosc2
 import numpy as np
 import pytest
+from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class, nnUNetDatasetBlosc2
 from numpy.typing import NDArray
 
 from core.errors import ConfigInvalid
@@ -52,6 +53,7 @@ def test_cases_are_as_nnunet_prepares_them_and_done_once(tmp_path: Path) -> None
             assert np.array_equal(array(folder_of(site) / f"{case}{ending}"), expected)
     assert len(list((site.folders.preprocessed / DATASET / "gt_segmentations").iterdir())) == len(CASES)
     assert not list(folder_of(site).glob(".*.part"))
+    assert infer_dataset_class(str(folder_of(site))) is nnUNetDatasetBlosc2
 
     (folder_of(site) / f"{CASES[1]}.b2nd").unlink()  # as a kill leaves it: the file that counts is written last
     (folder_of(site) / ".half.part").mkdir()
