@@ -74,7 +74,7 @@ def test_opening_removes_a_thin_rim_under_tilt() -> None:
     array = np.where(ball, 1, np.where(rim, 1, 0)).astype(np.uint8)
     opened = postprocess(LabelMap(array, geometry, LABELS), [Open(step="open", labels=(1,), radius_mm=5)]).array
     assert not opened[rim & ~ball].any()
-    assert opened[ball].mean() > 0.97
+    assert opened[ball].mean() > 0.94
 
 
 def test_smoothing_of_an_irregular_stack_is_an_error_of_the_caller() -> None:
