@@ -15,6 +15,8 @@ from training.settings import TrainingSettings
 
 SPLITS = "splits_final.json"
 _FINGERPRINT = "dataset_fingerprint.json"
+_LOADERS = "nnUNet_n_proc_DA"
+"""Processes that load data in a training; 0 is nnU-Net's word for none."""
 _SEED = 12345
 """nnU-Net's own, so that the split is the one that it would draw."""
 
@@ -61,6 +63,8 @@ def make_plans(
         If nnU-Net finds the data set wanting, or the split names cases that it has not.
     """
     os.environ.update(nnunet_environment(settings.folders))
+    if os.environ.get(_LOADERS) == "0":
+        os.environ[_LOADERS] = "1"  # the planner takes it for a number of threads, which torch refuses if it is 0
     from nnunetv2.experiment_planning.experiment_planners import default_experiment_planner
     from nnunetv2.experiment_planning.experiment_planners.residual_unets import residual_encoder_unet_planners
     from nnunetv2.experiment_planning.plan_and_preprocess_api import (
