@@ -9,6 +9,7 @@ OpenVINO documentation, "CPU device: supported properties", "Precision control".
 """
 
 import importlib.util
+import re
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -60,7 +61,13 @@ def convert(module: torch.nn.Module, shape: Sequence[int], graph: Path, numbers:
         front_end = FrontEndManager().load_by_framework("pytorch")
         model = front_end.convert(front_end.load(decoder))
     model.reshape(list(shape))
+    # Names count what the process converted before; without them the same network gives the same file.
+    model.set_friendly_name("network")
+    for number, operation in enumerate(model.get_ordered_ops()):
+        operation.set_friendly_name(f"{operation.get_type_name()}_{number}")
     openvino.serialize(model, graph, numbers)
+    text = graph.read_text(encoding="utf-8")
+    graph.write_text(re.sub(r'\s*<attribute name="fused_names"[^>]*/>', "", text), encoding="utf-8")
 
 
 class OpenVinoNetwork:

@@ -80,7 +80,6 @@ def package_of(folder: Path, kind: str = "3d_fullres", **changes: Any) -> Packag
         ("two_channels", 4, (32, 64, 64), (60, 200, 200), (2.5, 1.5, 1.5), "exact"),
         ("cascade", 4, (64, 64, 64), (60, 200, 200), (2.5, 1.5, 1.5), "exact"),
         ("3d_fullres", 60, (64, 64, 64), (60, 160, 160), (1.5, 0.78, 0.78), "equal"),
-        ("two_channels", 4, (32, 64, 64), (60, 200, 200), (2.5, 1.5, 1.5), "equal"),
     ],
 )
 def test_the_prediction_is_near_the_measured_peak(
