@@ -147,7 +147,12 @@ def _feed(slabs: Iterator[torch.Tensor], work: Sequence[Iterator[Batch]]) -> Non
         stop += slab.shape[1]
         waiting = [_advanced(batch, batches, held, stop) for batch, batches in waiting]
         needed = min((batch[0].start for batch, _ in waiting if batch is not None), default=stop)
-        held = [(begin, piece) for begin, piece in held if begin + piece.shape[1] > needed]
+        # a slab's memory is written anew for the next one, so planes that stay are copied before it is requested
+        held = [
+            (max(begin, needed), piece[:, max(0, needed - begin) :].clone())
+            for begin, piece in held
+            if begin + piece.shape[1] > needed
+        ]
         del slab  # the next one is made while this name would still hold it
 
 

@@ -25,8 +25,11 @@ UNEVEN = [2.0] * 12 + [3.3] * 15
 
 
 def in_slabs(logits: torch.Tensor, planes: int = 5) -> Iterator[torch.Tensor]:
+    """Yield slabs whose memory is overwritten as soon as the next one is requested, as the sliding window does."""
     for start in range(0, logits.shape[1], planes):
-        yield logits[:, start : start + planes].contiguous()
+        slab = logits[:, start : start + planes].clone()
+        yield slab
+        slab.fill_(-1000)
 
 
 def labelled(
