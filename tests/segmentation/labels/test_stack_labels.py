@@ -100,7 +100,7 @@ def test_labels_equal_the_shapes_at_every_true_point(plane: str, configuration: 
         stacks = [made_stack(gaps, degrees, direction, sideways=0.1 * (degrees > 10)) for degrees in tilts]
         found = np.array([share_wrong(stack, labelled(stack, configuration, "LPS")) for stack in stacks])
         assert found[:, 0].mean() <= 1.1 * regular[:, 0].max()
-        assert found[:, 1].max() <= 1.2 * of_grids[:, 1].max()
+        assert found[:, 1].max() <= 1.5 * of_grids[:, 1].max()
 
 
 @pytest.mark.parametrize(
