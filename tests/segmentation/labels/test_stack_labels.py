@@ -17,7 +17,7 @@ from segmentation.package.network_spec import Configuration, Labels
 from segmentation.preprocessing.orientation import reorientation
 from tests.support.plans_of import make_configuration
 from tests.support.series_helpers import DIRECTIONS
-from tests.support.stacks import grids_of, logits_at, made_stack, network_logits, points_of
+from tests.support.stacks import SHAPES, grids_of, logits_at, made_stack, network_logits, points_of
 
 LABELS = Labels(values={"background": 0, "a": 1, "b": 2, "c": 3, "d": 4})
 EVEN = [3.0] * 25
@@ -100,7 +100,9 @@ def test_labels_equal_the_shapes_at_every_true_point(plane: str, configuration: 
         stacks = [made_stack(gaps, degrees, direction, sideways=0.1 * (degrees > 10)) for degrees in tilts]
         found = np.array([share_wrong(stack, labelled(stack, configuration, "LPS")) for stack in stacks])
         assert found[:, 0].mean() <= 1.1 * regular[:, 0].max()
-        assert found[:, 1].max() <= 1.5 * of_grids[:, 1].max()
+        # two logits, each half a distance from a centre: linear interpolation errs by its curvature, 1 / radius
+        error = sum(step**2 for step in configuration.spacing) / 8 / min(radius for _, radius in SHAPES)
+        assert found[:, 1].max() <= max(error, 1.5 * of_grids[:, 1].max())
 
 
 @pytest.mark.parametrize(
