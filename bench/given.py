@@ -94,6 +94,7 @@ def slabs_in_place_of(
     given_for: Callable[[torch.Tensor], Given],
     *,
     run_network: bool,
+    classes: int,
 ) -> Callable[..., Iterator[torch.Tensor]]:
     """Build a replacement of ``segmentation.inference.sliding_window.predict_slabs``.
 
@@ -103,17 +104,18 @@ def slabs_in_place_of(
         Called with the preprocessed image; returns the filter of its logits.
     run_network
         False takes slabs from the case alone, in the memory that those of one patch would take.
+    classes
+        The number of the network's outputs, background included.
     """
 
     def replaced(*arguments: Any, **keywords: Any) -> Iterator[torch.Tensor]:
-        networks, data = arguments[0], arguments[1]
+        data = arguments[1]
         given = given_for(data)
         if run_network:
             for slab in predict_slabs(*arguments, **keywords):
                 given.pass_on(slab, from_network=True)
                 yield slab
             return
-        classes = networks[0].decoder.seg_layers[-1].weight.shape[0]
         for start in range(0, data.shape[1], SLAB_PLANES):
             planes = min(SLAB_PLANES, data.shape[1] - start)
             slab = torch.empty((classes, planes, *data.shape[2:]), dtype=torch.half, device=data.device)

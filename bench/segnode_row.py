@@ -63,7 +63,9 @@ class SegnodeRow:
             return given
 
         run_network = first or self.case["logits"] == "network"
-        sliding_window.predict_slabs = slabs_in_place_of(PREDICT_SLABS, given_for, run_network=run_network)
+        sliding_window.predict_slabs = slabs_in_place_of(
+            PREDICT_SLABS, given_for, run_network=run_network, classes=self.case["classes"]
+        )
         print_stage("preprocess")
         meter.reset()
         result = self.engine.segment(volume)

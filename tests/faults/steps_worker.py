@@ -81,13 +81,18 @@ def troubled(function: Callable[..., Any]) -> Callable[..., Any]:
         happened.touch()
         return description.split()
 
+    def granted(key: str, number: int) -> list[str]:
+        while True:
+            try:
+                return wish(key, number)
+            except OSError:  # another study's trouble, which ends; the wish would be lost with it
+                time.sleep(0.1)
+
     @functools.wraps(function)
     def step(flow: Any, key: str, number: int, *rest: Any) -> Any:
-        wished: list[str] = []
-        with suppress(OSError):  # somebody else's trouble
-            wished = wish(key, number)
-            if wished and wished[0] in TROUBLES:
-                TROUBLES[wished[0]](spool.root)
+        wished = granted(key, number)
+        if wished and wished[0] in TROUBLES:
+            TROUBLES[wished[0]](spool.root)
         answer = function(flow, key, number, *rest)
         if wished and wished[0] == "die":
             die(wished[2])

@@ -50,8 +50,9 @@ def test_unknown_device_is_named_with_those_that_there_are(words: tuple[str, ...
 
 
 def test_unknown_profile_and_part_are_named_with_those_that_there_are(typed: Type) -> None:
+    quick = ("run", "in", "out", "--model", "demo", "--profile", "quick")
     for words, said in (
-        (("run", "in", "out", "--model", "demo", "--profile", "quick"), "'quick' is not one of 'exact', 'fast'"),
+        (quick, "'quick' is not one of 'exact', 'equal', 'fast'"),
         (("serve", "--config", "node.yaml", "--only", "sender"), "'sender' is not one of 'listener', 'worker'"),
         (("call", "totalseg", "a=b", "--timeout", "soon"), "valid number"),
     ):

@@ -40,7 +40,7 @@ REPORT_KEYS = [
     "timings_s",
     "device",
 ]
-MODEL_KEYS = ["name", "sha256", "profile", "spacing_mm", "geometry", "volumes_ml", "labels", "outputs"]
+MODEL_KEYS = ["name", "sha256", "profile", "backend", "spacing_mm", "geometry", "volumes_ml", "labels", "outputs"]
 MODEL_KEYS += ["seg_sop_instance_uid", "not_for_clinical_use"]
 STAGES = {"read", "preprocess", "network", "labels", "postprocess", "seg", "total"}
 

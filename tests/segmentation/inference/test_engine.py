@@ -183,7 +183,7 @@ class TestMemory:
     def test_logits_that_overflow_are_refused(self, package: Package) -> None:
         engine = Engine(package, "cpu")
         for network in engine._networks[package.manifest.members[0]]:
-            network.decoder.seg_layers[-1].bias.data.fill_(1e6)  # type: ignore[union-attr, operator, index] # a U-Net
+            network.module.decoder.seg_layers[-1].bias.data.fill_(1e6)  # type: ignore[union-attr, operator, index] # a U-Net
         with pytest.raises(PackageInvalid, match="overflow half precision"):
             engine.segment(make_volume(shape=SMALL))
 
