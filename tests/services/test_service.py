@@ -24,7 +24,7 @@ from segmentation.importing.add import add_package
 from segnode_client import CallFailed, Client
 from segnode_client.v1 import segmentation_pb2, segmentation_pb2_grpc
 from tests.support.node_process import wait_until
-from tests.support.service_cases import ALIASES, make_models, write_case
+from tests.support.service_cases import ALIASES, make_models, say_phases, write_case
 from tests.support.service_process import ServiceProcess
 from tests.support.tiny_models import make_results_folder
 
@@ -251,7 +251,8 @@ def test_a_crowd_loses_no_request(service: ServiceProcess, client: Client, volum
 def test_weights_are_swapped_and_put_back_under_load(
     service: ServiceProcess, client: Client, models: Path, volume: Path, case: str
 ) -> None:
-    add_package(make_results_folder(service.folder / "other", seed=9), "tumor-other", models)
+    other = add_package(make_results_folder(service.folder / "other", seed=9), "tumor-other", models)
+    say_phases(other.folder / "model.yaml", ())
     for number in range(12):
         write_case(volume / f"{case}_{number}", seed=number)
     config = ["--config", str(service.config)]

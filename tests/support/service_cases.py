@@ -47,7 +47,7 @@ def make_models(folder: Path) -> Path:
 
 
 def say_phases(model_yaml: Path, phases: Sequence[str]) -> None:
-    """Have each channel of a package take CT of one contrast phase, as a person does."""
+    """Have each channel of a package take CT of one contrast phase, and leave no question open, as a person does."""
     content = yaml.safe_load(model_yaml.read_text())
     for channel, phase in zip(content["channels"], phases, strict=False):
         channel["series"] = {"modality": ["CT"], "phase": [phase]}
