@@ -1,9 +1,12 @@
 """Images that do not agree on patient and study: most of them count, as a whole, and a warning says so."""
 
+from collections.abc import Callable
+
 from pydicom.dataset import Dataset
 
 from core.study_warning import WarningCode
 from dicom_io.results.source_agreement import MAX_OPINIONS, agree
+from tests.faults.table import FAULT
 
 
 def image(**attributes: object) -> Dataset:
@@ -27,7 +30,8 @@ def test_images_that_agree_need_no_warning() -> None:
     assert found.warnings() == ()
 
 
-def test_most_images_count_and_their_words_are_never_mixed() -> None:
+def test_most_images_count_and_their_words_are_never_mixed(record_property: Callable[[str, object], None]) -> None:
+    record_property(FAULT, "images that do not agree on patient and study")
     first = image(AccessionNumber="A", IssuerOfAccessionNumberSequence=issuer("a"))
     headers = [first, image(AccessionNumber="B", IssuerOfAccessionNumberSequence=issuer("b"))]
     headers += [image(AccessionNumber="B", IssuerOfAccessionNumberSequence=issuer("b"), InstitutionName="X")]

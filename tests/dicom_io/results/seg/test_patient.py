@@ -15,6 +15,7 @@ from dicom_io.results.source_attributes import REQUIRED, choose_character_set, i
 from phantom.anatomy import make_phantom, trunk_geometry
 from phantom.series import make_series, save_series
 from phantom.tags import StudyTags
+from tests.faults.table import FAULT
 from tests.support.seg_cases import LABELS, Case, context, label_map, read_case
 from tests.support.series_helpers import ct_series
 
@@ -174,7 +175,10 @@ LONG = {
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning:pydicom")  # of the long values, while the source is made
 @pytest.mark.parametrize("setting", ["utf8", "source"])
-def test_every_value_that_is_only_too_long_stands_as_it_came(setting: str, tmp_path: Path) -> None:
+def test_every_value_that_is_only_too_long_stands_as_it_came(
+    setting: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property(FAULT, f"values of patient and study longer than DICOM allows, characters: {setting}")
     item = Dataset()
     item.PatientID, item.IssuerOfPatientID = "Q" * 70, "ok"
     case = series_with(tmp_path / "series", "A^B", "ISO_IR 192", **LONG, OtherPatientIDsSequence=[item])
@@ -204,7 +208,10 @@ BROKEN = {
 
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning:pydicom")  # of the broken values, while the source is made
-def test_broken_attributes_become_empty_and_the_object_valid(tmp_path: Path, peer: Callable[[str], str]) -> None:
+def test_broken_attributes_become_empty_and_the_object_valid(
+    tmp_path: Path, peer: Callable[[str], str], record_property: Callable[[str, object], None]
+) -> None:
+    record_property(FAULT, "values of patient and study in a form that DICOM forbids")
     case = series_with(tmp_path / "series", "A^B", "ISO_IR 100", **BROKEN)
     path = written(case, tmp_path)
     seg = pydicom.dcmread(path)
@@ -270,7 +277,10 @@ def test_a_source_without_a_character_set_gives_utf8() -> None:
     assert choose_character_set(Dataset(), True, ["liver"]) == "ISO_IR 192"
 
 
-def test_attributes_that_a_trial_lacks_beside_its_subject_are_told_and_not_made_up(tmp_path: Path) -> None:
+def test_attributes_that_a_trial_lacks_beside_its_subject_are_told_and_not_made_up(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property(FAULT, "a trial without what DICOM requires of it")
     series = ct_series()
     for dataset in series:
         dataset.ClinicalTrialSubjectID, dataset.ClinicalTrialSponsorName = "S1", "Sponsor"
