@@ -21,6 +21,7 @@ from pydicom.uid import generate_uid
 
 from bench.cases import DATA
 from dicom_io.spool.ingest import Ingest
+from dicom_io.spool.records import State
 from tests.support.arriving import Sent, put
 from tests.support.node_process import NodeProcess, wait_until
 from tests.support.receiver import Receiver
@@ -62,10 +63,13 @@ def measure(worker: str, files: Sequence[Path], studies: int) -> float:
             names = [receive(node, files) for _ in range(studies)]
             wait_until(lambda: all(node.latest(name) for name in names), LONGEST_S)
             start = time.perf_counter()
-            ends = [node.wait_for_end(name, timeout_s=LONGEST_S) for name in names]
-            if any(end["state"] != "delivered" for end in ends):
+            for name in names:
+                node.wait_for_end(name, timeout_s=LONGEST_S)
+            seconds = time.perf_counter() - start
+            ends = [found.state for name in names if (found := node.latest(name))]
+            if any(end is not State.DELIVERED for end in ends):
                 raise RuntimeError(f"not every study was delivered: {ends}")
-            return time.perf_counter() - start
+            return seconds
         finally:
             node.stop()
             pacs.stop()

@@ -255,13 +255,13 @@ def _check_short_runs(gaps: NDArray[np.float64], ends: NDArray[np.intp], of_runs
         beside = [of_runs[other] for other in (run - 1, run + 1) if 0 <= other < len(counts) and long[other]]
         limit = MISSING_SLICE_FACTOR * min([median, *beside])
         if of_runs[run] > limit:
-            raise _missing(f"{counts[run]} gaps of", gaps, ends[run], min([median, *beside]))
+            raise _missing(int(counts[run]), gaps, ends[run], min([median, *beside]))
 
 
-def _missing(found: str, gaps: NDArray[np.float64], gap: int, usual: float, why: str = "") -> StudyRejected:
-    detail = (
-        f"{found} {gaps[gap]:.3f} mm after slice {gap + 1} of {len(gaps) + 1}, where slices are {usual:.3f} mm apart"
-    )
+def _missing(count: int, gaps: NDArray[np.float64], gap: int, usual: float, why: str = "") -> StudyRejected:
+    found = "A gap" if count == 1 else f"{count} gaps"
+    place = f"after slice {gap + 1} of {len(gaps) + 1}"
+    detail = f"{found} of {gaps[gap]:.3f} mm {place}, where slices are {usual:.3f} mm apart"
     return StudyRejected(ReasonCode.MISSING_SLICE, f"{detail}{why}.")
 
 
@@ -278,20 +278,20 @@ def _check_headers(slices: Slices, ends: NDArray[np.intp], of_runs: NDArray[np.f
     run_on = _run_on(slices.numbers)
     finest = float(thickness[of_runs.argmin()])
     for run, (start, gap) in enumerate(zip(ends, of_runs, strict=False)):
-        found = f"{ends[run + 1] - start} gaps of"
+        count = int(ends[run + 1] - start)
         if gap > (1 + THICKNESS_TOLERANCE) * thickness[run]:
             why = f" elsewhere and {thickness[run]:g} mm thick here"
-            raise _missing(found, gaps, int(start), smallest, why)
+            raise _missing(count, gaps, int(start), smallest, why)
         ratio = gap / smallest
         if round(ratio) < 2 or abs(ratio / round(ratio) - 1) > UNEVEN_SPACING_TOLERANCE + THICKNESS_TOLERANCE / 2:
             continue
         if not run_on or abs(thickness[run] / finest / ratio - 1) > THICKNESS_TOLERANCE:
             why = f" elsewhere: {round(ratio)} times as far, without slices as many times as thick"
-            raise _missing(found, gaps, int(start), smallest, why)
+            raise _missing(count, gaps, int(start), smallest, why)
     if not run_on:
         widest = int(of_runs.argmax())
-        found = f"{ends[widest + 1] - ends[widest]} gaps of"
-        raise _missing(found, gaps, int(ends[widest]), smallest, " elsewhere, and InstanceNumber does not run on")
+        count = int(ends[widest + 1] - ends[widest])
+        raise _missing(count, gaps, int(ends[widest]), smallest, " elsewhere, and InstanceNumber does not run on")
 
 
 def _run_on(numbers: Sequence[int | None]) -> bool:

@@ -73,11 +73,12 @@ def test_a_model_larger_than_the_budget_runs_alone(packages: list[Package], load
 
 def test_profiles_of_one_model_are_told_apart(packages: list[Package], loaded: list[str]) -> None:
     models = ModelPool("cpu")
-    both = [packages[0].in_profile(profile) for profile in PROFILES]
-    exact, fast = (models.segment(package, SMALL).label_map.array for package in both)
-    for found, package in zip((exact, fast), both, strict=True):
-        assert np.array_equal(found, Engine(package, "cpu").segment(SMALL).label_map.array)
-    assert not np.array_equal(exact, fast)
+    found = {}
+    for profile in PROFILES:
+        package = packages[0].in_profile(profile)
+        found[profile] = models.segment(package, SMALL).label_map.array
+        assert np.array_equal(found[profile], Engine(package, "cpu").segment(SMALL).label_map.array)
+    assert not np.array_equal(found["exact"], found["fast"])
 
 
 def test_a_warm_start_loads_what_the_budget_holds(packages: list[Package], loaded: list[str]) -> None:

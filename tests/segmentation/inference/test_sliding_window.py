@@ -118,6 +118,6 @@ def test_an_error_in_a_network_ends_the_run_with_its_own_type(tmp_path: Path) ->
             raise NetworkBrokeError
 
     (networks,) = engine._networks.values()
-    networks[0].register_forward_hook(fail)
+    networks[0].module.register_forward_hook(fail)
     with pytest.raises(NetworkBrokeError):
         engine.segment(make_volume())
