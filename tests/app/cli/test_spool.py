@@ -59,11 +59,13 @@ def test_every_study_ends_and_nothing_is_sent_twice(peer: Callable[[str], str], 
         refused, empty = send("refuse missing_slice"), send("empty")
         node.wait_for_end(refused)
         node.wait_for_end(empty)
-        # One has been sent to one destination of two, one runs, one waits behind it, one still receives.
+        # One has been sent to one destination of two, two are in hand, one waits behind them, one still receives.
         half = send()
         wait_until(lambda: delivery_states(node, half) == {"pacs": "delivered", "late": "waiting"})
         runs = send("hang once")
         wait_until(lambda: runs in (node.folder / "runs.txt").read_text())
+        beside = send()
+        wait_until(lambda: (found := node.latest(beside)) and found.state is State.RUNNING)
         waits = send()
         wait_until(lambda: (found := node.latest(waits)) and found.state is State.WAITING)
         receives = send(called_ae="OPEN")
@@ -72,17 +74,17 @@ def test_every_study_ends_and_nothing_is_sent_twice(peer: Callable[[str], str], 
         (node.folder / "workflow.sqlite").unlink()
         late.start()
         begun = json.loads(call_rebuild(node, "--json"))
-        assert sorted(begun["begun_again"]) == sorted(f"{key_of(node, study)}/0" for study in (half, runs, waits))
+        assert sorted(begun["begun_again"]) == sorted(f"{key_of(node, study)}/0" for study in (half, runs, beside, waits))
         assert begun["receiving"] == [f"{key_of(node, receives)}/0"]
         assert begun["at_their_end"] == 2
 
         node.start()
-        for study in (half, runs, waits, receives):
+        for study in (half, runs, beside, waits, receives):
             assert node.wait_for_end(study)["state"] == "delivered"
         assert (node.wait_for_end(refused)["state"], node.wait_for_end(empty)["state"]) == ("refused", "nothing_found")
         for server in (pacs, late):
             got = [dcmread(path) for path in server.received()]
-            assert sorted(one.StudyInstanceUID for one in got) == sorted([half, runs, waits, receives])
+            assert sorted(one.StudyInstanceUID for one in got) == sorted([half, runs, beside, waits, receives])
         assert (node.folder / "runs.txt").read_text().count(half) == 1
     finally:
         if node.is_running:
