@@ -74,7 +74,8 @@ def test_every_study_ends_and_nothing_is_sent_twice(peer: Callable[[str], str], 
         (node.folder / "workflow.sqlite").unlink()
         late.start()
         begun = json.loads(call_rebuild(node, "--json"))
-        assert sorted(begun["begun_again"]) == sorted(f"{key_of(node, study)}/0" for study in (half, runs, beside, waits))
+        unfinished = (half, runs, beside, waits)
+        assert sorted(begun["begun_again"]) == sorted(f"{key_of(node, study)}/0" for study in unfinished)
         assert begun["receiving"] == [f"{key_of(node, receives)}/0"]
         assert begun["at_their_end"] == 2
 
