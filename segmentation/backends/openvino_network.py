@@ -1,26 +1,30 @@
 """The backend ``openvino``: networks of nnU-Net on a CPU, converted once and compiled where they run.
 
-Networks are converted by OpenVINO's front end itself. ``openvino.convert_model`` does the same and reports each call
-to its makers' server unless a file in the user's home forbids it; nothing here calls it (ADR 18).
+OpenVINO reports to its makers' server when it is imported and by ``openvino.convert_model``, unless a file in the
+user's home forbids it. It is imported by `load_openvino` alone, which keeps the reporting package out, and networks are
+converted by its front end itself (ADR 18).
 
 References
 ----------
 OpenVINO documentation, "CPU device: supported properties", "Precision control".
 """
 
+import importlib
 import importlib.util
 import re
+import sys
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch.jit._trace import TracerWarning  # torch exports it without saying so
 
 if TYPE_CHECKING:
-    pass
+    import openvino
 
 HINTS: dict[str, str] = {"float32": "f32", "bfloat16": "bf16"}
 """OpenVINO's names of the types in which a network is computed."""
@@ -36,6 +40,15 @@ def installed_version() -> str:
     return version("openvino")
 
 
+def load_openvino() -> ModuleType:
+    """Import OpenVINO without the package that reports its use, in place of which it then takes a stub of its own.
+
+    The report would also fork a process whose threads hold locks (ADR 13).
+    """
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # how Python marks what cannot be imported
+    return importlib.import_module("openvino")
+
+
 def convert(module: torch.nn.Module, shape: Sequence[int], graph: Path, numbers: Path) -> None:
     """Write a network in OpenVINO's form, with its weights in single precision.
 
@@ -48,7 +61,7 @@ def convert(module: torch.nn.Module, shape: Sequence[int], graph: Path, numbers:
     graph, numbers
         Paths of the new files, ``.xml`` and ``.bin``.
     """
-    import openvino
+    library = load_openvino()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
@@ -65,7 +78,7 @@ def convert(module: torch.nn.Module, shape: Sequence[int], graph: Path, numbers:
     model.set_friendly_name("network")
     for number, operation in enumerate(model.get_ordered_ops()):
         operation.set_friendly_name(f"{operation.get_type_name()}_{number}")
-    openvino.serialize(model, graph, numbers)
+    library.serialize(model, graph, numbers)
     text = graph.read_text(encoding="utf-8")
     graph.write_text(re.sub(r'\s*<attribute name="fused_names"[^>]*/>', "", text), encoding="utf-8")
 
@@ -84,9 +97,7 @@ class OpenVinoNetwork:
     """
 
     def __init__(self, graph: bytes, numbers: bytes, precision: Literal["float32", "bfloat16"], threads: int) -> None:
-        import openvino
-
-        core = openvino.Core()
+        core = load_openvino().Core()
         model = core.read_model(graph, numbers)
         settings = {
             "INFERENCE_PRECISION_HINT": HINTS[precision],
@@ -108,8 +119,7 @@ class OpenVinoNetwork:
 
     def _compute(self, tile: torch.Tensor, out: torch.Tensor) -> None:
         """Compute one tile from torch's memory into torch's memory, without a copy."""
-        import openvino
-
-        self._request.set_input_tensor(openvino.Tensor(tile.numpy(), shared_memory=True))
-        self._request.set_output_tensor(openvino.Tensor(out.numpy(), shared_memory=True))
+        make_tensor = load_openvino().Tensor
+        self._request.set_input_tensor(make_tensor(tile.numpy(), shared_memory=True))
+        self._request.set_output_tensor(make_tensor(out.numpy(), shared_memory=True))
         self._request.infer()
