@@ -73,7 +73,9 @@ def backend_of(package: Package, device: str) -> Backend:
 
 def can_run(backend: Backend, package: Package, device: str) -> bool:
     """Return whether a settled package with this backend, chosen elsewhere, would run here in the same way."""
-    if device == "cuda" or backend.version != _version_of(backend.name):
+    if device == "cuda" or (backend.name == "openvino" and not openvino_network.is_installed()):
+        return False
+    if backend.version != _version_of(backend.name):
         return False
     if backend.precision == "bfloat16" and not computes_bfloat16():
         return False
@@ -105,7 +107,7 @@ def _has_openvino(package: Package, precision: Literal["float32", "bfloat16"]) -
             if conversion.fold in package.folds_of(conversion.configuration):
                 # Units that the environment masks show when a network is compiled, and nowhere before.
                 OpenVinoNetwork(*(conversion.read() or conversion.make()), precision, torch.get_num_threads())
-    except (OSError, ConversionFailed, RuntimeError) as error:
+    except (ImportError, OSError, ConversionFailed, RuntimeError) as error:
         problem = (error.strerror if isinstance(error, OSError) else None) or " ".join(str(error).split())[:300]
         _log.warning("backend_not_used", model=package.name, backend="openvino", problem=problem)
         return False

@@ -219,7 +219,7 @@ def convert_all(package: Package, cache: Path | None = None) -> str:
                 shutil.copytree(own.place, wanted.place)
             else:
                 wanted.make()
-    except (OSError, ConversionFailed) as error:
+    except (ImportError, OSError, ConversionFailed) as error:
         return f"{package.name}: not converted for OpenVINO: {error}"
     finally:
         if cache is not None:

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 import torch
@@ -73,6 +74,21 @@ def test_a_choice_that_this_machine_does_not_have_is_logged(
     noted = {package.name: choice_of(package.with_options(RunOptions("fast", backend=backend)), "cpu")}
     if backend.name == "openvino":
         monkeypatch.setattr(choice.openvino_network, "installed_version", lambda: "2026.4.1")
+    with caplog.at_level(logging.WARNING, "segnode"):
+        assert as_chosen(package, noted, "cpu") is package
+    assert [one.getMessage() for one in caplog.records] == ["choice_not_repeated"]
+
+
+def test_a_machine_without_the_library_does_not_repeat_its_choice(
+    package: Package, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def of_nothing() -> str:
+        raise PackageNotFoundError("openvino")
+
+    monkeypatch.setattr(choice.openvino_network, "is_installed", lambda: False)
+    monkeypatch.setattr(choice.openvino_network, "installed_version", of_nothing)
+    backend = Backend("openvino", "2026.4.1", "float32")
+    noted = {package.name: choice_of(package.with_options(RunOptions("equal", backend=backend)), "cpu")}
     with caplog.at_level(logging.WARNING, "segnode"):
         assert as_chosen(package, noted, "cpu") is package
     assert [one.getMessage() for one in caplog.records] == ["choice_not_repeated"]

@@ -12,12 +12,13 @@ from core.backend import Backend, BackendName
 from core.model_config import Profile
 from segmentation.backends import choice, openvino_network
 from segmentation.backends.choice import settle
-from segmentation.backends.converted import FOLDER
+from segmentation.backends.converted import FOLDER, convert_all
 from segmentation.backends.processor_kind import kind_of_processor
 from segmentation.importing.add import add_package
 from segmentation.inference.engine import Engine
+from segmentation.package.hashes import SUMS
 from segmentation.package.import_record import ImportRecord
-from segmentation.package.package import MODEL_YAML, Package, load_package
+from segmentation.package.package import MODEL_YAML, Package, load_package, open_package
 from segmentation.package.profile_results import (
     CaseMeasurement,
     Loss,
@@ -29,6 +30,7 @@ from segmentation.package.results_file import settings_hash
 from segmentation.verification.profile_benchmark import use_profile
 from tests.support.tiny_models import make_results_folder, make_volume
 
+SHIPPED_MODELS = Path(__file__).parents[3] / "models"
 TORCH = torch.__version__.partition("+")[0]
 UNITS = {
     "cpu amx_bf16": {"amx_bf16": True, "avx512_bf16": True, "avx512_f": True, "avx2": True},
@@ -125,6 +127,13 @@ class TestWhatRuns:
             before = replace(package, record=record).in_profile("fast")
             assert settle(before, "cpu") is before
 
+    @pytest.mark.parametrize("kind", UNITS)
+    def test_packages_that_come_along_keep_torch_in_fast(self, on, kind: str) -> None:
+        on(kind)
+        for path in sorted(SHIPPED_MODELS.glob(f"*/{SUMS}")):
+            shipped = open_package(path.parent).in_profile("fast")
+            assert settle(shipped, "cpu") is shipped
+
     def test_the_quicker_backend_is_the_one_that_was_measured_here(self, package: Package, on) -> None:
         on("cpu avx512_bf16")
         fast = package.in_profile("fast")
@@ -213,6 +222,19 @@ class TestTorchInstead:
             backend = settle(package.in_profile("equal"), "cpu").options.backend
         assert backend == Backend("torch", TORCH, "float32")
         assert [one.problem for one in caplog.records] == ["could not create a primitive descriptor"]
+
+    @pytest.mark.usefixtures("openvino")
+    def test_where_it_cannot_be_imported(
+        self, package: Package, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def lacks_a_library() -> None:
+            raise ImportError("libtbb.so.12: cannot open shared object file")
+
+        monkeypatch.setattr(openvino_network, "load_openvino", lacks_a_library)
+        with caplog.at_level(logging.WARNING, "segnode"):
+            assert settle(package.in_profile("equal"), "cpu").options.backend == Backend("torch", TORCH, "float32")
+        assert [one.problem for one in caplog.records] == ["libtbb.so.12: cannot open shared object file"]
+        assert "not converted for OpenVINO: libtbb.so.12" in convert_all(package)
 
     @pytest.mark.usefixtures("openvino")
     def test_where_nothing_can_be_written(self, package: Package, caplog: pytest.LogCaptureFixture) -> None:

@@ -140,7 +140,7 @@ def test_shipped_packages_keep_their_identity() -> None:
 def test_shipped_packages_are_known_without_a_record_of_their_own() -> None:
     shipped = [open_package(path.parent) for path in sorted(DEMO.parent.glob("*/SHA256SUMS"))]
     assert {one.seal for one in shipped} == set(SHIPPED)
-    assert [one.record for one in shipped] == [ImportRecord(segnode=VERSION)] * len(shipped)
+    assert [one.record for one in shipped] == [ImportRecord(schema_version=1, segnode=VERSION)] * len(shipped)
     found = {warning.code for one in shipped for warning in warnings_at_loading(one, "cpu avx2")}
     assert WarningCode.PACKAGE_WITHOUT_RECORD not in found
 
