@@ -1,5 +1,6 @@
 """``segnode models``: bring a trained nnU-Net in, look at what there is, check it, take it out."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,8 +28,6 @@ from runtime.processor import settle_threads
 
 if TYPE_CHECKING:
     from segmentation.package.package import Package
-
-SHA256_DIGITS = 64
 
 app = typer.Typer(
     name="models",
@@ -341,9 +340,9 @@ def remove(
     folder = find_package(name, default_models_path())
     if not yes and not as_json:
         typer.confirm(f"Remove {folder} with all of its files?", abort=True)
-    held = (folder / SUMS).read_text(encoding="utf-8").split() if (folder / SUMS).is_file() else []
+    listing = (folder / SUMS).read_bytes() if (folder / SUMS).is_file() else b""
     remove_package(folder)
-    forget(folder.parent, [word for word in held if len(word) == SHA256_DIGITS])
+    forget(folder.parent, re.findall(r"\b[0-9a-f]{64}\b", listing.decode("ascii", "replace")))
     if as_json:
         print_json({"removed": str(folder)})
     else:

@@ -237,9 +237,9 @@ def forget(models_folder: Path, weights: Iterable[str]) -> None:
     weights
         SHA-256 of files that a package held.
     """
-    listings = [path.read_text(encoding="utf-8") for path in models_folder.glob(f"[!.]*/{SUMS}")]
+    listings = [path.read_bytes() for path in models_folder.glob(f"[!.]*/{SUMS}")]  # a damaged one is no text
     for digest in weights:
-        if not any(digest in listing for listing in listings):
+        if not any(digest.encode() in listing for listing in listings):
             for place in (models_folder / FOLDER).glob(f"*/{digest[:16]}-*"):
                 shutil.rmtree(place, ignore_errors=True)
 

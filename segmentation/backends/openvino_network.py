@@ -97,7 +97,8 @@ class OpenVinoNetwork:
     """
 
     def __init__(self, graph: bytes, numbers: bytes, precision: Literal["float32", "bfloat16"], threads: int) -> None:
-        core = load_openvino().Core()
+        library = load_openvino()
+        core = library.Core()
         model = core.read_model(graph, numbers)
         settings = {
             "INFERENCE_PRECISION_HINT": HINTS[precision],
@@ -109,6 +110,7 @@ class OpenVinoNetwork:
         }
         self._request: openvino.InferRequest = core.compile_model(model, "CPU", settings).create_infer_request()
         self._shape = tuple(model.output(0).shape)
+        self._tensor = library.Tensor
 
     def __call__(self, tiles: torch.Tensor) -> torch.Tensor:
         """Compute the logits of tiles, as `segmentation.backends.tile_network.TileNetwork` says."""
@@ -119,7 +121,6 @@ class OpenVinoNetwork:
 
     def _compute(self, tile: torch.Tensor, out: torch.Tensor) -> None:
         """Compute one tile from torch's memory into torch's memory, without a copy."""
-        make_tensor = load_openvino().Tensor
-        self._request.set_input_tensor(make_tensor(tile.numpy(), shared_memory=True))
-        self._request.set_output_tensor(make_tensor(out.numpy(), shared_memory=True))
+        self._request.set_input_tensor(self._tensor(tile.numpy(), shared_memory=True))
+        self._request.set_output_tensor(self._tensor(out.numpy(), shared_memory=True))
         self._request.infer()

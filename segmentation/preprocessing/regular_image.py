@@ -143,7 +143,7 @@ def _moved(plane: NDArray[np.floating], shift: float, size: int, axis: int) -> N
     part = shift - whole
     moved: NDArray[np.floating] = plane
     if part > _WHOLE:
-        moved, whole = _between(plane, part, axis), whole
+        moved = _between(plane, part, axis)
     source = np.clip(np.arange(size) - whole, 0, moved.shape[axis] - 1)
     return moved if np.array_equal(source, np.arange(moved.shape[axis])) else np.take(moved, source, axis=axis)
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from app.cli.models import app
 from core.errors import ConfigInvalid, PackageInvalid
 from segmentation.backends.converted import conversions_of
+from segmentation.package.hashes import SUMS
 from segmentation.package.package import open_package
 from tests.support import stock_nnunet as stock
 from tests.support.tiny_models import make_results_folder, make_volume
@@ -155,7 +156,11 @@ def test_damaged_and_uncommissioned_packages_are_rows_with_a_reason(tmp_path: Pa
             run("verify", name)
     with pytest.raises(PackageInvalid):
         run("show", "damaged")
-    run("remove", "damaged", "--yes")
+    for name in ("custom", "damaged"):
+        (tmp_path / "models" / name / SUMS).write_bytes(b"\xff\xfe no text")
+    for name in ("sound", "damaged"):
+        run("remove", name, "--yes")
+    assert [row["name"] for row in run_json("list")] == ["custom"]
 
 
 def test_several_folders_make_an_ensemble(tmp_path: Path) -> None:

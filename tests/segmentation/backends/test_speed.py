@@ -1,5 +1,6 @@
 """OpenVINO is quicker than torch on the demonstration model's tiles: processor time of both, side by side."""
 
+import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from segmentation.package.package import load_package
 
 DEMO = Path(__file__).parents[3] / "models" / "demo"
 AT_LEAST = 1.3
-"""Far below what is measured on any processor (docs/performance.md), so that no load makes it fail."""
+"""Times as fast, where 2.3 was measured (docs/performance.md); runs that take turns share a machine's load."""
 
 
 def _seconds(compute: Callable[[], object]) -> float:
@@ -24,6 +25,7 @@ def _seconds(compute: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the ratio was measured on no other architecture")
 @pytest.mark.usefixtures("openvino")
 def test_single_precision_takes_less_of_the_processor(tmp_path: Path) -> None:
     conversion = next(conversions_of(load_package(DEMO), tmp_path))

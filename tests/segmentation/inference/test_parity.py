@@ -23,6 +23,10 @@ pytestmark = pytest.mark.slow
 
 Record = Callable[[str, object], None]
 
+MAY_TURN = 2
+"""Voxels of 28,800 that profile equal may label otherwise: one was seen in all kinds together (docs/performance.md),
+and processors with other units round other ties apart."""
+
 TRAINER = """
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
@@ -122,7 +126,7 @@ def test_labels_of_profile_equal_are_those_of_exact(kind: str, tmp_path: Path, r
     assert engine.backend.precision == "float32"
     exact, equal = (one.segment(volume).label_map.array for one in (Engine(package, "cpu"), engine))
     mismatches = record_difference(f"{kind}, equal", exact, equal, record_property)
-    assert mismatches <= exact.size // 10_000
+    assert mismatches <= MAY_TURN
 
 
 def test_labels_equal_those_of_predict_from_files(tmp_path: Path, record_property: Record) -> None:
