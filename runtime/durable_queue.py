@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, WorkflowStatus
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from runtime.lease_table import POSTGRES_CONNECTION
 from runtime.logs import LogForm, make_formatter
@@ -66,12 +66,14 @@ def is_used(queue: str) -> bool:
 
 def has_waiting(queue: str, priority: int) -> bool:
     """Return whether work of a priority, and of the version of this process, waits in a queue to be taken."""
-    return any(one.priority == priority for one in _of_this_version(queue, "ENQUEUED"))
-
-
-def executors_at(queue: str) -> frozenset[str]:
-    """Return the executors that are at work on what they took from a queue."""
-    return frozenset(one.executor_id for one in _of_this_version(queue, "PENDING") if one.executor_id is not None)
+    waiting = DBOS.list_workflows(
+        status="ENQUEUED",
+        queue_name=queue,
+        app_version=DBOS.application_version,
+        load_input=False,
+        load_output=False,
+    )
+    return any(one.priority == priority for one in waiting)
 
 
 def let_each_take(queue: str, number: int) -> None:
@@ -79,16 +81,6 @@ def let_each_take(queue: str, number: int) -> None:
     found = DBOS.retrieve_queue(queue)
     if found is not None and found.worker_concurrency != number:
         found.set_worker_concurrency(number)
-
-
-def _of_this_version(queue: str, status: str) -> list[WorkflowStatus]:
-    return DBOS.list_workflows(
-        status=status,
-        queue_name=queue,
-        app_version=DBOS.application_version,
-        load_input=False,
-        load_output=False,
-    )
 
 
 def end_delays(workflows: Sequence[str]) -> None:

@@ -83,7 +83,7 @@ def work(settings: NodeSettings, load_models: Callable[[NodeSettings], RunGraph]
         time_limit = partial(study_time_limit, link, settings.work.study_minutes * 60.0)
         run_graph, tries = load_models(settings), settings.work.tries
         queue = StudyQueue(lease)
-        places = StudyPlaces(queue.gives_way)
+        places = StudyPlaces(queue.is_urgent_waiting)
         segment_step = SegmentStep(settings.spool, run_graph, time_limit, attempts, tries, places)
         flow = StudyFlow(settings, spool, segment_step, lease)
         if not lease.begin(spool_id(settings.spool), link.wait_for_stop):

@@ -59,7 +59,7 @@ def _begin_again(spool: Spool, work: StudyWork, revision: Revision) -> bool:
         state = State.WAITING if old.state is State.RUNNING else old.state
         # Work of an older version, and of the run before; as long as the lock is held, nobody can queue the new run.
         work.drop(revision)
-        revision.write_state(state=state, run=old.run + 1)
+        revision.write_state(state=state, run=old.run + 1, gave_way=0)
     _log.warning("study_begun_again", revision=revision.number)
     work.enqueue(revision)
     return True

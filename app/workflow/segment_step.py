@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from app.study_run import Choices, RunGraph, StudyRun
 from app.workflow.outcome import make_outcome, outcome_of, warnings_of
-from app.workflow.study_places import StudyPlace, StudyPlaces
+from app.workflow.study_places import GaveWay, StudyPlace, StudyPlaces
 from core.errors import ConfigInvalid, OutOfMemory, PackageInvalid, RetryLater, StudyRejected, Superseded
 from core.event_log import EventLog
 from core.files import sync_folder
@@ -117,7 +117,7 @@ class SegmentStep:
         Parameters
         ----------
         waits, max_waits
-            How often the study has waited before, and how often it may.
+            How often the study has waited before, and how often it may; giving way to an urgent one is no such wait.
 
         Raises
         ------
@@ -130,6 +130,9 @@ class SegmentStep:
                 outcome, warnings = self._try(claim, models, place)
         except Superseded:
             raise
+        except GaveWay as problem:
+            _wait(claim, Reason.of(problem), gave_way=True)
+            return "waiting"
         except RetryLater as problem:
             reason = Reason.of(problem)
             if waits < (MAX_WAITS_FOR_MEMORY if isinstance(problem, OutOfMemory) else max_waits):
@@ -237,10 +240,12 @@ def _set_aside(deaths: int, overtimes: int) -> Outcome:
     return make_outcome("failed", "study_too_long", message)
 
 
-def _wait(claim: Claim, reason: Reason) -> None:
+def _wait(claim: Claim, reason: Reason, *, gave_way: bool = False) -> None:
     shutil.rmtree(claim.results, ignore_errors=True)  # where the disk is full, this makes room
     with claim.held() as revision:
-        revision.write_state(state=State.WAITING, reason=RecordedReason(reason.code, reason.message))
+        times = revision.read_state().gave_way + gave_way
+        recorded = RecordedReason(reason.code, reason.message)
+        revision.write_state(state=State.WAITING, reason=recorded, gave_way=times)
     _log.warning("study_postponed", reason=reason.message)
 
 

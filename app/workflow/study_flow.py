@@ -198,7 +198,7 @@ class StudyFlow(DBOSConfiguredInstance):
         return "waiting"
 
     def _enqueue_study(self, item: WorkItem, attempt: int) -> None:
-        wait = wait_s(attempt - 1) if attempt else 0.0
+        wait = wait_s(self._waits(self._spool.revision(item.key, item.number), attempt - 1)) if attempt else 0.0
         with queueing(item.study_workflow(attempt), wait, self._queue_priority(item)):
             DBOS.enqueue_workflow(STUDY_QUEUE, self.process, *item, attempt)
 
@@ -211,6 +211,13 @@ class StudyFlow(DBOSConfiguredInstance):
             return QUEUE_PRIORITIES[self._spool.revision(item.key, item.number).priority]
         except OSError:
             return QUEUE_PRIORITIES["routine"]  # late is better than never
+
+    def _waits(self, revision: Revision, attempt: int) -> int:
+        """Return how many of the attempts had to wait; giving way to an urgent study is no wait, however often."""
+        try:
+            return max(0, attempt - revision.read_state().gave_way)
+        except OSError:
+            return max(0, attempt)  # late is better than never
 
     def _claim(self, key: str, number: int, run: int, destination: str | None = None) -> Claim:
         return take(self._spool, self._lease, self._spool.revision(key, number), run, destination)
@@ -271,7 +278,8 @@ class StudyFlow(DBOSConfiguredInstance):
         if (known := claim.revision.read_outcome()) is not None:
             return known.outcome
         if models:
-            return self._segment_step.run(claim, models, waits=attempt, max_waits=MAX_ATTEMPTS - 1)
+            waits = self._waits(claim.revision, attempt)
+            return self._segment_step.run(claim, models, waits=waits, max_waits=MAX_ATTEMPTS - 1)
         publish(claim, make_outcome("refused", "no_route", "No route of node.yaml takes a study like this."))
         return "refused"
 

@@ -2,8 +2,8 @@
 
 One study is read, post-processed or written while the network of another runs. Networks run one at a time, those of
 urgent studies first: a routine study waits while an urgent one is read, and gives its place back, to be begun again
-later, where an urgent one lacks the place or the memory, or where another worker is idle. A study that was under way
-when a worker died has the worker to itself, so that the next death is surely its own (`runtime.attempts`).
+later, where an urgent one lacks the place or the memory. A study that was under way when a worker died has the worker
+to itself, so that the next death is surely its own (`runtime.attempts`).
 """
 
 import threading
@@ -17,6 +17,10 @@ PLACES = 2
 
 LOOK_EVERY_S = 1.0
 """A study that waits for its turn looks so often whether it has to give way."""
+
+
+class GaveWay(RetryLater):
+    """A study gives its place back, since an urgent one needs it; that is no failure, and none of its waits."""
 
 
 class StudyPlace:
@@ -45,7 +49,7 @@ class StudyPlace:
 
         Raises
         ------
-        RetryLater
+        GaveWay
             If it gives its place back.
         """
         self._places.wait_for_turn(self)
@@ -69,13 +73,12 @@ class StudyPlaces:
 
     Parameters
     ----------
-    gives_way
-        Tells why a study that comes to its turn gives its place back, given whether it is urgent, and whether the
-        network of another runs now; empty where it keeps it.
+    is_urgent_queued
+        Tells whether an urgent study waits to be taken from the queue.
     """
 
-    def __init__(self, gives_way: Callable[[bool, bool], str] = lambda is_urgent, is_busy: "") -> None:
-        self._gives_way = gives_way
+    def __init__(self, is_urgent_queued: Callable[[], bool] = lambda: False) -> None:
+        self._is_urgent_queued = is_urgent_queued
         self._changed = threading.Condition()
         self._outside: list[StudyPlace] = []
         self._taken: list[StudyPlace] = []
@@ -109,13 +112,13 @@ class StudyPlaces:
 
         Raises
         ------
-        RetryLater
+        GaveWay
             If the study gives its place back.
         """
         while True:
             # Not under the lock, since the database is asked.
             if reason := self._reason_to_give_way(place):
-                raise RetryLater(reason)
+                raise GaveWay(reason)
             with self._changed:
                 if self._is_its_turn(place):
                     place.is_before_network = False
@@ -141,10 +144,10 @@ class StudyPlaces:
         return self._at_network is None and not is_held_up
 
     def _reason_to_give_way(self, place: StudyPlace) -> str:
+        if place.is_urgent:
+            return ""
         with self._changed:
-            if not place.is_urgent and any(one.is_urgent for one in self._outside):
-                return "an urgent study needs the place"
-            if not place.is_urgent and any(one.is_urgent and one.lacks_memory for one in self._taken):
+            if any(one.is_urgent and one.lacks_memory for one in self._taken):
                 return "an urgent study needs the memory"
-            is_busy = self._at_network is not None
-        return self._gives_way(place.is_urgent, is_busy)
+            is_outside = any(one.is_urgent for one in self._outside)
+        return "an urgent study needs the place" if is_outside or self._is_urgent_queued() else ""

@@ -281,6 +281,7 @@ class StateChanges(TypedDict, total=False):
     priority: str
     warnings: tuple[RecordedWarning, ...]
     overtimes: int
+    gave_way: int
     claim: RecordedClaim | None
     plan: Plan | None
     choices: Mapping[str, RecordedChoice]
@@ -306,6 +307,8 @@ class RevisionState:
         ``stat`` where it overtakes others, otherwise ``routine``.
     overtimes
         How many tries took too long.
+    gave_way
+        How many tries of this run gave their place to an urgent study.
     claim
         Who may write what comes of the work; None where nobody has taken it up.
     plan
@@ -325,6 +328,7 @@ class RevisionState:
     warnings: tuple[RecordedWarning, ...] = ()
     priority: str = "routine"
     overtimes: int = 0
+    gave_way: int = 0
     claim: RecordedClaim | None = None
     plan: Plan | None = None
     choices: Mapping[str, RecordedChoice] = field(default_factory=dict)
@@ -365,6 +369,7 @@ class RevisionState:
             ),
             priority=_typed(str, content.get("priority", "routine")),
             overtimes=_typed(int, content.get("overtimes", 0)),
+            gave_way=_typed(int, content.get("gave_way", 0)),
             claim=_optional(RecordedClaim, content.get("claim")),
             plan=_optional(Plan, content.get("plan")),
             choices={
@@ -385,6 +390,7 @@ class RevisionState:
             **({"warnings": [warning.to_json() for warning in self.warnings]} if self.warnings else {}),
             "priority": self.priority,
             **({"overtimes": self.overtimes} if self.overtimes else {}),
+            **({"gave_way": self.gave_way} if self.gave_way else {}),
             **({"claim": self.claim.to_json()} if self.claim is not None else {}),
             **({"plan": self.plan.to_json()} if self.plan is not None else {}),
             **({"choices": {model: one.to_json() for model, one in self.choices.items()}} if self.choices else {}),

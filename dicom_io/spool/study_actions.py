@@ -38,7 +38,7 @@ def run_again(spool: Spool, key: str) -> Revision:
             if delivery.state not in (*ARRIVED, WITHDRAWN):
                 latest.write_delivery(name, delivery.begun_again())
         latest.tries.forget()
-        latest.write_state(state=State.WAITING, run=state.run + 1, overtimes=0, reason=None)
+        latest.write_state(state=State.WAITING, run=state.run + 1, overtimes=0, gave_way=0, reason=None)
         spool.mark_open(key)
         return latest
 

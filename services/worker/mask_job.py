@@ -107,16 +107,8 @@ class MaskJob:
             changed = postprocess(label_map, steps)
             cancellation.raise_if_cancelled()
             on_progress(1.0)
-            record = MaskRecord(
-                key=key,
-                sources=sources,
-                mask_sha256="",
-                model=known.model if known else "",
-                model_sha256=known.model_sha256 if known else "",
-                labels=changed.labels,
-                volumes_ml=changed.volumes_ml(),
-            )
-            return MaskResult.of(place, folder.write(changed, record))
+            record = folder.write(changed, _record_of(changed, key, sources, known))
+            return MaskResult.of(place, record)
 
     def _read(self, opened: OpenImage, mask: SharedFile, known: MaskRecord | None) -> LabelMap:
         if opened.is_folder:
@@ -140,6 +132,19 @@ class MaskJob:
             raise StudyRejected(ReasonCode.TOO_LARGE, f"{told}; the machine has {memory.total / 1e9:.1f} GB.")
         if need > memory.free:
             raise RetryLater(f"{told}; {memory.free / 1e9:.1f} GB are free")
+
+
+def _record_of(changed: LabelMap, key: str, sources: tuple[str, ...], known: MaskRecord | None) -> MaskRecord:
+    """Describe a changed mask; its model is still the one that made the mask which was changed."""
+    return MaskRecord(
+        key=key,
+        sources=sources,
+        mask_sha256="",
+        model=known.model if known else "",
+        model_sha256=known.model_sha256 if known else "",
+        labels=changed.labels,
+        volumes_ml=changed.volumes_ml(),
+    )
 
 
 def _need(steps: Sequence[PostprocessingStep], label_map: LabelMap) -> int:

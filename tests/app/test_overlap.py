@@ -12,6 +12,7 @@ import pytest
 
 from app.graph_runner import Segmenter, timed_studies
 from app.study_run import StudyRun
+from app.workflow.study_places import GaveWay
 from core.errors import RetryLater
 from dicom_io.images.study import Study
 from dicom_io.images.volume import VolumeReader
@@ -125,7 +126,7 @@ class GivesWay:
 
     @contextmanager
     def network(self) -> Iterator[None]:
-        raise RetryLater("an urgent study needs the memory")
+        raise GaveWay("an urgent study needs the memory")
         yield
 
     def waiting(self) -> AbstractContextManager[None]:
@@ -138,7 +139,7 @@ def test_a_study_that_gives_way_leaves_the_graph_and_its_memory_before_its_netwo
     run = StudyRun(tmp_path / "in", tmp_path / "out", ("tiny",))
     with monkeypatch.context() as patched:
         patched.setattr(Engine, "segment", lambda *arguments, **more: pytest.fail("its network ran"))
-        with pytest.raises(RetryLater, match="an urgent study needs the memory"):
+        with pytest.raises(GaveWay, match="an urgent study needs the memory"):
             segmenter.run_study(studies[0], replace(run, turns=GivesWay()))
     # With no memory that is free, the second would wait for ever if the first one's were still reserved.
     monkeypatch.setattr(segmenter._models, "_host", lambda: Memory(0, 2**40))

@@ -14,7 +14,7 @@ from pydicom.uid import generate_uid
 import dicom_io.spool.records
 from app.study_run import Choices, StudyRun
 from app.workflow.segment_step import SegmentStep
-from app.workflow.study_places import StudyPlaces
+from app.workflow.study_places import GaveWay, StudyPlaces
 from core.errors import RetryLater
 from core.files import replace_file
 from core.report import Report
@@ -142,6 +142,25 @@ def test_another_try_is_told_what_the_first_chose(spool: Spool, revision: Revisi
         assert step.run(claimed(spool, revision), ["m"], waits=waits, max_waits=9) == expected
     assert told == [{}, {"m": chosen}]
     assert running == [{"m": chosen}] * 2
+
+
+def test_giving_way_to_an_urgent_study_is_none_of_a_studys_waits(spool: Spool, revision: Revision) -> None:
+    """Else a routine study would fail, or come ever later, since urgent ones came."""
+    problems: list[Exception] = [GaveWay("an urgent study needs the place")] * 3 + [RetryLater("the disk is full")] * 2
+
+    def graph(run: StudyRun) -> Report:
+        raise problems.pop(0)
+
+    step = SegmentStep(spool.root, graph, no_limit, Attempts(), 1, StudyPlaces())
+    for times in (1, 2, 3):
+        assert step.run(claimed(spool, revision), ["m"], waits=1, max_waits=1) == "waiting"
+        assert (revision.read_state().state, revision.read_state().gave_way) == ("waiting", times)
+    assert step.run(claimed(spool, revision), ["m"], waits=0, max_waits=1) == "waiting"
+    assert revision.read_state().gave_way == 3
+    assert step.run(claimed(spool, revision), ["m"], waits=1, max_waits=1) == "failed"
+    revision.write_state(state=State.FAILED)
+    run_again(spool, revision.key)
+    assert revision.read_state().gave_way == 0
 
 
 def test_deaths_are_counted_and_a_person_may_forgive_them(spool: Spool, revision: Revision) -> None:

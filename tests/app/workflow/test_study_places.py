@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from app.workflow import study_places
-from app.workflow.study_places import PLACES, StudyPlace, StudyPlaces
-from core.errors import RetryLater
+from app.workflow.study_places import PLACES, GaveWay, StudyPlace, StudyPlaces
 from tests.support.node_process import PATIENCE_S, wait_until
 
 SHORT_S = 0.05
@@ -41,7 +40,7 @@ class Study:
                 with self.place.network():
                     self.network.set()
                     assert self.ends_network.wait(PATIENCE_S)
-            except RetryLater as reason:
+            except GaveWay as reason:
                 self.gave_way = str(reason)
                 return
             assert self.ends.wait(PATIENCE_S)
@@ -60,13 +59,13 @@ Begin = Callable[..., Study]
 
 @pytest.fixture
 def queued() -> list[str]:
-    """Reasons to give way that the queue gives to routine studies."""
+    """Urgent studies that wait in the queue."""
     return []
 
 
 @pytest.fixture
 def begin(queued: list[str]) -> Iterator[Begin]:
-    places = StudyPlaces(lambda is_urgent, is_busy: queued[0] if queued and not is_urgent else "")
+    places = StudyPlaces(lambda: bool(queued))
     studies: list[Study] = []
 
     def make(name: str, *, is_urgent: bool = False, is_alone: bool = False, waits: bool = False) -> Study:
@@ -134,7 +133,7 @@ def test_a_routine_study_gives_its_place_to_an_urgent_one_that_is_queued(begin: 
     first, second = at_network(begin("first")), begin("second")
     second.reaches_gate.set()
     assert stays(second.network)
-    queued.append("an urgent study needs the place")
+    queued.append("urgent")
     urgent = begin("urgent", is_urgent=True)
     assert second.gave_way == "an urgent study needs the place"
     queued.clear()
@@ -150,7 +149,7 @@ def test_an_urgent_study_that_is_queued_at_the_last_moment_goes_first_too(
     first, second = at_network(begin("first")), begin("second")
     second.reaches_gate.set()
     assert stays(second.network)
-    queued.append("an urgent study needs the place")
+    queued.append("urgent")
     first.ends_network.set()
     second.wait_for_end()
     assert second.gave_way

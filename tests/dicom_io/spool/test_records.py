@@ -32,6 +32,7 @@ STATE = {
     "warnings": [{"code": "of_a_later_version", "message": "words", "series": "1.2.3", "model": None}],
     "priority": "stat",
     "overtimes": 2,
+    "gave_way": 4,
     "claim": {"by": "ct-1", "number": 7},
     "plan": {
         "run": 3,
@@ -150,6 +151,7 @@ def test_an_earlier_version_finds_both_counts_beside_a_transaction() -> None:
                 "notes": "words",
                 "priority": 1,
                 "overtimes": None,
+                "gave_way": None,
                 "claim": [],
                 "plan": {},
             }.items()
