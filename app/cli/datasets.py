@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from app.cli.model_tables import print_json
+from app.cli.options import AsJson
 from app.progress import progress_of
 from core.errors import ConfigInvalid, PackageInvalid
 
@@ -44,7 +45,6 @@ Place = Annotated[
 Reference = Annotated[
     str, typer.Argument(metavar="NAME", help="NAME, NAME@VERSION (its beginning), a number, or a folder.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
 
 @app.command()

@@ -21,7 +21,7 @@ from app.cli.model_tables import (
     table_of_outcome,
     tables_of_measurement,
 )
-from app.cli.options import Device
+from app.cli.options import AsJson, Device
 from app.progress import phase, progress_of
 from core.errors import ConfigInvalid, PackageInvalid
 from runtime.processor import settle_threads
@@ -45,7 +45,6 @@ class Checkpoint(StrEnum):
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a model package.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
 
 @app.command()

@@ -9,7 +9,7 @@ import typer
 Config = Annotated[Path, typer.Option("--config", "-c", help="The node's settings, a node.yaml.")]
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
 
 class Device(StrEnum):

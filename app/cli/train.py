@@ -1,10 +1,9 @@
-"""``segnode train``: prepare a data set, train on it, look at runs, compare them, make a package."""
+"""``segnode train``: prepare a data set, train on it, look at runs, stop and resume them."""
 
 import json
 import os
 import subprocess
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,21 +11,24 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from app.cli.model_tables import print_json
 from app.cli.options import AsJson
-from core.errors import ConfigInvalid, PackageInvalid
+from app.cli.train_promotion import best, evaluate, package
+from app.cli.training_site import Config, Dataset, open_site_of
+from app.progress import progress_of
+from core.errors import ConfigInvalid
 
 if TYPE_CHECKING:
-    from training.runs.records import RunFolder
+    from training.runs.records import RunFolder, RunRequest
     from training.settings import TrainingSettings
 
 app = typer.Typer(name="train", help="Train nnU-Net on this site's devices or on SLURM.", no_args_is_help=True)
 
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="The site's training.yaml; left out: here, then in /etc/segnode."),
-]
-Dataset = Annotated[str, typer.Argument(metavar="DATASET", help="Its number, its title or its whole name.")]
-Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN...", help="A part of its name, see status.")]
+PLANS = "nnUNetPlans"
+"""Name of the plans of nnU-Net's default planner."""
+
+_RUN = typer.Argument(metavar="RUN...", help="A part of its name, see status.")
+Runs = Annotated[list[str], _RUN]
 
 
 @app.command()
@@ -50,8 +52,7 @@ def plan(
     What is prepared is not prepared again, also after it was interrupted.
     Exit codes: 0 prepared, 2 a data set or a case is wrong, 5 a process was killed.
     """
-    settings = _site(config)
-    from app.progress import progress_of
+    settings = open_site_of(config)
     from runtime.processor import usable_cores
     from segmentation.inference.available_memory import host_memory
     from training.preparation.plans import Planner, make_plans
@@ -80,7 +81,9 @@ def plan(
     with progress_of("preparing cases", shown=True) as on_progress:
         done = prepare(settings, wanted, processes, memory, on_progress)
     typer.echo(f"prepared {done.prepared} cases, {done.known} were prepared before")
-    typer.echo(f"next: segnode train start {wanted[0].dataset} {wanted[0].configuration}")
+    first = wanted[0]
+    named = "" if first.plans == PLANS else f" --plans {first.plans}"
+    typer.echo(f"next: segnode train start {first.dataset} {first.configuration}{named}")
 
 
 @app.command()
@@ -89,7 +92,7 @@ def start(
     configuration: Annotated[str, typer.Argument(help="Of the plans: 2d, 3d_fullres, 3d_lowres, 3d_cascade_fullres.")],
     fold: Annotated[list[str] | None, typer.Option("--fold", "-f", help="0, 1, …, or all; may be repeated.")] = None,
     trainer: Annotated[str, typer.Option(help="A trainer class of nnU-Net that keeps the network.")] = "nnUNetTrainer",
-    plans: Annotated[str, typer.Option(help="Name of the plans.")] = "nnUNetPlans",
+    plans: Annotated[str, typer.Option(help="Name of the plans.")] = PLANS,
     epochs: Annotated[int | None, typer.Option(help="How many; left out: the trainer's own, 1000 mostly.")] = None,
     iterations: Annotated[int | None, typer.Option(help="In an epoch; left out: the trainer's own, 250.")] = None,
     pretrained: Annotated[Path | None, typer.Option(help="An nnU-Net checkpoint to begin with.")] = None,
@@ -110,11 +113,9 @@ def start(
     A run that was killed goes on from its newest checkpoint.
     Exit codes: 0 queued, 2 it cannot be done as it is asked for.
     """
-    settings = _site(config)
-    from pydantic import ValidationError
-
+    settings = open_site_of(config)
     from training.runs.choice import check_request, find_dataset
-    from training.runs.records import RunFolder, RunRequest
+    from training.runs.records import RunFolder
     from training.runs.trainer import check_trainer
 
     check_trainer(trainer)
@@ -123,25 +124,19 @@ def start(
         if pretrained is not None:
             raise ConfigInvalid("--from and --pretrained: both say what to begin with; give one")
         pretrained = _weights_of(settings, from_package, configuration)
-    try:
-        requests = [
-            RunRequest(
-                dataset=name,
-                configuration=configuration,
-                fold=int(one) if one.isdigit() else one,
-                trainer=trainer,
-                plans=plans,
-                epochs=epochs,
-                iterations=iterations,
-                pretrained=pretrained.absolute() if pretrained else None,
-                devices=devices,
-                shared=shared,
-                priority=priority,
-            )
-            for one in fold or ["0"]
-        ]
-    except ValidationError as error:
-        raise ConfigInvalid("; ".join(_said(problem) for problem in error.errors())) from error
+    requests = _requests(
+        fold or ["0"],
+        dataset=name,
+        configuration=configuration,
+        trainer=trainer,
+        plans=plans,
+        epochs=epochs,
+        iterations=iterations,
+        pretrained=pretrained.absolute() if pretrained else None,
+        devices=devices,
+        shared=shared,
+        priority=priority,
+    )
     for request in requests:
         check_request(settings, request)
     runs = [RunFolder.create(settings.folders.queue, request) for request in requests]
@@ -159,7 +154,7 @@ def work(
 
     A run whose worker ends goes on when one starts again.
     """
-    settings = _site(config)
+    settings = open_site_of(config)
     from runtime.logs import configure_logging
     from training.runs.worker_lock import is_needed
 
@@ -174,14 +169,14 @@ def work(
 
 
 @app.command()
-def status(runs: Runs = None, config: Config = None, as_json: AsJson = False) -> None:
+def status(runs: Annotated[list[str] | None, _RUN] = None, config: Config = None, as_json: AsJson = False) -> None:
     """Show the runs: state, epochs, the time that is left, and the pseudo Dice on the validation cases."""
-    settings = _site(config)
+    settings = open_site_of(config)
     from training.runs.choice import find_runs
 
     found = find_runs(settings, runs or [])
     if as_json:
-        typer.echo(json.dumps([_facts(run) for run in found], indent=1))
+        print_json([_facts(run) for run in found])
         return
     table = Table(Column("Run", overflow="fold"), "State", "Epochs", "Left", "Dice", Column("Where", overflow="fold"))
     reasons = []
@@ -206,7 +201,7 @@ def logs(
     config: Config = None,
 ) -> None:
     """Print the end of a run's log, and the paths of the whole log and of its curves."""
-    settings = _site(config)
+    settings = open_site_of(config)
     from training.runs.choice import find_runs
 
     found = find_runs(settings, [run])
@@ -222,19 +217,21 @@ def logs(
 @app.command()
 def stop(runs: Runs, config: Config = None) -> None:
     """Stop runs after their present epoch, with a checkpoint; resume goes on from there."""
-    settings = _site(config)
+    settings = open_site_of(config)
     from training.runs.choice import find_runs
     from training.runs.records import State
     from training.runs.slurm import cancel
 
-    for run in find_runs(settings, runs or []):
+    for run in find_runs(settings, runs):
         state = run.state()
+        if state.state.is_over:
+            continue
+        run.ask_to_stop()  # before a job is taken out of the queue, since it may begin at that moment
         if state.state is State.QUEUED and state.job:
             cancel(state.job)
             run.change(state=State.STOPPED)
             typer.echo(f"{run.key} is stopped")
-        elif not state.state.is_over:
-            run.ask_to_stop()
+        else:
             typer.echo(f"{run.key} stops after its epoch")
 
 
@@ -245,12 +242,12 @@ def resume(
     config: Config = None,
 ) -> None:
     """Go on with runs that were stopped or failed, from their newest checkpoint; never anew in silence."""
-    settings = _site(config)
+    settings = open_site_of(config)
     from training.runs.choice import find_runs
     from training.runs.records import State
 
     resumed = []
-    for run in find_runs(settings, runs or []):
+    for run in find_runs(settings, runs):
         with run.changing():
             state = run.state()
             if state.state not in (State.STOPPED, State.FAILED):
@@ -261,119 +258,24 @@ def resume(
             run.write_state(state.model_copy(update=changes))
         resumed.append(run)
         typer.echo(f"queued {run.key}, after epoch {run.progress().saved_epoch}")
-    _begin(settings, config, resumed, queue_only=queue_only)
+    if resumed:
+        _begin(settings, config, resumed, queue_only=queue_only)
 
 
-@app.command()
-def best(
-    dataset: Dataset,
-    fold: Annotated[list[int] | None, typer.Option("--fold", "-f", help="Compare over these; else all.")] = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
-    """Find the best configuration, or ensemble of two, by cross-validation, and the post-processing that helps.
-
-    \b
-    Example:
-      segnode train best Liver
-
-    nnU-Net compares what is trained and validated in all folds. A table, plots and
-    pictures of the worst cases are written beside the results.
-    """
-    settings = _site(config)
-    from runtime.processor import usable_cores
-    from training.promotion.best import find_best, folds_of
-    from training.runs.choice import find_dataset
-
-    name = find_dataset(settings, dataset)
-    won = find_best(settings, name, folds_of(settings, name, fold or ()), usable_cores())
-    facts: dict[str, Any] = {"scores": won.scores, "members": [path.name for path in won.members]}
-    facts |= {"dice_before_postprocessing": won.before, "dice": won.after}
-    raw = settings.folders.raw / name
-    report = settings.folders.results / name / "comparison"
-    shown = _evaluated(won.predictions, raw, report, facts)
-    if as_json:
-        typer.echo(json.dumps(facts | {"means": shown, "report": str(report)}, indent=1))
-        return
-    table = Table("Model", "Mean Dice", title=f"cross-validation of {name}")
-    for model, score in sorted(won.scores.items(), key=lambda item: -item[1]):
-        table.add_row(model, f"{score:.4f}")
-    table.caption = f"best: {' and '.join(facts['members'])}; with post-processing {won.after:.4f}"
-    Console().print(table, _table_of(shown))
-    typer.echo(f"table, plots and worst cases: {report}")
-    typer.echo(f"next: segnode train package {name} --name NAME")
+for _command in (best, evaluate, package):
+    app.command()(_command)
 
 
-@app.command()
-def evaluate(
-    predictions: Annotated[Path, typer.Argument(help="Folder of predicted masks, named as the true ones.")],
-    dataset: Dataset,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the report.")],
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
-    """Compare masks of any origin with a data set's own: Dice, 95 % surface distance, volumes, worst cases.
+def _requests(folds: Sequence[str], **asked: Any) -> "list[RunRequest]":
+    """Make the request of each fold; what was asked for wrongly is told by its option."""
+    from pydantic import ValidationError
 
-    \b
-    Example:
-      segnode train evaluate predicted/ Liver --out report
-    """
-    settings = _site(config)
-    from training.runs.choice import find_dataset
+    from training.runs.records import RunRequest
 
-    raw = settings.folders.raw / find_dataset(settings, dataset)
-    shown = _evaluated(predictions, raw, out, {"predictions": str(predictions)})
-    if as_json:
-        typer.echo(json.dumps({"means": shown, "report": str(out)}, indent=1))
-        return
-    Console().print(_table_of(shown))
-    typer.echo(f"table, plots and worst cases: {out}")
-
-
-@app.command()
-def package(
-    dataset: Dataset,
-    name: Annotated[str, typer.Option("--name", help="Name of the new package: a-z, 0-9, '.', '_', '-'.")],
-    configuration: Annotated[
-        list[str] | None,
-        typer.Option("--configuration", "-C", help="Instead of the best; may be repeated to average."),
-    ] = None,
-    config: Config = None,
-) -> None:
-    """Make a model package of the best that was trained, proven against stock nnU-Net's own prediction.
-
-    \b
-    Example:
-      segnode train package Liver --name liver
-
-    What the data set's lock knows answers the questions of model.yaml, so that
-    segnode run takes the package at once.
-    Exit codes: 0 made and proven, 2 nothing to make it of, 4 the golden case failed.
-    """
-    settings = _site(config)
-    from app.progress import progress_of
-    from runtime.processor import settle_threads
-    from segmentation.package.open_decisions import standing_questions
-    from segmentation.package.store import folder_for_new_packages
-    from segmentation.verification.golden_case import explain_failure
-    from training.promotion.package import chosen_members, make_package
-    from training.runs.choice import find_dataset
-
-    settle_threads()
-    found = find_dataset(settings, dataset)
-    members = chosen_members(settings, found, configuration or [])
-    with progress_of("converting weights", shown=True) as on_progress:
-        made = make_package(settings, found, members, name, folder_for_new_packages(), on_progress)
-    typer.echo(f"{made.package.folder}: made of {', '.join(path.name for path in members)}")
-    if made.outcome is None:
-        typer.echo("no golden case: the network finds nothing in the smallest cases; prove it: segnode models verify")
-    elif not made.outcome.passed:
-        raise PackageInvalid(explain_failure(made.package, made.outcome))
-    else:
-        typer.echo(f"golden case {made.case}: {made.outcome.agreement:.4%} of the voxels as stock nnU-Net's")
-    for question in standing_questions(made.package):
-        typer.echo(f"{made.package.folder / 'model.yaml'} asks you: {question}")
-    typer.echo(f"next: segnode run DICOM_FOLDER OUT --model {name}")
+    try:
+        return [RunRequest(fold=int(one) if one.isdigit() else one, **asked) for one in folds]
+    except ValidationError as error:
+        raise ConfigInvalid("; ".join(_said(problem) for problem in error.errors())) from error
 
 
 def _weights_of(settings: "TrainingSettings", name: str, configuration: str) -> Path:
@@ -382,40 +284,6 @@ def _weights_of(settings: "TrainingSettings", name: str, configuration: str) -> 
     from training.runs.pretrained import write_pretrained
 
     return write_pretrained(open_package(find_package(name, default_models_path())), configuration, settings.folders)
-
-
-def _evaluated(predictions: Path, raw: Path, report: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    from training.promotion.evaluation import evaluate_folder, labels_of, means, worst_cases, write_report
-    from training.promotion.pictures import draw_case, draw_figures
-
-    description = json.loads((raw / "dataset.json").read_text())
-    ending = description["file_ending"]
-    labels, ignore = labels_of(description)
-    found = evaluate_folder(predictions, raw / "labelsTr", labels, ending, ignore)
-    write_report(report, found, facts)
-    draw_figures(report, found)
-    for rank, case in enumerate(worst_cases(found), start=1):
-        files = (raw / "imagesTr" / f"{case}_0000{ending}", raw / "labelsTr" / f"{case}{ending}")
-        draw_case(report / f"worst-{rank}-{case}.png", *files, predictions / f"{case}{ending}")
-    return means(found)
-
-
-def _table_of(shown: dict[str, Any]) -> Table:
-    table = Table("Label", "Dice", "HD95, mm", "True, ml", "Predicted, ml")
-    for label, row in shown.items():
-        table.add_row(label, *("" if value is None else f"{value:.3f}" for value in row.values()))
-    return table
-
-
-def _site(config: Path | None) -> "TrainingSettings":
-    if any(find_spec(package) is None for package in ("nnunetv2",)):
-        raise ConfigInvalid("the training's packages are not installed; see: pip install 'segnode[training]'")
-    from training.folders import open_site
-    from training.settings import load_training_settings
-
-    settings = load_training_settings(config)
-    open_site(settings)
-    return settings
 
 
 def _labels(settings: "TrainingSettings", dataset: str) -> int:

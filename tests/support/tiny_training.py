@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -148,3 +150,17 @@ def environment_of(site: TrainingSettings) -> dict[str, str]:
     """Variables of a training on this machine: no helpers of nnU-Net's, no GPU."""
     alone = {"nnUNet_n_proc_DA": "0", "nnUNet_def_n_proc": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     return {**os.environ, **nnunet_environment(site.folders), **alone}
+
+
+def segnode(site: TrainingSettings, *words: str, environment: Mapping[str, str] | None = None) -> str:
+    """Run a command of the training in the site, and return what it prints."""
+    config = site.folders.raw.parent / "training.yaml"
+    done = subprocess.run(  # noqa: S603 - this project's own program
+        [sys.executable, "-m", "app.cli", "train", *words, "--config", str(config)],
+        env={**environment_of(site), **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

@@ -5,9 +5,6 @@ One site is trained for all of them: two folds at once, each on a CPU of its own
 
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,24 +14,10 @@ from core.image_files.reader import read_image
 from segmentation.inference.engine import Engine
 from segmentation.package.package import load_package
 from tests.support import stock_nnunet
-from tests.support.tiny_training import CASES, DATASET, environment_of, prepared_site
+from tests.support.tiny_training import CASES, DATASET, prepared_site, segnode
 from training.settings import TrainingSettings
 
 MODEL = "nnUNetTrainer__nnUNetPlans__3d_fullres"
-
-
-def segnode(site: TrainingSettings, *words: str, environment: Mapping[str, str] | None = None) -> str:
-    """Run a command of the training in the site, and return what it prints."""
-    config = site.folders.raw.parent / "training.yaml"
-    done = subprocess.run(  # noqa: S603 - this project's own program
-        [sys.executable, "-m", "app.cli", "train", *words, "--config", str(config)],
-        env={**environment_of(site), **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.tiny_training import DATASET, make_site, write_raw
-from tests.training.test_circle import segnode
+from tests.support.tiny_training import DATASET, make_site, segnode, write_raw
 from training.runs.checkpoints import FINAL
 from training.runs.records import RunRequest
 
@@ -20,6 +19,7 @@ def test_residual_encoder_is_planned_and_trained_in_two_dimensions(tmp_path: Pat
     said = segnode(site, "plan", "Ball", "--planner", "resenc-m", "--configuration", "2d", "--workers", "1")
     assert f"{DATASET} {PLANS} 2d: patch " in said
     assert "prepared 4 cases, 0 were prepared before" in said
+    assert f"next: segnode train start {DATASET} 2d --plans {PLANS}" in said
     plans = json.loads((site.folders.preprocessed / DATASET / f"{PLANS}.json").read_text())
     assert "ResidualEncoderUNet" in plans["configurations"]["2d"]["architecture"]["network_class_name"]
     segnode(
