@@ -10,8 +10,8 @@ import numpy as np
 from core.errors import UnreadableImage
 from core.image_files.reader import read_array
 from core.volume import Geometry
+from training.datasets.description import dataset_json
 from training.datasets.lock import DATASET_JSON, SPLITS, DatasetLock, LockedCase, LockedFile, read_lock
-from training.datasets.register import dataset_json
 from training.datasets.splits import check_splits
 from training.datasets.steady import steadily
 from training.datasets.writing import content_of, sha256_of

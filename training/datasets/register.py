@@ -12,10 +12,10 @@ from core.errors import CaseCode, CaseRefused, ConfigInvalid, RetryLater, StudyR
 from core.model_config import LabelSpec
 from core.version import VERSION
 from training.datasets.case import CaseNote, Found, FoundCase, Note, Request, identify
+from training.datasets.description import dataset_json, nnunet_name
 from training.datasets.lock import (
     DATASET_JSON,
     ENDING,
-    READER,
     DatasetLock,
     LockedCase,
     LockedChannel,
@@ -31,7 +31,7 @@ from training.datasets.sources.find import find_cases
 from training.datasets.splits import FOLDS, check_splits, make_splits
 from training.datasets.statistics import CaseStatistics, groups_of, measure, outliers, same_slices
 from training.datasets.store import aside, check_name, find_version, free_number, guarded, publish
-from training.datasets.table import BACKGROUND, IGNORE, LabelTable, draft_of, table_of_names, write_table
+from training.datasets.table import IGNORE, LabelTable, draft_of, table_of_names, write_table
 from training.datasets.writing import write_case
 
 LABELS_YAML = "labels.yaml"
@@ -348,11 +348,6 @@ class _Draft:
             self.cases[case] = locked.model_copy(update={"patient": heads[locked.patient], "notes": notes})
 
 
-def nnunet_name(modality: Sequence[str], unit: str | None, name: str) -> str:
-    """Return the name by which nnU-Net chooses a channel's normalisation: ``CT`` for HU, else the channel's own."""
-    return "CT" if tuple(modality) == ("CT",) and unit in (None, "HU") else name
-
-
 def _rounded(values: Any) -> Any:
     return tuple(round(float(value), 6) + 0.0 for value in values)
 
@@ -385,23 +380,3 @@ def _complete(work: Path, lock: DatasetLock, table: LabelTable) -> None:
     (work / DATASET_JSON).write_text(content, encoding="utf-8")
     write_table(work / LABELS_YAML, table)
     write_lock(work, lock)
-
-
-def dataset_json(lock: DatasetLock) -> dict[str, Any]:
-    """Return nnU-Net's description of a data set."""
-    values = {label.name: label.value for label in lock.labels}
-    if lock.regions:
-        labels: dict[str, Any] = {region.name: [values[name] for name in region.labels] for region in lock.regions}
-    else:
-        labels = dict(values)
-    content: dict[str, Any] = {
-        "channel_names": {str(n): channel.nnunet_name for n, channel in enumerate(lock.channels)},
-        "labels": {BACKGROUND: 0, **labels, **({} if lock.ignore is None else {IGNORE: lock.ignore})},
-        "numTraining": len(lock.cases),
-        "file_ending": ENDING,
-        "overwrite_image_reader_writer": READER,
-        "name": lock.name,
-    }
-    if lock.regions:
-        content["regions_class_order"] = [region.value for region in lock.regions]
-    return content

@@ -207,12 +207,14 @@ def table_of_dataset_json(content: Mapping[str, Any], where: str) -> LabelTable:
         return LabelTable(channels=channels, labels=labels)
     if len(order) != len(stated):
         raise ConfigInvalid(f"{where}: regions_class_order has {len(order)} entries, the labels have {len(stated)}")
+    if unknown := [value for value in order if value not in everything]:
+        raise ConfigInvalid(f"{where}: regions_class_order names {unknown[0]!r}, which is the value of no label")
     name_of = {value: label.name for value, label in zip(everything, labels, strict=True)}
     return LabelTable(
         channels=channels,
         labels=labels,
         regions=tuple(
-            Region(name=name, labels=tuple(name_of[value] for value in values), value=everything.index(int(out)) + 1)
+            Region(name=name, labels=tuple(name_of[value] for value in values), value=everything.index(out) + 1)
             for (name, values), out in zip(stated.items(), order, strict=True)
         ),
     )

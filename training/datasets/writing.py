@@ -13,7 +13,6 @@ from training.datasets.linking import take
 from training.datasets.lock import LockedFile
 
 _COMPRESSION = 1
-_BLOCK = 1 << 20
 
 
 def write_case(case: LoadedCase, images: list[Path], label: Path) -> tuple[tuple[LockedFile, ...], LockedFile]:
@@ -69,8 +68,5 @@ def content_of(array: NDArray[Any]) -> str:
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

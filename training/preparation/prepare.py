@@ -19,6 +19,7 @@ from typing import Any
 from core.errors import ConfigInvalid, RetryLater
 from core.file_locks import locked
 from core.files import replace_file, replacing
+from segmentation.importing.plans import resolve_configuration
 from training.folders import nnunet_environment
 from training.preparation.cases import MADE_OF, CaseTask, made_of, prepare_case
 from training.preparation.memory import token_bytes
@@ -129,7 +130,7 @@ def _tasks(settings: TrainingSettings, wanted: Wanted) -> list[CaseTask]:
     raw, base = settings.folders.raw / wanted.dataset, settings.folders.preprocessed / wanted.dataset
     plans_path = base / f"{wanted.plans}.json"
     plans: dict[str, Any] = json.loads(plans_path.read_text())
-    chosen = _whole(plans["configurations"], wanted.configuration)
+    chosen = resolve_configuration(plans, wanted.configuration)
     target = base / chosen["data_identifier"]
     cases = raw_cases(raw)
     _clear(target, made_of(plans, chosen, raw, cases))
@@ -147,13 +148,6 @@ def _tasks(settings: TrainingSettings, wanted: Wanted) -> list[CaseTask]:
         )
         for name, case in sorted(cases.items())
     ]
-
-
-def _whole(configurations: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
-    if name not in configurations:
-        raise ConfigInvalid(f"{name}: not in the plans; there are: {', '.join(configurations)}")
-    chosen = configurations[name]
-    return {**(_whole(configurations, chosen["inherits_from"]) if "inherits_from" in chosen else {}), **chosen}
 
 
 def _clear(target: Path, current: str) -> None:

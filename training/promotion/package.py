@@ -16,6 +16,7 @@ from segmentation.package.golden_results import Outcome
 from segmentation.package.package import MODEL_YAML, Package, open_package
 from segmentation.verification.golden_case import run_golden_case
 from training.datasets.lock import LOCK, DatasetLock, read_lock
+from training.preparation.raw import raw_cases
 from training.promotion.prediction import predict_case
 from training.runs.checkpoints import FINAL
 from training.settings import TrainingSettings
@@ -144,16 +145,12 @@ def _sections(text: str) -> list[list[str]]:
 
 def _prove(package: Package, members: Sequence[Path], raw: Path) -> tuple[str, Outcome | None]:
     """Run the package against stock nnU-Net's own prediction of a small case that shows a label."""
-    ending = json.loads((raw / "dataset.json").read_text())["file_ending"]
-    channels = len(package.manifest.channels)
-    cases = sorted(raw.glob(f"imagesTr/*_0000{ending}"), key=lambda path: path.stat().st_size)
-    for first in cases[:_TRIES]:
-        case = first.name.removesuffix(f"_0000{ending}")
-        images = [raw / "imagesTr" / f"{case}_{number:04d}{ending}" for number in range(channels)]
+    cases = sorted(raw_cases(raw).items(), key=lambda item: item[1].images[0].stat().st_size)
+    for name, case in cases[:_TRIES]:
         with tempfile.TemporaryDirectory() as work:
-            expected = predict_case(members, images, Path(work))
+            expected = predict_case(members, case.images, Path(work))
             if _shows_a_label(expected):
-                return case, run_golden_case(package, images, expected)
+                return name, run_golden_case(package, case.images, expected)
     return "", None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.errors import ConfigInvalid
 from core.yaml_problems import close_to
+from segmentation.importing.plans import resolve_configuration
 from training.datasets import store as datasets
 from training.runs.records import RunFolder, RunRequest, runs_in
 from training.settings import TrainingSettings
@@ -78,16 +79,16 @@ def check_request(settings: TrainingSettings, request: RunRequest) -> None:
         close = close_to(request.configuration, configurations)
         remedy = f"did you mean {close}?" if close else f"there are: {', '.join(configurations)}"
         raise ConfigInvalid(f"{request.configuration}: not a configuration of {request.plans}; {remedy}")
+    chosen = resolve_configuration(plans, request.configuration)
     base = settings.folders.preprocessed / request.dataset
-    data = base / _inherited(configurations, request.configuration, "data_identifier")
+    data = base / chosen["data_identifier"]
     prepared = {path.name.removesuffix(".b2nd") for path in data.glob("*.b2nd") if not path.stem.endswith("_seg")}
     if not prepared:
         raise ConfigInvalid(f"{data}: no prepared case; make them with: segnode train plan {request.dataset}")
     _check_fold(base, request, prepared)
-    _check_previous_stage(settings, request, configurations, prepared)
-    batch = _inherited(configurations, request.configuration, "batch_size")
-    if request.devices > batch:
-        raise ConfigInvalid(f"--devices {request.devices}: more than the plans' batch, which is {batch}")
+    _check_previous_stage(settings, request, chosen.get("previous_stage"), prepared)
+    if request.devices > chosen["batch_size"]:
+        raise ConfigInvalid(f"--devices {request.devices}: more than the plans' batch, which is {chosen['batch_size']}")
     if request.pretrained is not None and not request.pretrained.is_file():
         raise ConfigInvalid(f"--pretrained {request.pretrained}: no such file")
     output = request.output(settings.folders)
@@ -112,9 +113,8 @@ def _check_fold(base: Path, request: RunRequest, prepared: set[str]) -> None:
 
 
 def _check_previous_stage(
-    settings: TrainingSettings, request: RunRequest, configurations: dict[str, dict[str, Any]], prepared: set[str]
+    settings: TrainingSettings, request: RunRequest, previous: str | None, prepared: set[str]
 ) -> None:
-    previous = configurations[request.configuration].get("previous_stage")
     if previous is None:
         return
     model = f"{request.trainer}__{request.plans}__{previous}"
@@ -125,11 +125,6 @@ def _check_previous_stage(
             f"{request.configuration}: {previous} has not predicted {len(missing)} cases, such as {missing[0]}; train "
             f"all folds of {previous} first"
         )
-
-
-def _inherited(configurations: dict[str, dict[str, Any]], name: str, key: str) -> Any:
-    chosen = configurations[name]
-    return chosen[key] if key in chosen else _inherited(configurations, chosen["inherits_from"], key)
 
 
 def find_runs(settings: TrainingSettings, said: Sequence[str]) -> list[RunFolder]:

@@ -5,9 +5,9 @@ import pytest
 
 from core.errors import PackageInvalid
 from core.model_config import LabelSpec
+from tests.support.dataset_locks import locked_case
 from training.datasets.lock import (
     DatasetLock,
-    LockedCase,
     LockedChannel,
     LockedFile,
     RefusedCase,
@@ -17,21 +17,7 @@ from training.datasets.lock import (
 )
 from training.datasets.store import aside, guarded, publish
 
-FILE = LockedFile(sha256="a" * 64, content="b" * 64)
-CASE = LockedCase(
-    images=(FILE,),
-    label=FILE,
-    shape=(4, 8, 8),
-    spacing=(5.0, 1.0, 1.0),
-    origin=(0.0, 0.0, 0.0),
-    direction=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
-    kind="nifti",
-    source="0123456789ab",
-    patient="ba9876543210",
-    labelled_by="MANUAL",
-    looked_for=("liver",),
-    voxels={"liver": 12},
-)
+CASE = locked_case("liver")
 
 
 def make_lock(**changes: object) -> DatasetLock:

@@ -100,3 +100,11 @@ def test_labels_with_gaps_are_numbered_anew() -> None:
 def test_dataset_json_without_labels_or_channels_is_refused(content: dict[str, object]) -> None:
     with pytest.raises(ConfigInvalid):
         table_of_dataset_json(content, "dataset.json")
+
+
+@pytest.mark.parametrize(("order", "problem"), [([1], "has 1 entries"), ([1, 4], "names 4, which is the value of no")])
+def test_order_of_regions_that_does_not_fit_is_refused(order: list[int], problem: str) -> None:
+    labels = {"background": 0, "whole": [1, 2], "core": [2]}
+    content = {"labels": labels, "channel_names": {"0": "T2w"}, "regions_class_order": order}
+    with pytest.raises(ConfigInvalid, match=problem):
+        table_of_dataset_json(content, "dataset.json")

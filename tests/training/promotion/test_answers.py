@@ -7,30 +7,16 @@ import yaml
 from core.model_config import Code, LabelSpec, SeriesRule
 from segmentation.importing.add import add_package
 from segmentation.package.package import MODEL_YAML, open_package
+from tests.support.dataset_locks import locked_case
 from tests.support.tiny_models import make_results_folder
-from training.datasets.lock import DatasetLock, LockedCase, LockedChannel, LockedFile
+from training.datasets.lock import DatasetLock, LockedChannel
 from training.promotion.package import answer
 
 HASH = "0" * 64
-FILE = LockedFile(sha256=HASH, content=HASH)
 
 
 def lock_of(*labels: LabelSpec) -> DatasetLock:
     """A lock of one case, whose channel is CT in HU."""
-    case = LockedCase(
-        images=(FILE,),
-        label=FILE,
-        shape=(4, 4, 4),
-        spacing=(1.0, 1.0, 1.0),
-        origin=(0.0, 0.0, 0.0),
-        direction=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
-        kind="dicom_seg",
-        source="s",
-        patient="p",
-        labelled_by="somebody",
-        looked_for=tuple(label.name for label in labels),
-        voxels={label.name: 1 for label in labels},
-    )
     rule = SeriesRule(modality=["CT"], description=["venous"])
     return DatasetLock(
         name="TINY",
@@ -39,7 +25,7 @@ def lock_of(*labels: LabelSpec) -> DatasetLock:
         segnode_version="0",
         channels=(LockedChannel(name="CT", nnunet_name="CT", unit="HU", series=rule),),
         labels=labels,
-        cases={"a": case},
+        cases={"a": locked_case(*(label.name for label in labels), kind="dicom_seg")},
     )
 
 
