@@ -101,7 +101,28 @@ class SegnodeError(Exception):
     exit_code: ClassVar[int] = 1
 
 
-class StudyRejected(SegnodeError):
+class _Refusal(SegnodeError):
+    """A final answer with a code: trying again gives the same one."""
+
+    exit_code: ClassVar[int] = 3
+    code: "ReasonCode | RequestCode | CaseCode"
+
+    def __init__(self, code: "ReasonCode | RequestCode | CaseCode", detail: str = "", *more: object) -> None:
+        self.code = code
+        self.detail = detail
+        super().__init__(code, detail, *more)
+
+    @property
+    def message(self) -> str:
+        """The code's sentence, followed by the detail."""
+        return f"{self.code.sentence} {self.detail}".rstrip()
+
+    def __str__(self) -> str:
+        """Join code and message."""
+        return f"{self.code}: {self.message}"
+
+
+class StudyRejected(_Refusal):
     """The study or series cannot be segmented; trying again gives the same answer.
 
     Parameters
@@ -114,23 +135,15 @@ class StudyRejected(SegnodeError):
         Series Instance UID of the offending series, if there is exactly one.
     """
 
-    exit_code: ClassVar[int] = 3
+    code: ReasonCode
 
     def __init__(self, code: ReasonCode, detail: str = "", series_uid: str | None = None) -> None:
-        self.code = code
-        self.detail = detail
         self.series_uid = series_uid
         super().__init__(code, detail, series_uid)
 
-    @property
-    def message(self) -> str:
-        """The code's sentence, followed by the detail."""
-        return f"{self.code.sentence} {self.detail}".rstrip()
-
     def __str__(self) -> str:
         """Join code, message and series for logs."""
-        where = f" (series {self.series_uid})" if self.series_uid else ""
-        return f"{self.code}: {self.message}{where}"
+        return super().__str__() + (f" (series {self.series_uid})" if self.series_uid else "")
 
 
 class RequestCode(StrEnum):
@@ -175,7 +188,7 @@ _REQUEST_SENTENCES = {
 }
 
 
-class RequestRefused(SegnodeError):
+class RequestRefused(_Refusal):
     """A call of the inference service cannot be done as it is.
 
     Parameters
@@ -186,21 +199,10 @@ class RequestRefused(SegnodeError):
         The exact problem; it contains neither a path nor patient data.
     """
 
-    exit_code: ClassVar[int] = 3
+    code: RequestCode
 
     def __init__(self, code: RequestCode, detail: str = "") -> None:
-        self.code = code
-        self.detail = detail
         super().__init__(code, detail)
-
-    @property
-    def message(self) -> str:
-        """The code's sentence, followed by the detail."""
-        return f"{self.code.sentence} {self.detail}".rstrip()
-
-    def __str__(self) -> str:
-        """Join code and message for logs."""
-        return f"{self.code}: {self.message}"
 
 
 class CaseCode(StrEnum):
@@ -259,7 +261,7 @@ _CASE_SENTENCES = {
 }
 
 
-class CaseRefused(SegnodeError):
+class CaseRefused(_Refusal):
     """An image with its mask cannot be trained on; trying again gives the same answer.
 
     Parameters
@@ -270,21 +272,10 @@ class CaseRefused(SegnodeError):
         The exact finding, with numbers; never a patient's name or ID, nor free text of a header.
     """
 
-    exit_code: ClassVar[int] = 3
+    code: CaseCode
 
     def __init__(self, code: CaseCode, detail: str = "") -> None:
-        self.code = code
-        self.detail = detail
         super().__init__(code, detail)
-
-    @property
-    def message(self) -> str:
-        """The code's sentence, followed by the detail."""
-        return f"{self.code.sentence} {self.detail}".rstrip()
-
-    def __str__(self) -> str:
-        """Join code and message."""
-        return f"{self.code}: {self.message}"
 
 
 class RetryLater(SegnodeError):
