@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicom_io.images.headers.instance import Instance
@@ -21,8 +23,20 @@ Tags = Mapping[str, Any]
 
 @cache
 def _template(modality: str) -> Dataset:
-    """Return the first image of a made series; pixels are those of its place whatever becomes of it."""
-    return make_series(phantom(modality=modality), study=StudyTags(), series=SeriesTags(), encoding=Encoding())[0]  # type: ignore[arg-type]
+    """Return the first image of a made series, as from a file; pixels are those of its place whatever becomes of it."""
+    (first, *_) = make_series(phantom(modality=modality), study=StudyTags(), series=SeriesTags(), encoding=Encoding())  # type: ignore[arg-type]
+    written = BytesIO()
+    first.save_as(written, enforce_file_format=True)
+    written.seek(0)
+    return dcmread(written)
+
+
+def _copy(template: Dataset) -> Dataset:
+    """Copy a data set as it was read: a raw element is shared, since what is set or converted replaces it."""
+    made = Dataset(dict(template.items()))
+    made.set_original_encoding(*template.original_encoding, template.original_character_set)
+    made.file_meta = deepcopy(template.file_meta)
+    return made
 
 
 def stack(
@@ -31,7 +45,7 @@ def stack(
     """Make axial images at heights in mm; a tag may be a function of the slice's number, from 0."""
     made = []
     for number, height in enumerate(heights):
-        image = deepcopy(_template(modality))
+        image = _copy(_template(modality))
         image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = made_uid("volumes", name, number)
         image.InstanceNumber = first + number
         image.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
