@@ -1,6 +1,7 @@
 """nnU-Net and this project side by side, stage by stage: seconds, peak memory and agreement, in one run.
 
-    python -m bench.peers                             every case, some 40 minutes on two cores
+    python -m bench.peers                             the cases with a target, under 45 minutes on two cores
+    python -m bench.peers --cases ct-3 thick-20       others by name: see bench/cases.py
     python -m bench.peers --device cuda               with a GPU, some minutes
     python -m bench.peers --cases ct-20 --rows exact  a part; earlier results stay in the file
     python -m bench.peers --quick                     small cases, to see that it runs
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from bench import cold_start, floors, machine
-from bench.cases import CASES, DATA, GPU_CASES, ON_CPU, QUICK, ROWS, Case, prepare
+from bench.cases import BY_NAME, CASES, DATA, GPU_CASES, ON_CPU, QUICK, ROWS, Case, prepare
 from bench.children import Limits, available_gb, run_child
 from bench.table import PAGE, page_with, table_of
 from segmentation.package.package import load_package
@@ -57,10 +58,11 @@ def run(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
     results: dict[str, Any] = {"machine": machine.describe(arguments.device), "cases": {}}
     if (arguments.cases or arguments.rows) and arguments.results.exists():
         results = json.loads(arguments.results.read_text(encoding="utf-8")) | {"machine": results["machine"]}
-    wanted = QUICK if arguments.quick else GPU_CASES if arguments.device == "cuda" else CASES
+    wanted: Sequence[Case] = QUICK if arguments.quick else GPU_CASES if arguments.device == "cuda" else CASES
+    if arguments.cases:
+        known = (*wanted, *BY_NAME) if wanted is CASES else wanted
+        wanted = [case for case in known if case.name in arguments.cases]
     for case in wanted:
-        if arguments.cases and case.name not in arguments.cases:
-            continue
         if not prepare(case, work / case.name):
             _tell(f"{case.name}: no {case.series} below SEGNODE_TEST_DATA")
             continue

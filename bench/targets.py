@@ -96,6 +96,7 @@ def _targets_of_profiles(results: Results) -> list[Target]:
     equal_differs = demo["equal"].get("labels_differ") if demo["equal"] is not None else None
     of_equal = "" if equal_differs is None else f", {equal_differs} labels differ"
     stock, whole = _row(results, "ct-20", "stock"), _row(results, "ct-20", "equal")
+    full = {row: _row(results, "sts-001-full", row) for row in ("exact", "equal", "fast")}
     return [
         Target(
             f"network, crlm-1006, equal against exact{of_equal}",
@@ -110,6 +111,16 @@ def _targets_of_profiles(results: Results) -> list[Target]:
             6,
             "times faster",
             _ratio(demo["exact"], demo["fast"], ("network",)),
+        ),
+        *(
+            Target(
+                f"network of nnU-Net's size, tile of 128 x 128 x 128, {row} against exact",
+                "at least",
+                limit,
+                "times faster",
+                _ratio(full["exact"], full[row], ("network",)),
+            )
+            for row, limit in (("equal", 2), ("fast", 4))
         ),
         Target("all, 20 classes, equal against nnunetv2", "at least", 4, "times faster", _ratio(stock, whole, STAGES)),
         Target("peak memory, 20 classes, equal against nnunetv2", "at most", 0.35, "of it", _memory(whole, stock)),
