@@ -79,7 +79,7 @@ CASES = (
     Case("crlm-1006", series="crlm-ct-1006", model="demo", classes=4, logits="network", warm=1, rows=WITH_EQUAL),
     Case("sts-001-full", 20, series="sts-001-ct/dicom", model="full", logits="network", warm=0, rows=WITH_EQUAL),
 )
-"""What has a target, and one more real series: under 45 minutes on two cores."""
+"""Cases with a target, and one more real series: under 45 minutes on two cores."""
 BY_NAME = (
     Case("ct-3", 3, CT),
     Case("ct-60", 60, CT, once=("stock", "torch")),  # nnU-Net takes minutes for these labels
