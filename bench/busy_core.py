@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.cases import DATA
+from bench.data import DATA
 from runtime.processor import settle_threads
 
 MODELS, MODEL = Path(__file__).parents[1] / "models", "demo"

@@ -1,7 +1,6 @@
 """The cases of the comparison: an image, a model, and the logits of which labels are made."""
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from bench.data import DATA
 from bench.made import make_image
 from core.volume import Geometry
 from phantom.anatomy import Phantom
@@ -26,7 +26,6 @@ WITH_EQUAL = ("stock", "torch", "exact", "equal", "fast")
 """Those and the third, for the cases on whose networks' time there are targets."""
 ON_CPU = "exact-cpu"
 """``exact`` on the CPU, beside rows on a GPU."""
-DATA = Path(os.environ.get("SEGNODE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 DEMO = Path(__file__).parents[1] / "models" / "demo"
 TINY, TINY_CONVOLUTIONS = (6, 8, 10), 1
 FULL, FULL_CONVOLUTIONS = (32, 64, 128, 256, 320, 320), 2

@@ -19,7 +19,7 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
-from bench.cases import DATA
+from bench.data import DATA
 from dicom_io.spool.ingest import Ingest
 from dicom_io.spool.records import State
 from tests.support.arriving import Sent, put

@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 
 from bench import cold_start, floors, machine
-from bench.cases import BY_NAME, CASES, DATA, GPU_CASES, ON_CPU, QUICK, ROWS, Case, prepare
+from bench.cases import BY_NAME, CASES, GPU_CASES, ON_CPU, QUICK, ROWS, Case, prepare
 from bench.children import Limits, available_gb, run_child
+from bench.data import DATA
 from bench.table import PAGE, page_with, table_of
 from segmentation.package.package import load_package
 
