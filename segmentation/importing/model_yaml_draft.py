@@ -29,6 +29,13 @@ OUTPUT = (
     "  when_empty: none  # nothing found: `none` sends nothing, `object` sends a SEG whose frames are all blank",
     "  character_set: utf8  # of the SEG; `source` keeps that of the images, for an archive that knows no UTF-8",
 )
+GEOMETRY = (
+    "# DECIDE: `any` also takes series under a tilted gantry and at uneven distances. The network sees them on a",
+    "# regular grid, a tilted head pitched, and each true slice is labelled at its own place (docs/geometry.md). A",
+    "# model that knows upright patients alone may do worse on those. `regular` refuses them; for regular series both",
+    "# are the same.",
+    "geometry: any",
+)
 _KEEP_LARGEST = "remove_all_but_largest_component_from_segmentation"
 _STEPS = "keep_largest, remove_small, fill_holes, open, smooth"
 _MR = ("mr", "t1", "t2", "flair", "dwi", "adc", "dce", "pd", "stir", "dixon", "water", "inphase")
@@ -62,6 +69,8 @@ def write_model_yaml(
         *_orientation(manifest, datasets),
         "",
         *_channels(manifest, datasets),
+        "",
+        *GEOMETRY,
         "",
         *_labels(manifest),
         "",

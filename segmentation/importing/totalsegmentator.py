@@ -22,7 +22,7 @@ from pathlib import Path
 from core.errors import PackageInvalid
 from core.model_config import Code
 from segmentation.importing.convert import PartSource, convert_parts
-from segmentation.importing.model_yaml_draft import OUTPUT
+from segmentation.importing.model_yaml_draft import GEOMETRY, OUTPUT
 from segmentation.importing.plans import read_labels
 from segmentation.importing.results_folder import ResultsFolder, is_results_folder
 from segmentation.importing.source_files import read_json
@@ -125,6 +125,8 @@ def _model_yaml(name: str) -> list[str]:
         "    series:",
         "      modality: [CT]",
         "      exclude_image_type: [LOCALIZER]",
+        "",
+        *GEOMETRY,
         "",
         f"# Of the data sets {', '.join(map(str, STRUCTURES))}, in this order; later ones overwrite earlier ones.",
         "labels:",

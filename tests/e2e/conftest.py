@@ -19,11 +19,11 @@ COARSE: dict[str, Any] = {
 
 
 def make_model(models: Path, work: Path, name: str, *rules: dict[str, Any]) -> None:
-    """Add a tiny model whose channels take series by the given rules."""
+    """Add a tiny model of regular geometry whose channels take series by the given rules."""
     kind = "two_channels" if len(rules) == 2 else "3d_fullres"
     add_package(make_results_folder(work / name, kind, trainer="nnUNetTrainerNoMirroring", **COARSE), name, models)
     path = models / name / "model.yaml"
-    content = yaml.safe_load(path.read_text())
+    content = yaml.safe_load(path.read_text()) | {"geometry": "regular"}
     for channel, rule in zip(content["channels"], rules, strict=True):
         channel["series"] = rule
     path.write_text(yaml.safe_dump(content, sort_keys=False))

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from core.dicom_text import LONGEST
-from core.model_config import Output
+from core.model_config import Output, parse_model_config
 from segmentation.importing.add import add_package
 from segmentation.importing.model_yaml_draft import _channels
 from segmentation.package.network_spec import PackageManifest
@@ -45,6 +45,16 @@ def test_every_setting_of_the_output_is_shown_with_its_default(package: Package)
     assert set(written) | commented == set(Output.model_fields)
     assert Output.model_validate(written) == Output()
     assert all("#" in line for line in text[text.index("output:\n") :].splitlines()[1:])
+
+
+def test_a_new_package_takes_every_geometry_once_a_person_agrees(package: Package) -> None:
+    text = (package.folder / "model.yaml").read_text()
+    assert package.config.geometry == "any"
+    (question,) = [one for one in package.questions if one.key == "geometry"]
+    for words in ("`any` also takes series under a tilted gantry", "`regular` refuses them", "docs/geometry.md"):
+        assert words in question.text
+    without = "".join(line for line in text.splitlines(True) if not line.startswith("geometry:"))
+    assert parse_model_config(without.encode(), Path("model.yaml")).geometry == "regular"
 
 
 @pytest.mark.parametrize(
