@@ -6,14 +6,14 @@ The environment may give keys in the file's place (`runtime.settings_environment
 from pathlib import Path
 from typing import TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from core.errors import ConfigInvalid
 from core.validation_message import plain_message
-from core.yaml_problems import close_to, keys_of, location_of, not_yaml
-from core.yaml_text import line_of, load_yaml
+from core.yaml_file import read_mapping
+from core.yaml_problems import close_to, keys_of, location_of
+from core.yaml_text import line_of
 from runtime.settings_environment import variable_of, with_environment, without_values
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -38,15 +38,7 @@ def load_settings_file(path: Path, model: type[Settings], example: str, prefix: 
     ConfigInvalid
         With file and line, or the variable, key and remedy of every problem.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = load_yaml(text)
-    except OSError as error:
-        raise ConfigInvalid(f"{path}: {error.strerror}; give a file like {example}") from error
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ConfigInvalid(f"{path}:{not_yaml(error)}; start from {example}") from error
-    if not isinstance(content, dict):
-        raise ConfigInvalid(f"{path}:1: no settings in the file; start from {example}")
+    text, content = read_mapping(path, f"give a file like {example}")
     whole, overrides = with_environment(content, prefix, model)
     try:
         return model.model_validate(whole, context={"folder": path.absolute().parent})

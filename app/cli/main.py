@@ -13,7 +13,6 @@ from app.stop_signals import ENDING
 _MASK = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 # isort: split
 from app.cli import (  # noqa: E402 - see above
-    datasets,
     demo,
     models,
     package,
@@ -24,8 +23,9 @@ from app.cli import (  # noqa: E402 - see above
     spool,
     status,
     studies,
-    train,
 )
+from app.cli.datasets import commands as datasets  # noqa: E402 - see above
+from app.cli.train import commands as train  # noqa: E402 - see above
 from core.errors import SegnodeError  # noqa: E402 - see above
 from core.validation_message import plain_message  # noqa: E402 - see above
 from core.version import VERSION  # noqa: E402 - see above

@@ -21,7 +21,7 @@ from app.cli.model_tables import (
     table_of_outcome,
     tables_of_measurement,
 )
-from app.cli.options import AsJson, Device
+from app.cli.options import AsJson, Device, group_of
 from app.progress import phase, progress_of
 from core.errors import ConfigInvalid, PackageInvalid
 from runtime.processor import settle_threads
@@ -29,12 +29,7 @@ from runtime.processor import settle_threads
 if TYPE_CHECKING:
     from segmentation.package.package import Package
 
-app = typer.Typer(
-    name="models",
-    help="Model packages: add a trained nnU-Net v2, list, show, verify, measure, remove.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-)
+app = group_of("models", "Model packages: add a trained nnU-Net v2, list, show, verify, measure, remove.")
 
 
 class Checkpoint(StrEnum):

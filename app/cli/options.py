@@ -18,3 +18,8 @@ class Device(StrEnum):
     AUTO = "auto"
     CUDA = "cuda"
     CPU = "cpu"
+
+
+def group_of(name: str, what: str) -> typer.Typer:
+    """Return a group of commands that shows its help where none of them is named."""
+    return typer.Typer(name=name, help=what, no_args_is_help=True, rich_markup_mode="rich")

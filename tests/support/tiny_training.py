@@ -2,16 +2,21 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import SimpleITK
 import yaml
+from typer.testing import CliRunner
 
+from app.cli.train.commands import app
 from tests.support.tiny_plans import architecture_of, plan_of
 from training.folders import nnunet_environment, open_site
 from training.settings import TrainingSettings, load_training_settings
@@ -70,7 +75,7 @@ def write_raw(
 
 def tiny_configuration(patch: Sequence[int] = (16, 16, 16), data: str = "nnUNetPlans_3d_fullres") -> dict[str, Any]:
     """A configuration of plans whose network is as small as can be."""
-    plan = plan_of("3d_fullres" if len(patch) == 3 else "2d")
+    plan = replace(plan_of("3d_fullres" if len(patch) == 3 else "2d"), patch_size=tuple(patch))
     resampling = {"order": 3, "order_z": 0, "force_separate_z": None}
     return {
         "data_identifier": data,
@@ -119,30 +124,40 @@ def write_plans(site: TrainingSettings, configurations: Mapping[str, Any], datas
     (folder / "splits_final.json").write_text(json.dumps(splits))
 
 
-def prepared_site(folder: Path, **changes: Any) -> TrainingSettings:
-    """Make a site whose data set is planned and prepared for ``3d_fullres``, by nnU-Net's preprocessor."""
+CASCADE: dict[str, Any] = {
+    "3d_fullres": tiny_configuration(),
+    "3d_lowres": tiny_configuration((8, 16, 16), "nnUNetPlans_3d_lowres")
+    | {"spacing": [4.0, 2.0, 2.0], "next_stage": "3d_cascade_fullres"},
+    "3d_cascade_fullres": {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"},
+}
+"""Configurations of a cascade."""
+
+
+def prepared_site(folder: Path, configurations: Mapping[str, Any] | None = None, **changes: Any) -> TrainingSettings:
+    """Make a site whose data set is planned and prepared by nnU-Net's preprocessor: for ``3d_fullres``, or as given."""
     from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     site = make_site(folder, **changes)
     raw = write_raw(site.folders.raw)
-    write_plans(site, {"3d_fullres": tiny_configuration()})
+    write_plans(site, configurations or {"3d_fullres": tiny_configuration()})
     base = site.folders.preprocessed / DATASET
     plans = PlansManager(str(base / "nnUNetPlans.json"))
-    configuration = plans.get_configuration("3d_fullres")
-    (base / "gt_segmentations").mkdir()
-    (base / configuration.data_identifier).mkdir()
-    for case in CASES:
-        label = raw / "labelsTr" / f"{case}.nii.gz"
-        (base / "gt_segmentations" / label.name).write_bytes(label.read_bytes())
-        DefaultPreprocessor(verbose=False).run_case_save(
-            str(base / configuration.data_identifier / case),
-            [str(raw / "imagesTr" / f"{case}_0000.nii.gz")],
-            str(label),
-            plans,
-            configuration,
-            str(raw / "dataset.json"),
-        )
+    shutil.copytree(raw / "labelsTr", base / "gt_segmentations")
+    for name, one in (configurations or {"3d_fullres": {}}).items():
+        if "inherits_from" in one:
+            continue
+        configuration = plans.get_configuration(name)
+        (base / configuration.data_identifier).mkdir()
+        for case in CASES:
+            DefaultPreprocessor(verbose=False).run_case_save(
+                str(base / configuration.data_identifier / case),
+                [str(raw / "imagesTr" / f"{case}_0000.nii.gz")],
+                str(raw / "labelsTr" / f"{case}.nii.gz"),
+                plans,
+                configuration,
+                str(raw / "dataset.json"),
+            )
     return site
 
 
@@ -153,14 +168,18 @@ def environment_of(site: TrainingSettings) -> dict[str, str]:
 
 
 def segnode(site: TrainingSettings, *words: str, environment: Mapping[str, str] | None = None) -> str:
-    """Run a command of the training in the site, and return what it prints."""
-    config = site.folders.raw.parent / "training.yaml"
-    done = subprocess.run(  # noqa: S603 - this project's own program
-        [sys.executable, "-m", "app.cli", "train", *words, "--config", str(config)],
-        env={**environment_of(site), **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    """Run a command of the training in the site, and return what it prints.
+
+    It runs in this process, which has loaded what the command needs, but for the worker, which ends its process.
+    """
+    arguments = [*words, "--config", str(site.folders.raw.parent / "training.yaml")]
+    variables = {**environment_of(site), **(environment or {})}
+    if words[0] == "work":
+        command = [sys.executable, "-m", "app.cli", "train", *arguments]
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)  # noqa: S603 - this project's own program
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+    with patch.dict(os.environ, variables):
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout

@@ -1,18 +1,22 @@
-"""The check that a registered data set is still what its lock states."""
+"""The check that a registered data set is still what its lock states, and that its cases fit each other."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import UnreadableImage
 from core.image_files.reader import read_array
 from core.volume import Geometry
+from training.datasets.case import Note
 from training.datasets.description import dataset_json
 from training.datasets.lock import DATASET_JSON, SPLITS, DatasetLock, LockedCase, LockedFile, read_lock
 from training.datasets.splits import check_splits
+from training.datasets.statistics import CaseStatistics, measure, outliers, shared_slices
 from training.datasets.steady import steadily
 from training.datasets.writing import content_of, sha256_of
 
@@ -27,10 +31,27 @@ class Fault:
     finding: str
 
 
-def check_dataset(
-    folder: Path, on_progress: Callable[[float], None] = lambda _: None
-) -> tuple[DatasetLock, list[Fault]]:
-    """Hold every file against the lock: bytes, voxels, grid, values, splits.
+@dataclass(frozen=True)
+class Checked:
+    """A data set held against its lock, and its cases against each other.
+
+    Attributes
+    ----------
+    lock
+        What it is to be.
+    faults
+        Files that are not as the lock states.
+    notes
+        Cases that are far from the others, or hold the same slices as another; codes and details, by case.
+    """
+
+    lock: DatasetLock
+    faults: Sequence[Fault]
+    notes: Mapping[str, Sequence[Note]]
+
+
+def check_dataset(folder: Path, on_progress: Callable[[float], None] = lambda _: None) -> Checked:
+    """Hold every file against the lock: bytes, voxels, grid, values, splits; and compare the cases with each other.
 
     Raises
     ------
@@ -42,10 +63,16 @@ def check_dataset(
     lock = read_lock(folder)
     check_splits(lock.splits, {name: case.patient for name, case in lock.cases.items()})
     faults = list(_beside(folder, lock))
+    statistics: dict[str, CaseStatistics] = {}
     for number, (name, case) in enumerate(lock.cases.items(), 1):
-        faults += _of_case(folder, lock, name, case)
+        channels = _of_case(folder, lock, name, case, faults)
+        if channels is not None:
+            statistics[name] = measure(channels, case.spacing)
         on_progress(number / len(lock.cases))
-    return lock, faults
+    notes = outliers(statistics)
+    for case_name, others in shared_slices(statistics, lock.cases).items():
+        notes[case_name] += others
+    return Checked(lock, faults, {name: found for name, found in notes.items() if found})
 
 
 def _beside(folder: Path, lock: DatasetLock) -> Iterator[Fault]:
@@ -68,28 +95,35 @@ def _beside(folder: Path, lock: DatasetLock) -> Iterator[Fault]:
                 yield Fault(part, "holds a file that the lock does not name")
 
 
-def _of_case(folder: Path, lock: DatasetLock, name: str, case: LockedCase) -> Iterator[Fault]:
+def _of_case(
+    folder: Path, lock: DatasetLock, name: str, case: LockedCase, faults: list[Fault]
+) -> NDArray[np.float32] | None:
+    """Note what is wrong with the files of a case, and return its channels if they can be read."""
     grid = Geometry(case.shape, case.spacing, case.origin, np.array(case.direction).reshape(3, 3))
-    for number, image in enumerate(case.images):
-        yield from _of_file(folder, lock.image_file(name, number), image, grid, np.dtype(np.float32))
-    yield from _of_file(folder, lock.label_file(name), case.label, grid, np.dtype(np.uint16))
+    files = [(lock.image_file(name, number), image, np.float32) for number, image in enumerate(case.images)]
+    arrays = []
+    for path, locked, dtype in (*files, (lock.label_file(name), case.label, np.uint16)):
+        array, found = _of_file(folder, path, locked, grid, np.dtype(dtype))
+        faults += found
+        arrays.append(array)
+    channels = [array for array in arrays[:-1] if array is not None and array.shape == case.shape]
+    return np.stack(channels) if len(channels) == len(files) else None
 
 
 def _of_file(
-    folder: Path, name: str, locked: LockedFile, grid: Geometry, dtype: "np.dtype[np.generic]"
-) -> Iterator[Fault]:
+    folder: Path, name: str, locked: LockedFile, grid: Geometry, dtype: "np.dtype[Any]"
+) -> tuple[NDArray[Any] | None, list[Fault]]:
     path = folder / name
     if not path.is_file():
-        yield Fault(name, "is missing")
-        return
-    if sha256_of(path) != locked.sha256:
-        yield Fault(name, "was changed since it was registered")
+        return None, [Fault(name, "is missing")]
+    faults = [] if sha256_of(path) == locked.sha256 else [Fault(name, "was changed since it was registered")]
     try:
         array, geometry = steadily(lambda: read_array(path))
     except UnreadableImage as error:
-        yield Fault(name, error.detail)
-        return
+        return None, [*faults, Fault(name, error.detail)]
+    array = array.astype(dtype)
     if not geometry.same_grid(grid, GRID_TOLERANCE_MM):
-        yield Fault(name, "lies on another grid than the lock states")
-    elif content_of(array.astype(dtype)) != locked.content:
-        yield Fault(name, "holds other voxels than the lock states")
+        faults.append(Fault(name, "lies on another grid than the lock states"))
+    elif content_of(array) != locked.content:
+        faults.append(Fault(name, "holds other voxels than the lock states"))
+    return array, faults

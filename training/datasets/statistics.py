@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.datasets.case import CaseNote, Note
+from training.datasets.lock import LockedCase
 
 PERCENTILES = (1, 50, 99)
 LEAST_CASES = 5
@@ -95,6 +96,15 @@ def same_slices(cases: Mapping[str, CaseStatistics]) -> list[tuple[str, str, int
             pair = (names[0], names[second])
             pairs[pair] = pairs.get(pair, 0) + 1
     return [(first, second, count) for (first, second), count in sorted(pairs.items())]
+
+
+def shared_slices(cases: Mapping[str, CaseStatistics], locked: Mapping[str, LockedCase]) -> dict[str, list[Note]]:
+    """Note of each case that holds slices of another how many they are, and of which source."""
+    notes: dict[str, list[Note]] = {}
+    for first, second, count in same_slices(cases):
+        for case, other in ((first, second), (second, first)):
+            notes.setdefault(case, []).append(Note(CaseNote.SHARED_SLICES, f"{count} with {locked[other].source}."))
+    return notes
 
 
 def groups_of(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -11,8 +11,9 @@ from pydantic import Field, ValidationError, model_validator
 from core.errors import ConfigInvalid
 from core.frozen import Frozen
 from core.model_config import Channel, LabelSpec, SeriesRule
-from core.yaml_problems import finding_of, location_of, not_yaml, problem_at
-from core.yaml_text import Pattern, line_of, load_yaml
+from core.yaml_file import read_mapping
+from core.yaml_problems import finding_of, location_of, problem_at
+from core.yaml_text import Pattern, line_of
 from training.datasets.lock import Region
 
 BACKGROUND, IGNORE = "background", "ignore"
@@ -143,15 +144,7 @@ def read_table(path: Path) -> LabelTable:
     ConfigInvalid
         If it is not a labels table; each problem on a line with file, line, key and finding.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = load_yaml(text)
-    except OSError as error:
-        raise ConfigInvalid(f"{path}: {error.strerror}") from error
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ConfigInvalid(f"{path}:{not_yaml(error)}") from error
-    if not isinstance(content, dict):
-        raise ConfigInvalid(f"{path}:1: no keys in the file; write it like this: labels: [{{value: 1, name: liver}}]")
+    text, content = read_mapping(path, "write it like this: labels: [{value: 1, name: liver}]")
     try:
         return LabelTable.model_validate(content)
     except ValidationError as error:

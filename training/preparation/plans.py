@@ -10,11 +10,14 @@ from typing import Any
 from core.errors import ConfigInvalid
 from core.files import replace_file
 from training.folders import nnunet_environment
+from training.preparation.own_words import printed_to
 from training.preparation.raw import raw_cases
 from training.settings import TrainingSettings
 
 SPLITS = "splits_final.json"
 _FINGERPRINT = "dataset_fingerprint.json"
+OWN_WORDS = "planning.log"
+"""All that nnU-Net's planner printed the last time."""
 _LOADERS = "nnUNet_n_proc_DA"
 """Processes that load data in a training; 0 is nnU-Net's word for none."""
 _SEED = 12345
@@ -79,15 +82,17 @@ def make_plans(
         default_experiment_planner if planner is Planner.DEFAULT else residual_encoder_unet_planners, _CLASSES[planner]
     )
     fix_split(raw, prepared)
+    words = prepared / OWN_WORDS
     try:
-        if not _is_current(raw, prepared):
-            extract_fingerprint_dataset(
-                number, num_processes=processes, check_dataset_integrity=True, show_progress_bar=False
-            )
-        _, name = plan_experiment_dataset(number, kind, gpu_memory_gb)
+        with printed_to(words):
+            if not _is_current(raw, prepared):
+                extract_fingerprint_dataset(
+                    number, num_processes=processes, check_dataset_integrity=True, show_progress_bar=False
+                )
+            _, name = plan_experiment_dataset(number, kind, gpu_memory_gb)
     except (RuntimeError, AssertionError, ValueError) as error:
         first = str(error).strip().splitlines()[:1] or [type(error).__name__]
-        raise ConfigInvalid(f"{dataset}: nnU-Net cannot plan it: {first[0]}; see the lines above") from error
+        raise ConfigInvalid(f"{dataset}: nnU-Net cannot plan it: {first[0]}; all it said: {words}") from error
     return name, json.loads((prepared / f"{name}.json").read_text())
 
 

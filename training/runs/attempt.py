@@ -13,6 +13,7 @@ from core.event_log import EventLog
 from core.file_locks import locked
 from runtime.child import PYTHON
 from training.runs.records import Ended, RunFolder, RunState, State
+from training.runs.told_progress import ToldProgress
 
 CRASHES_AT_MOST = 3
 CRASHES_WITHIN_S = 3600.0
@@ -123,7 +124,9 @@ def _start(run: RunFolder, environment: Mapping[str, str], pace: Pace, log: Bina
 
 def _watch(process: subprocess.Popen[bytes], run: RunFolder, must_end: Callable[[], bool]) -> None:
     told, deadline = False, None
+    progress = ToldProgress(run)
     while process.poll() is None:
+        progress.look()
         if not told and (run.is_to_stop or must_end()):
             process.terminate()  # it ends after its epoch, with a checkpoint
             told = True

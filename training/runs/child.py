@@ -20,6 +20,7 @@ from training.folders import preprocessed_folder
 from training.runs.checkpoints import FINAL, candidates, choose
 from training.runs.ddp import on_devices, settle_on_cpu
 from training.runs.memory import explain_out_of_memory
+from training.runs.pretrained import load_pretrained
 from training.runs.records import Ended, RunFolder, RunRequest
 from training.runs.trainer import Keeping, StoppedAfterEpoch, kept_trainer
 
@@ -97,23 +98,12 @@ def begin(trainer: Any, run: RunFolder, request: RunRequest) -> Path | None:
     else:
         trainer.initialize()
         if request.pretrained is not None:
-            _load_pretrained(trainer, request.pretrained)
+            load_pretrained(trainer, request.pretrained)
+            say(f"its weights are those of {request.pretrained}, but for the last layers")
         say(f"training begins, with epoch 1 of {trainer.num_epochs}; no epoch was saved before")
     if trainer.local_rank == 0:
         run.write_progress(progress.model_copy(update={"starts": progress.starts + 1}))
     return path
-
-
-def _load_pretrained(trainer: Any, path: Path) -> None:
-    from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
-
-    from segmentation.importing.checkpoints import read_weights
-
-    read_weights(path)  # with the unpickler that runs nothing; nnU-Net's own reads it after that
-    try:
-        load_pretrained_weights(trainer.network, str(path))
-    except AssertionError as error:
-        raise ConfigInvalid(f"--pretrained {path}: these weights are of another network: {error}") from error
 
 
 def train(work: Work, trainer: Any, request: RunRequest) -> None:

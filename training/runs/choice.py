@@ -10,6 +10,7 @@ from core.errors import ConfigInvalid
 from core.yaml_problems import close_to
 from segmentation.importing.plans import resolve_configuration
 from training.datasets import store as datasets
+from training.runs.pretrained import check_pretrained
 from training.runs.records import RunFolder, RunRequest, runs_in
 from training.settings import TrainingSettings
 
@@ -89,8 +90,8 @@ def check_request(settings: TrainingSettings, request: RunRequest) -> None:
     _check_previous_stage(settings, request, chosen.get("previous_stage"), prepared)
     if request.devices > chosen["batch_size"]:
         raise ConfigInvalid(f"--devices {request.devices}: more than the plans' batch, which is {chosen['batch_size']}")
-    if request.pretrained is not None and not request.pretrained.is_file():
-        raise ConfigInvalid(f"--pretrained {request.pretrained}: no such file")
+    if request.pretrained is not None:
+        check_pretrained(settings, plans, request)
     output = request.output(settings.folders)
     if any(output.glob("checkpoint_*.pth")):
         raise ConfigInvalid(f"{output}: checkpoints of another training are here; move them away, or take other plans")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from app.cli.datasets import app
+from app.cli.datasets.commands import app
 from core.errors import ConfigInvalid, PackageInvalid
 from tests.support.data_sources import image_of, mask_of, nnunet_folder, write_image
 

@@ -59,7 +59,7 @@ def test_a_key_that_is_given_twice_is_refused_with_both_lines(tmp_path: Path) ->
     with pytest.raises(ConfigInvalid) as told:
         load_settings(path)
     twice = f"the key ae_title is given twice, first on line {line - 1}; delete one"
-    assert str(told.value).startswith(f"{path}:{line}: not YAML: {twice}; start from ")
+    assert str(told.value).startswith(f"{path}:{line}: not YAML: {twice}; give a file like ")
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_other_content_is_another_version_with_another_number(registered: Regist
 
 
 def test_check_finds_nothing_in_a_sound_data_set(registered: Registration) -> None:
-    assert check_dataset(registered.folder)[1] == []
+    assert check_dataset(registered.folder).faults == []
 
 
 def test_report_says_that_faces_stay_and_shows_pictures(registered: Registration) -> None:
@@ -225,7 +225,7 @@ def test_clean_files_are_linked_and_those_with_text_are_written_anew(tmp_path: P
     assert {path.read_bytes() for path in (done.folder / "labelsTr").iterdir()} == masks
     clean = (source / "Canarius1" / "c2" / "ct.nii.gz").read_bytes()
     assert clean in {path.read_bytes() for path in (done.folder / "imagesTr").iterdir()}
-    assert check_dataset(done.folder)[1] == []
+    assert check_dataset(done.folder).faults == []
 
 
 def test_extension_with_a_dicom_header_is_not_taken_along(tmp_path: Path) -> None:
@@ -287,6 +287,9 @@ def test_cases_that_share_slices_count_as_one_patient(tmp_path: Path) -> None:
     assert len({case.patient for case in done.lock.cases.values()}) == 1
     assert sum("shared_slices" in case.notes for case in done.lock.cases.values()) == 2
     assert done.lock.splits == ()
+    again = check_dataset(done.folder).notes
+    assert {note.code for notes in again.values() for note in notes} == {CaseNote.SHARED_SLICES}
+    assert len(again) == 2
 
 
 def test_far_spacing_and_values_are_noted(tmp_path: Path) -> None:
@@ -298,6 +301,9 @@ def test_far_spacing_and_values_are_noted(tmp_path: Path) -> None:
     found = {note.code for notes in done.notes.values() for note in notes}
     assert {CaseNote.SPACING_OUTLIER, CaseNote.INTENSITY_OUTLIER} <= found
     assert sum(any(n.code is CaseNote.SPACING_OUTLIER for n in notes) for notes in done.notes.values()) == 1
+    again = {note for notes in check_dataset(done.folder).notes.values() for note in notes}
+    assert again == {note for notes in done.notes.values() for note in notes if "outlier" in note.code}
+    assert {str(note.code) for note in again} == {n for c in done.lock.cases.values() for n in c.notes if "out" in n}
     page = (done.folder / "report.html").read_text(encoding="utf-8")
     assert page.index("Worst cases") < page.index("spacing 9 mm") < page.index("First cases")
 
@@ -403,23 +409,24 @@ def test_check_finds_what_was_changed(damage: object, tmp_path: Path) -> None:
         path.unlink()
         path.write_bytes(content)
     damage(done.folder)  # type: ignore[operator]
-    assert check_dataset(done.folder)[1] != []
+    assert check_dataset(done.folder).faults != []
 
 
 KILLED = """
 import os, signal, sys
+from importlib import import_module
 from pathlib import Path
-import training.datasets.register as register
 from training.datasets.case import Request
+from training.datasets.register import register
 
-step = sys.argv[3]
+module, step = sys.argv[3].rsplit(".", 1)
 def kill(*_): os.kill(os.getpid(), signal.SIGKILL)
-setattr(register, step, kill)
-register.register("IN", [Path(sys.argv[1])], Path(sys.argv[2]), Request())
+setattr(import_module(f"training.datasets.{module}"), step, kill)
+register("IN", [Path(sys.argv[1])], Path(sys.argv[2]), Request())
 """
 
 
-@pytest.mark.parametrize("step", ["write_case", "publish"])
+@pytest.mark.parametrize("step", ["draft.write_case", "register.publish"])
 def test_killed_registration_leaves_no_data_set_and_is_swept(step: str, tmp_path: Path) -> None:
     source, out = nnunet_folder(tmp_path / "Dataset003_In", 2), tmp_path / "out"
     command = [sys.executable, "-c", KILLED, str(source), str(out), step]

@@ -11,6 +11,7 @@ from tests.support.tiny_training import DATASET, environment_of, make_site, prep
 from training.runs import attempt
 from training.runs.attempt import CRASHES_WITHIN_S, Interrupted, Pace, bring_to_end
 from training.runs.records import Ended, Progress, RunFolder, RunRequest, State
+from training.runs.told_progress import ToldProgress
 from training.settings import TrainingSettings
 
 PACE = Pace(checkpoint_s=0.0, retry_s=0.01)
@@ -66,6 +67,24 @@ def test_crashes_of_long_ago_do_not_count(run: RunFolder, processes: list[Any]) 
     run.change(crashes=(long_ago, long_ago))
     processes += [1, 1, Ended(why="done")]
     assert bring_to_end(run, {}, PACE).state is State.DONE
+
+
+def test_each_tenth_of_a_run_is_logged_once(run: RunFolder, caplog: pytest.LogCaptureFixture) -> None:
+    told = ToldProgress(run)
+    with caplog.at_level("INFO", logger="segnode"):
+        for epoch in (0, 4, 4, 9, 20):
+            run.write_progress(Progress(epoch=epoch, epochs=20, seconds_per_epoch=3.0, dice=0.51234))
+            told.look()
+        run.write_progress(Progress(epoch=20, epochs=20, phase="validation"))
+        told.look()
+    logged: list[Any] = caplog.records
+    assert [(one.phase, one.epoch, one.seconds_left) for one in logged] == [
+        ("training", 4, 48),
+        ("training", 9, 33),
+        ("training", 20, 0),
+        ("validation", 20, None),
+    ]
+    assert logged[0].dice == 0.512
 
 
 @pytest.mark.parametrize("why", ["refused", "out_of_memory"])

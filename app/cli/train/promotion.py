@@ -9,7 +9,8 @@ from rich.table import Table
 
 from app.cli.model_tables import print_json
 from app.cli.options import AsJson
-from app.cli.training_site import Config, Dataset, open_site_of
+from app.cli.train.options import Config, Dataset
+from app.cli.train.site import open_site_of
 from app.progress import progress_of
 from core.errors import PackageInvalid
 

@@ -1,21 +1,13 @@
-"""The site that commands of ``segnode train`` work in, and the options by which they find it and its data sets."""
+"""The site that commands of ``segnode train`` work in."""
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from core.errors import ConfigInvalid
 
 if TYPE_CHECKING:
     from training.settings import TrainingSettings
-
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="The site's training.yaml; left out: here, then in /etc/segnode."),
-]
-Dataset = Annotated[str, typer.Argument(metavar="DATASET", help="Its number, its title or its whole name.")]
 
 
 def open_site_of(config: Path | None) -> "TrainingSettings":

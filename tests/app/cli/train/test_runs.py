@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from app.cli.train import app
+from app.cli.train.commands import app
 from tests.support.tiny_training import DATASET, make_site
 from training.runs.records import RunFolder, RunRequest, State
 

@@ -1,0 +1,1 @@
+"""``segnode train``: a file for each group of its commands, over the rooms of `training`."""
