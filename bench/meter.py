@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 STAGES = ("read", "preprocess", "network", "labels", "SEG")
 
 
@@ -23,7 +21,11 @@ class Meter:
     """
 
     def __init__(self, device: str) -> None:
-        self._cuda = device == "cuda"
+        self._gpu: Any = None
+        if device == "cuda":
+            import torch  # not on the CPU, where a row settles its threads before torch is loaded
+
+            self._gpu = torch.cuda
         self.seconds: dict[str, float] = {}
         self.peak_gb: dict[str, float] = {}
         self.gpu_gb: dict[str, float] = {}
@@ -41,21 +43,21 @@ class Meter:
 
     def now(self) -> float:
         """Read the clock in seconds after the device has finished its work."""
-        if self._cuda:
-            torch.cuda.synchronize()
+        if self._gpu is not None:
+            self._gpu.synchronize()
         return time.perf_counter()
 
     def reset(self) -> None:
         """Forget the peaks so far."""
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-        if self._cuda:
-            torch.cuda.reset_peak_memory_stats()
+        if self._gpu is not None:
+            self._gpu.reset_peak_memory_stats()
 
     def peak(self, name: str) -> None:
         """Keep the peaks since the last reset as a stage's."""
         self.peak_gb[name] = peak_rss_gb()
-        if self._cuda:
-            self.gpu_gb[name] = torch.cuda.max_memory_allocated() / 1e9
+        if self._gpu is not None:
+            self.gpu_gb[name] = self._gpu.max_memory_allocated() / 1e9
 
     def figures(self) -> dict[str, Any]:
         """Return the figures of the run for its result."""

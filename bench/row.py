@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.meter import Meter, peak_rss_gb, print_stage
+from runtime.processor import settle_threads
 
 
 def run_row(row: str, folder: Path, device: str, runs: int) -> dict[str, Any]:
@@ -26,6 +27,7 @@ def run_row(row: str, folder: Path, device: str, runs: int) -> dict[str, Any]:
     if row in ("stock", "torch"):
         from bench.stock_row import StockRow as Row
     else:
+        settle_threads()  # before torch is loaded, as run, node and service do
         from bench.segnode_row import SegnodeRow as Row  # type: ignore[assignment]
     loaded = Row.load(case, folder, device, row)
     result: dict[str, Any] = {"start_s": time.perf_counter() - start, "start_gb": peak_rss_gb(), "runs": []}
