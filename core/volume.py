@@ -238,7 +238,7 @@ class Volume:
 
 
 def stack_channels(volumes: Sequence[Volume]) -> Volume:
-    """Stack volumes on one grid along the channel axis; slices and frame of reference are channel 0's.
+    """Stack volumes on one grid along the channel axis; slices, acquired voxels and frame of reference are channel 0's.
 
     Parameters
     ----------
@@ -270,4 +270,5 @@ def stack_channels(volumes: Sequence[Volume]) -> Volume:
         warnings=tuple(w for v in volumes for w in v.warnings),
         padding_values=tuple(p for v in volumes for p in v.padding_values),
         volume_names=tuple(n for v in volumes for n in v.volume_names),
+        acquired=first.acquired,
     )

@@ -76,6 +76,7 @@ def parts() -> Iterator[Part]:
         cases = ("-m", "tests.last_voxel", "--first", str(first), "--cases", str(VOXEL_CASES))
         yield Part(f"labels, cases from {first}", cases)
     yield Part("memory of 50,000 headers", ("-m", "tests.support.many_headers", "--count", "50000"))
+    yield Part("cost of 3,000 slices", ("-m", "tests.support.many_slices", "--count", "3000"))
     kills = ("-m", "tests.training.runs.kills", "--kills", TRAINING_KILLS)
     yield Part(f"trainings killed {TRAINING_KILLS} times", kills)
     for seed in range(1, SOAKS + 1):

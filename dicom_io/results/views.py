@@ -10,8 +10,10 @@ from PIL import Image
 
 from core.label_map import LabelMap
 from core.model_config import LabelSpec
+from core.regular_grid import regular_grid
 from core.volume import Volume
 from dicom_io.results.display_window import DisplayWindow, group_by_window
+from dicom_io.results.in_line import in_line
 from dicom_io.results.planes import PLANES, PatientAxes, Plane, patient_axes
 from dicom_io.results.slice_choice import best_slices
 
@@ -64,7 +66,7 @@ def draw_views(volume: Volume, label_map: LabelMap, found: Sequence[LabelSpec], 
     Parameters
     ----------
     volume
-        The images; channel 0 is shown.
+        The images; channel 0 is shown, a tilted or uneven stack on its regular grid.
     label_map
         The mask on the volume's grid.
     found
@@ -72,9 +74,10 @@ def draw_views(volume: Volume, label_map: LabelMap, found: Sequence[LabelSpec], 
     unit
         Unit of channel 0, by `core.units`; None where its values have none.
     """
-    axes = patient_axes(volume.geometry)
-    image, labels = axes.turn(volume.array[0]), axes.turn(label_map.array)
-    groups = group_by_window(found, volume.array[0], unit)
+    axes, channel = patient_axes(regular_grid(volume.geometry)), volume.array[0]
+    image = axes.turn(in_line(channel, volume.geometry, float(channel.min())))
+    labels = axes.turn(in_line(label_map.array, volume.geometry))
+    groups = group_by_window(found, channel, unit)
     longest = LONGEST_SIDE if len(groups) == 1 else LONGEST_SIDE_IN_ROWS
     scale = longest / max(size * mm for size, mm in zip(image.shape, axes.spacing, strict=True))
     rows = []

@@ -33,6 +33,9 @@ _PAD = 12
 """Pixels by which an edge is continued before a spline is fitted, as scipy does; its influence is then 1e-7."""
 _PLANES = 16
 """Planes of the grid that are made at a time."""
+_NEIGHBOURS = 64
+"""Slices on both sides through which a spline is fitted: the influence of a slice at least halves from one to the next,
+since a cubic spline's equations are dominated twice by their diagonal."""
 
 
 def fills(config: ModelConfig) -> tuple[float | None, ...]:
@@ -111,30 +114,39 @@ def _planes(channel: NDArray[np.float32], geometry: Geometry, grid: Geometry) ->
     if geometry.stack is None or geometry.stack.is_even:
         yield from map(placed, range(len(channel)))
         return
-    weights = _height_weights(places[:, 0], grid.shape[0])
     held: dict[int, NDArray[np.floating]] = {}
-    for start in range(0, len(weights), _PLANES):
-        block = weights[start : start + _PLANES]
-        used = np.flatnonzero((np.abs(block) > NEGLIGIBLE).any(axis=0))
-        first, last = int(used[0]), int(used[-1])
-        held = {number: held[number] if number in held else placed(number) for number in range(first, last + 1)}
-        for row in block:
+    for start in range(0, grid.shape[0], _PLANES):
+        planes = np.arange(start, min(start + _PLANES, grid.shape[0]), dtype=np.float64)
+        begin, weights = _height_weights(places[:, 0], planes)
+        used = begin + np.flatnonzero((np.abs(weights) > NEGLIGIBLE).any(axis=0))
+        held = {number: held[number] if number in held else placed(number) for number in range(used[0], used[-1] + 1)}
+        for row in weights:
             mine = np.flatnonzero(np.abs(row) > NEGLIGIBLE)
-            yield sum(row[number] * held[number] for number in mine.tolist())
+            yield sum(row[number] * held[begin + number] for number in mine.tolist())
 
 
-def _height_weights(places: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Compute the weights ``(plane of the grid, slice)`` of the cubic spline through slices at their true places.
+def _height_weights(places: NDArray[np.float64], planes: NDArray[np.float64]) -> tuple[int, NDArray[np.float64]]:
+    """Compute the weights ``(plane, slice)`` of the cubic spline through slices at their true places.
 
     Parameters
     ----------
     places
         Of the slices along the grid's first axis, in planes of the grid, ascending.
+    planes
+        Of the grid, neighbours, ascending.
+
+    Returns
+    -------
+    tuple
+        The first slice that has weights, and those of it and the slices after it; all others have none that count.
     """
-    spline = make_interp_spline(places, np.eye(len(places)), k=min(3, len(places) - 1))
-    inside = np.clip(np.arange(count, dtype=np.float64), places[0], places[-1])
+    inside = np.clip(planes, places[0], places[-1])
+    first, last = np.searchsorted(places, [inside[0], inside[-1]])
+    begin, end = max(0, int(first) - _NEIGHBOURS), min(len(places), int(last) + 1 + _NEIGHBOURS)
+    near = places[begin:end]
+    spline = make_interp_spline(near, np.eye(len(near)), k=min(3, len(near) - 1))
     weights: NDArray[np.float64] = spline(inside)
-    return weights
+    return begin, weights
 
 
 def _moved(plane: NDArray[np.floating], shift: float, size: int, axis: int) -> NDArray[np.floating]:

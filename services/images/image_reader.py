@@ -20,7 +20,7 @@ from dicom_io.images.selection.selection import Selection, select_series
 from dicom_io.images.splitting.volumes import split_of
 from dicom_io.images.study import Study, read_studies
 from dicom_io.images.volume import VolumeReader
-from segmentation.preprocessing.regular_image import fill_of, regular_volume
+from segmentation.preprocessing.regular_image import regular_volume
 from services.images.limits import Limits
 from services.images.opened_image import OpenImage
 from services.images.safe_open import read_small
@@ -49,6 +49,12 @@ class Image:
 
     volume: Volume
     series: Series | None = None
+
+    def on_regular_grid(self, fill: float | None) -> "Image":
+        """Interpolate tilted or uneven slices to their regular grid; ``fill`` as for ``regular_volume``."""
+        if self.volume.geometry.is_regular:
+            return self
+        return Image(regular_volume(self.volume, [fill]), self.series)
 
 
 class ImageReader:
@@ -96,13 +102,11 @@ class ImageReader:
         return self._opened[image.path]
 
     def look(self, image: SharedFile, field: str, options: RunOptions, config: ModelConfig) -> Geometry:
-        """Return the grid of an image, by headers alone; see :meth:`read`."""
+        """Return the grid of an image, or the places of its slices, by headers alone; see :meth:`read`."""
         opened = self.open(image, field)
         if not opened.is_folder:
             return grid_of(opened.path, field, self._limits)
-        return regular_grid(
-            layout_of(self._select(image.path, field, options, config).channels[0], config.geometry).geometry
-        )
+        return layout_of(self._select(image.path, field, options, config).channels[0], config.geometry).geometry
 
     def read(self, image: SharedFile, field: str, options: RunOptions, config: ModelConfig) -> Image:
         """Decode an image for a channel of a model.
@@ -147,9 +151,6 @@ class ImageReader:
         chosen = self._select(folder, field, options, config)
         reader = self._series.setdefault(folder, VolumeReader())
         volume, selection = reader.read(self._studies[folder], config, chosen, options)
-        if not volume.geometry.is_regular:
-            # the mask becomes a file, which can hold a regular grid alone
-            volume = regular_volume(volume, [fill_of(channel) for channel in options.channels(config)])
         return Image(volume, selection.channels[0])
 
     def _select(self, folder: Path, field: str, options: RunOptions, config: ModelConfig) -> Selection:

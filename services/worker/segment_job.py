@@ -19,6 +19,7 @@ from segmentation.inference.shared_images import SharedImages
 from segmentation.package.package import Package
 from segmentation.package.package_warnings import warnings_of
 from segmentation.postprocessing.steps import postprocess
+from segmentation.preprocessing.regular_image import fills
 from services.images.channel_grid import on_first_grid
 from services.images.image_reader import Image, ImageReader, told_phase
 from services.images.shared_paths import Roots, SharedFile
@@ -49,6 +50,10 @@ class _Part:
     @property
     def paths(self) -> tuple[Path, ...]:
         return tuple(image.path for image in self.images.values())
+
+    @property
+    def is_registered(self) -> bool:
+        return isinstance(self.request, VesselRequest) and self.request.registration == "rigid"
 
     def _phase(self, field: str) -> Phase | None:
         # Behind another alias, the model's own rule says which phases it takes.
@@ -171,8 +176,11 @@ class SegmentJob:
         return {part: self._read(part, cancellation) for part in parts}
 
     def _look(self, part: _Part) -> Geometry:
-        """Return the grid of a part's mask, that of its first image, after a check of all of its images."""
+        """Return the grid of a part's first image, or the places of its slices, after a check of all of its images."""
         grids = [self.reader.look(*one, part.package.config) for one in part.channels]
+        if part.is_registered and part.request.output and not all(grid.is_regular for grid in grids):
+            detail = "output: dicom_seg of tilted or uneven slices is not made with registration: rigid; ask without."
+            raise RequestRefused(RequestCode.INVALID_REQUEST, detail)
         return grids[0]
 
     def _read(self, part: _Part, cancellation: Cancellation) -> _Input:
@@ -180,9 +188,11 @@ class SegmentJob:
         for one in part.channels:
             cancellation.raise_if_cancelled()
             images.append(self.reader.read(*one, part.package.config))
-        rigid = isinstance(part.request, VesselRequest) and part.request.registration == "rigid"
+        config, rigid = part.package.config, part.is_registered
+        if rigid:
+            images = [image.on_regular_grid(fill) for image, fill in zip(images, fills(config), strict=True)]
         # The tasks trust patient coordinates; another alias, what its model says.
-        own = part.package.config.on_other_grid if isinstance(part.request, AliasRequest) else "resample"
+        own = config.on_other_grid if isinstance(part.request, AliasRequest) else "resample"
         return _Input(on_first_grid(images, rigid=rigid, on_other_grid=own, cancellation=cancellation), images)
 
     def _make(
@@ -195,8 +205,10 @@ class SegmentJob:
         cancellation: Cancellation,
     ) -> MaskResult:
         config, volume = part.package.config, given.volume
-        result = self.networks.segment(part.package, volume, on_progress, shared, cancellation)
+        result = self.networks.segment(part.package, volume, on_progress, shared, cancellation, regular_too=True)
         label_map = postprocess(result.label_map, config.postprocessing)
+        # A file can hold a regular grid alone; a SEG's frames lie on their slices.
+        mask = label_map if result.regular is None else postprocess(result.regular, config.postprocessing)
         cancellation.raise_if_cancelled()
         seg, inherited = self._seg(part, label_map, given) if part.request.output else (None, ())
         cancellation.raise_if_cancelled()
@@ -206,11 +218,11 @@ class SegmentJob:
             mask_sha256="",
             model=config.name,
             model_sha256=part.package.sha256,
-            labels=label_map.labels,
-            volumes_ml=label_map.volumes_ml(),
+            labels=mask.labels,
+            volumes_ml=mask.volumes_ml(),
             warnings=tuple(_warnings(part.package, self.networks.processor, volume, inherited)),
         )
-        record = folder.write(label_map, record, seg)
+        record = folder.write(mask, record, seg)
         return MaskResult.of(part.place, record, timings_s=result.timings_s)
 
     def _seg(self, part: _Part, label_map: LabelMap, given: _Input) -> tuple[bytes, tuple[StudyWarning, ...]]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -88,6 +90,14 @@ def test_channels_are_stacked_on_one_grid_only() -> None:
     assert stacked.series_uids == ("1.2", "1.3")
     with pytest.raises(ValueError, match="different grids"):
         stack_channels([first, make_volume(make_geometry((4, 5, 7)))])
+
+
+def test_stacked_channels_keep_what_was_acquired() -> None:
+    """Else the wedges of two channels that were made of one tilted stack would count for crop and normalisation."""
+    acquired = np.ones(make_geometry().shape, dtype=bool)
+    acquired[0, 0] = False
+    first = replace(make_volume(make_geometry(), "1.2"), acquired=acquired)
+    assert stack_channels([first, make_volume(make_geometry(), "1.3")]).acquired is acquired
 
 
 def test_a_volume_is_float32_on_its_grid_with_every_slice_named() -> None:

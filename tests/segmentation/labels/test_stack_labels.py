@@ -60,7 +60,7 @@ TURNED = make_configuration(spacing=(2.1, 2.1, 3.0), transpose=(2, 1, 0))
 APART = make_configuration(spacing=(3.0, 0.7, 0.7))
 """nnU-Net resamples the slices apart, each voxel from the nearest one."""
 
-TILTS = (-30, 0, 18.5)
+TILTS = (-30, 0, 18.5, 30)
 
 
 def shares_of_grids(direction: NDArray[np.float64], configuration: Configuration) -> list[tuple[float, float]]:

@@ -1,13 +1,15 @@
 """Post-processing on irregular stacks: shares, neighbours across a shear, and depths, against grids and brute force."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from core.irregular_stack import IrregularStack
 from core.label_map import LabelMap
-from core.model_config import KeepLargest, LabelSpec, Open, RemoveSmall, Smooth
+from core.model_config import FillHoles, KeepLargest, LabelSpec, Open, PostprocessingStep, RemoveSmall, Smooth
 from core.volume import Geometry
 from segmentation.postprocessing.distances import deeper_than
 from segmentation.postprocessing.stack_lattice import StackLattice
@@ -65,6 +67,47 @@ def test_components_are_measured_by_their_slices_shares() -> None:
     assert np.array_equal(np.argwhere(kept.array), [[6, 6, 5], [6, 6, 6]])
     largest = postprocess(label_map, [KeepLargest(step="keep_largest", labels=(1,))])
     assert np.array_equal(largest.array, kept.array)
+
+
+def test_holes_are_measured_by_their_slices_shares_and_closed_across_a_shear() -> None:
+    stack = IrregularStack(np.array([0.0, 1, 2, 3, 4, 8, 12, 16, 20]), np.arange(9.0)[:, None] * (3.0, 0.0))
+    geometry = Geometry((9, 40, 20), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), np.eye(3), stack)
+    array = np.zeros(geometry.shape, np.uint8)
+    for number in range(9):  # one block in the patient: three rows less from slice to slice
+        array[number, 30 - 3 * number : 38 - 3 * number, 2:18] = 1
+    holes = np.zeros_like(array)
+    for number in (2, 3):  # one hole of 2 x 4 mm³ through two thin slices
+        holes[number, 33 - 3 * number : 35 - 3 * number, 4:6] = 1
+    holes[6, 33 - 18 : 35 - 18, 10:12] = 1  # 4 voxels of 4 mm³
+    array[holes > 0] = 0
+    label_map = LabelMap(array, geometry, LABELS)
+    small = postprocess(label_map, [FillHoles(step="fill_holes", labels=(1,), max_volume_mm3=8.1)]).array
+    assert small[2:4].sum() == 2 * 8 * 16
+    assert np.array_equal(small[6], array[6])
+    every = postprocess(label_map, [FillHoles(step="fill_holes", labels=(1,))]).array
+    assert np.array_equal(every, np.where(holes > 0, 1, array))
+
+
+STEPS: dict[str, PostprocessingStep] = {
+    "keep_largest": KeepLargest(step="keep_largest", components=2),
+    "remove_small": RemoveSmall(step="remove_small", min_volume_mm3=200),
+    "fill_holes": FillHoles(step="fill_holes", max_volume_mm3=500),
+    "open": Open(step="open", radius_mm=3),
+}
+
+
+def test_every_step_uses_the_true_lattice_or_is_refused_by_name() -> None:
+    """Straight even stacks have the results of their grids; a step beside those below is refused (``smooth``)."""
+    kinds = [get_args(kind.model_fields["step"].annotation)[0] for kind in get_args(get_args(PostprocessingStep)[0])]
+    assert set(kinds) == {*STEPS, "smooth"}
+    stack = made_stack([2.5] * 15, in_plane=(40, 36))
+    grid = replace(stack, stack=None)
+    noise = gaussian_filter(np.random.default_rng(1).normal(size=stack.shape), 1.6)
+    array = np.digitize(noise, np.quantile(noise, [0.15, 0.8])).astype(np.uint8)
+    for kind, step in STEPS.items():
+        expected = postprocess(LabelMap(array, grid, LABELS), [step]).array
+        assert (expected != array).any(), kind
+        assert np.array_equal(postprocess(LabelMap(array, stack, LABELS), [step]).array, expected), kind
 
 
 def test_opening_removes_a_thin_rim_under_tilt() -> None:
