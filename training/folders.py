@@ -14,6 +14,8 @@ _SHARED = stat.S_ISGID | stat.S_IRWXU | stat.S_IRWXG | stat.S_IROTH | stat.S_IXO
 _PREPROCESSED = "nnUNet_preprocessed"
 NNUNET = {"nnUNet_raw": "raw", _PREPROCESSED: "preprocessed", "nnUNet_results": "results"}
 """nnU-Net's variables, and the folder that each names."""
+LOADERS = "nnUNet_n_proc_DA"
+"""nnU-Net's variable for the number of processes that load and augment in a training; 0 is its word for none."""
 
 
 def open_site(settings: TrainingSettings) -> None:

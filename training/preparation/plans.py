@@ -9,7 +9,7 @@ from typing import Any
 
 from core.errors import ConfigInvalid
 from core.files import replace_file
-from training.folders import nnunet_environment
+from training.folders import LOADERS, nnunet_environment
 from training.preparation.own_words import printed_to
 from training.preparation.raw import raw_cases
 from training.settings import TrainingSettings
@@ -18,8 +18,6 @@ SPLITS = "splits_final.json"
 _FINGERPRINT = "dataset_fingerprint.json"
 OWN_WORDS = "planning.log"
 """All that nnU-Net's planner printed the last time."""
-_LOADERS = "nnUNet_n_proc_DA"
-"""Processes that load data in a training; 0 is nnU-Net's word for none."""
 _SEED = 12345
 """nnU-Net's own, so that the split is the one that it would draw."""
 
@@ -66,8 +64,8 @@ def make_plans(
         If nnU-Net finds the data set wanting, or the split names cases that it has not.
     """
     os.environ.update(nnunet_environment(settings.folders))
-    if os.environ.get(_LOADERS) == "0":
-        os.environ[_LOADERS] = "1"  # the planner takes it for a number of threads, which torch refuses if it is 0
+    if os.environ.get(LOADERS) == "0":
+        os.environ[LOADERS] = "1"  # the planner takes it for a number of threads, which torch refuses if it is 0
     from nnunetv2.experiment_planning.experiment_planners import default_experiment_planner
     from nnunetv2.experiment_planning.experiment_planners.residual_unets import residual_encoder_unet_planners
     from nnunetv2.experiment_planning.plan_and_preprocess_api import (

@@ -56,6 +56,12 @@ def evaluate_folder(
     return found
 
 
+def unpredicted(predictions: Path, truths: Path, ending: str) -> list[str]:
+    """Return the cases that have a true mask and no predicted one, of which the figures say nothing."""
+    there = {path.name for path in predictions.glob(f"*{ending}")}
+    return sorted(path.name.removesuffix(ending) for path in truths.glob(f"*{ending}") if path.name not in there)
+
+
 def _of_case(
     predicted: Path, true: Path, case: str, labels: Mapping[str, Sequence[int]], ignore: int | None
 ) -> Iterable[CaseFigures]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from training.promotion.evaluation import evaluate_folder, labels_of, means, worst_cases, write_report
+from training.promotion.evaluation import evaluate_folder, labels_of, means, unpredicted, worst_cases, write_report
 from training.promotion.pictures import draw_case, draw_figures
 
 
@@ -28,7 +28,8 @@ def report_on(
     ending = description["file_ending"]
     labels, ignore = labels_of(description)
     found = evaluate_folder(predictions, raw / "labelsTr", labels, ending, ignore)
-    write_report(report, found, facts)
+    without = unpredicted(predictions, raw / "labelsTr", ending)
+    write_report(report, found, {**facts, "without_prediction": without})
     draw_figures(report, found)
     for rank, case in enumerate(worst_cases(found), start=1):
         files = (raw / "imagesTr" / f"{case}_0000{ending}", raw / "labelsTr" / f"{case}{ending}")

@@ -31,8 +31,8 @@ EXTENT_MM = (200.0, 260.0, 340.0)
 STRUCTURES = {"Liver": ("liver",), "Kidney": ("kidney_right", "kidney_left")}
 CODES = {"Liver": ("10200004", "Liver"), "Kidney": ("64033007", "Kidney")}
 NAME, MODEL = "MADE", "training-demo"
-CONFIGURATION = "3d_fullres"
-EPOCHS, ITERATIONS, GPU_MEMORY_GB = 12, 25, 0.5
+CONFIGURATION = "2d"
+EPOCHS, ITERATIONS, GPU_MEMORY_GB = 10, 25, 0.1
 LEAST_DICE = 0.8
 """Of each structure in the unseen patient; less fails the demonstration."""
 

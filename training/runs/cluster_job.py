@@ -18,11 +18,12 @@ from core.event_log import EventLog
 from runtime.child import run_child
 from runtime.logs import configure_logging
 from runtime.processor import usable_cores
-from training.folders import nnunet_environment, open_site
+from training.folders import open_site
 from training.runs.attempt import Interrupted, Pace, bring_to_end
 from training.runs.records import RunFolder, State
 from training.runs.slurm import requeue
-from training.settings import TrainingSettings, load_training_settings
+from training.runs.variables import variables_of_run
+from training.settings import load_training_settings
 
 NUMBERS = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
 """Variables in which SLURM and Kubernetes give a job its number in its array."""
@@ -50,9 +51,10 @@ def _work() -> None:
     if run.state().state in (State.STOPPED, State.DONE):
         return  # it was stopped while it waited
     run.change(host=socket.gethostname(), device=os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+    cores = int(os.environ.get("SLURM_CPUS_PER_TASK", usable_cores()))
     pace = Pace(60.0 * settings.checkpoint_minutes, settings.retry_seconds)
     try:
-        state = bring_to_end(run, _environment(settings), pace, ending.is_set)
+        state = bring_to_end(run, variables_of_run(settings.folders, cores), pace, ending.is_set)
     except Interrupted:
         run.change(state=State.QUEUED, reason="its allocation ended; it is queued again")
         _log.info("run_requeued", run=run.key)
@@ -63,12 +65,6 @@ def _work() -> None:
         return
     if state.state is State.FAILED:
         sys.exit(1)
-
-
-def _environment(settings: TrainingSettings) -> dict[str, str]:
-    cores = os.environ.get("SLURM_CPUS_PER_TASK", str(usable_cores()))
-    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", cores), "OMP_WAIT_POLICY": "PASSIVE"}
-    return {**threads, **nnunet_environment(settings.folders)}
 
 
 if __name__ == "__main__":

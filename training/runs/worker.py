@@ -24,10 +24,10 @@ from runtime.processor import usable_cores
 from runtime.storage_id import spool_id
 from runtime.takeover import Takeover
 from runtime.worker_lease import WorkerLease, this_process
-from training.folders import nnunet_environment
 from training.runs.attempt import Interrupted, Pace, bring_to_end
 from training.runs.device_pool import DevicePool
 from training.runs.records import RunFolder, RunState, State, runs_in
+from training.runs.variables import variables_of_run
 from training.runs.worker_lock import worker_lock
 from training.settings import TrainingSettings
 
@@ -119,11 +119,10 @@ class TrainingFlow(DBOSConfiguredInstance):
             return bring_to_end(run, self._environment(devices), pace, self._stopping.is_set)
 
     def _environment(self, devices: tuple[str | None, ...]) -> dict[str, str]:
-        threads = str(max(1, usable_cores() // self.pool.slots))
-        found = {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
+        variables = variables_of_run(self._settings.folders, max(1, usable_cores() // self.pool.slots))
         if devices != (None,):
-            found["CUDA_VISIBLE_DEVICES"] = ",".join(name for name in devices if name not in (None, "cpu"))
-        return {**found, **nnunet_environment(self._settings.folders)}
+            variables["CUDA_VISIBLE_DEVICES"] = ",".join(name for name in devices if name not in (None, "cpu"))
+        return variables
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """``segnode train best | evaluate | package``: how good what was trained is, and the package that is made of it."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,6 +79,9 @@ def evaluate(
         print_json({"means": shown, "report": str(out)})
         return
     Console().print(_table_of(shown))
+    without = json.loads((out / "figures.json").read_text())["without_prediction"]
+    if without:
+        typer.echo(f"{len(without)} cases have no predicted mask, such as {without[0]}, and are not in the figures")
     typer.echo(f"table, plots and worst cases: {out}")
 
 

@@ -1,11 +1,13 @@
 """Figures of masks, against those of the package ``surface-distance``."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import surface_distance
 from scipy.ndimage import gaussian_filter
 
-from training.promotion.evaluation import CaseFigures, means, worst_cases
+from training.promotion.evaluation import CaseFigures, means, unpredicted, worst_cases
 from training.promotion.metrics import LabelFigures, compare_masks
 
 
@@ -58,3 +60,11 @@ def test_means_leave_out_what_is_unknown_and_the_worst_come_first() -> None:
         "predicted_ml": pytest.approx(1 / 3),
     }
     assert worst_cases(found) == ["c", "a"]
+
+
+def test_cases_without_a_prediction_are_named(tmp_path: Path) -> None:
+    for name in ("true/a.nrrd", "true/b.nrrd", "predicted/b.nrrd", "predicted/c.nrrd"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert unpredicted(tmp_path / "predicted", tmp_path / "true", ".nrrd") == ["a"]

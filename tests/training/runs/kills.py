@@ -1,7 +1,7 @@
 """Kills of a training at random moments: ``python -m tests.training.runs.kills --kills 50 --seed 1``.
 
 Each kill takes the worker, with which its training dies, or the training alone, which the worker then starts again. The
-figures at the end are what the long run keeps; it fails unless every run ends with all of its epochs, none begins
+last figures are what the long run keeps; it fails unless every run ends with all of its epochs, none begins
 afresh, and none loses an epoch that was saved.
 """
 
@@ -126,7 +126,7 @@ def check(site: TrainingSettings, run: RunFolder, saved: list[tuple[int, int]], 
 
 
 def kill_trainings(folder: Path, runs: int, seed: int) -> Figures:
-    """Kill some runs, one after the other, `KILLS_A_RUN` times each."""
+    """Kill some runs, one after the other, `KILLS_A_RUN` times each, and say the figures after each."""
     figures = Figures()
     site = prepared_site(folder)
     for number in range(runs):
@@ -137,6 +137,7 @@ def kill_trainings(folder: Path, runs: int, seed: int) -> Figures:
         )
         run = RunFolder.create(site.folders.queue, request)
         kill_often(site, folder, run, random.Random(f"{seed}-{number}"), figures)  # noqa: S311 - to be had again
+        logging.info("%s\n", figures.table())
     return figures
 
 
@@ -150,7 +151,7 @@ def _forget(site: TrainingSettings, folder: Path) -> None:
 
 
 def main() -> None:
-    """Kill, and print the figures."""
+    """Kill, and tell by the exit code whether anything was lost."""
     parser = argparse.ArgumentParser(description="Kill trainings at random moments.")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
@@ -158,7 +159,6 @@ def main() -> None:
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
     with tempfile.TemporaryDirectory() as folder:
         figures = kill_trainings(Path(folder), arguments.kills // KILLS_A_RUN, arguments.seed)
-    logging.info("%s", figures.table())
     sys.exit(1 if figures.begun_afresh or figures.epochs_lost else 0)
 
 
