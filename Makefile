@@ -5,7 +5,7 @@
 # make test-avx2   of it what depends on how the processor computes, as on one without AVX-512 and AMX
 # make test-long   hours of damaged input, of other seeds and of kills, by parts: what is done is kept; AGAIN=1 does it again
 # make soak    a node under load whose processes are killed for SECONDS=3600: what was acknowledged is kept
-# make bench   nnU-Net and this project side by side: under 45 minutes on two cores; DEVICE=cuda with a GPU
+# make bench   nnU-Net and this project side by side: under 45 minutes on two cores; with a GPU: bench/gpu.sh
 # make image-test   the images, built and tried: some 15 minutes, as root, with buildah, skopeo, umoci and mmdebstrap
 # make test-python  the wheel and the unit tests under Debian 13's Python 3.13: as root, with mmdebstrap; 3 GB of wheels
 # make compose      a PACS with a viewer and the node in containers, by docker compose

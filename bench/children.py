@@ -30,7 +30,8 @@ def available_gb() -> float:
 def run_child(row: str, folder: Path, device: str, runs: int, limits: Limits) -> dict[str, Any]:
     """Run ``bench.row`` and return its figures, or ``{"ended": why, "stage": where, "peak_gb": most seen}``.
 
-    ``why`` is ``out of memory``, ``out of time``, or ``failed``; for the last, standard error gives the details.
+    ``why`` is ``out of memory``, ``out of time``, or ``failed``; for the last, standard error gives the details, and
+    ``said`` its last line.
     """
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         command = [sys.executable, "-m", "bench.row", row, str(folder), device, str(runs)]
@@ -51,7 +52,8 @@ def run_child(row: str, folder: Path, device: str, runs: int, limits: Limits) ->
         # The other rows are worth having all the same.
         why = "failed"
         sys.stderr.write("\n".join(failure[-LINES_KEPT:]) + "\n")
-    return {"ended": why, "stage": stages[-1] if stages else "start", "peak_gb": peak, "limit_gb": limits.memory_gb}
+    ended = {"ended": why, "stage": stages[-1] if stages else "start", "peak_gb": peak, "limit_gb": limits.memory_gb}
+    return ended | ({"said": failure[-1][:300]} if why == "failed" and failure else {})
 
 
 def _watch(process: "subprocess.Popen[str]", limits: Limits) -> tuple[float, str | None]:

@@ -1,18 +1,20 @@
 """Ways to run a network of nnU-Net's own size on one tile of 128^3: seconds a tile, and how far logits move.
 
-    python -m bench.network_options [--device cuda] [--options single bf16 …]
+    python -m bench.network_options [--device cuda] [--options single bfloat16 …]
 
-``docs/performance.md`` says which options are used and which were dropped.
+``docs/appendix/network-options.md`` says which options are used and which were dropped.
 """
 
 import argparse
 import copy
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -27,6 +29,8 @@ SIDE = 128
 REPEATS = 2
 THREADS = torch.get_num_threads()
 Predict = Callable[[torch.Tensor], torch.Tensor]
+Option = tuple[Callable[[], Predict], int]
+"""A function that prepares the prediction of tiles, and their number at a time."""
 
 
 def main() -> None:
@@ -36,65 +40,100 @@ def main() -> None:
     parser.add_argument("--options", nargs="+")
     parser.add_argument("--repeats", type=int, default=REPEATS)
     arguments = parser.parse_args()
-    network = make_network().to(arguments.device)
-    tile = torch.randn((1, 1, SIDE, SIDE, SIDE), generator=torch.Generator().manual_seed(0)).to(arguments.device)
-    table = options(network, arguments.device)
-    with torch.inference_mode():
-        expected = network(tile)
-        sys.stdout.write(f"{'option':<28}{'s/tile':>8}{'first':>8}{'logits move by':>16}\n")
-        for name in arguments.options or table:
-            predict, tiles = table[name]()
-            batch = tile.expand(tiles, *tile.shape[1:]).contiguous()
-            times = []
-            for _ in range(1 + arguments.repeats):
-                start = time.perf_counter()
-                logits = predict(batch)
-                if arguments.device == "cuda":
-                    torch.cuda.synchronize()
-                times.append(time.perf_counter() - start)
-            first, *times = times
-            moved = float((logits[:1].float() - expected).abs().max())
-            sys.stdout.write(f"{name:<28}{min(times) / tiles:>8.2f}{first:>8.2f}{moved:>16.2g}\n")
-            sys.stdout.flush()
-            torch.set_num_threads(THREADS)
+    ways = Ways(make_network().to(arguments.device), arguments.device)
+    sys.stdout.write(f"{'option':<28}{'s/tile':>8}{'first':>8}{'logits move by':>16}\n")
+    for name in arguments.options or ways.options():
+        found = measure(ways, name, arguments.repeats)
+        sys.stdout.write(f"{name:<28}{found['tile_s']:>8.2f}{found['first_s']:>8.2f}{found['moved']:>16.2g}\n")
+        sys.stdout.flush()
 
 
-def make_network() -> torch.nn.Module:
-    """Build nnU-Net's PlainConvUNet with 32 to 320 channels, 20 classes and random calibrated weights."""
+def make_network(side: int = SIDE, features: tuple[int, ...] = FULL) -> torch.nn.Module:
+    """Build nnU-Net's PlainConvUNet, 32 to 320 channels by default, with 20 classes and random weights."""
     labels = {"background": 0, **{f"organ {index}": index for index in range(1, 20)}}
-    plan = TinyPlan(labels=labels, spacing=(1.5,) * 3, patch_size=(SIDE,) * 3, mirror_axes=None)
+    plan = TinyPlan(labels=labels, spacing=(1.5,) * 3, patch_size=(side,) * 3, mirror_axes=None)
     with TemporaryDirectory() as folder:
         source = write_results_folder(
-            Path(folder) / "stock", plan, 0, features=FULL, convolutions=FULL_CONVOLUTIONS, fill=lambda *_: None
+            Path(folder) / "stock", plan, 0, features=features, convolutions=FULL_CONVOLUTIONS, fill=lambda *_: None
         )
         package = add_package(source, "full", Path(folder) / "models")
         return build_network(package.manifest.configurations[0].network)
 
 
-def options(network: torch.nn.Module, device: str) -> dict[str, Callable[[], tuple[Predict, int]]]:
-    """List the options by name; each prepares the prediction of tiles, and gives their number at a time."""
+@dataclass(frozen=True)
+class Ways:
+    """The ways in which a network can be run.
 
-    def under(precision: torch.dtype, model: Predict) -> Predict:
+    Attributes
+    ----------
+    network
+        On ``device``.
+    device
+        ``cpu`` or ``cuda``.
+    side
+        Edge of a tile in voxels.
+    """
+
+    network: torch.nn.Module
+    device: str
+    side: int = SIDE
+
+    def options(self) -> dict[str, Option]:
+        """List the options of the device by name."""
+        low = torch.float16 if self.device == "cuda" else torch.bfloat16
+        half = self.under(low, self.network)
+        table: dict[str, Option] = {
+            "single": (lambda: self.network, 1),
+            "single, one thread": (lambda: on_one_thread(self.network), 1),
+            "single, channels last": (self.channels_last, 1),
+            "single, 2 tiles at a time": (lambda: self.network, 2),
+            "single, compiled": (lambda: torch.compile(self.network), 1),
+            f"{low}".removeprefix("torch."): (lambda: half, 1),
+            "half, one thread": (lambda: on_one_thread(half), 1),
+            "half, channels last": (lambda: self.under(low, self.channels_last()), 1),
+            "half, 2 tiles at a time": (lambda: half, 2),
+            "half, 4 tiles at a time": (lambda: half, 4),
+            "half, compiled": (lambda: torch.compile(half), 1),
+        }
+        return table | (self._on_gpu(half) if self.device == "cuda" else self._on_cpu())
+
+    def _on_cpu(self) -> dict[str, Option]:
+        if not is_installed():
+            return {}
+        return {
+            "OpenVINO, single": (lambda: self.converted("float32"), 1),
+            "OpenVINO, bfloat16": (lambda: self.converted("bfloat16"), 1),
+        }
+
+    def _on_gpu(self, half: Predict) -> dict[str, Option]:
+        return {
+            "half, CUDA graph": (partial(self.graphed, half), 1),
+            "half, cudnn.benchmark": (partial(by_trial, half), 1),
+            "half, from pageable memory": (partial(from_host, half, pinned=False), 1),
+            "half, from pinned memory": (partial(from_host, half, pinned=True), 1),
+            "bfloat16": (lambda: self.under(torch.bfloat16, self.network), 1),
+        }
+
+    def under(self, precision: torch.dtype, model: Predict) -> Predict:
+        """Run a model under autocast."""
+
         def predict(tile: torch.Tensor) -> torch.Tensor:
-            with torch.autocast(device, precision):
+            with torch.autocast(self.device, precision):
                 return model(tile)
 
         return predict
 
-    def last() -> torch.nn.Module:
-        turned = copy.deepcopy(network)
+    def channels_last(self) -> torch.nn.Module:
+        """Copy the network, with its weights in another order of memory."""
+        turned = copy.deepcopy(self.network)
         for parameter in turned.parameters():
             if parameter.ndim == 5:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
         return turned
 
-    def on_threads(count: int, predict: Predict) -> Predict:
-        torch.set_num_threads(count)
-        return predict
-
-    def graphed() -> Predict:
-        static = torch.zeros((1, 1, SIDE, SIDE, SIDE), device=device)
-        model = under(torch.float16, network)
+    def graphed(self, model: Predict) -> Predict:
+        """Record a model's kernels once, and replay them."""
+        static = torch.zeros((1, 1, *(self.side,) * 3), device=self.device)
         model(static)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
@@ -107,33 +146,60 @@ def options(network: torch.nn.Module, device: str) -> dict[str, Callable[[], tup
 
         return predict
 
-    def converted(precision: Literal["float32", "bfloat16"]) -> Predict:
+    def converted(self, precision: Literal["float32", "bfloat16"]) -> Predict:
+        """Convert the network for OpenVINO."""
         with TemporaryDirectory() as folder:
             graph, numbers = Path(folder) / "network.xml", Path(folder) / "network.bin"
-            convert(network, (1, 1, SIDE, SIDE, SIDE), graph, numbers)
+            convert(self.network, (1, 1, *(self.side,) * 3), graph, numbers)
             return OpenVinoNetwork(graph.read_bytes(), numbers.read_bytes(), precision, THREADS)
 
-    low = torch.float16 if device == "cuda" else torch.bfloat16
-    table: dict[str, Callable[[], tuple[Predict, int]]] = {
-        "single": lambda: (network, 1),
-        "single, one thread": lambda: (on_threads(1, network), 1),
-        "single, channels last": lambda: (last(), 1),
-        "single, 2 tiles at a time": lambda: (network, 2),
-        "single, compiled": lambda: (torch.compile(network), 1),
-        f"{low}".removeprefix("torch."): lambda: (under(low, network), 1),
-        "half, one thread": lambda: (on_threads(1, under(low, network)), 1),
-        "half, channels last": lambda: (under(low, last()), 1),
-        "half, 2 tiles at a time": lambda: (under(low, network), 2),
-        "half, 4 tiles at a time": lambda: (under(low, network), 4),
-        "half, compiled": lambda: (torch.compile(under(low, network)), 1),
-    }
-    if device == "cpu" and is_installed():
-        table["OpenVINO, single"] = lambda: (converted("float32"), 1)
-        table["OpenVINO, bfloat16"] = lambda: (converted("bfloat16"), 1)
-    if device == "cuda":
-        table["half, CUDA graph"] = lambda: (graphed(), 1)
-        table["bfloat16"] = lambda: (under(torch.bfloat16, network), 1)
-    return table
+
+def on_one_thread(model: Predict) -> Predict:
+    """Take one thread for what follows."""
+    torch.set_num_threads(1)
+    return model
+
+
+def by_trial(model: Predict) -> Predict:
+    """Let cuDNN try its convolutions and take the quickest, as nnU-Net does."""
+    torch.backends.cudnn.benchmark = True
+    return model
+
+
+def from_host(model: Predict, *, pinned: bool) -> Predict:
+    """Take tiles from the host's memory, and bring logits back there."""
+
+    def predict(tile: torch.Tensor) -> torch.Tensor:
+        host = tile.cpu()
+        on_device = (host.pin_memory() if pinned else host).to(tile.device, non_blocking=pinned)
+        logits = model(on_device)
+        back = torch.empty(logits.shape, dtype=logits.dtype, pin_memory=pinned)
+        return back.copy_(logits, non_blocking=pinned)
+
+    return predict
+
+
+@torch.inference_mode()
+def measure(ways: Ways, name: str, repeats: int = REPEATS) -> Mapping[str, Any]:
+    """Measure an option: seconds a tile, of the first run, and the largest change of a logit from single precision."""
+    tile = torch.randn((1, 1, *(ways.side,) * 3), generator=torch.Generator().manual_seed(0)).to(ways.device)
+    expected = ways.network(tile)
+    prepare, tiles = ways.options()[name]
+    times = []
+    try:
+        predict = prepare()
+        batch = tile.expand(tiles, *tile.shape[1:]).contiguous()
+        for _ in range(1 + repeats):
+            start = time.perf_counter()
+            logits = predict(batch)
+            if ways.device == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(THREADS)
+        torch.backends.cudnn.benchmark = False
+    moved = float((logits[:1].to(ways.device).float() - expected).abs().max())
+    return {"tile_s": min(times[1:]) / tiles, "first_s": times[0], "moved": moved}
 
 
 if __name__ == "__main__":

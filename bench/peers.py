@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from bench import cold_start, floors, machine
-from bench.cases import BY_NAME, CASES, GPU_CASES, ON_CPU, QUICK, ROWS, Case, prepare
+from bench.cases import BY_NAME, CASES, GPU_CASES, ON_CPU, QUICK, WITH_EQUAL, Case, prepare
 from bench.children import Limits, available_gb, run_child
 from bench.data import DATA
 from bench.table import PAGE, page_with, table_of
@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--cases", nargs="+", help="cases of the table, or " + ", ".join(OTHERS))
-    parser.add_argument("--rows", nargs="+", choices=(*ROWS, ON_CPU))
+    parser.add_argument("--rows", nargs="+", choices=(*WITH_EQUAL, ON_CPU))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--memory-gb", type=float, help="memory limit of a row in GB; default: 85 %% of free memory")
     parser.add_argument("--seconds", type=float, default=900, help="time limit of a row")

@@ -24,10 +24,8 @@ Results = Mapping[str, Any]
 
 def table_of(results: Results) -> str:
     """Write everything that was measured as a table."""
-    lines = [_machine(results["machine"]), "", "targets"]
-    for target in targets_of(results):
-        found = "-" if target.found is None else f"{target.found:.2f}"
-        lines.append(f"  {target.verdict:<13}{found:>8}  {target.sense} {target.limit:g} {target.unit}: {target.what}")
+    lines = [machine_line(results["machine"]), "", "targets"]
+    lines += [target.line for target in targets_of(results)]
     for name, case in results["cases"].items():
         lines += ["", *_case(name, case)]
     lines += ["", *_others(results)]
@@ -40,7 +38,8 @@ def page_with(results: Results) -> str:
     return f"{before}{BEGIN}```text\n{table_of(results)}```\n{END}{rest.partition(END)[2]}"
 
 
-def _machine(machine: Results) -> str:
+def machine_line(machine: Results) -> str:
+    """Describe the machine, as `bench.machine` found it."""
     amx = ", AMX" if machine["amx_bf16"] else ""
     return (
         f"{machine['cpu']}, {machine['cores']} cores{amx}, {machine['memory_gb']:.0f} GB; "
@@ -51,20 +50,25 @@ def _machine(machine: Results) -> str:
 
 
 def _case(name: str, case: Results) -> list[str]:
-    lines = [f"{name}: {case['what']}"]
-    lines.append(
-        f"  {'seconds, warm (cold)':<{WIDTH}}"
-        + "".join(f"{stage:>16}" for stage in STAGES)
-        + f"{'peak GB':>9}{'GPU GB':>8}{'boundary':>10}  agreement with nnunetv2"
-    )
+    lines = [f"{name}: {case['what']}", head_of()]
     for row, figures in case["rows"].items():
-        lines.append(f"  {NAMES[row]:<{WIDTH}}{_figures(figures)}")
+        lines.append(f"  {NAMES[row]:<{WIDTH}}{figures_of(figures)}")
     for kind, floor in case.get("floors", {}).items():
         lines.append(f"  floor of {kind:<11}{floor['seconds']:>9.3f} s: {floor['why']}")
     return lines
 
 
-def _figures(row: Results) -> str:
+def head_of() -> str:
+    """Write the head of a case's rows."""
+    return (
+        f"  {'seconds, warm (cold)':<{WIDTH}}"
+        + "".join(f"{stage:>16}" for stage in STAGES)
+        + f"{'peak GB':>9}{'GPU GB':>8}{'boundary':>10}  agreement with nnunetv2"
+    )
+
+
+def figures_of(row: Results) -> str:
+    """Write the figures of a row below that head."""
     if "ended" in row:
         return f"  {row['ended']} in {row['stage']}, at {row['peak_gb']:.1f} GB (limit {row['limit_gb']:.1f} GB)"
     cells = []

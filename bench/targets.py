@@ -41,6 +41,12 @@ class Target:
         met = self.found >= self.limit if self.sense == "at least" else self.found <= self.limit
         return "met" if met else "NOT MET"
 
+    @property
+    def line(self) -> str:
+        """The line of the list."""
+        found = "-" if self.found is None else f"{self.found:.2f}"
+        return f"  {self.verdict:<13}{found:>8}  {self.sense} {self.limit:g} {self.unit}: {self.what}"
+
 
 def targets_of(results: Results) -> list[Target]:
     """List every target, in the order in which they were set."""
@@ -54,14 +60,12 @@ def targets_of(results: Results) -> list[Target]:
     cold, seg = results.get("cold_start"), results.get("seg_writing")
     after = results.get("postprocessing")
     return [
-        Target(f"{named}, against nnunetv2", "at least", 20, "times faster", _ratio(stock, exact, TIMED)),
-        Target(f"{named}, against torch resampling", "at least", 5, "times faster", _ratio(torch, exact, TIMED)),
+        Target(f"{named}, against nnunetv2", "at least", 20, "times faster", ratio(stock, exact, TIMED)),
+        Target(f"{named}, against torch resampling", "at least", 5, "times faster", ratio(torch, exact, TIMED)),
         Target("peak memory, 20 classes, against nnunetv2", "at most", 0.4, "of it", _memory(exact, stock)),
         Target("peak memory, 20 classes, against torch resampling", "at most", 0.3, "of it", _memory(exact, torch)),
         Target("peak memory, 400 slices, 118 classes", "at most", 8.0, "GB", peak_gb(large, STAGES) if large else None),
-        Target(
-            "GPU: preprocess + labels against the CPU", "at least", 12, "times faster", _ratio(on_cpu, exact, TIMED)
-        ),
+        Target("GPU: preprocess + labels against the CPU", "at least", 12, "times faster", ratio(on_cpu, exact, TIMED)),
         Target("GPU: DICOM to SEG, 400 slices, warm", "at most", 3.0, "s", total_s(warm) if warm else None),
         Target("cold `segnode run` added to its imports", "at most", 1.0, "s", cold["added_s"] if cold else None),
         Target(
@@ -103,14 +107,14 @@ def _targets_of_profiles(results: Results) -> list[Target]:
             "at least",
             2.5,
             "times faster",
-            _ratio(demo["exact"], demo["equal"], ("network",)),
+            ratio(demo["exact"], demo["equal"], ("network",)),
         ),
         Target(
             "network, crlm-1006, fast against exact",
             "at least",
             6,
             "times faster",
-            _ratio(demo["exact"], demo["fast"], ("network",)),
+            ratio(demo["exact"], demo["fast"], ("network",)),
         ),
         *(
             Target(
@@ -118,11 +122,11 @@ def _targets_of_profiles(results: Results) -> list[Target]:
                 "at least",
                 limit,
                 "times faster",
-                _ratio(full["exact"], full[row], ("network",)),
+                ratio(full["exact"], full[row], ("network",)),
             )
             for row, limit in (("equal", 2), ("fast", 4))
         ),
-        Target("all, 20 classes, equal against nnunetv2", "at least", 4, "times faster", _ratio(stock, whole, STAGES)),
+        Target("all, 20 classes, equal against nnunetv2", "at least", 4, "times faster", ratio(stock, whole, STAGES)),
         Target("peak memory, 20 classes, equal against nnunetv2", "at most", 0.35, "of it", _memory(whole, stock)),
     ]
 
@@ -153,7 +157,8 @@ def _row(results: Results, case: str, row: str) -> Results | None:
     return found
 
 
-def _ratio(slow: Results | None, fast: Results | None, stages: tuple[str, ...]) -> float | None:
+def ratio(slow: Results | None, fast: Results | None, stages: tuple[str, ...]) -> float | None:
+    """Divide the warm seconds of some stages of two rows; ``None`` if one of them did not run."""
     return _quotient(slow, fast, lambda row: sum(warm_s(row, stage) or 0.0 for stage in stages))
 
 
@@ -162,6 +167,6 @@ def _memory(ours: Results | None, theirs: Results | None) -> float | None:
 
 
 def _quotient(one: Results | None, other: Results | None, value: Callable[[Results], float]) -> float | None:
-    if one is None or other is None or "ended" in one or "ended" in other:
+    if one is None or other is None or "runs" not in one or "runs" not in other:
         return None
     return float(value(one) / value(other))

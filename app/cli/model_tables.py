@@ -1,7 +1,7 @@
 """The output of ``segnode models``: a package's facts as a table or JSON, outcomes, and how far the work is."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,7 +165,7 @@ def said_of_use(package: "Package", measurement: "Measurement", profile: "Profil
     if one["components_lost"]:
         lost += f", {one['components_lost']} components are lost, the largest of {one['largest_lost_ml']:g} ml"
     return (
-        f"{said}, by {one['backend']}: {seconds[profile]:.1f} s instead of {seconds['exact']:.1f} s; {lost}. "
+        f"{said}, by {_way_of(one)}: {seconds[profile]:.1f} s instead of {seconds['exact']:.1f} s; {lost}. "
         f"It counts on this kind of processor ({measurement.processor}); on one that was not measured exact runs."
     )
 
@@ -176,7 +176,7 @@ def _table_of_profiles(measurement: "Measurement") -> Table:
     table = Table("Profile", "Backend", "Seconds", "Peak GB", *columns, title=title)
     for profile, one in measurement.summary().items():
         peak = f"{one['peak_bytes'] / 1e9:.2f}" if one["peak_bytes"] else "not known"
-        row = [profile, one["backend"] or "torch", f"{one['seconds']:.1f}", peak]
+        row = [profile, _way_of(one), f"{one['seconds']:.1f}", peak]
         if profile != "exact":
             lost, change = one["components_lost"], one["volume_change_ml"]
             row += [str(one["mismatches"]), _figure(one["lowest_dice"])]
@@ -184,6 +184,10 @@ def _table_of_profiles(measurement: "Measurement") -> Table:
             row.append("not counted" if change is None else f"{change:.3g} ml")
         table.add_row(*row)
     return table
+
+
+def _way_of(summary: Mapping[str, Any]) -> str:
+    return " ".join([summary["backend"] or "torch", *([summary["precision"]] if summary["precision"] else [])])
 
 
 def _table_of_labels(measurement: "Measurement", profile: "Profile") -> Table:

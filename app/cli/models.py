@@ -280,8 +280,9 @@ def measure(
       segnode models measure liver imagesTs --truth labelsTs --device cuda
       segnode models measure liver imagesTs --use --dice 0.998
 
-    Every profile segments every case, in each backend that can run it; the
-    quicker one runs it from then on. Seconds, peak memory, voxels that differ,
+    Every profile segments every case, in each backend that can run it and in
+    bfloat16 and single precision where it may; the quickest way runs it from
+    then on. Seconds, peak memory, voxels that differ,
     Dice, components and volumes are kept with the package for its present
     weights and settings and this kind of processor (hashes of the files, not
     the files); show prints them. Until then equal and fast run with a warning.

@@ -2,9 +2,9 @@
 
 - ``exact`` is torch, and so is every profile on a GPU.
 - ``equal`` is single precision by the backend that was measured to be the quickest, else by OpenVINO.
-- ``fast`` is bfloat16 where the processor has units for it, else single precision; by the backend that was measured to
-  be the quickest, else by OpenVINO. Packages from before there were backends keep torch, and bfloat16 on AMX alone,
-  unless ``segnode models measure --use`` wrote their profile.
+- ``fast`` is bfloat16 where the processor has units for it, else single precision; by the backend, and in the type of
+  numbers, that were measured to be the quickest, else by OpenVINO. Packages from before there were backends keep torch,
+  and bfloat16 on AMX alone, unless ``segnode models measure --use`` wrote their profile.
 - Torch runs in the place of a backend that is not installed or has no converted network, and the log says so.
 """
 
@@ -48,13 +48,25 @@ def settle(package: Package, device: str) -> Package:
         return package.in_profile("exact")
     if device == "cuda" or package.inference.profile == "exact" or _is_as_before(package):
         return package
-    return with_backend(package, measured_backend(package, kind) or "openvino")
+    name, precision = measured_backend(package, kind) or ("openvino", None)
+    return with_backend(package, name, precision)
 
 
-def with_backend(package: Package, wanted: BackendName) -> Package:
-    """Return a package that runs on the CPU with this backend, or with torch where the backend cannot be had."""
-    active = package.inference.active
-    precision: Literal["bfloat16", "float32"] = "bfloat16" if active.bf16 and computes_bfloat16() else "float32"
+def precisions_of(package: Package) -> tuple[Literal["bfloat16", "float32"], ...]:
+    """Return the types of numbers that a package's profile may be computed in on this CPU, the usual one first."""
+    return ("bfloat16", "float32") if package.inference.active.bf16 and computes_bfloat16() else ("float32",)
+
+
+def with_backend(package: Package, wanted: BackendName, measured: Precision | None = None) -> Package:
+    """Return a package that runs on the CPU with this backend, or with torch where the backend cannot be had.
+
+    Parameters
+    ----------
+    measured
+        The type of numbers that was measured to be the quickest, which counts where the profile may have it.
+    """
+    usual, *others = precisions_of(package)
+    precision = next((one for one in others if one == measured), usual)
     name = "torch" if wanted == "openvino" and not _has_openvino(package, precision) else wanted
     return package.with_options(replace(package.options, backend=Backend(name, _version_of(name), precision)))
 

@@ -10,12 +10,14 @@ from core.cancellation import NEVER, Cancellation
 from core.errors import ConfigInvalid, OutOfMemory
 from core.label_map import LabelMap
 from core.regular_grid import regular_grid
-from core.volume import Volume
+from core.volume import Geometry, Volume
 from segmentation.inference.shared_images import SharedImages
 from segmentation.package.package import Package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from segmentation.inference.predictor import Predictor
 
 Progress = Callable[[float], None]
 
@@ -127,18 +129,16 @@ class Engine:
         tiles_at_once: int = 1,
         regular_too: bool = False,
     ) -> EngineResult:
-        """Segment a volume; it is not modified.
+        """Segment a volume, which is not modified: labels before post-processing, and the seconds of each stage.
 
         Parameters
         ----------
         volume
             float32 ``(channel, slice, row, column)`` with as many channels as the model.
-        on_progress
-            Called with the fraction done, 0 to 1, after each tile of a network.
+        on_progress, cancellation
+            Called with the fraction done, 0 to 1, and asked, after each tile of a network.
         shared
             The images that this model shares with others of the same study; ``None`` if it runs alone.
-        cancellation
-            Asked after each tile of a network.
         results_on_gpu
             True keeps image, logits and accumulators on the GPU, too; False keeps there only one tile at a time.
         tiles_at_once
@@ -146,17 +146,10 @@ class Engine:
         regular_too
             Whether the labels on an irregular stack's regular grid are wanted beside those at its own voxels.
 
-        Returns
-        -------
-        EngineResult
-            The labels on the volume's grid, before post-processing, and the seconds per stage.
-
         Raises
         ------
-        Cancelled
-            If the work is cancelled.
-        RetryLater
-            If the GPU has too little free memory now.
+        Cancelled, RetryLater
+            If the work is cancelled; if the GPU has too little free memory now.
         PackageInvalid
             If the network's logits overflow, or its plans ask for a resampling that is not supported.
         StudyRejected
@@ -184,13 +177,15 @@ class Engine:
             tiles_at_once,
             regular_too=regular_too,
         )
+        return self._result(predictor, volume.geometry)
+
+    def _result(self, predictor: "Predictor", geometry: Geometry) -> EngineResult:
         with _out_of_memory_is_transient():
             array = predictor.labels()
         specs = tuple(sorted(self.package.config.labels, key=lambda spec: spec.value))
         beside = predictor.regular_labels
-        regular = None if beside is None else LabelMap(beside, regular_grid(volume.geometry), specs)
-        found = LabelMap(array, volume.geometry, specs)
-        return EngineResult(found, predictor.timings, self.package, self.backend, regular)
+        regular = None if beside is None else LabelMap(beside, regular_grid(geometry), specs)
+        return EngineResult(LabelMap(array, geometry, specs), predictor.timings, self.package, self.backend, regular)
 
 
 @contextmanager

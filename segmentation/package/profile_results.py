@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from core.backend import BackendName
+from core.backend import BackendName, Precision
 from core.frozen import Frozen
 from core.model_config import Profile
 from core.study_warning import StudyWarning, WarningCode
@@ -97,15 +97,19 @@ class Measurement(Result):
         Kind of the processor (`segmentation.backends.processor_kind`); null, for every kind, in one of schema 1.
     backends
         The backend that was the quickest in each profile, which runs it on this kind of processor.
+    precisions
+        The type of numbers with which that backend was the quickest: bfloat16 is slower than single precision in some
+        convolutions of processors that have units for it. Empty in one that tried no more than one type.
     tried
-        Seconds of all cases by profile and backend.
+        Seconds of all cases by profile and by backend and type of numbers.
     """
 
     segnode: str
     device: str
     processor: str | None = None
     backends: dict[Profile, BackendName] = Field(default={})
-    tried: dict[Profile, dict[BackendName, float]] = Field(default={})
+    precisions: dict[Profile, Precision] = Field(default={})
+    tried: dict[Profile, dict[str, float]] = Field(default={})
     cases: tuple[CaseMeasurement, ...]
 
     def counts_for(self, processor: str) -> bool:
@@ -147,6 +151,7 @@ class Measurement(Result):
         known = [peak for peak in peaks if peak is not None]
         found: dict[str, Any] = {
             "backend": self.backends.get(profile),
+            "precision": self.precisions.get(profile),
             "seconds": round(self.seconds(profile), 3),
             "peak_bytes": max(known, default=None),
         }
@@ -228,16 +233,24 @@ def was_measured(package: Package, processor: str) -> bool:
     return any(one.counts_for(processor) and profile in one.profiles for one in measurements_of(package))
 
 
-def measured_backend(package: Package, processor: str) -> BackendName | None:
+def measured_backend(package: Package, processor: str) -> tuple[BackendName, Precision | None] | None:
     """Return the backend that was the quickest for a package's profile on such a processor; ``None`` if none was tried.
+
+    Returns
+    -------
+    tuple
+        The backend, and the type of numbers with which it was; ``None`` if no other was tried.
 
     Raises
     ------
     PackageInvalid
         If what was measured is damaged.
     """
+    profile = package.inference.profile
     fitting = [one for one in measurements_of(package) if one.processor == processor]
-    return fitting[-1].backends.get(package.inference.profile) if fitting else None
+    if not fitting or profile not in fitting[-1].backends:
+        return None
+    return fitting[-1].backends[profile], fitting[-1].precisions.get(profile)
 
 
 def warning_of(package: Package, processor: str) -> StudyWarning | None:

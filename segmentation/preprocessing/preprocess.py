@@ -66,19 +66,16 @@ def preprocess(
     device: torch.device | None = None,
     acquired: NDArray[np.bool_] | None = None,
 ) -> tuple[torch.Tensor, Grids]:
-    """Bring an image to the network's grid and range.
+    """Bring an image to the network's grid and range; it is not modified.
 
     Parameters
     ----------
     image
-        ``(channel, z, y, x)`` in the image's unit and the order in which the model was trained; a view is fine; not
-        modified.
+        ``(channel, z, y, x)`` in the image's unit and the order in which the model was trained; a view is fine.
     spacing
         In mm, in array order.
-    configuration
-        The network's configuration: axis order, spacing, normalisation and resampling.
-    labels
-        The labels of the data set, used for ``previous``.
+    configuration, labels
+        The network's axis order, spacing, normalisation and resampling; the data set's labels, for ``previous``.
     previous
         For a cascade, the first stage's labels on the image's grid; they become further channels, one for each label.
     device
@@ -88,10 +85,9 @@ def preprocess(
 
     Returns
     -------
-    torch.Tensor
-        float32 ``(channel, z, y, x)``.
-    Grids
-        The grids that :func:`segmentation.labels.export_prediction.labels_of_slabs` needs for the way back.
+    tuple
+        float32 ``(channel, z, y, x)``, and the grids that labels need for the way back
+        (:func:`segmentation.labels.export_prediction.labels_of_slabs`).
 
     Raises
     ------
@@ -105,13 +101,9 @@ def preprocess(
     grids = _grids(turned, [spacing[axis] for axis in forward], configuration, known)
     known = known[grids.box] if known is not None else None
     cropped = turned[(slice(None), *grids.box)]
-    uses_mask = previous is not None or any(n.use_mask for n in configuration.normalisation)
-    mask = nonzero_mask(cropped) if uses_mask else None
-    stage = None
-    if previous is not None and mask is not None:
-        stage = previous.transpose(forward)[grids.box].astype(np.int16)
-        # nnU-Net marks voxels outside of the mask by -1, but those that the first stage labelled stay in.
-        stage[(stage == 0) & ~mask] = -1
+    mask, stage = nonzero_mask(cropped) if any(n.use_mask for n in configuration.normalisation) else None, None
+    if previous is not None:
+        stage = _stage(previous.transpose(forward)[grids.box], nonzero_mask(cropped) if mask is None else mask)
         mask = stage >= 0
     extra = len(labels.foreground_values) if stage is not None else 0
     result = torch.empty((len(image) + extra, *grids.new_shape), dtype=torch.float32, device=device)
@@ -123,10 +115,15 @@ def preprocess(
         channel = whole.transpose(forward)[grids.box]
         _resample(channel, measure(channel, normalisation, mask, known), mask, result[index], grids, configuration)
     if stage is not None:
-        resampled = torch.from_numpy(_resample_stage(stage, grids, configuration)).to(result.device)
-        for value, out in zip(labels.foreground_values, result[len(image) :], strict=True):
-            out.copy_(resampled == value)
+        _add_stage(stage, labels, result[len(image) :], grids, configuration)
     return result, grids
+
+
+def _stage(previous: NDArray[np.integer[Any]], mask: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """Mark voxels outside of the mask by -1, as nnU-Net does; those that the first stage labelled stay in."""
+    stage = previous.astype(np.int16)
+    stage[(stage == 0) & ~mask] = -1
+    return stage
 
 
 def _grids(
@@ -181,6 +178,15 @@ def _resample(
         return torch.from_numpy(part).to(out.device)
 
     resample_planes(read, channel.shape, out, axis, order_of(resampling), scaling.bounds)
+
+
+def _add_stage(
+    stage: NDArray[np.int16], labels: Labels, out: torch.Tensor, grids: Grids, configuration: Configuration
+) -> None:
+    """Write a channel for each label of the first stage, 1 where it is."""
+    resampled = torch.from_numpy(_resample_stage(stage, grids, configuration)).to(out.device)
+    for value, channel in zip(labels.foreground_values, out, strict=True):
+        channel.copy_(resampled == value)
 
 
 def _resample_stage(stage: NDArray[np.int16], grids: Grids, configuration: Configuration) -> NDArray[np.int16]:

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from core.image_files.reader import read_image, read_mask
 from core.model_config import Profile
 from core.version import VERSION
 from core.volume import Volume
-from segmentation.backends.choice import with_backend
+from segmentation.backends.choice import precisions_of, with_backend
 from segmentation.backends.processor_kind import kind_of_processor
 from segmentation.inference.engine import Engine, resolve_device
 from segmentation.package.golden_results import compare
@@ -94,7 +95,7 @@ def measure(
 ) -> Measurement:
     """Segment every case in every profile, compare, and keep the outcome with the package.
 
-    Where several backends can run a profile, each does, and the one that was quicker is written down.
+    Where several backends can run a profile, or several types of numbers, each does, and the quickest is written down.
 
     Parameters
     ----------
@@ -117,12 +118,11 @@ def measure(
 
         measured.append(_MeasuredCase.of(engines, case, tell))
     tried = {
-        profile: {
-            name: round(sum(case.runs[profile][name].seconds for case in measured), 3) for name in engines[profile]
-        }
+        profile: {way: round(sum(case.runs[profile][way].seconds for case in measured), 3) for way in engines[profile]}
         for profile in PROFILES
     }
-    quickest = {profile: min(seconds, key=lambda name: seconds[name]) for profile, seconds in tried.items()}
+    quickest = {profile: min(seconds, key=lambda way: seconds[way]) for profile, seconds in tried.items()}
+    chosen = {profile: engines[profile][way].backend for profile, way in quickest.items()}
     measurement = Measurement(
         when=now(),
         segnode=VERSION,
@@ -130,9 +130,10 @@ def measure(
         settings=settings_hash(package.config, UNUSED_SETTINGS),
         device=device,
         processor=kind_of_processor(device),
-        backends=quickest,
+        backends={profile: backend.name for profile, backend in chosen.items()},
+        precisions={profile: backend.precision for profile, backend in chosen.items()},
         tried=tried,
-        cases=tuple(case.with_backends(quickest) for case in measured),
+        cases=tuple(case.run_by(quickest) for case in measured),
     )
     store_measurement(package.folder, measurement)
     return measurement
@@ -174,39 +175,46 @@ def use_profile(package: Package, profile: Profile, dice: float | None) -> None:
     replace_file(path, with_profile(path.read_text(encoding="utf-8"), profile, limits, path).encode())
 
 
-def _engines_of(package: Package, profile: Profile, device: str) -> dict[BackendName, Engine]:
-    """Load a profile in each backend that can run it; in torch, ``equal`` would be ``exact``."""
+Way = str
+"""A backend and the type of its numbers, as ``openvino bfloat16``."""
+
+
+def _engines_of(package: Package, profile: Profile, device: str) -> dict[Way, Engine]:
+    """Load a profile in each way that it can run; in torch, ``equal`` would be ``exact``."""
     asked = package.in_profile(profile)
     if profile == "exact" or device == "cuda":
-        return {"torch": Engine(asked, device)}
-    names: tuple[BackendName, ...] = ("openvino",) if profile == "equal" else ("openvino", "torch")
-    engines = [Engine(with_backend(asked, name), device) for name in names]
-    return {engine.backend.name: engine for engine in engines}
+        engines = [Engine(asked, device)]
+    else:
+        names: tuple[BackendName, ...] = ("openvino",) if profile == "equal" else ("openvino", "torch")
+        ways = product(names, precisions_of(asked))
+        engines = [Engine(with_backend(asked, name, precision), device) for name, precision in ways]
+    return {f"{engine.backend.name} {engine.backend.precision}": engine for engine in engines}
 
 
 @dataclass(frozen=True)
 class _MeasuredCase:
-    """One case in every profile and backend."""
+    """One case in every profile and way."""
 
     images: tuple[str, ...]
     truth: str | None
     voxels: int
-    runs: dict[Profile, dict[BackendName, ProfileRun]]
-    losses: dict[Profile, dict[BackendName, Loss]]
+    runs: dict[Profile, dict[Way, ProfileRun]]
+    losses: dict[Profile, dict[Way, Loss]]
 
     @classmethod
     def of(
-        cls, engines: dict[Profile, dict[BackendName, Engine]], case: Case, tell: Callable[[float], None]
+        cls, engines: dict[Profile, dict[Way, Engine]], case: Case, tell: Callable[[float], None]
     ) -> "_MeasuredCase":
-        package = engines["exact"]["torch"].package
+        (first,) = engines["exact"].values()
+        package = first.package
         volume = read_image(case.images, len(package.manifest.channels))
         truth = read_mask(case.truth, volume.geometry) if case.truth is not None else None
         outputs = package.manifest.labels.outputs.items()
-        runs: dict[Profile, dict[BackendName, ProfileRun]] = {}
-        losses: dict[Profile, dict[BackendName, Loss]] = {}
-        every = [(profile, name, engine) for profile in PROFILES for name, engine in engines[profile].items()]
+        runs: dict[Profile, dict[Way, ProfileRun]] = {}
+        losses: dict[Profile, dict[Way, Loss]] = {}
+        every = [(profile, way, engine) for profile in PROFILES for way, engine in engines[profile].items()]
         exact: NDArray[Any] | None = None
-        for number, (profile, name, engine) in enumerate(every):
+        for number, (profile, way, engine) in enumerate(every):
 
             def told(done: float, before: int = number) -> None:
                 tell((before + done) / len(every))
@@ -214,11 +222,11 @@ class _MeasuredCase:
             mask, seconds, peak = _run(engine, volume, told)
             dice: Dice | None = compare(mask, truth, outputs)[0] if truth is not None else None
             run = ProfileRun(seconds=round(seconds, 3), peak_bytes=peak, truth_dice=dice)
-            runs.setdefault(profile, {})[name] = run
+            runs.setdefault(profile, {})[way] = run
             if exact is None:
                 exact = mask  # the first profile's
             else:
-                losses.setdefault(profile, {})[name] = loss_of(mask, exact, outputs, volume.geometry)
+                losses.setdefault(profile, {})[way] = loss_of(mask, exact, outputs, volume.geometry)
         return cls(
             images=tuple(sha256_of_file(path) for path in case.images),
             truth=sha256_of_file(case.truth) if case.truth is not None else None,
@@ -227,8 +235,8 @@ class _MeasuredCase:
             losses=losses,
         )
 
-    def with_backends(self, chosen: dict[Profile, BackendName]) -> CaseMeasurement:
-        """Return the runs of one backend for each profile."""
+    def run_by(self, chosen: dict[Profile, Way]) -> CaseMeasurement:
+        """Return the runs in one way for each profile."""
         return CaseMeasurement(
             image_sha256=self.images,
             truth_sha256=self.truth,

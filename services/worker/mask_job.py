@@ -92,10 +92,7 @@ class MaskJob:
             label_map = self._read(opened, mask, known)
             digest = opened.digest
             opened.check_unchanged()
-        steps = (
-            request.steps(_values(request.labels, label_map)) if isinstance(request, SmoothRequest) else request.steps
-        )
-        _check_labels(steps, label_map)
+        steps = _steps_of(request, label_map)
         self._check_memory(_need(steps, label_map))
         said = json.dumps([step.model_dump(mode="json") for step in steps], sort_keys=True)
         key = key_of(request.task, digest, said)
@@ -132,6 +129,14 @@ class MaskJob:
             raise StudyRejected(ReasonCode.TOO_LARGE, f"{told}; the machine has {memory.total / 1e9:.1f} GB.")
         if need > memory.free:
             raise RetryLater(f"{told}; {memory.free / 1e9:.1f} GB are free")
+
+
+def _steps_of(request: MaskRequest, label_map: LabelMap) -> Sequence[PostprocessingStep]:
+    """Return the steps that a request asks for, all of whose labels the mask has."""
+    if isinstance(request, SmoothRequest):
+        return request.steps(_values(request.labels, label_map))
+    _check_labels(request.steps, label_map)
+    return request.steps
 
 
 def _record_of(changed: LabelMap, key: str, sources: tuple[str, ...], known: MaskRecord | None) -> MaskRecord:

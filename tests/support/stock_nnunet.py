@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.volume import Volume
+from tests.support.tiny_plans import plan_of
 
 
 def write_images(volume: Volume, folder: Path, ending: str = ".nrrd") -> list[str]:
@@ -28,15 +30,23 @@ def write_images(volume: Volume, folder: Path, ending: str = ".nrrd") -> list[st
     return files
 
 
-def predictor(results_folder: Path) -> Any:
-    """Build nnU-Net's predictor with its defaults, on the CPU, loaded with nnU-Net's own (unsafe) loader."""
+def predictor(results_folder: Path, device: str = "cpu", *, otherwise: bool = False) -> Any:
+    """Build nnU-Net's predictor with its defaults, loaded with nnU-Net's own (unsafe) loader.
+
+    Parameters
+    ----------
+    otherwise
+        On a GPU, take convolutions as cuDNN does by itself, not by trial, and keep results on the CPU: nnU-Net's
+        labels are no less nnU-Net's so, but sums round apart.
+    """
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     # Looking for a trainer, nnU-Net imports every module of its own, and with the transformers torchvision, whose
     # CUDA build cannot be imported beside a CPU build of torch. None of these models is a transformer.
     transformers = "nnunetv2.training.nnUNetTrainer.primus.primus_trainers"
     sys.modules.setdefault(transformers, ModuleType(transformers))
-    stock = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
+    stock = nnUNetPredictor(device=torch.device(device), allow_tqdm=False, perform_everything_on_device=not otherwise)
+    torch.backends.cudnn.benchmark = device == "cuda" and not otherwise  # nnU-Net has it on
     stock.initialize_from_trained_model_folder(str(results_folder), None)
     return stock
 
@@ -49,10 +59,12 @@ def predict(
     *,
     probabilities: bool = False,
     step: float = 0.5,
+    device: str = "cpu",
+    otherwise: bool = False,
 ) -> NDArray[np.integer[Any]]:
     """Predict one case, without nnU-Net's worker processes; ``previous`` holds a first stage's result."""
     output.mkdir(parents=True, exist_ok=True)
-    stock = predictor(results_folder)
+    stock = predictor(results_folder, device, otherwise=otherwise)
     stock.tile_step_size = step
     stock.predict_from_files_sequential(
         [list(files)],
@@ -61,6 +73,27 @@ def predict(
         folder_with_segs_from_prev_stage=str(previous) if previous else None,
     )
     return read_mask(output)
+
+
+def predict_kind(
+    kind: str, source: Path, files: Sequence[str], work: Path, device: str = "cpu", *, otherwise: bool = False
+) -> NDArray[np.integer[Any]]:
+    """Predict with one of ``tests.support.tiny_plans.KINDS`` as a user of nnU-Net does; ``otherwise`` as above."""
+    run = partial(predict, files=files, device=device, otherwise=otherwise)
+    if kind == "cascade":
+        run(source.with_name("nnUNetTrainer__nnUNetPlans__3d_lowres"), output=work / "lowres")
+        return run(source, output=work / "out", previous=work / "lowres")
+    if kind.endswith("ensemble"):
+        names = [f"nnUNetTrainer__nnUNetPlans__{c}" for c in (plan_of(kind).configuration, "2d")]
+        previous = None
+        if kind == "cascade_ensemble":
+            previous = work / "lowres"
+            run(source / "nnUNetTrainer__nnUNetPlans__3d_lowres", output=previous)
+        for name in names:
+            stage = previous if "cascade" in name else None
+            run(source / name, output=work / name, previous=stage, probabilities=True)
+        return ensemble([work / name for name in names], work / "out", source / names[0])
+    return run(source, output=work / "out")
 
 
 def ensemble(folders: Sequence[Path], output: Path, model: Path) -> NDArray[np.integer[Any]]:

@@ -35,6 +35,7 @@ __all__ = [
     "make_directional",
     "make_results_folder",
     "make_volume",
+    "volume_for",
     "volume_of",
     "write_results_folder",
     "write_winner",
@@ -103,6 +104,13 @@ def make_volume(
         array[:, ~inner] = 0
     geometry = Geometry(shape, spacing, (-10.0, 20.0, 5.0), np.eye(3) if direction is None else direction)
     return volume_of(array.astype(np.float32), geometry)
+
+
+def volume_for(kind: str, rows: int = 40) -> Volume:
+    """Make a volume that suits the kind: two channels, or zeros around, so that crop and mask have an effect."""
+    channels = 2 if kind == "two_channels" else 1
+    margin = 4 if kind in ("cropped", "two_channels", "regions_ensemble") else 0
+    return make_volume(channels=channels, shape=(20, rows, 36), margin=margin)
 
 
 def volume_of(array: NDArray[np.float32], geometry: Geometry) -> Volume:

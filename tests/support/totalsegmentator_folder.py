@@ -1,5 +1,6 @@
 """Folders as TotalSegmentator keeps its weights, with tiny networks: random ones, or ones that know their axes."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,23 @@ def labels_of(number: int) -> dict[str, int]:
     return {"background": 0, **{structure.name: structure.own for structure in STRUCTURES[number]}}
 
 
-def make_totalsegmentator(folder: Path, *, seed: int = 0, reader: str = "SimpleITKIO", **changes: Any) -> list[Path]:
-    """Write all parts below a folder, with random weights of which each finds half of a patient; in order."""
+def make_totalsegmentator(
+    folder: Path,
+    *,
+    seed: int = 0,
+    reader: str = "SimpleITKIO",
+    size: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> list[Path]:
+    """Write all parts below a folder, with random weights of which each finds half of a patient; in order.
+
+    Parameters
+    ----------
+    size
+        Features and convolutions of the networks, as `write_results_folder` takes them; tiny unless given.
+    **changes
+        Fields of :class:`TinyPlan` with other values.
+    """
     parts = [
         write_results_folder(
             folder / name,
@@ -37,6 +53,7 @@ def make_totalsegmentator(folder: Path, *, seed: int = 0, reader: str = "SimpleI
                 **changes,
             ),
             seed + number,
+            **(size or {}),
         )
         for number, name in DATASETS.items()
     ]

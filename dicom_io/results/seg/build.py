@@ -31,7 +31,7 @@ from dicom_io.images.headers.attributes import integer, text
 from dicom_io.images.headers.instance import Instance
 from dicom_io.results.local_time import set_times
 from dicom_io.results.result_identity import ResultIdentity
-from dicom_io.results.seg.frames import FrameKey, Rows, binary_frames, labelmap_planes, rows_by_value
+from dicom_io.results.seg.frames import Extent, FrameKey, binary_frames, extents_by_value, labelmap_planes
 from dicom_io.results.seg.functional_groups import PER_FRAME_GROUPS, functional_groups
 from dicom_io.results.seg.read_back import SegContent, read_seg, verify_seg
 from dicom_io.results.seg.segments import describe
@@ -124,7 +124,7 @@ def build_seg(
     headers = headers_by_uid(sources)
     slices = source_slices(volume, headers)
     first = headers[volume.sop_instance_uids[0]]
-    found = rows_by_value(label_map)
+    found = extents_by_value(label_map)
     specs = [spec for spec in sorted(label_map.labels, key=lambda s: s.value) if spec.value in found or not found]
     identity = _identity(volume, headers, context).parts()
 
@@ -134,7 +134,7 @@ def build_seg(
     if context.config.output.segmentation_type == "LABELMAP":
         keys = _add_labelmap_pixels(seg, label_map, numbers)
     else:
-        middle = {label_map.geometry.shape[0] // 2: (0, 0)}
+        middle = {label_map.geometry.shape[0] // 2: Extent(slice(0, 0), slice(0, 0))}
         keys = _add_binary_pixels(seg, label_map, numbers, found or dict.fromkeys(numbers, middle))
     seg[PER_FRAME_GROUPS] = functional_groups(keys, slices)
     seg.NumberOfFrames = len(keys)
@@ -299,7 +299,7 @@ def _series_number(header: Dataset, config: ModelConfig) -> int:
 
 
 def _add_binary_pixels(
-    seg: Dataset, label_map: LabelMap, numbers: dict[int, int], slices: dict[int, dict[int, Rows]]
+    seg: Dataset, label_map: LabelMap, numbers: dict[int, int], slices: dict[int, dict[int, Extent]]
 ) -> list[FrameKey]:
     frames = sum(len(slices[value]) for value in numbers)
     if frames * seg.Rows * seg.Columns / 8 > LARGEST_PIXEL_DATA:

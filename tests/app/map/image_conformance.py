@@ -147,6 +147,38 @@ def test_the_worker(node_image: Callable[[str, Sequence[str]], Container]) -> No
     assert done.stdout.strip() == "ok", done.stderr
 
 
+EQUAL = """
+from pathlib import Path
+import numpy as np
+from core.volume import Geometry, Volume
+from segmentation.inference.engine import Engine
+from segmentation.package.package import load_package
+
+shape = (40, 96, 96)
+array = np.random.default_rng(0).normal(-300, 400, (1, *shape)).astype(np.float32)
+uids = tuple(f"2.25.{number}" for number in range(1, 41))
+geometry = Geometry(shape, (3.0, 1.5, 1.5), (0.0, 0.0, 0.0), np.eye(3))
+volume = Volume(array, geometry, uids, (1,) * 40, ("2.25.50",), "2.25.51")
+package = load_package(Path("/opt/holoscan/models/demo"))
+engines = [Engine(package.in_profile(profile), "cpu") for profile in ("exact", "equal")]
+exact, equal = (engine.segment(volume).label_map.array for engine in engines)
+print(engines[1].backend, int((exact != equal).sum()), len(np.unique(exact)))
+"""
+
+
+def test_the_worker_with_openvino(node_image: Callable[[str, Sequence[str]], Container]) -> None:
+    """Its converted networks came with it, since nothing can be written: profile equal gives the labels of exact."""
+    worker = node_image("worker-openvino", ("run", "worker", "torch-cpu", "openvino"))
+    table("worker-openvino", worker.image)
+    (worker.root / "tmp/try.py").write_text(EQUAL)
+    done = worker.run(command=["python3", "/tmp/try.py"])  # noqa: S108 - in the container
+    *backend, differ, values = done.stdout.split()
+    assert backend[0::2] == ["openvino", "float32"], done.stderr
+    assert int(differ) == 0
+    assert int(values) > 1
+    assert "network_converted" not in done.stderr
+
+
 def test_holoscan_loads_without_a_gpu(container: Container) -> None:
     (container.root / "tmp/try.py").write_text("import operators, holoscan; print(holoscan.__version__)")
     done = container.run(command=["python3", "/tmp/try.py"])  # noqa: S108 - in the container

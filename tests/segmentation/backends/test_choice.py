@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.backend import Backend, BackendName
+from core.backend import Backend, BackendName, Precision
 from core.model_config import Profile
 from segmentation.backends import choice, openvino_network
 from segmentation.backends.choice import settle
@@ -69,6 +69,7 @@ def measured(
     processor: str | None,
     backends: dict[Profile, BackendName],
     profiles: tuple[Profile, ...] = ("equal", "fast"),
+    precisions: dict[Profile, Precision] | None = None,
 ) -> None:
     run = ProfileRun(seconds=1.0, peak_bytes=None, truth_dice=None)
     case = CaseMeasurement(
@@ -88,6 +89,7 @@ def measured(
             device="cpu",
             processor=processor,
             backends=backends,
+            precisions=precisions or {},
             cases=(case,),
         ),
     )
@@ -145,11 +147,20 @@ class TestWhatRuns:
         assert settle(fast, "cpu").options.backend == Backend("openvino", "2026.4.1", "bfloat16")
         assert settle(old(fast), "cpu").options.backend is None
 
+    def test_single_precision_runs_where_it_was_measured_to_be_quicker(self, package: Package, on) -> None:
+        on("cpu avx512_bf16")
+        measured(package, "cpu avx512_bf16", {"fast": "openvino"}, precisions={"fast": "float32"})
+        assert settle(package.in_profile("fast"), "cpu").options.backend == Backend("openvino", "2026.4.1", "float32")
+        on("cpu amx_bf16")
+        assert settle(package.in_profile("fast"), "cpu").options.backend == Backend("openvino", "2026.4.1", "bfloat16")
+
     def test_no_bf16_where_the_package_forbids_it(self, package: Package, on) -> None:
         on("cpu amx_bf16")
         path = package.folder / MODEL_YAML
         path.write_text(path.read_text().replace("    bf16: true", "    bf16: false"))
-        backend = settle(load_package(package.folder).in_profile("fast"), "cpu").options.backend
+        forbidden = load_package(package.folder)
+        measured(forbidden, "cpu amx_bf16", {"fast": "openvino"}, precisions={"fast": "bfloat16"})
+        backend = settle(forbidden.in_profile("fast"), "cpu").options.backend
         assert backend == Backend("openvino", "2026.4.1", "float32")
 
 

@@ -16,8 +16,7 @@ from segmentation.package.package import load_package, open_package
 from segmentation.verification.golden_case import run_golden_case
 from tests.conftest import PARITY
 from tests.support import stock_nnunet as stock
-from tests.support.tiny_models import KINDS, make_results_folder, make_volume
-from tests.support.tiny_plans import plan_of
+from tests.support.tiny_models import KINDS, make_results_folder, make_volume, volume_for
 
 pytestmark = pytest.mark.slow
 
@@ -60,31 +59,6 @@ def record_difference(row: str, exact: NDArray[Any], other: NDArray[Any], record
     return mismatches
 
 
-def predict_with_nnunet(kind: str, source: Path, files: list[str], work: Path) -> NDArray[Any]:
-    """Predict this kind of model as a user of nnU-Net does."""
-    if kind == "cascade":
-        stock.predict(source.with_name("nnUNetTrainer__nnUNetPlans__3d_lowres"), files, work / "lowres")
-        return stock.predict(source, files, work / "out", previous=work / "lowres")
-    if kind.endswith("ensemble"):
-        names = [f"nnUNetTrainer__nnUNetPlans__{c}" for c in (plan_of(kind).configuration, "2d")]
-        previous = None
-        if kind == "cascade_ensemble":
-            previous = work / "lowres"
-            stock.predict(source / "nnUNetTrainer__nnUNetPlans__3d_lowres", files, previous)
-        for name in names:
-            stage = previous if "cascade" in name else None
-            stock.predict(source / name, files, work / name, previous=stage, probabilities=True)
-        return stock.ensemble([work / name for name in names], work / "out", source / names[0])
-    return stock.predict(source, files, work / "out")
-
-
-def volume_for(kind: str, rows: int = 40) -> Volume:
-    """Make a volume that suits the kind: two channels, or zeros around, so that crop and mask have an effect."""
-    channels = 2 if kind == "two_channels" else 1
-    margin = 4 if kind in ("cropped", "two_channels", "regions_ensemble") else 0
-    return make_volume(channels=channels, shape=(20, rows, 36), margin=margin)
-
-
 # The old plans are the point of that kind.
 @pytest.mark.filterwarnings("ignore:Detected old nnU-Net plans format:UserWarning")
 @pytest.mark.parametrize("kind", KINDS)
@@ -93,7 +67,7 @@ def test_labels_equal_those_of_nnunet(kind: str, tmp_path: Path, record_property
     volume = volume_for(kind)
     before = volume.array.copy()
     files = stock.write_images(volume, tmp_path / "images")
-    theirs = predict_with_nnunet(kind, source, files, tmp_path / "stock")
+    theirs = stock.predict_kind(kind, source, files, tmp_path / "stock")
     package = add_package(source, "tiny", tmp_path / "models")
     result = Engine(load_package(package.folder), "cpu").segment(volume)
     compare(kind, result.label_map.array, theirs, 3, record_property)

@@ -11,11 +11,13 @@ from pydicom.filewriter import write_dataset
 from core.label_map import LabelMap
 from core.model_config import LabelSpec
 from core.volume import Geometry
-from dicom_io.results.seg.frames import FrameKey, binary_frames, rows_by_value
+from dicom_io.results.seg.frames import Extent, FrameKey, binary_frames, extents_by_value
 from dicom_io.results.seg.functional_groups import SourceSlice, functional_groups
 from dicom_io.results.source_attributes import decimal_strings
 
 SIDE = st.integers(1, 11)
+COLUMNS = st.integers(1, 11) | st.sampled_from([16, 24, 40])
+"""Rows of whole octets and others."""
 CLASS = "1.2.840.10008.5.1.4.1.1.2"
 
 
@@ -24,8 +26,14 @@ def label_map(array: np.ndarray) -> LabelMap:  # type: ignore[type-arg]  # of an
     return LabelMap(array, geometry, tuple(LabelSpec(value=v, name=f"label {v}") for v in (1, 2, 7, 300)))
 
 
+def extent(some: np.ndarray) -> slice:  # type: ignore[type-arg]  # of bool
+    """Return the part of an axis from the first to the last that is true."""
+    places = np.flatnonzero(some).tolist()
+    return slice(places[0], places[-1] + 1)
+
+
 @given(
-    shape=st.tuples(SIDE, SIDE, SIDE),
+    shape=st.tuples(SIDE, SIDE, COLUMNS),
     dtype=st.sampled_from([np.uint8, np.uint16]),
     share=st.sampled_from([0.05, 0.5, 1.0]),
     seed=st.integers(0, 999),
@@ -37,31 +45,32 @@ def test_every_bit_is_where_packbits_puts_it(
     rng = np.random.default_rng(seed)
     values = [1, 2, 7] if dtype is np.uint8 else [1, 7, 300]
     array = np.where(rng.random(shape) < share, rng.choice(values, shape), 0).astype(dtype)
-    found = rows_by_value(label_map(array))
+    found = extents_by_value(label_map(array))
     for value in values:
-        rows = {i: np.flatnonzero((plane == value).any(axis=1)) for i, plane in enumerate(array)}
-        expected = {i: (int(r[0]), int(r[-1]) + 1) for i, r in rows.items() if r.size}
+        masks = {index: plane == value for index, plane in enumerate(array)}
+        expected = {i: Extent(extent(m.any(axis=1)), extent(m.any(axis=0))) for i, m in masks.items() if m.any()}
         assert found.get(value, {}) == expected
         assert list(found.get(value, {})) == sorted(expected)
     numbers = {value: number for number, value in enumerate(sorted(found), start=1)}
     keys, packed = binary_frames(label_map(array), numbers, found)
     assert keys == [FrameKey(index, number) for value, number in numbers.items() for index in found[value]]
-    masks = [array[index] == value for value in numbers for index in found[value]]
-    bits = np.packbits(np.concatenate([mask.ravel() for mask in masks]), bitorder="little") if masks else np.zeros(0)
+    frames = [array[index] == value for value in numbers for index in found[value]]
+    bits = np.packbits(np.concatenate([mask.ravel() for mask in frames]), bitorder="little") if frames else np.zeros(0)
     assert packed == bits.astype(np.uint8).tobytes() + b"\0" * (bits.size % 2)
 
 
-def test_a_frame_without_rows_is_blank() -> None:
-    keys, packed = binary_frames(
-        label_map(np.ones((3, 4, 4), dtype=np.uint8)), {1: 1, 2: 2}, {1: {1: (0, 4)}, 2: {1: (0, 0)}}
-    )
+@pytest.mark.parametrize("columns", [4, 8])
+def test_a_frame_without_rows_is_blank(columns: int) -> None:
+    whole, nothing = Extent(slice(0, 4), slice(0, columns)), Extent(slice(0, 0), slice(0, 0))
+    ones = label_map(np.ones((3, 4, columns), dtype=np.uint8))
+    keys, packed = binary_frames(ones, {1: 1, 2: 2}, {1: {1: whole}, 2: {1: nothing}})
     assert keys == [FrameKey(1, 1), FrameKey(1, 2)]
-    assert packed == b"\xff\xff\0\0"
+    assert packed == b"\xff" * (columns // 2) + b"\0" * (columns // 2)
 
 
 def test_a_value_without_a_label_is_refused() -> None:
     with pytest.raises(ValueError, match=r"values without a label: \[5\]"):
-        rows_by_value(label_map(np.full((1, 2, 2), 5, dtype=np.uint8)))
+        extents_by_value(label_map(np.full((1, 2, 2), 5, dtype=np.uint8)))
 
 
 @pytest.mark.parametrize("frame_number", [None, 3])
