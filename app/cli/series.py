@@ -125,13 +125,18 @@ def _volume_lines(one: "SeriesOverview", volume: "VolumeOverview", selection: "S
         from dicom_io.images.selection.candidates import written_rule
 
         yield from _indented(f"volume: {written_rule(part.named)}")
-    if volume.refusal is not None:
-        would = "would run with geometry: any; " if volume.layout is not None else ""
+    decisions = [
+        decision
+        for decision in (selection.decisions if selection is not None else ())
+        if decision.series_uid == one.series.uid and decision.part == part and decision.decision != "set_aside"
+    ]
+    if volume.refusal is not None and all(decision.decision != "refused" for decision in decisions):
+        # whether a model would take it with geometry: any hangs on the model
+        would = "would run with geometry: any; " if volume.layout is not None and selection is None else ""
         yield from _indented(f"{would}{volume.refusal.code}: {volume.refusal.message}")
-    for decision in selection.decisions if selection is not None else ():
-        if decision.series_uid == one.series.uid and decision.part == part and decision.decision != "set_aside":
-            where = f" for channel {decision.channel}" if decision.channel else ""
-            yield from _indented(f"{decision.decision}{where}: {decision.reason}")
+    for decision in decisions:
+        where = f" for channel {decision.channel}" if decision.channel else ""
+        yield from _indented(f"{decision.decision}{where}: {decision.reason}")
 
 
 _WIDTHS = (6, 3, 22, 26, 8, 8)

@@ -41,8 +41,6 @@ LEAST_RUN = 3
 THICKNESS_TOLERANCE = 0.1
 """A gap of a run may exceed the run's own Slice Thickness by this share of it; and two ratios count as equal."""
 
-WOULD_RUN = "It would run with geometry: any."
-
 
 @dataclass(frozen=True, eq=False)
 class Slices:
@@ -134,7 +132,7 @@ def _refusal(places: IrregularStack) -> tuple[ReasonCode, str]:
     if not places.is_even:
         said.append(f"Distances: {places.distances}.")
     code = ReasonCode.GANTRY_TILT if places.is_shifted else ReasonCode.UNEVEN_SPACING
-    return code, " ".join([*said, WOULD_RUN])
+    return code, " ".join(said)
 
 
 def _mean_step(positions: NDArray[np.float64]) -> NDArray[np.float64]:

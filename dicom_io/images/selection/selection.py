@@ -7,7 +7,7 @@ reference, and on one grid unless the model allows resampling.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -28,6 +28,8 @@ from dicom_io.images.study import Study
 _OnOtherGrid = Literal["refuse", "resample", "any"]
 _NAMED = 5
 """As many series are named one by one in a sentence."""
+
+WOULD_RUN = "It would run with geometry: any."
 
 _NOTHING_REFUSED: Mapping[str, StudyRejected] = MappingProxyType({})
 
@@ -87,6 +89,27 @@ def select_series(
     options
         The run's: which channels want a series, and of which phase.
     """
+    found = _select(study, config, refused, options)
+    if found.rejection is None or config.geometry == "any":
+        return found
+    other = _select(study, config.model_copy(update={"geometry": "any"}), refused, options)
+    return found if other.rejection is not None else _would_run(found, other)
+
+
+def _would_run(found: Selection, other: Selection) -> Selection:
+    """Say of a refusal, and of the series concerned, that a model of any geometry would take what ``other`` took."""
+    rejection = found.rejection
+    assert rejection is not None  # noqa: S101 - for the type checker
+    taken = {(one.series_uid, one.part) for one in other.decisions if one.decision == "taken"}
+    decisions = tuple(
+        replace(one, reason=f"{one.reason} {WOULD_RUN}") if (one.series_uid, one.part) in taken else one
+        for one in found.decisions
+    )
+    said = StudyRejected(rejection.code, f"{rejection.detail} {WOULD_RUN}".lstrip(), rejection.series_uid)
+    return replace(found, decisions=decisions, rejection=said)
+
+
+def _select(study: Study, config: ModelConfig, refused: Mapping[str, StudyRejected], options: RunOptions) -> Selection:
     aside = tuple(
         Decision(a.series_uid, "set_aside", None, f"{a.count} {'file' if a.count == 1 else 'files'}: {a.reason}.")
         for a in study.set_aside

@@ -15,10 +15,11 @@ from app.cli.models import app
 from core.errors import ConfigInvalid, PackageInvalid
 from segmentation.backends.converted import conversions_of
 from segmentation.package.hashes import SUMS
-from segmentation.package.package import open_package
+from segmentation.package.package import load_package, open_package
 from tests.support import stock_nnunet as stock
 from tests.support.tiny_models import make_results_folder, make_volume
 from tests.support.totalsegmentator_folder import DATASETS, RESULTS, make_totalsegmentator
+from tests.support.trained_folders import answered
 
 
 @pytest.fixture(autouse=True)
@@ -77,11 +78,14 @@ def test_life_of_a_composite(tmp_path: Path) -> None:
     assert len(added["labels"]) == 117
     assert added["ensemble"] == []
     assert [len(values) for values in added["parts"].values()] == [24, 26, 18, 23, 26]
+    assert [row["state"] for row in run_json("list")] == ["undecided"]
+    assert [one["key"] for one in run_json("show", "total")["questions"]] == ["geometry"]
+    package = answered(load_package(tmp_path / "models" / "total"))
     assert [row["state"] for row in run_json("list")] == ["ready"]
     assert run_json("show", "total")["orientation"] == "RAS"
     shown = re.sub(r"[\s│]", "", run("show", "total"))
     assert f"part{DATASETS[295]}/{RESULTS}:26labels,92to117" in shown
-    assert run_json("verify", "total")["sha256"] == added["sha256"]
+    assert run_json("verify", "total")["sha256"] == package.sha256 != added["sha256"]
     altered = tmp_path / "models" / "total" / "weights" / DATASETS[294] / RESULTS / "fold_0.safetensors"
     altered.write_bytes(b"")
     with pytest.raises(PackageInvalid, match=DATASETS[294]):

@@ -1,6 +1,7 @@
 """``segnode series``: a table that fits a terminal, JSON by its schema, and nothing of the patient."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.app.cli.conftest import Type
 from tests.support.series_helpers import ct_series
 from tests.support.several_volumes import of_plane, stack
 
+DEMO = Path(__file__).parents[3] / "models" / "demo"
 HEIGHTS = [4.0 * number for number in range(8)]
 SCHEMA = Path(__file__).parents[3] / "docs" / "kinds" / "series.schema.json"
 SECRETS = ("Phantom", "PHANTOM-1", "19700101", "liver of", "A1")
@@ -101,6 +103,20 @@ def test_it_says_what_a_model_would_take(
     done = typed("series", folders[kind], "--model", "demo")
     assert done.code == code
     assert words in " ".join(done.out.split())
+
+
+def test_it_says_what_would_run_with_any_geometry(
+    typed: Type, real_data: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(DEMO, tmp_path / "upright")
+    model = tmp_path / "upright" / "model.yaml"
+    model.write_text(model.read_text().replace("name: demo", "name: upright").replace("any\n", "regular\n"))
+    monkeypatch.setenv("SEGNODE_MODELS", str(tmp_path))
+    done = typed("series", real_data("head-tilt-philips"), "--model", "upright")
+    said = " ".join(done.out.split())
+    assert done.code == 3
+    assert said.count("It would run with geometry: any.") == 2  # of the series and of the study
+    assert "would run with geometry: any; gantry_tilt" in typed("series", real_data("head-tilt-philips")).out
 
 
 def test_a_series_that_is_no_volume_ends_with_0_where_no_model_asks(typed: Type, folders: dict[str, Path]) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,20 +14,19 @@ from core.errors import ConfigInvalid, PackageInvalid
 from segmentation.backends.processor_kind import computes_bfloat16, kind_of_processor
 from segmentation.importing.add import add_package
 from segmentation.inference.engine import Engine
-from segmentation.package.package import MODEL_YAML, Package, load_package
+from segmentation.package.package import Package, load_package
 from segmentation.package.profile_results import MEASUREMENTS, measurements_of, warning_of
 from segmentation.verification.profile_benchmark import PROFILES, find_cases, measure
 from tests.support import stock_nnunet as stock
 from tests.support.tiny_models import make_results_folder, make_volume
+from tests.support.trained_folders import answered
 
 
 @pytest.fixture
 def package(tmp_path: Path) -> Package:
     """Add a package and answer its questions, since an open one is a warning of its own."""
-    added = add_package(make_results_folder(tmp_path, "3d_fullres", mirror_axes=(2,)), "tiny", tmp_path / "models")
-    path = added.folder / MODEL_YAML
-    path.write_text(re.sub(r"\s*#.*DECIDE.*$", "", path.read_text(), flags=re.MULTILINE))
-    return load_package(added.folder)
+    source = make_results_folder(tmp_path, "3d_fullres", mirror_axes=(2,))
+    return answered(add_package(source, "tiny", tmp_path / "models"))
 
 
 @pytest.fixture

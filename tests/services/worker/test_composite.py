@@ -19,11 +19,12 @@ from tests.services.worker.test_segment_job import Jobs
 from tests.support.service_cases import write_case
 from tests.support.service_process import ServiceProcess
 from tests.support.totalsegmentator_folder import make_totalsegmentator
+from tests.support.trained_folders import answered
 
 
 def test_totalseg_gives_the_labels_of_all_parts(tmp_path: Path) -> None:
     make_totalsegmentator(tmp_path / "weights")
-    package = add_totalsegmentator(tmp_path / "weights", "total", tmp_path / "models")
+    package = answered(add_totalsegmentator(tmp_path / "weights", "total", tmp_path / "models"))
     folder = tmp_path / "service"
     folder.mkdir()
     aliases = {"totalseg": "total", "tumor": "total"}

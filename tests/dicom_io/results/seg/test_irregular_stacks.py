@@ -1,6 +1,7 @@
 """SEGs of tilted and uneven stacks: each frame lies on its source, and nothing says that frames are evenly spaced."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,15 @@ from pydicom.dataset import Dataset
 
 from core.errors import ReasonCode, StudyRejected
 from core.label_map import LabelMap
-from core.model_config import ModelConfig, Smooth
+from core.model_config import ModelConfig, SeriesRule, Smooth
 from core.volume import Volume
 from dicom_io.images.grid.geometry import layout_of
 from dicom_io.images.headers.series import Series
-from dicom_io.images.selection.selection import select_series
+from dicom_io.images.selection.selection import WOULD_RUN, select_series
 from dicom_io.images.volume import read_volume
 from dicom_io.results.seg.build import SegContext, build_seg, read_seg, verify_seg, write_seg
 from phantom.series import save_series
-from tests.support.series_faults import Fault, tilt
+from tests.support.series_faults import Fault, drop_slice, duplicate_position, mixed_orientation, tilt, uneven
 from tests.support.series_helpers import config, ct_series, one_study
 
 
@@ -74,14 +75,51 @@ def test_only_a_model_of_any_geometry_takes_such_a_series(break_it: Fault, tmp_p
     save_series(break_it(ct_series()), tmp_path)
     refused = select_series(one_study(tmp_path), config()).rejection
     assert refused is not None
-    assert "would run with geometry: any" in refused.message
+    assert refused.message.endswith(WOULD_RUN)
     assert select_series(one_study(tmp_path), any_geometry()).rejection is None
     smoothed = any_geometry(postprocessing=(Smooth(step="smooth", sigma_mm=1),))
     rejection = select_series(one_study(tmp_path), smoothed).rejection
     assert rejection is not None
     assert "smooth" in rejection.message
+    of_grids = select_series(one_study(tmp_path), smoothed.model_copy(update={"geometry": "regular"}))
+    assert of_grids.rejection is not None
+    assert WOULD_RUN not in of_grids.rejection.message  # the step would refuse it
+    assert all(WOULD_RUN not in one.reason for one in of_grids.decisions)
     with pytest.raises(StudyRejected):
         read_volume(one_study(tmp_path).series[0])
+
+
+def turning(series: list[Dataset]) -> list[Dataset]:
+    """Turn each slice by half a degree against the one before."""
+    made = deepcopy(series)
+    for number, dataset in enumerate(made):
+        angle = np.radians(number / 2)
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, round(float(np.cos(angle)), 6), round(float(np.sin(angle)), 6)]
+    return made
+
+
+FAULTS_ON_A_TILT: tuple[Fault, ...] = (drop_slice, uneven, duplicate_position, mixed_orientation, turning)
+
+
+@pytest.mark.parametrize("fault", FAULTS_ON_A_TILT)
+@pytest.mark.parametrize("tilted", [False, True], ids=["straight", "tilted"])
+def test_nothing_is_promised_for_a_stack_that_stays_refused(fault: Fault, tilted: bool, tmp_path: Path) -> None:
+    save_series(fault(tilt(ct_series()) if tilted else ct_series()), tmp_path)
+    for model in (config(), any_geometry()):
+        found = select_series(one_study(tmp_path), model)
+        assert found.rejection is not None
+        assert all("would run" not in said for said in (found.rejection.message, *(d.reason for d in found.decisions)))
+
+
+def test_a_second_channel_that_does_not_fit_keeps_the_study_refused(tmp_path: Path) -> None:
+    """A tilted series beside a straight one: with any geometry their grids would differ."""
+    save_series(tilt(ct_series(description="first")), tmp_path / "1")
+    save_series(ct_series(description="second", number=4), tmp_path / "2")
+    two = config(*(SeriesRule(modality=("CT",), description=(name,)) for name in ("first", "second")))
+    found = select_series(one_study(tmp_path), two)
+    assert found.rejection is not None
+    assert found.rejection.code is ReasonCode.GANTRY_TILT
+    assert "would run" not in found.rejection.message
 
 
 def test_volumes_of_a_real_tilted_series_follow_the_normal(real_data: Callable[[str], Path]) -> None:
