@@ -32,11 +32,17 @@ def predict_case(members: Sequence[Path], images: Sequence[Path], work: Path) ->
     for member, folder in zip(members, folders, strict=True):
         _predict(member, images, folder, ending, probabilities=True)
     ensemble_folders([str(folder) for folder in folders], str(work / "mean"), num_processes=1)
-    return work / "mean" / f"case{ending}"
+    return work / "mean" / f"{_case_of(images, ending)}{ending}"
+
+
+def _case_of(images: Sequence[Path], ending: str) -> str:
+    """Return a case's name, by which nnU-Net looks for what the stage before predicted."""
+    return images[0].name.removesuffix(ending)[: -len("_0000")]
 
 
 def _predict(model: Path, images: Sequence[Path], folder: Path, ending: str, *, probabilities: bool) -> Path:
     folder.mkdir(parents=True)
+    case = _case_of(images, ending)
     predictor = stock_predictor(model)
     previous = predictor.configuration_manager.previous_stage_name
     if previous is not None:
@@ -44,11 +50,11 @@ def _predict(model: Path, images: Sequence[Path], folder: Path, ending: str, *, 
         _predict(stage, images, folder / "previous", ending, probabilities=False)
     predictor.predict_from_files_sequential(
         [[str(path) for path in images]],
-        [str(folder / "case")],
+        [str(folder / case)],
         save_probabilities=probabilities,
         folder_with_segs_from_prev_stage=str(folder / "previous") if previous is not None else None,
     )
-    return folder / f"case{ending}"
+    return folder / f"{case}{ending}"
 
 
 def stock_predictor(model: Path) -> Any:
