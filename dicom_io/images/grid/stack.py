@@ -219,6 +219,14 @@ def _even_runs(slices: Slices) -> NDArray[np.float64]:
             f"It varies from {gaps.min():.3f} to {gaps.max():.3f} mm within {len(heights)} slices; only runs of "
             f"{LEAST_RUN} equal distances and more count as a change of distance.",
         )
+    # each end of a run may be a unit off to either side where positions are cut off towards zero
+    rounded = 4 * rounding * (1 / counts[:-1] + 1 / counts[1:])
+    if len(counts) < 2 or (np.abs(np.diff(of_runs)) <= rounded).any():
+        raise StudyRejected(
+            ReasonCode.UNEVEN_SPACING,
+            f"It varies from {gaps.min():.3f} to {gaps.max():.3f} mm within {len(heights)} slices; positions are "
+            "rounded too coarsely to tell whether it changed.",
+        )
     _check_headers(slices, ends, of_runs)
     fitted: NDArray[np.float64] = np.interp(np.arange(len(heights)), ends, heights[ends])
     return fitted

@@ -99,6 +99,7 @@ def test_labels_equal_the_shapes_at_every_true_point(plane: str, configuration: 
         tilts = [degrees for degrees in TILTS if gaps is UNEVEN or degrees]
         stacks = [made_stack(gaps, degrees, direction, sideways=0.1 * (degrees > 10)) for degrees in tilts]
         found = np.array([share_wrong(stack, labelled(stack, configuration, "LPS")) for stack in stacks])
+        # a tenth, since the share hangs on where borders lie between voxels: so much do grids differ by their shifts
         assert found[:, 0].mean() <= 1.1 * regular[:, 0].max()
         # two logits, each half a distance from a centre: linear interpolation errs by its curvature, 1 / radius
         error = sum(step**2 for step in configuration.spacing) / 8 / min(radius for _, radius in SHAPES)
@@ -116,7 +117,7 @@ def test_an_even_straight_stack_has_the_labels_of_its_grid(function: str | None,
     grid = Geometry(stack.shape, stack.spacing, stack.origin, stack.direction)
     expected, found = labelled(grid, configuration), labelled(stack, configuration)
     assert len(np.unique(expected)) == 5
-    # torch, which computes in single precision, may decide a tie otherwise
+    # torch, which computes in single precision, may decide a tie otherwise: at most 3 of 65,000 voxels
     assert (found != expected).sum() <= (3 if function == "resample_torch_fornnunet" else 0)
 
 

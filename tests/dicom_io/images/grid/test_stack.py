@@ -195,6 +195,26 @@ def test_jitter_that_no_rounding_explains_is_refused() -> None:
     assert outcome(true, decimals=1) == EVEN  # 34.1 in place of 34: as one decimal may be
 
 
+@pytest.mark.parametrize("truncated", [False, True])
+@pytest.mark.parametrize("decimals", [0, 1])
+def test_coarse_rounding_of_an_even_stack_never_passes_for_a_change_of_distance(decimals: int, truncated: bool) -> None:
+    """Pieces of it fit grids of their own, each within the rounding; it is even, or refused."""
+    unit = 10.0**-decimals
+    turn = Rotation.from_euler("xyz", [20, 35, -50], degrees=True).as_matrix()
+    for number in (*range(12), 38):
+        rng = np.random.default_rng(number)
+        gap, count = unit * rng.uniform(3, 10), int(rng.integers(5, 60))
+        direction = turn if number % 2 else np.eye(3)
+        true = np.outer(gap * np.arange(count), direction[:, 2]) + rng.uniform(-200, 0, 3)
+        written = np.trunc(true / unit) * unit if truncated else np.round(true, decimals)
+        slices = Slices(written, direction, np.full(count, 2 * gap), list(range(count)), lambda: np.full(3, unit))
+        try:
+            places = find_stack(slices).places
+        except StudyRejected:
+            continue
+        assert places is None, number
+
+
 def test_no_rounding_hides_a_lost_slice() -> None:
     for step in (0.625, 1.25, 3.27):
         true = np.delete(-100 + step * np.arange(60), 31)
