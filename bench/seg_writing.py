@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.files import write_synced
 from core.label_map import LabelMap
 from core.model_config import Channel, LabelSpec, ModelConfig, SeriesRule
 from core.volume import Geometry
@@ -43,7 +44,7 @@ def make_mask(shape: tuple[int, int, int], segments: int) -> NDArray[np.uint8]:
 
 
 def measure(folder: Path, shape: tuple[int, int, int], segments: int) -> dict[str, Any]:
-    """Measure seconds, as medians of several runs."""
+    """Measure seconds, as medians of several runs; ``durable_s`` is what writing the same bytes takes, durably."""
     mask = make_mask(shape, segments)
     geometry = Geometry(shape, (1.5, 0.78, 0.78), (0.0, 0.0, 0.0), np.eye(3))
     write_series(Phantom(mask.astype(np.int16), mask, geometry, "CT", None, 0), folder / "series")
@@ -61,7 +62,7 @@ def measure(folder: Path, shape: tuple[int, int, int], segments: int) -> dict[st
         }
     )
     label_map = LabelMap(mask, volume.geometry, specs)
-    packing, building, writing = [], [], []
+    packing, building, writing, durable = [], [], [], []
     for _ in range(REPEATS):
         masks = [plane == v for v in range(1, segments + 1) for plane in mask if (plane == v).any()]
         start = time.perf_counter()
@@ -76,6 +77,12 @@ def measure(folder: Path, shape: tuple[int, int, int], segments: int) -> dict[st
         start = time.perf_counter()
         write_seg(seg, folder / "many.seg.dcm")
         writing.append(time.perf_counter() - start)
+        data = (folder / "many.seg.dcm").read_bytes()
+        start = time.perf_counter()
+        write_synced(folder / "same.bytes", data)
+        durable.append(time.perf_counter() - start)
+        (folder / "same.bytes").unlink()
+        del data
     return {
         "shape": shape,
         "segments": segments,
@@ -84,6 +91,7 @@ def measure(folder: Path, shape: tuple[int, int, int], segments: int) -> dict[st
         "packbits_s": statistics.median(packing),
         "build_s": statistics.median(building),
         "write_s": statistics.median(writing),
+        "durable_s": statistics.median(durable),
     }
 
 
