@@ -18,9 +18,13 @@ from app.stop_signals import ended_by_signals
 from core.errors import ConfigInvalid, SegnodeError, StudyRejected
 from core.raised_at import stack_of
 from core.report import Reason, Report
+from core.result_forms import DEFAULT
 from dicom_io.results.stagings import Stagings
 from runtime.logs import configure_logging
 from runtime.processor import settle_threads
+
+OUTPUTS = "SEGNODE_OUTPUTS"
+"""Environment variable with the forms of each result, as ``seg,sr``; without it the default."""
 
 USAGE = "give no argument to run, or one of: show [app|pkg], extract, ready, alive"
 
@@ -55,13 +59,14 @@ def main(arguments: Sequence[str] = (), stagings: Stagings | None = None) -> int
 
 def _run(layout: Layout, stagings: Stagings | None) -> int:
     settle_threads()
-    from app.run_folder import run_folder
+    from app.run_folder import chosen_outputs, run_folder
 
     names = _model_names(layout)
+    outputs = chosen_outputs(os.environ.get(OUTPUTS) or ",".join(DEFAULT), OUTPUTS)
     if not layout.input.is_dir() or not any(layout.input.iterdir()):
         typer.echo(f"segnode: {layout.input} is empty; mount the folder with the study's DICOM files there", err=True)
     try:
-        return run_folder(layout.input, layout.output, names, stagings=stagings)
+        return run_folder(layout.input, layout.output, names, outputs=outputs, stagings=stagings)
     except StudyRejected as rejection:
         # A platform that looks for results has to find why there are none.
         _publish_refusal(layout.output, rejection)

@@ -12,6 +12,7 @@ from monai.deploy.core import Application
 
 from dicom_io.images.study import Study
 from dicom_io.results.outbox import StudyOutbox
+from operators.measure import MeasureOperator
 from operators.model_run import ModelRun, Tell, TellPhase
 from operators.nnunet_segmentation import NetworkTurn, NnunetSegmentationOperator, Segment
 from operators.outbox import OutboxOperator
@@ -85,6 +86,7 @@ class StudyApplication(Application):
             regular_too=job.outbox.nifti,
         )
         post = PostprocessOperator(self, name="postprocess", on_phase=tell)
+        measure = MeasureOperator(self, name="measure", on_phase=tell)
         seg = WriteSegOperator(self, name="write_seg", on_phase=tell, outbox=job.outbox)
         outbox = OutboxOperator(self, name="outbox", on_phase=tell, outbox=job.outbox, on_complete=job.on_complete)
 
@@ -92,5 +94,6 @@ class StudyApplication(Application):
         self.add_flow(select, volume, {("runs", "runs")})
         self.add_flow(volume, network, {("runs", "runs")})
         self.add_flow(network, post, {("runs", "runs")})
-        self.add_flow(post, seg, {("runs", "runs")})
+        self.add_flow(post, measure, {("runs", "runs")})
+        self.add_flow(measure, seg, {("runs", "runs")})
         self.add_flow(seg, outbox, {("runs", "runs")})

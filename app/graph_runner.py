@@ -134,7 +134,14 @@ class Segmenter:
             If the study could not be finished for a reason outside of it; nothing is published then.
         """
         start = time.perf_counter()
-        outbox = StudyOutbox(run.output, study.uid, nifti=run.nifti, revision=run.revision, stagings=run.stagings)
+        outbox = StudyOutbox(
+            run.output,
+            study.uid,
+            nifti=run.nifti,
+            outputs=run.outputs,
+            revision=run.revision,
+            stagings=run.stagings,
+        )
         finished: list[ModelRun] = []
         packages = [as_chosen(self._packages[name], run.choices, self.device) for name in run.models]
         run.on_choice({package.name: choice_of(package, self.device) for package in packages})

@@ -18,6 +18,7 @@ from core.errors import ConfigInvalid, ReasonCode, SegnodeError, StudyRejected
 from core.model_config import Profile
 from core.raised_at import stack_of
 from core.report import Reason, Report
+from core.result_forms import DEFAULT, parse_outputs
 from dicom_io.results.outbox import NO_STUDY_UID
 from dicom_io.results.stagings import Stagings
 
@@ -40,6 +41,7 @@ def run_folder(
     models: Sequence[str],
     *,
     nifti: bool = False,
+    outputs: Sequence[str] = DEFAULT,
     device: str = "auto",
     profile: Profile | None = None,
     stagings: Stagings | None = None,
@@ -48,6 +50,8 @@ def run_folder(
 
     Parameters
     ----------
+    outputs
+        The forms of each model's result.
     profile
         Of every model; ``None`` takes what each ``model.yaml`` says.
     stagings
@@ -80,7 +84,14 @@ def run_folder(
     with phase("reading headers"):
         studies = _read_headers(input_folder)
     codes = []
-    run = StudyRun(input_folder, output_folder, tuple(models), nifti=nifti, stagings=stagings or Stagings())
+    run = StudyRun(
+        input_folder,
+        output_folder,
+        tuple(models),
+        nifti=nifti,
+        outputs=dict.fromkeys(models, tuple(outputs)),
+        stagings=stagings or Stagings(),
+    )
     with shown_runs() as show, ThreadPoolExecutor(STUDIES_AT_ONCE) as pool:
         job = partial(_run_one, segmenter, run)
         shows = [show(f"study {number} of {len(studies)}") for number in range(1, len(studies) + 1)]
@@ -89,6 +100,20 @@ def run_folder(
                 _show(report, output_folder / (study.uid or NO_STUDY_UID))
             codes.append(code)
     return max(codes)
+
+
+def chosen_outputs(text: str, where: str) -> tuple[str, ...]:
+    """Read the forms of results that a person asked for, as ``seg,sr``.
+
+    Raises
+    ------
+    ConfigInvalid
+        If one is unknown or not made by this version, or there is none; ``where`` says where it was asked for.
+    """
+    try:
+        return parse_outputs(text)
+    except ValueError as error:
+        raise ConfigInvalid(f"{where}: {error}") from error
 
 
 def _why_no_folder(path: Path) -> str:

@@ -3,7 +3,16 @@
 from collections.abc import Iterator, Sequence
 
 from core.regular_grid import regular_grid
-from core.report import LabelReport, ModelReport, Outcome, Reason, Report, SeriesReport, WarningReport
+from core.report import (
+    LabelReport,
+    MeasurementReport,
+    ModelReport,
+    Outcome,
+    Reason,
+    Report,
+    SeriesReport,
+    WarningReport,
+)
 from core.study_warning import StudyWarning, distinct
 from dicom_io.images.selection.selection import Decision
 from dicom_io.images.study import Study
@@ -41,7 +50,7 @@ def report_runs(
     stages = dict.fromkeys(("read", "preprocess", "network", "labels", "postprocess", "seg"), 0.0)
     for run in runs:
         for stage, seconds in run.timings_s.items():
-            stages[stage] += seconds
+            stages[stage] = stages.get(stage, 0.0) + seconds
     stages["read"] += headers_s
     stages["total"] = headers_s + graph_s
     return Report(
@@ -67,6 +76,7 @@ def _model_report(run: ModelRun) -> ModelReport:
         geometry=_geometry_of(run),
         volumes_ml=run.label_map.volumes_ml() if run.label_map is not None else {},
         labels=tuple(map(LabelReport.of, run.label_map.labels)) if run.label_map is not None else (),
+        measurements=tuple(MeasurementReport.of(one, run.unit) for one in run.measurements),
         outputs=run.outputs,
         seg_sop_instance_uid=run.seg_uid,
     )

@@ -1,6 +1,6 @@
 """One run of the graph as it is asked for, and the type of its runner."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +68,8 @@ class StudyRun:
         What was found when the images were received, for its report too.
     nifti
         Whether ``<model>_seg.nii.gz`` is written too.
+    outputs
+        The forms of each model's result, by its name; a model that is not named gives the default.
     stagings
         The process's staging folders.
     turns
@@ -85,6 +87,7 @@ class StudyRun:
     notes: tuple[str, ...] = ()
     warnings: tuple[WarningReport, ...] = ()
     nifti: bool = False
+    outputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     stagings: Stagings = field(default_factory=Stagings)
     turns: Turns = field(default_factory=NoTurns)
     choices: Choices = field(default_factory=dict)

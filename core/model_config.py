@@ -253,6 +253,13 @@ class Output(Frozen):
     when_empty: Literal["object", "none"] = "none"
 
 
+class Measure(Frozen):
+    """The measurements of each label in every run, beside its volume."""
+
+    intensity: bool = Field(default=True, description="mean and deviation of the image's values; of PET the peak too")
+    diameters: bool = Field(default=True, description="long and short axis on the slice of the largest area")
+
+
 class ModelConfig(Frozen, populate_by_name=True):
     """The whole of ``model.yaml``."""
 
@@ -268,6 +275,7 @@ class ModelConfig(Frozen, populate_by_name=True):
     postprocessing: tuple[PostprocessingStep, ...] = ()
     inference: Inference = Inference()
     output: Output = Output()
+    measure: Measure | None = Field(default=None, description="empty: none but the volume")
 
     @model_validator(mode="before")
     @classmethod

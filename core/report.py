@@ -3,7 +3,7 @@
 It carries UIDs, decisions, volumes and timings, and no attribute of the patient.
 """
 
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import AwareDatetime, Field
 
@@ -13,9 +13,13 @@ from core.model_config import Code, LabelSpec, Profile
 from core.study_warning import StudyWarning
 from core.version import VERSION
 
+if TYPE_CHECKING:
+    from core.measurements.structure import Structure  # which loads scipy
+
 Outcome = Literal["segmented", "nothing_found", "refused", "failed"]
-Stage = Literal["read", "preprocess", "network", "labels", "postprocess", "seg", "total"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
+Stage = Literal["read", "preprocess", "network", "labels", "postprocess", "seg", "total", "measure"]
+STAGES: tuple[Stage, ...] = get_args(Stage)[:7]
+"""Those that every report has; the others are there where they ran."""
 
 
 class Reason(Frozen):
@@ -92,6 +96,66 @@ class LabelReport(Frozen):
         return cls(value=label.value, name=label.name, code=label.type, laterality=label.laterality)
 
 
+class MeasurementReport(Frozen):
+    """The measurements of one label, rounded to what they are good for.
+
+    Attributes
+    ----------
+    label
+        Its name.
+    found
+        Whether the algorithm found a voxel of it; if not, nothing was measured, and the volume is null, not 0.
+    incomplete
+        Whether it touches the border of the image, so that every number is of a part.
+    volume_ml
+        Volume.
+    unit
+        Of the values of the image: a name of `core.units`; none where they have no unit.
+    mean, sd, minimum, maximum, peak
+        Of the values in it; the peak of PET alone.
+    long_axis_mm, short_axis_mm, axes_slice
+        Diameters, and the slice on which they lie, counted from 0 in the mask.
+    """
+
+    label: str
+    found: bool
+    incomplete: bool = False
+    volume_ml: float | None = None
+    unit: str | None = None
+    mean: float | None = None
+    sd: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    peak: float | None = None
+    long_axis_mm: float | None = None
+    short_axis_mm: float | None = None
+    axes_slice: int | None = None
+
+    @classmethod
+    def of(cls, structure: "Structure", unit: str | None) -> "MeasurementReport":
+        """Build the entry of a structure."""
+        values, axes, uptake = structure.intensity, structure.diameters, structure.uptake
+        return cls(
+            label=structure.label.name,
+            found=structure.is_found,
+            incomplete=structure.is_cut_off,
+            volume_ml=_rounded(structure.volume_ml, 3),
+            unit=unit,
+            mean=_rounded(values.mean if values is not None else None, 4),
+            sd=_rounded(values.sd if values is not None else None, 4),
+            minimum=_rounded(values.minimum if values is not None else None, 4),
+            maximum=_rounded(values.maximum if values is not None else None, 4),
+            peak=_rounded(uptake.peak if uptake is not None else None, 4),
+            long_axis_mm=_rounded(axes.long_mm if axes is not None else None, 2),
+            short_axis_mm=_rounded(axes.short_mm if axes is not None else None, 2),
+            axes_slice=axes.slice_index if axes is not None else None,
+        )
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
 class ModelReport(Frozen):
     """The result of one model.
 
@@ -109,6 +173,8 @@ class ModelReport(Frozen):
         Volumes by label, in the order of ``labels``.
     labels
         The labels that the mask may hold.
+    measurements
+        By label, in the order of ``labels``; empty where nothing was to be measured.
     outputs
         Names of the files written.
     seg_sop_instance_uid
@@ -125,6 +191,7 @@ class ModelReport(Frozen):
     geometry: str | None = None
     volumes_ml: dict[str, float] = Field(default={})
     labels: tuple[LabelReport, ...] = ()
+    measurements: tuple[MeasurementReport, ...] = ()
     outputs: tuple[str, ...] = ()
     seg_sop_instance_uid: str | None = None
     not_for_clinical_use: Literal[True] = True
@@ -164,5 +231,9 @@ class Report(Frozen, populate_by_name=True):
         return 0 if self.reason is None else StudyRejected.exit_code
 
     def to_json(self) -> str:
-        """Write the report as the text of ``report.json``; the key ``notes`` is left out if there are none."""
-        return self.model_dump_json(by_alias=True, indent=2, exclude=None if self.notes else {"notes"}) + "\n"
+        """Write the report as the text of ``report.json``; without notes or measurements there is no key of them."""
+        left_out: dict[str, Any] = {} if self.notes else {"notes": True}
+        unmeasured = {number: {"measurements"} for number, one in enumerate(self.models) if not one.measurements}
+        if unmeasured:
+            left_out["models"] = unmeasured
+        return self.model_dump_json(by_alias=True, indent=2, exclude=left_out or None) + "\n"

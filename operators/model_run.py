@@ -12,6 +12,7 @@ from monai.deploy.core import ExecutionContext, Fragment, InputContext, Operator
 from core.backend import Backend
 from core.errors import StudyRejected
 from core.label_map import LabelMap
+from core.measurements.structure import Structure
 from core.study_warning import StudyWarning
 from core.volume import Volume
 from dicom_io.images.selection.selection import Selection
@@ -43,6 +44,8 @@ class ModelRun:
         What computed its networks.
     regular_label_map
         The mask on the regular grid of an irregular stack, where a file wants it.
+    measurements, unit
+        What was measured of each label, and the unit of the image's values; empty where nobody asked for it.
     outputs
         Names of the files written so far, relative to the study's output folder.
     seg_uid
@@ -62,6 +65,8 @@ class ModelRun:
     label_map: LabelMap | None = None
     backend: Backend | None = None
     regular_label_map: LabelMap | None = None
+    measurements: tuple[Structure, ...] = ()
+    unit: str | None = None
     outputs: tuple[str, ...] = ()
     seg_uid: str | None = None
     timings_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
@@ -109,7 +114,7 @@ class ModelRunOperator(Operator):
         op_output.emit(tuple(self._advance_timed(run) for run in runs), "runs")
 
     def _advance_timed(self, run: ModelRun) -> ModelRun:
-        if run.rejection is not None:
+        if run.rejection is not None or not self.has_work(run):
             return run
         self._on_phase(run.package.name, self.phase)
         start = time.perf_counter()
@@ -120,6 +125,10 @@ class ModelRunOperator(Operator):
         if self.stage is None:
             return advanced
         return advanced.timed(**{self.stage: time.perf_counter() - start})
+
+    def has_work(self, run: ModelRun) -> bool:
+        """Return whether this box has anything to do for a run; one that has not is neither told nor timed."""
+        return True
 
     @abstractmethod
     def advance(self, run: ModelRun) -> ModelRun:

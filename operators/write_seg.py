@@ -1,4 +1,4 @@
-"""Sixth box: the mask as a DICOM SEG."""
+"""Seventh box: the mask as a DICOM SEG."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,9 +20,11 @@ class WriteSegOperator(ModelRunOperator):
         super().__init__(fragment, *args, **kwargs)
 
     def advance(self, run: ModelRun) -> ModelRun:
-        """Write the SEG, unless the mask is empty and the model asks for no empty object."""
+        """Write the SEG, unless nobody wants it, or the mask is empty and the model asks for no empty object."""
         if run.label_map is None or run.volume is None or run.selection is None:
             raise ValueError("write_seg got a run without a mask, volume or selection; it must come after postprocess")
+        if not self._outbox.wants(run.package.name, "seg"):
+            return run
         # Every channel's: the result's UIDs derive from all that went in.
         sources = [instance for series in run.selection.channels for instance in series.instances]
         package = run.package

@@ -8,10 +8,11 @@ import typer
 from rich.console import Console
 
 from app.cli.options import Device
-from app.run_folder import run_folder
+from app.run_folder import chosen_outputs, run_folder
 from app.stop_signals import ended_by_signals
 from core.errors import ConfigInvalid
 from core.model_config import Profile
+from core.result_forms import DEFAULT, MADE
 from dicom_io.results.stagings import Stagings
 from runtime.logs import configure_logging
 from runtime.processor import settle_threads
@@ -37,6 +38,9 @@ def run(
         typer.Option("--output", "-o", metavar="OUTPUT", help="In place of the argument OUTPUT; goes with -i."),
     ] = None,
     nifti: Annotated[bool, typer.Option("--nifti", help="Also write <model>_seg.nii.gz.")] = False,
+    outputs: Annotated[
+        str, typer.Option(metavar="FORM,FORM", help=f"Forms of each result, of: {', '.join(MADE)}.")
+    ] = ",".join(DEFAULT),
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
     profile: Annotated[
         Profile | None,
@@ -62,6 +66,7 @@ def run(
     configure_logging("run")
     settle_threads()
     source, target = _folders((input_folder, output_folder), (input_option, output_option))
+    forms = chosen_outputs(outputs, "--outputs")
     stagings = Stagings()
 
     def end(number: Signals) -> None:
@@ -71,7 +76,9 @@ def run(
         typer.echo(f"segnode: ended by {by}; of a study that was not finished nothing is left in {target}", err=True)
 
     with ended_by_signals(end):
-        code = run_folder(source, target, model, nifti=nifti, device=device, profile=profile, stagings=stagings)
+        code = run_folder(
+            source, target, model, nifti=nifti, outputs=forms, device=device, profile=profile, stagings=stagings
+        )
     raise typer.Exit(code)
 
 

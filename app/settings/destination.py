@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from core.backoff import Backoff
 from core.frozen import Frozen
+from core.result_forms import DEFAULT, Outputs
 from runtime.setting_types import AETitle, LocalPath, Port
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -66,6 +67,7 @@ class DicomDestination(Frozen):
     ae_title: AETitle
     host: str = Field(min_length=1)
     port: Port
+    outputs: Outputs = Field(default=DEFAULT, description="forms of each result that it gets")
     tls: ClientTls | None = None
     commitment: Commitment | None = None
     retry: Retry = Retry()
@@ -76,6 +78,7 @@ class WebDestination(Frozen):
 
     kind: Literal["dicomweb"]
     url: str = Field(min_length=1)
+    outputs: Outputs = Field(default=DEFAULT, description="forms of each result that it gets")
     tls: ClientTls = ClientTls()
     token_file: LocalPath | None = Field(
         default=None, description="read anew for each object, so that it can be renewed"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dicom_io.spool.records import ARRIVED, INTERNAL_ERROR, PENDING, UNCONFIRMED, WITHDRAWN, Delivery, State
+from dicom_io.spool.records import ARRIVED, INTERNAL_ERROR, PARTIAL, PENDING, UNCONFIRMED, WITHDRAWN, Delivery, State
 from dicom_io.spool.revision import Revision
 
 
@@ -42,6 +42,9 @@ def end_of(revision: Revision) -> tuple[State, str, str] | None:
         message = f"Not delivered to {', '.join(undelivered)}.{doubt}"
         if any(deliveries[name].reason.startswith(INTERNAL_ERROR) for name in undelivered):
             return State.FAILED, INTERNAL_ERROR, message
+        if all(states[name] == PARTIAL for name in undelivered):
+            lacks = "; ".join(f"{name} lacks {', '.join(deliveries[name].missing)}" for name in undelivered)
+            return State.FAILED, PARTIAL, f"Delivered in part: {lacks}.{doubt}"
         return State.FAILED, "not_delivered", message
     if unconfirmed:
         return State.FAILED, UNCONFIRMED, f"Sent to {', '.join(unconfirmed)}, which did not confirm it by name."

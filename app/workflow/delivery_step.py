@@ -5,13 +5,14 @@ The state of each destination lies in ``deliveries/<name>.json`` of the revision
     waiting ──▶ delivered                 it named every object as stored, or has it as it said when it was asked
        ▲   └──▶ committing ──▶ committed  the peer confirmed each of them
        └────────────┘                     the peer does not keep some: these are sent again
-    refused, failed                        the end: see ``reason``
+    refused, failed                        the end: see ``reason``; it has none of the objects
+    partial                                the end: it has some of them, and ``reason`` names the missing ones
     unconfirmed                            the end: it left open whether it has an object, and cannot be asked
 """
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -25,12 +26,13 @@ from app.workflow.send import ask_whether_held, send_file, storage_scp
 from core.backoff import Backoff
 from core.errors import ConfigInvalid, NotReached, RetryLater, Superseded
 from core.event_log import EventLog
+from core.result_forms import form_of
 from dicom_io.audit.trail import Party, Transfer
 from dicom_io.commitment.request import ask_for_commitment
 from dicom_io.commitment.transactions import Transactions
 from dicom_io.delivery.answer import Answer, Held, Said
 from dicom_io.spool.claims import Claim
-from dicom_io.spool.records import UNCONFIRMED, Delivery
+from dicom_io.spool.records import PARTIAL, UNCONFIRMED, Delivery
 from dicom_io.spool.revision import Revision
 
 MAX_ROUNDS = 3
@@ -103,6 +105,7 @@ class DeliveryStep:
             # What may have been stored all the same is asked for first, in the next turn.
             given_up = self._is_over(destination, delivery) and not _in_doubt(delivery)
             delivery = replace(delivery, state="failed" if given_up else "waiting", reason=str(error))
+        delivery = _as_a_set(delivery)
         claim.write_delivery(delivery)
         self._say(destination, delivery)
         return delivery
@@ -118,6 +121,7 @@ class DeliveryStep:
         # After the last try, what is in doubt is asked for once more; nothing is sent any more.
         gives_up, reason = bool(_in_doubt(delivery)) and self._is_over(destination, delivery), delivery.reason
         cannot_be_asked: set[str] = set()
+        refusals: dict[str, str] = {}
         for name in delivery.files:
             if name in delivery.sent:
                 continue
@@ -135,9 +139,13 @@ class DeliveryStep:
             if gives_up:
                 continue
             delivery = self._send_one(claim, destination, settings, replace(delivery, attempts=attempts), name)
-            if delivery.state != "waiting":
-                return delivery
+            if delivery.state == "refused":
+                # One object of a set says nothing of the others: a destination may lack its class alone.
+                refusals[name] = delivery.reason
+                delivery = replace(delivery, state="waiting")
         missing = set(delivery.files) - set(delivery.sent)
+        if refusals and (missing <= refusals.keys() | cannot_be_asked or self._is_over(destination, delivery)):
+            return replace(delivery, state="refused", reason="; ".join(dict.fromkeys(refusals.values())))
         if not missing:
             state = "delivered" if self._commitment(destination) is None else "committing"
             return replace(delivery, state=state, tried_since=time.time() if state == "committing" else None)
@@ -362,6 +370,20 @@ class _Question:
 def _arrived(delivery: Delivery, name: str, reason: str) -> Delivery:
     unsure = {key: said for key, said in delivery.unsure.items() if key != name}
     return replace(delivery, sent=(*delivery.sent, name), unsure=unsure, reason=reason)
+
+
+def _as_a_set(delivery: Delivery) -> Delivery:
+    """Name what is missing where a delivery ended with some of its objects taken."""
+    if delivery.state not in ("refused", "failed") or not delivery.sent or not delivery.missing:
+        return delivery
+    reason = f"{', '.join(delivery.missing)} missing: {delivery.reason}{_remedy_of(delivery.missing)}"
+    return replace(delivery, state=PARTIAL, reason=reason)
+
+
+def _remedy_of(names: Iterable[str]) -> str:
+    """Name the setting by which a destination is sent no objects of a form that it does not take."""
+    others = sorted({form for name in names if (form := form_of(name)) not in (None, "seg")})
+    return f"; if it takes no such object, remove {', '.join(others)} from its outputs in node.yaml" if others else ""
 
 
 def _reached(delivery: Delivery, name: str) -> Delivery:

@@ -1,15 +1,13 @@
 """The choice of the routes of ``node.yaml`` that a study takes, and the plan that they make for it."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.settings.route import Route, Rules
+from core.result_forms import DEFAULT
 from dicom_io.images.headers.facts import SeriesFacts
 from dicom_io.spool.records import Plan, PlannedDelivery
-
-OUTPUTS = ("seg",)
-"""Kinds of DICOM objects that a destination gets of each of its models."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +21,23 @@ class StudyPlan:
         """``stat`` where a route says so, otherwise ``routine``."""
         return "stat" if any(route.priority == "stat" for route in self.routes) else "routine"
 
-    def for_run(self, run: int) -> Plan:
-        """Return the record of what a run is to do."""
+    def for_run(self, run: int, outputs: Mapping[str, Sequence[str]]) -> Plan:
+        """Return the record of what a run is to do.
+
+        Parameters
+        ----------
+        run
+            Its number.
+        outputs
+            The forms of each result that a destination gets, by its name; those that are not named get the default.
+        """
         destinations: dict[str, PlannedDelivery] = {}
         for name in dict.fromkeys(name for route in self.routes for name in route.destinations):
             routes = [route for route in self.routes if name in route.destinations]
             destinations[name] = PlannedDelivery(
                 models=tuple(dict.fromkeys(model for route in routes for model in route.models)),
                 notices=tuple(sorted({notice for route in routes for notice in route.notices})),
-                outputs=OUTPUTS,
+                outputs=tuple(outputs.get(name, DEFAULT)),
             )
         return Plan(run, destinations)
 

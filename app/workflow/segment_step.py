@@ -175,6 +175,7 @@ class SegmentStep:
                 revision.number,
                 known.notes,
                 tuple(WarningReport(code=one.code, message=one.message) for one in known.of_reception),
+                outputs=known.plan.outputs if known.plan is not None else {},
                 choices=known.choices,
                 on_choice=lambda choices: _note(claim, choices),
             )

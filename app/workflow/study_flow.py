@@ -257,7 +257,8 @@ class StudyFlow(DBOSConfiguredInstance):
         if state.plan is not None and state.plan.run == state.run and is_possible(state.plan, routes):
             return state.plan
         series = read_series_facts(revision.images)
-        plan = plan_study(routes, self._spool.study(revision.key)["called_ae"], series).for_run(state.run)
+        outputs = {name: destination.outputs for name, destination in self._settings.destinations.items()}
+        plan = plan_study(routes, self._spool.study(revision.key)["called_ae"], series).for_run(state.run, outputs)
         revision.write_state(plan=plan)
         return plan
 

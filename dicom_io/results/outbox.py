@@ -6,11 +6,12 @@ Results are staged in a hidden folder beside their place and renamed into it onc
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from types import MappingProxyType
 from uuid import uuid4
 
 from core.backend import Backend
@@ -19,6 +20,7 @@ from core.files import sync_folder, sync_tree
 from core.label_map import LabelMap
 from core.model_config import ModelConfig
 from core.report import Report
+from core.result_forms import DEFAULT, FORMS, Form
 from core.run_options import RunOptions
 from core.study_warning import StudyWarning
 from core.units import default_unit
@@ -33,7 +35,7 @@ from dicom_io.uids import is_uid
 
 REPORT_NAME = "report.json"
 NO_STUDY_UID = "no-study-uid"
-OUTPUT_PATTERNS = (REPORT_NAME, "*.seg.dcm", "*.png", "*_seg.nii.gz")
+OUTPUT_PATTERNS = (REPORT_NAME, *(f"*.{form}.dcm" for form in FORMS), "*.png", "*_seg.nii.gz")
 ABANDONED_AFTER_S = 24 * 3600.0
 """Age from which a staging folder belongs to a process that died."""
 
@@ -68,6 +70,8 @@ class StudyOutbox:
         ``no-study-uid``.
     nifti
         Whether ``<model>_seg.nii.gz`` is written too.
+    outputs
+        The forms of each model's result, by its name; a model that is not named gives the default.
     revision
         Number of the run on the same study, from 0; part of the results' UIDs.
     stagings
@@ -89,6 +93,7 @@ class StudyOutbox:
         study_uid: str,
         *,
         nifti: bool = False,
+        outputs: Mapping[str, Sequence[str]] = MappingProxyType({}),
         revision: int = 0,
         stagings: Stagings | None = None,
     ) -> None:
@@ -96,6 +101,7 @@ class StudyOutbox:
             raise ValueError("the Study Instance UID is not a valid UID")
         self._target = output_folder / (study_uid or NO_STUDY_UID)
         self._nifti = nifti
+        self._outputs = outputs
         self._revision = revision
         self._stagings = stagings or Stagings()
         with _writing(output_folder):
@@ -108,6 +114,10 @@ class StudyOutbox:
     def nifti(self) -> bool:
         """True if ``<model>_seg.nii.gz`` is written too."""
         return self._nifti
+
+    def wants(self, model: str, form: Form) -> bool:
+        """Return whether a form of a model's result is to be written."""
+        return form in self._outputs.get(model, DEFAULT)
 
     def put_seg(
         self,

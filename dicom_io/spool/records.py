@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypedDict, TypeVar, Unpack
 
 from core.files import replace_file
+from core.result_forms import union
 from core.study_warning import StudyWarning, WarningCode
 
 
@@ -47,6 +48,8 @@ ARRIVED = ("delivered", "committed")
 """States of a delivery that came to where it should."""
 UNCONFIRMED = "unconfirmed"
 """State of a delivery of which nobody can say whether it arrived; reason code of a revision that failed for it."""
+PARTIAL = "partial"
+"""State of a delivery that ended with a part of its objects; reason code of a revision that has one."""
 WITHDRAWN = "withdrawn"
 """State of a delivery that no route asks for any more."""
 NO_DESTINATION = "no_destination"
@@ -203,6 +206,14 @@ class Plan:
     def models(self) -> list[str]:
         """Names of all models that run, in order."""
         return sorted({model for planned in self.destinations.values() for model in planned.models})
+
+    @property
+    def outputs(self) -> dict[str, tuple[str, ...]]:
+        """The forms of each model's result that some destination gets: those that the run makes, each once."""
+        return {
+            model: union(planned.outputs for planned in self.destinations.values() if model in planned.models)
+            for model in self.models
+        }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
@@ -449,8 +460,8 @@ class Delivery:
     files, sent
         What it is to get, and what of it has been accepted; relative to the results folder.
     state
-        ``waiting``, ``committing``, ``delivered``, ``committed``, ``refused``, ``failed``, ``unconfirmed`` or
-        ``withdrawn``.
+        ``waiting``, ``committing``, ``delivered``, ``committed``, ``refused``, ``failed``, ``partial``,
+        ``unconfirmed`` or ``withdrawn``.
     attempts
         How often it was tried to send.
     reason
@@ -493,6 +504,11 @@ class Delivery:
     tried_since: float | None = None
     claim: RecordedClaim | None = None
     unknown: Unknown = field(default_factory=dict)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the files that the destination has not accepted, without their folder."""
+        return tuple(name.rpartition("/")[2] for name in self.files if name not in self.sent)
 
     def without_transaction(self) -> Self:
         """Return the delivery when nobody waits for a report any more."""

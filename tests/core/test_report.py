@@ -3,7 +3,10 @@ import json
 import pytest
 
 from core.errors import ConfigInvalid, NotReached, PackageInvalid, ReasonCode, RetryLater, SegnodeError, StudyRejected
-from core.report import Reason, Report, WarningReport
+from core.measurements.intensity import Intensity
+from core.measurements.structure import Structure
+from core.model_config import LabelSpec
+from core.report import MeasurementReport, ModelReport, Reason, Report, WarningReport
 from core.study_warning import StudyWarning, WarningCode
 
 KEYS = [
@@ -74,3 +77,17 @@ def test_a_study_of_which_one_model_was_refused_does_not_end_with_0() -> None:
     reason = Reason.of(StudyRejected(ReasonCode.NO_MATCHING_SERIES), "vessels")
     assert Report(study="1.2.3", outcome="segmented", reason=reason, device="cpu").exit_code == 3
     assert Report(study="1.2.3", outcome="segmented", device="cpu").exit_code == 0
+
+
+def test_measurements_are_written_only_of_models_that_have_some() -> None:
+    label = LabelSpec(value=1, name="liver")
+    measured = Structure(label, 12.34567, True, Intensity(1.23456, None, 0.0, 2.0))
+    entries = tuple(MeasurementReport.of(one, "HU") for one in (measured, Structure(label, None)))
+    models = (ModelReport(name="a", sha256="0"), ModelReport(name="b", sha256="0", measurements=entries))
+    content = json.loads(Report(study="1.2.3", outcome="segmented", models=models, device="cpu").to_json())
+    assert list(content) == KEYS
+    assert "measurements" not in content["models"][0]
+    found, absent = content["models"][1]["measurements"]
+    assert (found["volume_ml"], found["mean"], found["sd"], found["incomplete"]) == (12.346, 1.2346, None, True)
+    assert not absent["found"]
+    assert absent["volume_ml"] is None

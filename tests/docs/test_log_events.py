@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_io.spool.records import ARRIVED, UNCONFIRMED, WITHDRAWN, State
+from dicom_io.spool.records import ARRIVED, PARTIAL, UNCONFIRMED, WITHDRAWN, State
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations" / "log-events.md").read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ IRREGULAR = {
 }
 ENDS = {
     "study_": [state for state in State if state.is_final],
-    "delivery_": [*ARRIVED, UNCONFIRMED, WITHDRAWN, "refused", "failed"],
+    "delivery_": [*ARRIVED, PARTIAL, UNCONFIRMED, WITHDRAWN, "refused", "failed"],
     "object_": ["repeated", "replaced", "set_aside"],
     "_timed_out": ["study", "job"],
 }

@@ -105,6 +105,10 @@ class Pacs:
         if finds:
             self._ae.add_supported_context(STUDY_ROOT_FIND)
 
+    def take(self, sop_class: str) -> None:
+        """Take objects of another class, too."""
+        self._ae.add_supported_context(sop_class)
+
     @contextmanager
     def running(self) -> Iterator[dict[str, Any]]:
         """Listen; the settings of the destination."""

@@ -126,7 +126,7 @@ def build_seg(
     first = headers[volume.sop_instance_uids[0]]
     found = extents_by_value(label_map)
     specs = [spec for spec in sorted(label_map.labels, key=lambda s: s.value) if spec.value in found or not found]
-    identity = _identity(volume, headers, context).parts()
+    identity = identity_of(volume, headers, context).parts()
 
     agreement = agreement or _agreement(volume, headers)
     seg = _template(first, agreement, volume, specs, context, identity)
@@ -147,7 +147,7 @@ def _agreement(volume: Volume, headers: Mapping[str, Dataset]) -> Agreement:
     return agree([headers[uid] for uid in dict.fromkeys(volume.sop_instance_uids)])
 
 
-def _identity(volume: Volume, headers: Mapping[str, Dataset], context: SegContext) -> ResultIdentity:
+def identity_of(volume: Volume, headers: Mapping[str, Dataset], context: SegContext) -> ResultIdentity:
     frames = [str(frame) for frame in volume.frame_numbers]
     others = sorted(headers.keys() - set(volume.sop_instance_uids))
     # Two volumes of one multi-frame image have its UIDs in common.
@@ -187,7 +187,7 @@ def _template(
             specs, config, context.inference, context.backend, context.model_sha256, identity
         ),
         series_instance_uid=derive_uid("series", identity),
-        series_number=_series_number(header, config),
+        series_number=series_number_of(header, config),
         sop_instance_uid=derive_uid("instance", identity),
         instance_number=1,
         manufacturer=MANUFACTURER,
@@ -291,7 +291,7 @@ def _parts(volume: Volume) -> str:
     )
 
 
-def _series_number(header: Dataset, config: ModelConfig) -> int:
+def series_number_of(header: Dataset, config: ModelConfig) -> int:
     if config.output.series_number is not None:
         return config.output.series_number
     source = integer(header, "SeriesNumber") or 0

@@ -53,6 +53,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, work = tmp_path_factory.mktemp("run_models"), tmp_path_factory.mktemp("run_nnunet")
     make_model(folder, work, "tiny", {"modality": ["CT"]})
     make_model(folder, work, "second", {"modality": ["CT"]})
+    make_model(folder, work, "measured", {"modality": ["CT"]})
+    with (folder / "measured" / "model.yaml").open("a") as file:
+        file.write("measure: {}\n")
     make_model(folder, work, "mri", {"modality": ["MR"]})
     make_model(folder, work, "echo", {"modality": ["MR"], "volume": {"echo": 2}})
     return folder
@@ -299,6 +302,10 @@ def test_the_maps_entry_point_reads_its_environment(
     monkeypatch.setenv("HOLOSCAN_OUTPUT_PATH", str(tmp_path / "output"))
     monkeypatch.setenv("HOLOSCAN_MODEL_PATH", str(only))
     monkeypatch.setenv("SEGNODE_MODELS", "")
+    monkeypatch.setenv("SEGNODE_OUTPUTS", "seg,pdf")
+    with pytest.raises(ConfigInvalid, match="SEGNODE_OUTPUTS: 'pdf' is not made by this version"):
+        map_main()
+    monkeypatch.setenv("SEGNODE_OUTPUTS", "seg")
     assert map_main() == 0
     assert (tmp_path / "output" / uid / "tiny.seg.dcm").exists()
 
@@ -417,3 +424,32 @@ def test_the_profile_of_the_command_line_counts_and_is_told(
     assert "segnode models measure tiny" in told.err
     assert found["exact"].SOPInstanceUID != found["fast"].SOPInstanceUID
     assert found["fast"].SeriesDescription.endswith("(fast)")
+
+
+def test_measure_of_a_model_is_in_the_report_and_agrees_with_the_mask(run: Run, tmp_path: Path) -> None:
+    uid = write_ct(tmp_path / "in")
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "measured", "--nifti", "--outputs", "seg") == 0
+    report = report_of(tmp_path / "out", uid)
+    assert set(report["timings_s"]) == STAGES | {"measure"}  # type: ignore[arg-type]  # JSON
+    (model,) = report["models"]  # type: ignore[misc]  # JSON
+    (organ,) = model["measurements"]
+    mask = sitk.ReadImage(str(tmp_path / "out" / uid / "measured_seg.nii.gz"))
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(tmp_path / "in")))
+    statistics = sitk.LabelStatisticsImageFilter()
+    image = sitk.Cast(reader.Execute(), sitk.sitkFloat64)
+    mask.CopyInformation(image)
+    statistics.Execute(image, sitk.Cast(mask, sitk.sitkUInt8))
+    assert organ["unit"] == "HU"
+    assert organ["volume_ml"] == model["volumes_ml"]["organ"]
+    assert organ["mean"] == pytest.approx(statistics.GetMean(1), abs=1e-3)
+    assert organ["sd"] == pytest.approx(statistics.GetSigma(1), abs=1e-3)
+
+
+@pytest.mark.parametrize("form", ["pdf", "stl"])
+def test_forms_that_are_not_made_end_the_command(
+    run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str], form: str
+) -> None:
+    write_ct(tmp_path / "in")
+    assert run(tmp_path / "in", tmp_path / "out", "--model", "tiny", "--outputs", f"seg,{form}") == 2
+    assert f"--outputs: '{form}' is" in capfd.readouterr().err

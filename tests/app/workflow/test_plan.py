@@ -32,20 +32,21 @@ ROUTES = [
 
 
 def test_plan_joins_what_all_routes_say_of_a_destination() -> None:
-    plan = plan_study(ROUTES, "LIVER", [CT]).for_run(2)
+    plan = plan_study(ROUTES, "LIVER", [CT]).for_run(2, {"archive": ("seg", "sr")})
     assert plan == Plan(
         2,
         {
             "pacs": PlannedDelivery(("liver", "vessels", "tumor"), ("failed", "refused"), ("seg",)),
-            "archive": PlannedDelivery(("liver", "vessels"), ("refused",), ("seg",)),
+            "archive": PlannedDelivery(("liver", "vessels"), ("refused",), ("seg", "sr")),
         },
     )
     assert plan.models == ["liver", "tumor", "vessels"]
+    assert plan.outputs == {"liver": ("seg", "sr"), "tumor": ("seg",), "vessels": ("seg", "sr")}
 
 
 def test_study_that_no_route_takes_has_an_empty_plan() -> None:
     assert plan_study(ROUTES, "OTHER", [CT]) == StudyPlan(())
-    assert plan_study(ROUTES, "OTHER", [CT]).for_run(0) == Plan(0, {})
+    assert plan_study(ROUTES, "OTHER", [CT]).for_run(0, {}) == Plan(0, {})
 
 
 def test_priority_is_that_of_the_routes_which_the_study_takes() -> None:
@@ -54,7 +55,7 @@ def test_priority_is_that_of_the_routes_which_the_study_takes() -> None:
 
 
 def test_plan_can_be_followed_as_long_as_routes_know_its_models_and_destinations() -> None:
-    plan = plan_study(ROUTES, "LIVER", [CT]).for_run(0)
+    plan = plan_study(ROUTES, "LIVER", [CT]).for_run(0, {})
     assert is_possible(plan, ROUTES)
     assert is_possible(plan, [route("US", ["liver", "vessels", "tumor"], ["archive", "pacs"])])
     assert not is_possible(plan, ROUTES[:1])
