@@ -142,7 +142,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     asked = parser.parse_args()
     work: Path = asked.work.absolute()
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    log.setLevel(logging.INFO)  # highdicom tells of each attribute that it copies
     begun = time.monotonic()
     if work.exists() and any(work.iterdir()) and not (work / "training.yaml").is_file():
         sys.exit(f"{work}: it holds something else; give a folder that is empty, or does not exist")
