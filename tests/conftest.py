@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from segmentation.backends.openvino_network import is_installed
+from tests.support.mlflow_server import MlflowServer, find_mlflow
 from tests.support.node_process import free_port
 from tests.support.peers import ORTHANC_PLUGINS, Orthanc, find_program
 from tests.support.postgres import Postgres, find_postgres
@@ -128,6 +129,18 @@ def orthanc(orthanc_server: Orthanc) -> Orthanc:
     """An empty Orthanc, which lets a node ask; nobody stops it."""
     orthanc_server.empty()
     return orthanc_server
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """MLflow's own server with artifacts in an S3-compatible store, for all tests of this process."""
+    programs = find_mlflow()
+    if programs is None:
+        missing("MLflow's server is not installed in an environment of its own (see .ci/run)")
+    assert programs is not None
+    server = MlflowServer(programs, tmp_path_factory.mktemp("mlflow"))
+    yield server
+    server.remove()
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,7 @@ class TrainingSettings(Frozen):
     retry_seconds: float = Field(default=60.0, ge=0, le=3600, description="the pause after a crash")
     launcher: Literal["local", "slurm"] = "local"
     slurm: Slurm | None = None
+    tracking: bool = Field(default=True, description="tell MLflow of the runs; false: nobody is told")
     logs: Literal["text", "json"] = "text"
 
     @model_validator(mode="before")

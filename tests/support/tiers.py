@@ -25,7 +25,7 @@ STARTERS = ("multiprocessing", "subprocess")
 HARMLESS = (subprocess.CompletedProcess, subprocess.SubprocessError, subprocess.CalledProcessError)
 """Names in them that start no program."""
 
-NEED_PEERS = ("peer", "postgres_server")
+NEED_PEERS = ("mlflow_server", "peer", "postgres_server")
 """Fixtures of whoever needs another project's program, whether it is installed or not."""
 
 STARTS = ("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen")

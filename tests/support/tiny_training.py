@@ -30,7 +30,7 @@ FOLDERS = ("raw", "preprocessed", "results", "queue")
 def make_site(folder: Path, **changes: Any) -> TrainingSettings:
     """Settings of a site in a folder, whose folders exist; every epoch is saved."""
     settings = {"folders": {name: name for name in FOLDERS}, "devices": ["cpu"], "checkpoint_minutes": 0}
-    settings |= {"retry_seconds": 0.1} | changes
+    settings |= {"retry_seconds": 0.1, "tracking": False} | changes
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "training.yaml").write_text(yaml.safe_dump(settings))
     site = load_training_settings(folder / "training.yaml")

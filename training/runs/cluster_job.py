@@ -20,6 +20,7 @@ from runtime.logs import configure_logging
 from runtime.processor import usable_cores
 from training.folders import open_site
 from training.runs.attempt import Interrupted, Pace, bring_to_end
+from training.runs.followed import followed
 from training.runs.records import RunFolder, State
 from training.runs.slurm import requeue
 from training.runs.variables import variables_of_run
@@ -54,7 +55,8 @@ def _work() -> None:
     cores = int(os.environ.get("SLURM_CPUS_PER_TASK", usable_cores()))
     pace = Pace(60.0 * settings.checkpoint_minutes, settings.retry_seconds)
     try:
-        state = bring_to_end(run, variables_of_run(settings.folders, cores), pace, ending.is_set)
+        with followed(settings, [run.key]):
+            state = bring_to_end(run, variables_of_run(settings.folders, cores), pace, ending.is_set)
     except Interrupted:
         run.change(state=State.QUEUED, reason="its allocation ended; it is queued again")
         _log.info("run_requeued", run=run.key)

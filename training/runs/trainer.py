@@ -15,6 +15,7 @@ from core.errors import ConfigInvalid
 from core.yaml_problems import close_to
 from segmentation.package.known_trainers import keeps_the_network
 from training.runs.checkpoints import LATEST, forget_latest, write_checkpoint
+from training.runs.journal import Journal, facts_of
 from training.runs.records import Progress, RunFolder
 
 if TYPE_CHECKING:
@@ -55,9 +56,17 @@ class _Kept(Trainer):  # type: ignore[misc] # nnU-Net is published without types
 
     keeping: Keeping
     _saved_at: float
+    _augmentations: tuple[Any, ...] = ()
+
+    def get_training_transforms(self, *arguments: Any, **named: Any) -> Any:
+        transforms = super().get_training_transforms(*arguments, **named)
+        self._augmentations = tuple(getattr(transforms, "transforms", (transforms,)))
+        return transforms
 
     def on_train_start(self) -> None:
         super().on_train_start()
+        if self.local_rank == 0:
+            Journal(self.keeping.run.path).begin(facts_of(self, self._augmentations))
         self._saved_at = time.monotonic()
         self.logger.plot_progress_png = self._seldom(self.logger.plot_progress_png)
         self._report()
@@ -69,6 +78,9 @@ class _Kept(Trainer):  # type: ignore[misc] # nnU-Net is published without types
         self.save_every = 1 if self._agreed(is_due) else self.num_epochs + 1
         super().on_epoch_end()
         self._report()
+        if self.local_rank == 0:
+            logged = self.logger.local_logger.my_fantastic_logging
+            Journal(self.keeping.run.path).add(logged, self._label_names(), self.current_epoch)
         if is_to_stop and self.current_epoch < self.num_epochs:
             raise StoppedAfterEpoch
 
@@ -86,6 +98,15 @@ class _Kept(Trainer):  # type: ignore[misc] # nnU-Net is published without types
             self._saved_at = time.monotonic()
         done = self.current_epoch + 1  # which nnU-Net counts after it has saved
         self._report(epoch=done, saved_epoch=done)
+
+    def _label_names(self) -> list[str]:
+        """Name the labels or regions in the order in which nnU-Net logs their Dice."""
+        values = self.label_manager.foreground_regions if self.label_manager.has_regions else None
+        by_value = {
+            tuple(value) if isinstance(value, list) else value: name
+            for name, value in self.dataset_json["labels"].items()
+        }
+        return [by_value.get(one, str(one)) for one in values or self.label_manager.foreground_labels]
 
     def _agreed(self, mine: bool) -> bool:
         """Return the first process's answer in all processes of a run, since they go on or stop together."""

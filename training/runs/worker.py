@@ -26,6 +26,7 @@ from runtime.takeover import Takeover
 from runtime.worker_lease import WorkerLease, this_process
 from training.runs.attempt import Interrupted, Pace, bring_to_end
 from training.runs.device_pool import DevicePool
+from training.runs.followed import followed
 from training.runs.records import RunFolder, RunState, State, runs_in
 from training.runs.variables import variables_of_run
 from training.runs.worker_lock import worker_lock
@@ -175,10 +176,11 @@ def work(settings: TrainingSettings, *, until_idle: bool) -> None:
     if lease.begin(spool_id(settings.folders.queue), stopping.wait):
         _launch(settings, flow.pool.slots)
         Takeover(lease).start()
-        _serve(settings, flow, stopping, until_idle=until_idle)
-        stopping.set()
-        flow.wait_for_runs()
-        lease.give_up()
+        with followed(settings):
+            _serve(settings, flow, stopping, until_idle=until_idle)
+            stopping.set()
+            flow.wait_for_runs()
+            lease.give_up()
     os._exit(0)  # workflows that the next process goes on with wait in their threads
 
 
