@@ -54,13 +54,17 @@ class Dataset:
 class Schedule:
     """The length of a training: a number of epochs of a number of iterations, or minutes of computing.
 
-    If weights of an earlier round are given, training continues from them, with their statistics frozen.
+    If weights of an earlier round are given, training continues from them; with ``keep_statistics``, the statistics of
+    batch normalization stay theirs from the beginning. ``rate`` is the first learning rate of nnU-Net's SGD; Adam
+    takes a tenth of it.
     """
 
     epochs: int = 50
     iterations: int = 50
     minutes: float | None = None
     weights: Path | None = None
+    rate: float = 1e-2
+    keep_statistics: bool = False
 
     def share(self, epoch: int, seconds: float) -> float:
         """Compute the fraction of the training that is over after some epochs and seconds; 1 at the end."""
@@ -151,7 +155,7 @@ def preprocess(dataset: Dataset, network: Network, work: Path, processes: int) -
 
 
 def train(dataset: Dataset, work: Path, schedule: Schedule, threads: int, device: str) -> None:
-    """Train fold 0 with nnU-Net's own trainer, in bfloat16 autocast if the device is a CPU."""
+    """Train fold 0 with nnU-Net's own trainer."""
     import torch
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
     from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoMirroring import (
@@ -171,7 +175,7 @@ def train(dataset: Dataset, work: Path, schedule: Schedule, threads: int, device
     # Two patches in three are centred on a label that is drawn evenly, so that the rare one is seen.
     trainer.oversample_foreground_percent, trainer.probabilistic_oversampling = 0.67, True
     trainer.get_training_transforms = _keep_hu(trainer.get_training_transforms)
-    trainer.initial_lr = 1e-2 if schedule.weights is None else 3e-3
+    trainer.initial_lr = schedule.rate
     trainer.save_every = 2
     if dataset.adam:
         trainer.initial_lr /= 10.0
@@ -184,7 +188,6 @@ def train(dataset: Dataset, work: Path, schedule: Schedule, threads: int, device
     if device == "cpu":
         # A CPU convolves a sixth faster where the channels of a voxel lie side by side.
         trainer.network.to(memory_format=torch.channels_last_3d)
-        autocast_forward(trainer.network)
     _run(trainer, schedule)
 
 
@@ -231,8 +234,8 @@ def _run(trainer: Any, schedule: Schedule) -> None:
         trainer.lr_scheduler.max_steps = max(1.0, trainer.current_epoch / share) if share > 0.0 else 1.0
         trainer.on_epoch_start()
         trainer.on_train_epoch_start()
-        if share >= FREEZE_AT or schedule.weights is not None:
-            _freeze_batch_norm(trainer, measure=not frozen and schedule.weights is None)
+        if share >= FREEZE_AT or schedule.keep_statistics:
+            _freeze_batch_norm(trainer, measure=not frozen and not schedule.keep_statistics)
             frozen = True
         steps = range(trainer.num_iterations_per_epoch)
         trainer.on_train_epoch_end([trainer.train_step(next(trainer.dataloader_train)) for _ in steps])

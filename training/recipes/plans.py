@@ -32,6 +32,8 @@ class Network:
     window_hu
         Lowest and highest HU that the network distinguishes; ``None`` for those of the labels. If lung and bone are
         among the labels, soft tissues lie within a tenth of their range.
+    intensities
+        The whole normalization, where weights are gone on from that have learned with it.
     """
 
     spacing_mm: tuple[float, float, float]
@@ -42,6 +44,7 @@ class Network:
     image_shape: tuple[int, int, int]
     resampled_shape: tuple[float, float, float]
     window_hu: tuple[float, float] | None = None
+    intensities: Mapping[str, float] | None = None
 
 
 def small_plans(
@@ -65,6 +68,8 @@ def small_plans(
     nnU-Net v2 ``default_experiment_planner.py``.
     """
     intensities = fingerprint["foreground_intensity_properties_per_channel"]
+    if network.intensities is not None:
+        intensities = {channel: values | dict(network.intensities) for channel, values in intensities.items()}
     if network.window_hu is not None:
         low, high = network.window_hu
         window = {

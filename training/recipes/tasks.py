@@ -78,6 +78,8 @@ def main(
     minutes: Annotated[float, typer.Option(help="Minutes of computing to train for, after preprocessing.")] = 6.0,
     stage: Annotated[Stage, typer.Option(help="Which part of the work.")] = Stage.ALL,
     weights: Annotated[Path | None, typer.Option(help="Checkpoint of an earlier round to go on from.")] = None,
+    rate: Annotated[float, typer.Option(help="First learning rate; 0.003 where only a little is to change.")] = 1e-2,
+    keep_statistics: Annotated[bool, typer.Option(help="Keep those of the weights' batch normalization.")] = False,
     threads: int = 1,
     device: str = "cpu",
 ) -> None:
@@ -89,7 +91,13 @@ def main(
         write_raw(task, recipe, work)
         preprocess(recipe.dataset, recipe.network, work, threads)
     if stage in (Stage.ALL, Stage.TRAIN):
-        train(recipe.dataset, work, Schedule(minutes=minutes, weights=weights), threads, device)
+        train(
+            recipe.dataset,
+            work,
+            Schedule(minutes=minutes, weights=weights, rate=rate, keep_statistics=keep_statistics),
+            threads,
+            device,
+        )
     if stage in (Stage.ALL, Stage.EXPORT):
         log.info("exported to %s", export(recipe.dataset, work, work / "export"))
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from phantom import make_phantom, trunk_geometry
 from training.recipes.tissue_rule import BODY, BONE, LUNG, label_tissues
@@ -63,6 +64,31 @@ def test_a_bone_outside_the_body_does_not_count(trunk: NDArray[np.float32]) -> N
     arm = ellipse(185, 0, 10, 10)
     trunk[:, arm] = 500.0
     assert (label_tissues(trunk, SPACING)[:, arm] == 0).all()
+
+
+def test_an_arm_beside_the_trunk_is_body_with_its_bone(trunk: NDArray[np.float32]) -> None:
+    arm, shaft = (ellipse(0, 0, 26, 30), ellipse(0, 0, 8, 8))
+    wide = np.pad(trunk, ((0, 0), (0, 0), (0, 40)), constant_values=-1000.0)
+    at = np.s_[:, :, 140:240]  # its middle lies 190 mm to the left
+    wide[at][:, arm[:, 50:150]] = 60.0
+    wide[at][:, shaft[:, 50:150]] = 900.0
+    labels = label_tissues(wide, SPACING)[at]
+    np.testing.assert_array_equal(labels[:, shaft[:, 50:150]], BONE)
+    np.testing.assert_array_equal(labels[:, (arm & ~shaft)[:, 50:150]], BODY)
+
+
+def test_a_hard_shell_and_its_foam_are_not_a_limb(trunk: NDArray[np.float32]) -> None:
+    wide = np.pad(trunk, ((0, 0), (0, 40), (0, 0)), constant_values=-1000.0)
+    wide[:, 121:150] = -850.0
+    wide[:, 119:121] = wide[:, 150:152] = 600.0
+    assert not label_tissues(wide, SPACING)[:, 116:].any()
+
+
+def test_the_lung_reaches_as_far_as_tissue_is_not_soft(trunk: NDArray[np.float32]) -> None:
+    lung = trunk == -820.0
+    rim = ndimage.binary_dilation(lung, ndimage.generate_binary_structure(2, 1)[None]) & ~lung
+    trunk[rim] = -400.0
+    np.testing.assert_array_equal(label_tissues(trunk, SPACING) == LUNG, lung | rim)
 
 
 def test_specks_are_not_bone_and_thin_sheets_are_opened_away() -> None:
