@@ -32,7 +32,7 @@ STRUCTURES = {"Liver": ("liver",), "Kidney": ("kidney_right", "kidney_left")}
 CODES = {"Liver": ("10200004", "Liver"), "Kidney": ("64033007", "Kidney")}
 NAME, MODEL = "MADE", "training-demo"
 CONFIGURATION = "2d"
-EPOCHS, ITERATIONS, GPU_MEMORY_GB = 10, 25, 0.1
+EPOCHS, ITERATIONS, GPU_MEMORY_GB = 12, 25, 0.1
 LEAST_DICE = 0.8
 """Of each structure in the unseen patient; less fails the demonstration."""
 
