@@ -115,7 +115,7 @@ def dice_of_unseen(result: Path) -> dict[str, float]:
     found: NDArray[np.int_] = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
     phantom = phantom_of(PATIENTS)
     dice = {}
-    for value, (name, parts) in enumerate(STRUCTURES.items(), start=1):
+    for value, (name, parts) in enumerate(sorted(STRUCTURES.items()), start=1):  # as register numbers names
         true, own = phantom.mask(*parts), found == value
         dice[name] = 2.0 * float((true & own).sum()) / float(true.sum() + own.sum())
     return dice
