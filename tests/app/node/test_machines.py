@@ -187,15 +187,17 @@ def test_an_upgrade_begins_again_what_an_older_version_left(
         wait_until(lambda: "delivery_postponed" in old.log.read_text() and pacs.received())
         running = machines.study("hang once")
         wait_until(lambda: machines.runner(running))
-        queued = [machines.study(), machines.study()]
-        wait_until(lambda: all(machines.revision(key).state == "waiting" for key in queued))
+        beside = machines.study()  # a worker that is alone has two studies in hand
+        wait_until(lambda: machines.runner(beside))
+        queued = machines.study()
+        wait_until(lambda: machines.revision(queued).state == "waiting")
         old.end()
         late.start()
         machines.start("ct", {"STUB_VERSION": "2"}).wait_until_ready()
-        assert machines.wait_for_end(delivering, running, *queued) == [DELIVERED] * 4
+        assert machines.wait_for_end(delivering, running, beside, queued) == [DELIVERED] * 4
         assert objects(pacs) == objects(late)
         assert len(set(objects(pacs))) == len(objects(pacs)) == 4
-        assert [machines.runs(key) for key in (delivering, running, *queued)] == [1, 2, 1, 1]
+        assert [machines.runs(key) for key in (delivering, running, beside, queued)] == [1, 2, 2, 1]
         # Nobody would ever do the older version's work, and its entries would lie there for ever.
         statuses = "SELECT DISTINCT status FROM dbos.workflow_status WHERE application_version = '1'"
         assert set(postgres.query(statuses).split()) == {"SUCCESS", "CANCELLED"}
