@@ -170,11 +170,12 @@ def environment_of(site: TrainingSettings) -> dict[str, str]:
 def segnode(site: TrainingSettings, *words: str, environment: Mapping[str, str] | None = None) -> str:
     """Run a command of the training in the site, and return what it prints.
 
-    It runs in this process, which has loaded what the command needs, but for the worker, which ends its process.
+    It runs in this process, which has loaded what the command needs, but for the worker, which ends its process, and
+    the plan: nnU-Net forks there, and a fork of a process with threads, and with another handler of SIGTERM, may hang.
     """
     arguments = [*words, "--config", str(site.folders.raw.parent / "training.yaml")]
     variables = {**environment_of(site), **(environment or {})}
-    if words[0] == "work":
+    if words[0] in ("work", "plan"):
         command = [sys.executable, "-m", "app.cli", "train", *arguments]
         done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)  # noqa: S603 - this project's own program
         assert done.returncode == 0, done.stdout + done.stderr
