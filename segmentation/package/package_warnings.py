@@ -54,7 +54,7 @@ def _undecided(package: Package) -> StudyWarning | None:
     questions = forbidding_questions(package)
     if not questions:
         return None
-    listed = "; ".join(map(str, questions))
+    listed = "; ".join(str(question).rstrip(".") for question in questions)
     detail = (
         f"{package.folder / MODEL_YAML}: {listed}. Answer each, delete its comment; no route or alias loads it before."
     )
